@@ -1,0 +1,54 @@
+"""What a batch is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images with what is known about them.
+
+    images: (B, 3, H, W) float32 in [0, 1]; labels: (B,) int64; domains: (B,) int64, an index into
+    the data's domain names; masks: (B, 1, H, W) float32 in [0, 1], 1 on the object; has_mask: (B,)
+    bool, because a missing mask is not an empty one.
+    """
+
+    images: Tensor
+    labels: Tensor
+    domains: Tensor | None = None
+    masks: Tensor | None = None
+    has_mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch on another device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def select(self, index: Tensor | slice) -> Self:
+        """The samples at `index` (integers, a boolean mask or a slice)."""
+        return self._map(lambda tensor: tensor[index])
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(
+            **{name: value if value is None else function(value) for name, value in values.items()}
+        )
+
+
+def collate(samples: list[Batch]) -> Batch:
+    """Join batches of any sizes; a field is kept only where every one of them has it."""
+    columns = {
+        field.name: [getattr(sample, field.name) for sample in samples] for field in fields(Batch)
+    }
+    return Batch(
+        **{
+            name: None if any(value is None for value in values) else torch.cat(values)
+            for name, values in columns.items()
+        }
+    )
