@@ -1,0 +1,136 @@
+"""What a data set is: named domains that share classes, each split by a hash of its samples."""
+
+import hashlib
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Literal, final
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lookright.batch import Batch, collate
+from lookright.errors import UserError, did_you_mean
+
+Part = Literal["train", "validation", "test", "all"]
+
+_ENDS = {"train": 0.70, "validation": 0.85, "test": 1.0}
+
+
+def part_of(key: str) -> Part:
+    """The part a sample belongs to: 70% train, 15% validation, 15% test, by its key alone."""
+    digest = hashlib.sha256(unicodedata.normalize("NFC", key).encode()).digest()
+    fraction = int.from_bytes(digest[:6], "big") / 2**48
+    if fraction < _ENDS["train"]:
+        return "train"
+    return "validation" if fraction < _ENDS["validation"] else "test"
+
+
+class ImageData(ABC):
+    """Images of `classes` in named `domains`, square at `image_size` pixels a side.
+
+    A sample's part (train, validation, test) follows from a hash of its key, so a sample that is
+    added or removed moves no other. On a domain never trained on, part "all" is every sample.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    domains: tuple[str, ...]
+    image_size: int
+    has_masks: bool
+
+    @abstractmethod
+    def keys(self, domain: str) -> Sequence[str]:
+        """One key for each sample of the domain; samples of equal key share a part everywhere."""
+
+    @abstractmethod
+    def samples(self, domain: str, indices: Sequence[int]) -> Batch:
+        """The domain's samples at these positions of `keys`, in this order."""
+
+    @final
+    def split(self, domains: str | Sequence[str], part: Part) -> "Split":
+        """One part of a domain, or of several joined in the order given.
+
+        Raises UserError for an unknown domain or part, and for a part that holds no sample.
+        """
+        if part not in (*_ENDS, "all"):
+            known = (*_ENDS, "all")
+            raise UserError(
+                f"Expected a part out of {', '.join(known)}; got '{part}'."
+                f"{did_you_mean(part, known)}"
+            )
+        where: list[tuple[str, int]] = []
+        for domain in [domains] if isinstance(domains, str) else domains:
+            self.domain_index(domain)
+            found = [
+                (domain, index)
+                for index, key in enumerate(self.keys(domain))
+                if part == "all" or part_of(key) == part
+            ]
+            if not found:
+                raise UserError(
+                    f"Expected images in the {part} part of domain '{domain}' of {self.name}; its "
+                    f"{len(self.keys(domain))} images all hash into other parts: add images."
+                )
+            where += found
+        return Split(self, where)
+
+    @final
+    def loader(
+        self,
+        domains: str | Sequence[str],
+        part: Part,
+        batch_size: int = 64,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        workers: int = 0,
+    ) -> DataLoader[Batch]:
+        """A DataLoader of Batches over `split(domains, part)`; `generator` fixes the shuffling."""
+        return DataLoader(
+            self.split(domains, part),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            generator=generator,
+            num_workers=workers,
+            collate_fn=collate,
+            persistent_workers=workers > 0,
+        )
+
+    @final
+    def domain_index(self, domain: str) -> int:
+        """The domain's number, as `Batch.domains` carries it; UserError where there is none."""
+        if domain not in self.domains:
+            raise UserError(
+                f"Expected a domain of {self.name} ({', '.join(self.domains)}); got '{domain}'."
+                f"{did_you_mean(domain, self.domains)}"
+            )
+        return self.domains.index(domain)
+
+
+@final
+class Split(Dataset[Batch]):
+    """Chosen samples of a data set; an item is a Batch of one, and `collate` joins them.
+
+    `where` names each sample by its domain and its position there.
+    """
+
+    def __init__(self, data: ImageData, where: Sequence[tuple[str, int]]) -> None:
+        self.data = data
+        self.where = tuple(where)
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def __getitem__(self, index: int) -> Batch:
+        domain, position = self.where[index]
+        return self.data.samples(domain, [position])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
+        """The samples in order as few large batches; DataLoader calls this for a whole batch."""
+        wanted = (self.where[index] for index in indices)
+        return [
+            self.data.samples(domain, [position for _, position in group])
+            for domain, group in groupby(wanted, key=itemgetter(0))
+        ]

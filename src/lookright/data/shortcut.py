@@ -1,0 +1,202 @@
+"""Shortcut: handwritten digits on textured backgrounds whose hue gives the class away.
+
+The digits are scikit-learn's 1797 real ones (Alpaydin and Kaynak, UCI 1998). Everything else is
+drawn from the seed, and every domain shows the same scenes, so that each changes one thing only:
+
+| domain     | background                                                                     |
+|------------|--------------------------------------------------------------------------------|
+| train      | the hue is the class's own with probability `strength`, else any of the ten     |
+| reversed   | the same, but the hue is that of class + 5                                      |
+| random     | the hue is any of the ten and says nothing                                      |
+| recoloured | as random, in paler hues that lie between those of training; tinted digits      |
+| noisy      | as train, with less contrast and pixel noise                                    |
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.nn import functional as F
+
+from lookright.batch import Batch
+from lookright.data.dataset import ImageData
+from lookright.errors import UserError
+
+_CHUNK = 256
+_LATTICES = (3, 6, 12, 24)
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How a domain draws the scenes: `shift` classes between digit and hue, None where unrelated;
+    `turn` of the hues, in steps of the ten."""
+
+    shift: int | None
+    turn: float = 0.0
+    saturation: float = 0.75
+    tint: float = 0.12
+    contrast: float = 1.0
+    noise: float = 0.0
+
+
+_LOOKS = {
+    "train": _Look(shift=0),
+    "reversed": _Look(shift=5),
+    "random": _Look(shift=None),
+    "recoloured": _Look(shift=None, turn=0.5, saturation=0.45, tint=0.55),
+    "noisy": _Look(shift=0, contrast=0.6, noise=0.08),
+}
+
+
+@dataclass(frozen=True)
+class _Scenes:
+    """What is drawn once for all domains, one row a digit."""
+
+    digits: Tensor
+    labels: Tensor
+    scale: Tensor
+    place: Tensor
+    ink: Tensor
+    brightness: Tensor
+    textures: list[Tensor]
+    obeys: NDArray[np.float64]
+    other: NDArray[np.int64]
+
+
+@final
+class Shortcut(ImageData):
+    """The built-in data set: 1797 digits in each of five domains, with exact masks.
+
+    image_size: pixels a side, at least 32; the same scenes are drawn at every size. strength: the
+    probability in [0, 1] that the hue of `train` is set by the class (otherwise it is drawn from
+    all ten, so it fits the class with probability strength + (1 - strength) / 10). Domains are
+    drawn when first used and kept as uint8. A digit is in the same part in every domain.
+    """
+
+    has_masks = True
+    name = "Shortcut"
+    classes = tuple(str(digit) for digit in range(10))
+    domains = tuple(_LOOKS)
+
+    def __init__(self, image_size: int = 32, strength: float = 0.8, seed: int = 0) -> None:
+        if image_size < 32:
+            raise UserError(f"Expected an image size of 32 or more for Shortcut; got {image_size}.")
+        if not 0 <= strength <= 1:
+            raise UserError(f"Expected a strength from 0 to 1 for Shortcut; got {strength}.")
+        self.image_size = image_size
+        self.strength = strength
+        self.seed = seed
+        self._drawn: dict[str, Tensor] = {}
+
+    def keys(self, domain: str) -> Sequence[str]:
+        return [f"digit {index}" for index in range(len(self._scenes.labels))]
+
+    def samples(self, domain: str, indices: Sequence[int]) -> Batch:
+        number = self.domain_index(domain)
+        if domain not in self._drawn:
+            self._drawn[domain] = self._draw(domain)
+        at = torch.as_tensor(indices)
+        return Batch(
+            images=self._drawn[domain][at].float() / 255,
+            labels=self._scenes.labels[at],
+            domains=torch.full_like(at, number),
+            masks=self._masks[at].float(),
+            has_mask=torch.ones_like(at, dtype=torch.bool),
+        )
+
+    def hues(self, domain: str) -> Tensor:
+        """(1797,) the hue of each background as a class number, plus 0.5 where recoloured."""
+        look, scenes = _LOOKS[domain], self._scenes
+        hue = scenes.other.astype(float)
+        if look.shift is not None:
+            told = (scenes.labels.numpy() + look.shift) % 10
+            hue = np.where(scenes.obeys < self.strength, told, hue)
+        return torch.from_numpy(hue + look.turn)
+
+    def _random(self, what: str) -> np.random.Generator:
+        named = hashlib.sha256(f"{self.seed} {what}".encode()).digest()
+        return np.random.default_rng(int.from_bytes(named, "big"))
+
+    @cached_property
+    def _scenes(self) -> _Scenes:
+        source = load_digits()
+        n = len(source.target)
+
+        def uniform(what: str, low: float, high: float, *shape: int) -> Tensor:
+            return torch.from_numpy(self._random(what).uniform(low, high, (n, *shape))).float()
+
+        scale = uniform("scale", 0.62, 0.76)
+        return _Scenes(
+            digits=torch.from_numpy(source.images).float()[:, None] / 16,
+            labels=torch.from_numpy(source.target).long(),
+            scale=scale,
+            place=uniform("place", -0.9, 0.9, 2) * (1 - scale)[:, None],
+            ink=uniform("ink", 0, 1, 3),
+            brightness=uniform("brightness", 0.85, 1.15),
+            textures=[uniform(f"texture {k}", -1, 1, 2, k, k) for k in _LATTICES],
+            obeys=self._random("obeys").uniform(size=n),
+            other=self._random("other").integers(10, size=n),
+        )
+
+    @cached_property
+    def _masks(self) -> Tensor:
+        chunks = torch.arange(len(self._scenes.labels)).split(_CHUNK)
+        return torch.cat([self._coverage(at) >= 0.5 for at in chunks])
+
+    def _coverage(self, at: Tensor) -> Tensor:
+        """(B, 1, S, S) how much of each pixel the digit covers, in [0, 1]."""
+        scenes, size = self._scenes, self.image_size
+        scale, place = scenes.scale[at], scenes.place[at]
+        affine = torch.zeros(len(at), 2, 3)
+        affine[:, 0, 0] = affine[:, 1, 1] = 1 / scale
+        affine[:, :, 2] = -place / scale[:, None]
+        grid = F.affine_grid(affine, [len(at), 1, size, size], align_corners=False)
+        ink = F.grid_sample(scenes.digits[at], grid, mode="bicubic", align_corners=False)
+        pixels_per_cell = size * scale[:, None, None, None] / 8
+        return (0.5 + (ink - 0.45) * pixels_per_cell.clamp(min=2)).clamp(0, 1)
+
+    def _texture(self, at: Tensor) -> Tensor:
+        """(B, 2, S, S) two fields of smooth noise in about [-1, 1]: the shade and the hue."""
+        size = (self.image_size, self.image_size)
+        octaves = [
+            0.62**octave * F.interpolate(lattice[at], size, mode="bicubic", align_corners=True)
+            for octave, lattice in enumerate(self._scenes.textures)
+        ]
+        return torch.stack(octaves).sum(0) / 1.3
+
+    def _draw(self, domain: str) -> Tensor:
+        """(1797, 3, S, S) uint8."""
+        look, scenes, hues = _LOOKS[domain], self._scenes, self.hues(domain)
+        noise, chunks = self._random(f"noise {domain}"), []
+        for at in torch.arange(len(hues)).split(_CHUNK):
+            shade, wander = self._texture(at).split(1, dim=1)
+            hue = (hues[at].float()[:, None, None, None] + 0.3 * wander) / 10
+            luma = 0.3 * scenes.brightness[at][:, None, None, None] * (1 + 0.45 * shade)
+            ground = _colour(hue, look.saturation, luma.clamp(0.06, 0.55))
+            ink_hue, ink_tint, ink_luma = scenes.ink[at][:, :, None, None].split(1, dim=1)
+            ink = _colour(ink_hue, look.tint * (0.5 + ink_tint / 2), 0.82 + 0.16 * ink_luma)
+            cover = self._coverage(at)
+            images = cover * ink + (1 - cover) * ground
+            images = 0.5 + look.contrast * (images - 0.5)
+            if look.noise:
+                grain = noise.standard_normal(images.shape, dtype=np.float32)
+                images = images + look.noise * torch.from_numpy(grain)
+            chunks.append((images.clamp(0, 1) * 255).round().byte())
+        return torch.cat(chunks)
+
+
+def _colour(hue: Tensor, saturation: float | Tensor, luma: Tensor) -> Tensor:
+    """(B, 3, ...) RGB of this hue (in turns) and saturation, scaled to the luma asked for."""
+    sixth = (hue * 6 + hue.new_tensor([0, 4, 2])[:, None, None]) % 6
+    pure = ((sixth - 3).abs() - 1).clamp(0, 1)
+    colour = 1 - saturation * (1 - pure)
+    weights = colour.new_tensor(_LUMA)[:, None, None]
+    return (colour * luma / (weights * colour).sum(1, keepdim=True)).clamp(0, 1)
