@@ -1,0 +1,21 @@
+"""Explainers: `explainer(model, x, y) -> (logits, saliency)`, one forward pass, differentiable."""
+
+from lookright.explainers.captum import Captum
+from lookright.explainers.explainer import Explainer
+from lookright.explainers.gradcam import GradCAM
+from lookright.explainers.gradients import (
+    GradientTimesInput,
+    InputGradient,
+    IntegratedGradients,
+    SmoothGrad,
+)
+
+__all__ = [
+    "Captum",
+    "Explainer",
+    "GradCAM",
+    "GradientTimesInput",
+    "InputGradient",
+    "IntegratedGradients",
+    "SmoothGrad",
+]

@@ -1,0 +1,165 @@
+"""Gradient attacks: one loop for every norm, objective and number of steps."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright.attacks.norms import LInf, Norm
+from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
+from lookright.errors import UserError
+from lookright.modes import frozen, ordinary
+
+
+class Attack(Protocol):
+    """`attack(model, x, y)` gives x' (B, 3, H, W), inside the eps-ball around x and [0, 1].
+
+    x is (B, 3, H, W) in [0, 1], y (B,) the labels (targets, where the attack is targeted). The
+    model comes back as it was: modes, buffers, `.grad` and `requires_grad`. `generator` makes the
+    randomness the caller's; without one it is torch's global one.
+    """
+
+    eps: float
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Projected gradient descent (Madry et al., ICLR 2018, section 2.1).
+
+    Args:
+        eps: radius of the ball in pixel units, images being in [0, 1]; for L-inf at most 1.
+        steps: gradient steps.
+        step_size: length of one step; None is 2.5 * eps / steps, from the paper's section 5.
+        norm: `LInf()` or `L2()`.
+        random_start: begin at a random point of the ball instead of at x.
+        restarts: independent runs, the worst one kept for every image: one that is misclassified
+            before one that is not, then the one with the larger objective.
+        targeted: y are classes to be reached, and the objective is made small.
+        objective: what is ascended.
+
+    Raises:
+        UserError: eps, steps, step_size or restarts out of range; images outside [0, 1]; labels
+            outside the model's classes.
+    """
+
+    eps: float = 8 / 255
+    steps: int = 10
+    step_size: float | None = None
+    norm: Norm = field(default_factory=LInf)
+    random_start: bool = True
+    restarts: int = 1
+    targeted: bool = False
+    objective: Objective = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
+        check_eps(self.eps, self.norm)
+        if self.steps < 1 or self.restarts < 1:
+            raise UserError(
+                f"PGD needs at least 1 step and 1 restart, got steps={self.steps}, "
+                f"restarts={self.restarts}."
+            )
+        if self.step_size is not None and self.step_size <= 0:
+            raise UserError(f"step_size is a length above 0 in pixel units, got {self.step_size}.")
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        check_images(x, y)
+        step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
+        with frozen(model):
+            x = ordinary(x)
+            value = self.objective(model, x, y)
+            worst = self._run(value, x, step_size, generator)
+            if self.restarts > 1:
+                fooled, reached = self._judge(model, value, worst, y)
+                for _ in range(self.restarts - 1):
+                    other = self._run(value, x, step_size, generator)
+                    other_fooled, other_reached = self._judge(model, value, other, y)
+                    better = (other_fooled & ~fooled) | (
+                        (other_fooled == fooled) & (other_reached > reached)
+                    )
+                    worst = torch.where(better[:, None, None, None], other, worst)
+                    fooled, reached = (
+                        fooled | better & other_fooled,
+                        torch.where(better, other_reached, reached),
+                    )
+        return worst
+
+    def _run(
+        self, value: Ascended, x: Tensor, step_size: float, generator: Generator | None
+    ) -> Tensor:
+        delta = (
+            self.norm.random(x, self.eps, generator) if self.random_start else torch.zeros_like(x)
+        )
+        z = (x + delta).clamp_(0, 1)
+        length = -step_size if self.targeted else step_size
+        for _ in range(self.steps):
+            z.requires_grad_()
+            (gradient,) = torch.autograd.grad(value(z).sum(), z)
+            with torch.no_grad():
+                moved = z + length * self.norm.direction(gradient)
+                z = (x + self.norm.project(moved - x, self.eps)).clamp_(0, 1)
+        return z.detach()
+
+    def _judge(
+        self, model: nn.Module, value: Ascended, z: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            hit = model(z).argmax(1) == y
+        # Explanation objectives differentiate inside, so their value is taken with gradients on.
+        reached = value(z).detach()
+        return (hit, -reached) if self.targeted else (~hit, reached)
+
+
+@dataclass(frozen=True)
+class FGSM:
+    """Fast gradient sign method (Goodfellow et al., ICLR 2015, section 4): one step of length eps.
+
+    Arguments and errors as `PGD`; in the L2 norm the step follows the normalised gradient.
+    """
+
+    eps: float = 8 / 255
+    norm: Norm = field(default_factory=LInf)
+    targeted: bool = False
+    objective: Objective = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
+        check_eps(self.eps, self.norm)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        return PGD(
+            self.eps, 1, self.eps or 1.0, self.norm, False, 1, self.targeted, self.objective
+        )(model, x, y, generator)
+
+
+def check_eps(eps: float, norm: Norm) -> None:
+    """Refuse a radius that is not in pixel units."""
+    if eps < 0 or (isinstance(norm, LInf) and eps > 1):
+        raise UserError(
+            f"eps is in pixel units of images in [0, 1], so between 0 and 1 (8/255 is common), "
+            f"got {eps:g}." + (f" Did you mean {eps:g}/255?" if 1 < eps <= 255 else "")
+        )
+
+
+def check_images(x: Tensor, y: Tensor) -> None:
+    """Refuse images outside [0, 1] and labels that do not belong to them."""
+    if x.ndim != 4 or not x.is_floating_point():
+        raise UserError(
+            f"An attack needs floating images (B, C, H, W) in [0, 1], got {x.dtype} of shape "
+            f"{tuple(x.shape)}."
+        )
+    if len(y) != len(x):
+        raise UserError(f"An attack needs one label per image, got {len(y)} for {len(x)} images.")
+    low, high = x.aminmax() if len(x) else (0.0, 1.0)
+    if not (low >= 0 and high <= 1):
+        raise UserError(
+            f"An attack needs images in [0, 1], got values in [{low:.3g}, {high:.3g}]; put the "
+            "normalisation inside the model (lookright.Classifier)."
+        )

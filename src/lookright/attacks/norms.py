@@ -1,0 +1,55 @@
+"""The geometry of a perturbation ball: how to start in it, step in it and come back to it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+
+class Norm(Protocol):
+    """Geometry of a ball of radius `eps` around zero; every tensor is (B, C, H, W)."""
+
+    def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
+        """A random perturbation inside the ball, of the shape of `like`."""
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """The steepest ascent direction of length 1 in this norm."""
+
+    def project(self, delta: Tensor, eps: float) -> Tensor:
+        """The nearest perturbation inside the ball."""
+
+
+@dataclass(frozen=True)
+class LInf:
+    """Every pixel value moves by at most eps."""
+
+    def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
+        return torch.empty_like(like).uniform_(-eps, eps, generator=generator)
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        return gradient.sign()
+
+    def project(self, delta: Tensor, eps: float) -> Tensor:
+        return delta.clamp(-eps, eps)
+
+
+@dataclass(frozen=True)
+class L2:
+    """The Euclidean length of an image's perturbation is at most eps."""
+
+    def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
+        """Uniform in the ball: a uniform direction, radius eps * u ** (1 / dimension)."""
+        direction = self.direction(torch.empty_like(like).normal_(generator=generator))
+        u = torch.empty_like(like[:, :1, :1, :1]).uniform_(generator=generator)
+        return direction * eps * u ** (1 / like[0].numel())
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        return gradient / _length(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
+
+    def project(self, delta: Tensor, eps: float) -> Tensor:
+        return delta * (eps / _length(delta).clamp_min(eps)) if eps > 0 else torch.zeros_like(delta)
+
+
+def _length(delta: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(delta, dim=(1, 2, 3), keepdim=True)

@@ -1,0 +1,76 @@
+"""What an attack makes as large as it can.
+
+An objective is called once with the clean images, where it may compute a reference, and returns a
+function of the perturbed images: one value per image, (B,), to be ascended.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookright.distances import L1, Distance
+from lookright.explainers.explainer import Explainer
+
+Ascended = Callable[[Tensor], Tensor]
+
+
+class Objective(Protocol):
+    """`objective(model, x, y)` gives a function from perturbed images to values (B,)."""
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended: ...
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Cross-entropy of the label (Madry et al., ICLR 2018, eq. 2.1)."""
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        return lambda z: F.cross_entropy(model(z), y, reduction="none")
+
+
+@dataclass(frozen=True)
+class KL:
+    """KL(f(x) || f(x')) from the clean output (TRADES, Zhang et al., ICML 2019, eq. 5).
+
+    Its gradient is zero at x itself, so the attack needs a random start.
+    """
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        with torch.no_grad():
+            clean = model(x).log_softmax(1)
+        return lambda z: F.kl_div(
+            model(z).log_softmax(1), clean, log_target=True, reduction="none"
+        ).sum(1)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The best other logit minus the label's (Carlini & Wagner, S&P 2017, f_6 without its floor)."""
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        def margin(z: Tensor) -> Tensor:
+            logits = model(z)
+            label = y[:, None]
+            return logits.scatter(1, label, -torch.inf).amax(1) - logits.gather(1, label)[:, 0]
+
+        return margin
+
+
+@dataclass(frozen=True)
+class ExplanationChange:
+    """How far the explanation of class y has moved from the clean one (Ghorbani et al., AAAI 2019).
+
+    Needs a random start where the distance has no gradient at zero.
+    """
+
+    explainer: Explainer
+    distance: Distance = field(default_factory=L1)
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        with torch.no_grad():
+            clean = self.explainer(model, x, y)[1]
+        return lambda z: self.distance(self.explainer(model, z, y)[1], clean)

@@ -1,0 +1,43 @@
+"""What an explainer is, and the parts that its members share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+
+class Explainer(Protocol):
+    """`explainer(model, x, y)` gives logits (B, K) and saliency (B, h, w), from one forward pass.
+
+    x is (B, 3, H, W) in [0, 1]; y (B,) the classes explained, the predicted ones where it is None.
+    The saliency is non-negative and finite. With gradients on, both are part of the graph, to any
+    order; under `torch.no_grad()` both are detached and as cheap as they can be.
+    """
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+@contextmanager
+def differentiation(enabled: bool) -> Iterator[None]:
+    """Gradients on inside; where they will be differentiated again, attention by its math kernel.
+
+    The fused attention kernels have no second derivative (pytorch/pytorch#116350).
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        if enabled:
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        else:
+            yield
+
+
+def class_score(logits: Tensor, y: Tensor | None) -> Tensor:
+    """The sum over the batch of each image's logit of class y, its predicted class by default."""
+    if y is None:
+        return logits.amax(1).sum()
+    return logits.gather(1, y[:, None]).sum()

@@ -1,0 +1,70 @@
+"""Grad-CAM (Selvaraju et al., ICCV 2017) from the forward pass that is there anyway."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lookright.errors import UserError
+from lookright.explainers.explainer import class_score, differentiation
+from lookright.explainers.layers import FeatureLayer, find_layer, named_layer
+
+
+@dataclass(frozen=True)
+class GradCAM:
+    """ReLU(sum_k alpha_k A_k), alpha_k the mean over places of d logit_y / d A_k (eqs. 1 and 2).
+
+    `layer` names the submodule whose output is A, as in `model.named_modules()`; None takes the
+    last feature map, found once per model. The tokens of ViT and Swin are laid out as their grid;
+    `grid` does the same for a network of another kind: a function from the layer's output to
+    (B, C, h, w).
+    The saliency has the grid of A, not the size of the image. The gradient runs only from the
+    logits to A, so on the last feature map it costs almost nothing beyond the forward pass.
+
+    Raises:
+        UserError: no such layer (the nearest is suggested); an output that is no feature map; a
+            model without a feature map to be found (candidates are named).
+    """
+
+    layer: str | None = None
+    grid: Callable[[Tensor], Tensor] | None = None
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        keep = torch.is_grad_enabled()
+        layer = named_layer(model, self.layer) if self.layer else find_layer(model, x)
+        logits, features = _forward(model, layer, x, keep)
+        with differentiation(keep):
+            score = class_score(logits, y)
+            (gradient,) = torch.autograd.grad(score, features, create_graph=keep)
+            grid = self.grid or layer.grid
+            maps, slopes = grid(features), grid(gradient)
+            saliency = (slopes.mean((2, 3), keepdim=True) * maps).sum(1).relu()
+        return (logits, saliency) if keep else (logits.detach(), saliency.detach())
+
+
+def _forward(model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
+    """Logits and the layer's output; without `keep`, a graph only from that output on."""
+    captured: list[Tensor] = []
+
+    def capture(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not keep:
+            torch.set_grad_enabled(True)
+            output = output.detach().requires_grad_()
+        elif not output.requires_grad:
+            output = output.requires_grad_()
+        captured[:] = [output]
+        return output.clone()  # what follows may write in place
+
+    handle = layer.module.register_forward_hook(capture)
+    try:
+        with differentiation(keep):
+            torch.set_grad_enabled(keep)
+            logits = model(x)
+    finally:
+        handle.remove()
+    if not captured:
+        raise UserError("Grad-CAM's layer was not run in the forward pass; name one that is.")
+    return logits, captured[0]

@@ -1,0 +1,111 @@
+"""Explainers made of gradients with respect to the pixels; saliency at the image's own size."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lookright.errors import UserError
+from lookright.explainers.explainer import class_score, differentiation
+from lookright.modes import ordinary
+
+
+@dataclass(frozen=True)
+class InputGradient:
+    """The sum over channels of |d logit_y / d x| (Simonyan et al., ICLR workshop 2014).
+
+    In training mode a BatchNorm layer couples the images of a batch, and the gradient with them.
+    """
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        logits, _, gradient = _gradient(model, x, y)
+        return logits, gradient.abs().sum(1)
+
+
+@dataclass(frozen=True)
+class GradientTimesInput:
+    """|sum over channels of x * d logit_y / d x| (Shrikumar et al., arXiv 1605.01713)."""
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        logits, pixels, gradient = _gradient(model, x, y)
+        return logits, (pixels * gradient).sum(1).abs()
+
+
+@dataclass(frozen=True)
+class IntegratedGradients:
+    """|sum over channels of integrated gradients| (Sundararajan et al., ICML 2017, eq. 1).
+
+    The path runs from the constant image `baseline` (0 is black) to x; the integral is the
+    midpoint rule with `steps` points, all in one forward pass of (steps + 1) * B images.
+    """
+
+    steps: int = 16
+    baseline: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UserError(f"IntegratedGradients needs at least 1 step, got {self.steps}.")
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        at = torch.arange(self.steps, device=x.device, dtype=x.dtype).add(0.5) / self.steps
+        path = self.baseline + at.view(-1, 1, 1, 1, 1) * (x - self.baseline)
+        logits, pixels, gradient = _mean_gradient(model, x, path, y)
+        return logits, ((pixels - self.baseline) * gradient).sum(1).abs()
+
+
+@dataclass(frozen=True)
+class SmoothGrad:
+    """The sum over channels of |mean gradient over noisy copies| (Smilkov et al., 2017, eq. 1).
+
+    `samples` copies with Gaussian noise of standard deviation `sigma` (pixel units, the paper's 10
+    to 20% of the range) pass forward together with x; the noise is torch's global one.
+    """
+
+    samples: int = 8
+    sigma: float = 0.15
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.sigma < 0:
+            raise UserError(
+                f"SmoothGrad needs at least 1 sample and sigma >= 0, got samples={self.samples}, "
+                f"sigma={self.sigma}."
+            )
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        noise = self.sigma * torch.randn(self.samples, *x.shape, device=x.device, dtype=x.dtype)
+        logits, _, gradient = _mean_gradient(model, x, x + noise, y)
+        return logits, gradient.abs().sum(1)
+
+
+def _gradient(model: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (B, K), pixels and d logit_y / d pixels (B, C, H, W)."""
+    keep = torch.is_grad_enabled()
+    with differentiation(keep):
+        pixels = x if keep and x.requires_grad else ordinary(x).requires_grad_()
+        logits = model(pixels)
+        (gradient,) = torch.autograd.grad(class_score(logits, y), pixels, create_graph=keep)
+    return (logits, pixels, gradient) if keep else (logits.detach(), pixels.detach(), gradient)
+
+
+def _mean_gradient(
+    model: nn.Module, x: Tensor, copies: Tensor, y: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits of x (B, K), x, and the mean gradient over `copies` (N, B, C, H, W), for one class."""
+    keep = torch.is_grad_enabled()
+    with differentiation(keep):
+        x, copies = (x, copies) if keep else (ordinary(x), ordinary(copies))
+        if not copies.requires_grad:
+            copies = copies.requires_grad_()
+        logits, others = model(torch.cat([x, copies.flatten(0, 1)])).tensor_split([len(x)])
+        target = logits.argmax(1) if y is None else y
+        score = class_score(others, target.repeat(len(copies)))
+        (gradient,) = torch.autograd.grad(score, copies, create_graph=keep)
+    return (logits, x, gradient.mean(0)) if keep else (logits.detach(), x, gradient.mean(0))

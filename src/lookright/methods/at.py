@@ -1,0 +1,25 @@
+"""Adversarial training (Madry et al., ICLR 2018)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookright.attacks import PGD, Attack
+from lookright.batch import Batch
+from lookright.methods.method import Method
+
+
+class AT(Method):
+    """L = CE(f(x'), y), x' found by the attack (eq. 2.1).
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        attack: finds x'; the default is the paper's CIFAR setting, 10 steps of 2/255 in 8/255.
+    """
+
+    def __init__(self, model: nn.Module, attack: Attack = PGD()) -> None:  # noqa: B008
+        super().__init__(model)
+        self.attack = attack
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        attacked = self.attack(self.model, batch.images, batch.labels)
+        return {"adversarial": F.cross_entropy(self.model(attacked), batch.labels)}

@@ -1,0 +1,14 @@
+"""Empirical risk minimisation: plain training, the baseline of everything."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from lookright.batch import Batch
+from lookright.methods.method import Method
+
+
+class ERM(Method):
+    """L = CE(f(x), y) (Vapnik, 1998)."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {"clean": F.cross_entropy(self.model(batch.images), batch.labels)}

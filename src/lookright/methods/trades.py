@@ -1,0 +1,38 @@
+"""TRADES (Zhang et al., ICML 2019)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookright.attacks import KL, PGD, Attack
+from lookright.batch import Batch
+from lookright.methods.method import Method, check_weights
+
+
+class TRADES(Method):
+    """L = CE(f(x), y) + beta * KL(f(x) || f(x')), x' making that KL large (eq. 5).
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        attack: finds x'; the default ascends the KL itself, as the paper does.
+        beta: weight of the KL; 6 in the paper's CIFAR experiments.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        attack: Attack = PGD(objective=KL()),  # noqa: B008
+        beta: float = 6.0,
+    ) -> None:
+        super().__init__(model)
+        check_weights(beta=beta)
+        self.attack = attack
+        self.beta = beta
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        x, y = batch.images, batch.labels
+        attacked = self.attack(self.model, x, y)
+        clean, adversarial = self.model(x), self.model(attacked)
+        stability = F.kl_div(
+            adversarial.log_softmax(1), clean.log_softmax(1), log_target=True, reduction="batchmean"
+        )
+        return {"clean": F.cross_entropy(clean, y), "stability": self.beta * stability}

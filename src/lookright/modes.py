@@ -1,0 +1,35 @@
+"""Borrow a model and give it back exactly as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, parameters without gradients and autograd on, whatever the caller's mode.
+
+    Every submodule's own flag and every parameter's `requires_grad` return at the end, after an
+    exception too. In evaluation mode BatchNorm keeps its buffers and dropout is off.
+    """
+    training = [module for module in model.modules() if module.training]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for module in training:
+            module.training = False
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def ordinary(tensor: Tensor) -> Tensor:
+    """The tensor without history; a copy where it was made under `torch.inference_mode`."""
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
