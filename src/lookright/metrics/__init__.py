@@ -1,0 +1,89 @@
+"""Measures as pure functions of tensors, batched on the device, each beside its description."""
+
+from lookright.distances import degenerate
+from lookright.metrics.classification import (
+    ACCURACY,
+    ACCURACY_ADVERSARIAL,
+    ACCURACY_FGSM,
+    ACCURACY_PGD,
+    AUC,
+    correct,
+    correct_under_all,
+    macro_auc,
+)
+from lookright.metrics.faithfulness import (
+    COMPREHENSIVENESS,
+    SHARES,
+    SUFFICIENCY,
+    Faithfulness,
+    RemovalCurves,
+    faithfulness,
+    removal_curves,
+)
+from lookright.metrics.fills import FILLS, Fill, fill_named
+from lookright.metrics.intervals import Estimate, mean, rate
+from lookright.metrics.localisation import (
+    DEGENERATE_MAPS,
+    LOCALISATION_IOU,
+    LOCALISATION_MASS,
+    MASK_AREA,
+    POINTING_GAME,
+    localisation_iou,
+    localisation_mass,
+    mask_area,
+    pointing_game,
+)
+from lookright.metrics.measure import Measure
+from lookright.metrics.stability import (
+    STABILITY_COSINE,
+    STABILITY_SPEARMAN,
+    STABILITY_TOPK,
+    stability_cosine,
+    stability_spearman,
+    stability_topk,
+)
+
+MEASURES: tuple[Measure, ...] = (
+    ACCURACY,
+    AUC,
+    ACCURACY_FGSM,
+    ACCURACY_PGD,
+    ACCURACY_ADVERSARIAL,
+    SUFFICIENCY,
+    COMPREHENSIVENESS,
+    LOCALISATION_MASS,
+    LOCALISATION_IOU,
+    POINTING_GAME,
+    MASK_AREA,
+    STABILITY_COSINE,
+    STABILITY_SPEARMAN,
+    STABILITY_TOPK,
+    DEGENERATE_MAPS,
+)
+
+__all__ = [
+    "FILLS",
+    "MEASURES",
+    "SHARES",
+    "Estimate",
+    "Faithfulness",
+    "Fill",
+    "Measure",
+    "RemovalCurves",
+    "correct",
+    "correct_under_all",
+    "degenerate",
+    "faithfulness",
+    "fill_named",
+    "localisation_iou",
+    "localisation_mass",
+    "macro_auc",
+    "mask_area",
+    "mean",
+    "pointing_game",
+    "rate",
+    "removal_curves",
+    "stability_cosine",
+    "stability_spearman",
+    "stability_topk",
+]

@@ -1,0 +1,192 @@
+"""Distances between saliency maps: training losses and measures alike.
+
+Every distance is `distance(saliency, target) -> (B,)`: saliency (B, h, w) and target (B, h', w')
+are non-negative, and where the grids differ the saliency is resized to the target's. Each is
+differentiable twice and finite on any finite map, all-zero ones included: a map that says nothing
+has a zero gradient instead of an infinite one. A NaN in the input stays a NaN, so that training
+stops. Half precision is computed in float32.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lookright.errors import UserError
+
+MAP = (-2, -1)
+
+
+def resize(saliency: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """(B, h, w) to (B, *size), bilinear between pixel centres, antialiased where it shrinks."""
+    h, w = saliency.shape[-2:]
+    if (h, w) == tuple(size):
+        return saliency
+    shrinks = size[0] < h or size[1] < w
+    return F.interpolate(
+        saliency[:, None], tuple(size), mode="bilinear", align_corners=False, antialias=shrinks
+    )[:, 0]
+
+
+def _is_constant(saliency: Tensor, eps: float) -> Tensor:
+    """(B, 1, 1) bool: finite, and varying by no more than `eps` of its largest magnitude."""
+    peak = saliency.abs().amax(MAP, keepdim=True)
+    span = saliency.amax(MAP, keepdim=True) - saliency.amin(MAP, keepdim=True)
+    return (span <= eps * peak) & peak.isfinite()
+
+
+def degenerate(saliency: Tensor, eps: float = 1e-6) -> Tensor:
+    """(B, h, w) to (B,) bool: maps that rank no place above another, or hold a NaN or infinity.
+
+    `eps` is relative to the map's largest magnitude, so scaling a map changes nothing.
+    """
+    return _is_constant(saliency, eps)[:, 0, 0] | ~saliency.isfinite().all(-1).all(-1)
+
+
+def minmax(saliency: Tensor, eps: float = 1e-6) -> Tensor:
+    """Each map (B, h, w) shifted and scaled to span [0, 1]; a constant map becomes zeros.
+
+    A map counts as constant when it varies by no more than `eps` of its largest magnitude; below
+    that only rounding would be stretched. This is the normalisation of DRE (arXiv 2303.16390).
+    """
+    constant = _is_constant(saliency, eps)
+    low, high = saliency.amin(MAP, keepdim=True), saliency.amax(MAP, keepdim=True)
+    span = torch.where(constant, torch.ones_like(high), high - low)
+    return torch.where(constant, torch.zeros_like(saliency), (saliency - low) / span)
+
+
+def unit_mass(saliency: Tensor) -> Tensor:
+    """Each map (B, h, w) scaled to sum to 1; an all-zero map becomes the uniform one."""
+    mass = saliency.sum(MAP, keepdim=True)
+    h, w = saliency.shape[-2:]
+    uniform = torch.full_like(saliency, 1 / (h * w))
+    return torch.where(mass == 0, uniform, saliency / torch.where(mass == 0, 1, mass))
+
+
+@dataclass(frozen=True)
+class Distance(ABC):
+    """(B, h, w) and (B, h', w') to (B,): how far the saliency is from its target, at least 0.
+
+    Raises UserError when the two are not batches of maps of one length.
+    """
+
+    def __call__(self, saliency: Tensor, target: Tensor) -> Tensor:
+        if saliency.ndim != 3 or target.ndim != 3 or len(saliency) != len(target):
+            raise UserError(
+                "A distance compares two batches of maps (B, h, w) of one length, but got "
+                f"{tuple(saliency.shape)} and {tuple(target.shape)}; drop a mask's channel with "
+                "masks[:, 0]."
+            )
+        dtype = torch.promote_types(saliency.dtype, target.dtype)
+        dtype = torch.promote_types(dtype, torch.float32)
+        saliency = resize(saliency.to(dtype), target.shape[-2:])
+        return self.compare(saliency, target.to(dtype)).clamp(min=0)
+
+    @abstractmethod
+    def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
+        """The distance of two (B, h, w) on one grid."""
+
+
+@dataclass(frozen=True)
+class MinMaxDistance(Distance):
+    """A distance of min-max-normalised maps, blind to the shift and scale of the saliency.
+
+    mask_target: take the target as a mask that is already in [0, 1], instead of normalising it too.
+    It matters for soft masks and for masks that cover the whole image.
+    """
+
+    mask_target: bool = False
+
+    def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
+        return self.compare_normalised(
+            minmax(saliency), target if self.mask_target else minmax(target)
+        )
+
+    @abstractmethod
+    def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
+        """The distance of two maps in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class L1(MinMaxDistance):
+    """Mean absolute difference of min-max-normalised maps, in [0, 1] (DRE, arXiv 2303.16390)."""
+
+    def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
+        return (saliency - target).abs().mean(MAP)
+
+
+@dataclass(frozen=True)
+class L2(MinMaxDistance):
+    """Mean squared difference of min-max-normalised maps, in [0, 1]; smooth where they agree."""
+
+    def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
+        return (saliency - target).square().mean(MAP)
+
+
+@dataclass(frozen=True)
+class BCE(MinMaxDistance):
+    """Mean binary cross-entropy of min-max-normalised maps (ALIGN, arXiv 2511.06944).
+
+    The saliency is squeezed into [eps, 1 - eps], which bounds the loss by -log(eps) and its
+    gradient by 1 / eps. It is least, the target's own entropy, where saliency and target agree.
+    """
+
+    eps: float = 1e-3
+
+    def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
+        chance = self.eps + (1 - 2 * self.eps) * saliency
+        return -(target * chance.log() + (1 - target) * (1 - chance).log()).mean(MAP)
+
+
+@dataclass(frozen=True)
+class SoftIoU(MinMaxDistance):
+    """1 - sum(min) / sum(max) of min-max-normalised maps, in [0, 1]; two empty maps agree.
+
+    On binary masks it is one minus intersection over union; unlike the form with products it is 0
+    between equal soft maps (Ruzicka similarity).
+    """
+
+    def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
+        shared = torch.minimum(saliency, target).sum(MAP)
+        union = torch.maximum(saliency, target).sum(MAP)
+        empty = union == 0
+        return torch.where(empty, 0, 1 - shared / torch.where(empty, 1, union))
+
+
+@dataclass(frozen=True)
+class KL(Distance):
+    """KL(target || saliency) in nats of unit-mass maps, in [0, log(h w / smoothing)].
+
+    Both are mixed with a `smoothing` share of the uniform map, so that a place where the saliency
+    is zero costs much and not infinitely.
+    """
+
+    smoothing: float = 1e-2
+
+    def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
+        uniform = self.smoothing / (saliency.shape[-2] * saliency.shape[-1])
+        p = (1 - self.smoothing) * unit_mass(target) + uniform
+        q = (1 - self.smoothing) * unit_mass(saliency) + uniform
+        return (p * (p.log() - q.log())).sum(MAP)
+
+
+@dataclass(frozen=True)
+class Cosine(Distance):
+    """1 - cosine of the maps as vectors, in [0, 1]: blind to scale, so no normalisation is needed.
+
+    An all-zero map has no direction: its distance is 1, from another all-zero map too.
+    """
+
+    def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
+        a, b = _direction(saliency), _direction(target)
+        return 1 - (a * b).sum(MAP)
+
+
+def _direction(saliency: Tensor) -> Tensor:
+    """(B, h, w) of Euclidean length 1, zero maps kept; scaled first, lest squares underflow."""
+    peak = saliency.detach().abs().amax(MAP, keepdim=True)
+    zero = peak == 0
+    scaled = torch.where(zero, 1, saliency / torch.where(zero, 1, peak))
+    return torch.where(zero, 0, scaled / scaled.square().sum(MAP, keepdim=True).sqrt())

@@ -1,0 +1,93 @@
+"""Is the class right, clean and under attack."""
+
+from collections.abc import Sequence
+
+import torch
+from scipy import special
+from torch import Tensor
+
+from lookright.errors import UserError
+from lookright.metrics.intervals import Estimate, Z
+from lookright.metrics.measure import Measure
+from lookright.metrics.ranking import average_ranks
+
+ACCURACY = Measure("accuracy", "Accuracy", True, "rate", "Share of images classified correctly.")
+AUC = Measure(
+    "auc",
+    "AUC",
+    True,
+    "score",
+    "Macro average over classes of the one-vs-rest area under the ROC curve; chance is 0.5.",
+)
+ACCURACY_FGSM = Measure(
+    "accuracy_fgsm", "FGSM accuracy", True, "rate", "Share still classified correctly under FGSM."
+)
+ACCURACY_PGD = Measure(
+    "accuracy_pgd",
+    "PGD accuracy",
+    True,
+    "rate",
+    "Share still classified correctly under PGD, the worst of its restarts for each image.",
+)
+ACCURACY_ADVERSARIAL = Measure(
+    "accuracy_adversarial",
+    "Adversarial accuracy",
+    True,
+    "rate",
+    "Share still classified correctly under the worst of all attacks and restarts for each image.",
+)
+
+
+def correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, K) and (B,) to (B,) bool: the largest logit is the label's; never where one is NaN."""
+    return (logits.argmax(1) == labels) & ~logits.isnan().any(1)
+
+
+def correct_under_all(each: Sequence[Tensor]) -> Tensor:
+    """(B,) bool for each attack or restart to (B,) bool: right under every one of them."""
+    return torch.stack(list(each)).all(0)
+
+
+def macro_auc(logits: Tensor, labels: Tensor) -> Estimate | None:
+    """Macro one-vs-rest ROC-AUC of the softmax of logits (N, K) for labels (N,), with its interval.
+
+    A class that no label names, or that every label names, has no curve and is left out; None when
+    no class has one, as with a single class in `labels`. Ties count half.
+
+    The interval is DeLong's (DeLong, DeLong and Clarke-Pearson, Biometrics 1988): each sample's
+    placement among the other class is its influence on the area; a sample's influences are averaged
+    over the classes, so the correlation of the curves is kept. It is taken on the logit scale,
+    which keeps it inside [0, 1]; at an area of exactly 0 or 1 the variance estimate is 0 and so is
+    the width. Raises UserError on logits that are not finite.
+    """
+    if not logits.isfinite().all():
+        raise UserError(
+            "AUC needs finite logits, but the model gave NaN or infinity; its weights or its input "
+            "are broken, train it again with a lower learning rate or check the images."
+        )
+    scores = logits.detach().cpu().double().log_softmax(1).T
+    positive = labels.cpu() == torch.arange(len(scores))[:, None]
+    has_curve = positive.any(1) & ~positive.all(1)
+    if not has_curve.any():
+        return None
+    scores, positive = scores[has_curve], positive[has_curve]
+
+    infinity = torch.full_like(scores, torch.inf)
+    rank_among_own = torch.where(
+        positive,
+        average_ranks(torch.where(positive, scores, infinity)),
+        average_ranks(torch.where(positive, infinity, scores)),
+    )
+    own = torch.where(positive, positive.sum(1, keepdim=True), (~positive).sum(1, keepdim=True))
+    n = len(labels)
+    others_below = (average_ranks(scores) - rank_among_own) / (n - own)
+    placement = torch.where(positive, others_below, 1 - others_below)
+    area = (placement * positive).sum(1, keepdim=True) / positive.sum(1, keepdim=True)
+    influence = ((placement - area) / own).mean(0)
+
+    value = float(area.mean())
+    if not 0 < value < 1:
+        return Estimate(value, value, value, n)
+    error = float(influence.square().sum().mul(n / (n - 1)).sqrt()) / (value * (1 - value))
+    low, high = (float(special.expit(special.logit(value) + s * Z * error)) for s in (-1, 1))
+    return Estimate(value, low, high, n)

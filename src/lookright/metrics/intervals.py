@@ -1,0 +1,63 @@
+"""Estimates with 95% confidence intervals."""
+
+from dataclasses import dataclass
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+from lookright.errors import UserError
+
+CONFIDENCE = 0.95
+Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% confidence interval [low, high], from n samples."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def rate(successes: Tensor | tuple[int, int]) -> Estimate:
+    """The share of successes with its Wilson score interval.
+
+    successes: any bool tensor, or (k, n), k successes out of n. The interval keeps its coverage
+    near 0 and 1, where the normal one collapses (Wilson, JASA 1927; Brown, Cai and DasGupta,
+    Statistical Science 2001). Raises UserError when there is nothing to count.
+    """
+    if isinstance(successes, Tensor):
+        if successes.dtype != torch.bool:
+            raise UserError(
+                f"A rate counts successes (a bool tensor), but got {successes.dtype}; compare with "
+                "a threshold first, or use `mean` for scores."
+            )
+        k, n = int(successes.sum()), successes.numel()
+    else:
+        k, n = successes
+    if not 0 <= k <= n or n == 0:
+        raise UserError(f"A rate needs 0 <= k <= n and n > 0, but got k = {k} of n = {n}.")
+    interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(k / n, float(interval.low), float(interval.high), n)
+
+
+def mean(values: Tensor) -> Estimate:
+    """The mean of per-sample scores with its Student t interval (Student, Biometrika 1908).
+
+    values: any shape; entries that are not finite are left out, and n counts the rest. The spread
+    of a single value is unknown: its interval is the value itself. Raises UserError when no value
+    is finite.
+    """
+    finite = values.detach().cpu().double()
+    finite = finite[finite.isfinite()]
+    n = len(finite)
+    if n == 0:
+        raise UserError(f"A mean needs at least one finite value, but got {values.numel()} others.")
+    centre = float(finite.mean())
+    if n == 1:
+        return Estimate(centre, centre, centre, n)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * finite.std() / n**0.5)
+    return Estimate(centre, centre - half, centre + half, n)

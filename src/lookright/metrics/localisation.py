@@ -1,0 +1,100 @@
+"""Is the saliency on the object: measures against a mask, beside its area, the chance level.
+
+Every function takes saliency (B, h, w) and masks (B, 1, H, W) in [0, 1] and returns (B,); the
+saliency is brought to the masks' size bilinearly. A degenerate map counts as the uniform one: its
+mass inside is the mask's area, its most salient pixels are those of a fixed shuffle, and it never
+wins the pointing game. Nothing is on the object of an empty mask: every measure is 0 there, so
+leave out samples without a mask. Binary measures take a soft mask at 0.5.
+"""
+
+import torch
+from torch import Tensor
+
+from lookright.distances import degenerate, resize, unit_mass
+from lookright.errors import UserError
+from lookright.metrics.measure import Measure
+from lookright.metrics.ranking import descending_ranks
+
+LOCALISATION_MASS = Measure(
+    "localisation_mass",
+    "Mass on object",
+    True,
+    "score",
+    "Share of the saliency inside the object's mask; chance is the mask's area.",
+)
+LOCALISATION_IOU = Measure(
+    "localisation_iou",
+    "IoU with object",
+    True,
+    "score",
+    "Intersection over union of the mask and as many most salient pixels as the mask has.",
+)
+POINTING_GAME = Measure(
+    "pointing_game",
+    "Pointing game",
+    True,
+    "rate",
+    "Share of images whose most salient pixel is on the object; chance is the mask's area.",
+)
+MASK_AREA = Measure(
+    "mask_area",
+    "Object area",
+    None,
+    "score",
+    "Share of the image that the object covers: the chance level of mass and pointing.",
+)
+DEGENERATE_MAPS = Measure(
+    "degenerate_maps",
+    "Degenerate maps",
+    False,
+    "rate",
+    "Share of saliency maps that are constant, all-zero or not finite, and so say nothing.",
+)
+
+
+def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
+    """The share of saliency inside the mask, in [0, 1]; a soft mask weighs it.
+
+    Relevance mass accuracy in Arras et al. (Information Fusion 2022).
+    """
+    mass = unit_mass(_on_masks(saliency, masks))
+    return (mass * masks[:, 0]).sum((-2, -1)).clamp(0, 1)
+
+
+def localisation_iou(saliency: Tensor, masks: Tensor) -> Tensor:
+    """IoU in [0, 1] of the mask and as many most salient pixels as the mask has.
+
+    The threshold is thus free of a parameter and of the map's scale; with r the share of those
+    pixels on the object (relevance rank accuracy, Arras et al., Information Fusion 2022) it is
+    r / (2 - r), and by chance about a / (2 - a) for a mask of area a.
+    """
+    ranks, inside = descending_ranks(_on_masks(saliency, masks)), masks[:, 0] >= 0.5
+    top = ranks < inside.sum((-2, -1), keepdim=True)
+    shared, union = (top & inside).sum((-2, -1)), (top | inside).sum((-2, -1))
+    return shared.to(masks.dtype) / union.clamp(min=1)
+
+
+def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
+    """(B,) bool: the most salient pixel is on the mask (Zhang et al., ECCV 2016; no tolerance)."""
+    top = descending_ranks(_on_masks(saliency, masks)) == 0
+    hit = top & (masks[:, 0] >= 0.5)
+    return hit.any(-1).any(-1) & ~degenerate(saliency)
+
+
+def mask_area(masks: Tensor) -> Tensor:
+    """The share of the image inside the mask (B, 1, H, W), in [0, 1]."""
+    return masks.mean((-3, -2, -1))
+
+
+def _on_masks(saliency: Tensor, masks: Tensor) -> Tensor:
+    """(B, H, W): the saliency at the masks' size, its peak near 1; degenerate maps are zeros."""
+    if saliency.ndim != 3 or masks.ndim != 4 or len(saliency) != len(masks) or masks.shape[1] != 1:
+        raise UserError(
+            "Localisation needs saliency (B, h, w) and masks (B, 1, H, W) of the same samples, but "
+            f"got {tuple(saliency.shape)} and {tuple(masks.shape)}; select the samples that have a "
+            "mask in both."
+        )
+    saliency = saliency.to(torch.promote_types(saliency.dtype, masks.dtype))
+    silent = degenerate(saliency)[:, None, None]
+    peak = torch.where(silent, 1, saliency.amax((-2, -1), keepdim=True))
+    return resize(torch.where(silent, 0, saliency / peak), masks.shape[-2:])

@@ -1,0 +1,82 @@
+"""Does the explanation stay: similarity of two saliency maps of one image, before and after.
+
+Every function takes two batches (B, h, w) on one grid and returns (B,); scaling either map changes
+nothing. Where either map is degenerate the similarity is 0: there is no explanation to be stable.
+"""
+
+import torch
+from torch import Tensor
+
+from lookright.distances import Cosine, degenerate
+from lookright.errors import UserError
+from lookright.metrics.measure import Measure
+from lookright.metrics.ranking import average_ranks, descending_ranks, pixels
+
+STABILITY_COSINE = Measure(
+    "stability_cosine",
+    "Stability (cosine)",
+    True,
+    "score",
+    "Cosine between the saliency of an image and of its attacked version.",
+)
+STABILITY_SPEARMAN = Measure(
+    "stability_spearman",
+    "Stability (Spearman)",
+    True,
+    "score",
+    "Rank correlation between the saliency of an image and of its attacked version.",
+)
+STABILITY_TOPK = Measure(
+    "stability_topk",
+    "Stability (top 10%)",
+    True,
+    "score",
+    "Share of the 10% most salient places that stay so under attack; chance is 0.1.",
+)
+
+
+def stability_cosine(before: Tensor, after: Tensor) -> Tensor:
+    """Cosine of the maps as vectors, in [0, 1] for non-negative maps."""
+    before, after, compared = _comparable(before, after)
+    return compared * (1 - Cosine()(before, after))
+
+
+def stability_spearman(before: Tensor, after: Tensor) -> Tensor:
+    """Spearman's rank correlation in [-1, 1], ties sharing their mean rank."""
+    before, after, compared = _comparable(before, after)
+    a, b = _centred_ranks(before), _centred_ranks(after)
+    return compared * (1 - Cosine()(a[:, None], b[:, None])).clamp(-1, 1)
+
+
+def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
+    """The share in [0, 1] of the most salient places that both maps have in common.
+
+    share: of the h * w places, round(share * h * w) are compared, at least one (the top-k
+    intersection of Ghorbani, Abid and Zou, AAAI 2019).
+    """
+    before, after, compared = _comparable(before, after)
+    if not 0 < share <= 1:
+        raise UserError(f"The share of places lies in (0, 1], but got {share}; give 0.1 for 10%.")
+    k = pixels(share, before[0].numel())
+    both = (descending_ranks(before) < k) & (descending_ranks(after) < k)
+    return compared * both.sum((-2, -1)) / k
+
+
+def _comparable(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both maps, zeros where either is degenerate, and (B,) 1 where neither is."""
+    if before.ndim != 3 or before.shape != after.shape:
+        raise UserError(
+            "Stability compares two batches of maps (B, h, w) of one shape, but got "
+            f"{tuple(before.shape)} and {tuple(after.shape)}; explain both with the same explainer."
+        )
+    dtype = torch.promote_types(torch.promote_types(before.dtype, after.dtype), torch.float32)
+    before, after = before.to(dtype), after.to(dtype)
+    compared = ~(degenerate(before) | degenerate(after))
+    keep = compared[:, None, None]
+    return torch.where(keep, before, 0), torch.where(keep, after, 0), compared.to(dtype)
+
+
+def _centred_ranks(saliency: Tensor) -> Tensor:
+    """(B, h * w) average ranks, centred on 0 and scaled to at most 1/2."""
+    ranks = average_ranks(saliency.flatten(1))
+    return (ranks - ranks.mean(1, keepdim=True)) / ranks.shape[1]
