@@ -1,0 +1,64 @@
+"""Random views of a batch, the image and its mask always moved together."""
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+
+
+@final
+@dataclass(frozen=True)
+class Augment:
+    """Each sample mirrored, moved and zoomed by its own chance, on the batch's device.
+
+    flip: mirror left and right half of the time. shift: move by up to this fraction of the side
+    along each axis, by whole pixels where scale is 0. scale: zoom by a factor drawn from
+    [1 - scale, 1 + scale]. What comes in at the border is a reflection. Images are interpolated
+    bilinearly and stay in [0, 1]; masks take the nearest pixel. Raises UserError unless shift is
+    in [0, 1] and scale in [0, 1).
+    """
+
+    flip: bool = True
+    shift: float = 0.1
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shift <= 1:
+            raise UserError(f"Expected a shift from 0 to 1, a part of the side; got {self.shift}.")
+        if not 0 <= self.scale < 1:
+            raise UserError(f"Expected a scale from 0 to below 1; got {self.scale}.")
+
+    def __call__(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """The batch seen anew; chance comes from `generator`, or torch's own for the device."""
+        n, device = len(batch), batch.images.device
+        images, masks = batch.images, batch.masks
+        if self.flip:
+            flipped = torch.rand(n, 1, 1, 1, device=device, generator=generator) < 0.5
+            images = torch.where(flipped, images.flip(-1), images)
+            masks = None if masks is None else torch.where(flipped, masks.flip(-1), masks)
+        if self.shift or self.scale:
+            chance = 2 * torch.rand(n, 3, device=device, generator=generator) - 1
+            grid = self._grid(chance, images.shape[-2:])
+            images = _sample(images, grid, "bilinear").clamp(0, 1)
+            masks = None if masks is None else _sample(masks, grid, "nearest")
+        return replace(batch, images=images, masks=masks)
+
+    def _grid(self, chance: Tensor, size: torch.Size) -> Tensor:
+        """(B, H, W, 2) where each output pixel is taken from; chance (B, 3) lies in [-1, 1]."""
+        sides = chance.new_tensor([size[1], size[0]])
+        pixels = chance[:, :2] * self.shift * sides
+        if not self.scale:
+            pixels = pixels.round()
+        affine = torch.zeros(len(chance), 2, 3, device=chance.device)
+        affine[:, 0, 0] = affine[:, 1, 1] = 1 / (1 + self.scale * chance[:, 2])
+        affine[:, :, 2] = 2 * pixels / sides
+        return F.affine_grid(affine, [len(chance), 1, *size], align_corners=False)
+
+
+def _sample(maps: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return F.grid_sample(maps, grid, mode, padding_mode="reflection", align_corners=False)

@@ -1,0 +1,157 @@
+"""One image file, or one mask, read right whatever its format, mode and orientation."""
+
+import struct
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lookright.errors import UserError, did_you_mean
+
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+_ORIENTATION: Final = 0x0112
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnreadableImageError(UserError):
+    """A file that is no image, or a damaged one."""
+
+
+def read_image(path: Path) -> Image.Image:
+    """The image upright (its EXIF orientation applied) in 8-bit RGB.
+
+    Transparency is laid on white; 16-bit grey is scaled, not clipped; of an animation the first
+    frame is taken; colour profiles are not applied. Raises UnreadableImageError naming the file.
+    """
+    image, orientation = _decode(path)
+    if image.has_transparency_data:
+        image = _laid_on(image, "white")
+    return _turned(image.convert("RGB"), orientation)
+
+
+def read_mask(path: Path, image_path: Path) -> Image.Image:
+    """The mask of an image in 8-bit grey (255 on the object), upright and of the image's size.
+
+    Grey levels are kept; where all are 0 or 1, 1 is the object; in a palette (as in PASCAL VOC),
+    every colour but black is. The mask's own EXIF orientation is applied. One that then has the
+    size of the image as stored, and not as shown, is turned as its image is. Raises UserError
+    naming both sizes where they differ, UnreadableImageError where either cannot be read.
+    """
+    mask, orientation = _decode(path)
+    palette = mask.mode in ("P", "PA")
+    if mask.has_transparency_data:
+        mask = _laid_on(mask, "black")
+    levels = np.array(mask.convert("RGB").convert("L") if palette else mask.convert("L"))
+    if palette or levels.max() <= 1:
+        levels = np.where(levels > 0, 255, 0).astype(np.uint8)
+    mask = _turned(Image.fromarray(levels), orientation)
+    stored, image_orientation = _header(image_path)
+    shown = stored[::-1] if image_orientation >= 5 else stored
+    if mask.size == shown:
+        return mask
+    if mask.size == stored:
+        return _turned(mask, image_orientation)
+    raise UserError(
+        f"Expected a mask of {shown[0]}x{shown[1]} pixels, as its image '{image_path}' has; "
+        f"'{path}' has {mask.width}x{mask.height}: export the mask at the image's size."
+    )
+
+
+def square(image: Image.Image, size: int) -> Tensor:
+    """(C, size, size) uint8: the image's central square (its shorter side), resized to `size`.
+
+    RGB is resized bilinearly with antialiasing; grey, a mask, by the nearest pixel.
+    """
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    method = Image.Resampling.NEAREST if image.mode == "L" else Image.Resampling.BILINEAR
+    box = (left, top, left + side, top + side)
+    pixels = np.array(image.resize((size, size), method, box=box))
+    return torch.from_numpy(pixels.reshape(size, size, -1)).permute(2, 0, 1).contiguous()
+
+
+def load_image(path: Path, image_size: int) -> Tensor:
+    """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `square`."""
+    return square(read_image(path), image_size).float() / 255
+
+
+def _decode(path: Path) -> tuple[Image.Image, int]:
+    """The pixels in an 8-bit mode, as stored, and the EXIF orientation that shows them upright."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return _eight_bit(image), _orientation(image)
+    except _DAMAGED as error:
+        raise _unreadable(path, error) from error
+
+
+def _header(path: Path) -> tuple[tuple[int, int], int]:
+    """(width, height) as stored, and the EXIF orientation."""
+    try:
+        with Image.open(path) as image:
+            return image.size, _orientation(image)
+    except _DAMAGED as error:
+        raise _unreadable(path, error) from error
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return image.copy()
+    levels = np.array(image).astype(np.int64)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise ValueError("32-bit pixels beyond 65535; save it with 8 or 16 bits")
+    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 (upright) where the EXIF block is absent, damaged or says nothing known."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except _DAMAGED:
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _laid_on(image: Image.Image, colour: str) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, colour), image).convert("RGB")
+
+
+def _unreadable(path: Path, error: Exception) -> UnreadableImageError:
+    if not path.exists():
+        siblings = [file.name for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
+        return UnreadableImageError(
+            f"Expected an image at '{path}'; no such file.{did_you_mean(path.name, siblings)}"
+        )
+    fake = isinstance(error, Image.UnidentifiedImageError)
+    reason = "its content is no known image format" if fake else str(error) or "it is damaged"
+    return UnreadableImageError(
+        f"Expected a readable image at '{path}'; {reason}: replace or remove the file."
+    )

@@ -1,0 +1,147 @@
+"""Which files of a folder are which domain's and class's images, and where their masks lie."""
+
+import os
+import warnings
+from pathlib import Path
+
+from lookright.data.images import SUFFIXES
+from lookright.errors import UserError, did_you_mean
+
+Tree = dict[str, dict[str, list[Path]]]
+"""Domain to class to that class's files, each level sorted by name."""
+
+
+def find_images(root: Path, ignored: Path | None = None) -> Tree:
+    """The images of `root/<domain>/<class>/*`, or of `root/<class>/*` as one domain named as root.
+
+    Hidden files, files that are no images by their suffix, and the folder `ignored` are left out.
+    Raises UserError for a missing folder, one without images, a mix of both layouts, an empty
+    domain or class, and for fewer than two classes. Warns of a domain that lacks a class.
+    """
+    require_folder(root, "images")
+    skipped = ignored.resolve() if ignored else None
+    below = {folder: _folders(folder) for folder in _folders(root) if folder.resolve() != skipped}
+    flat = [folder for folder in below if _images(folder)]
+    nested = [inner for inners in below.values() for inner in inners if _images(inner)]
+    if not flat and not nested:
+        raise _no_images(root, list(below))
+    if flat and nested:
+        raise UserError(
+            f"Expected '{root}' laid out either <domain>/<class>/* or <class>/*; '{flat[0]}' and "
+            f"'{nested[0]}' both hold images: move them to one depth."
+        )
+    if flat:
+        tree = {root.resolve().name: {folder.name: _images(folder) for folder in below}}
+    else:
+        tree = {
+            domain.name: {inner.name: _images(inner) for inner in inners}
+            for domain, inners in below.items()
+        }
+    check_classes(tree, root)
+    return tree
+
+
+def check_classes(tree: Tree, root: Path) -> None:
+    """Raises UserError for an empty domain or class and for one class only; see find_images."""
+    classes = {name for found in tree.values() for name in found}
+    for domain, found in tree.items():
+        if not found:
+            raise UserError(
+                f"Expected class folders in domain '{domain}' of '{root}'; there is none: fill it "
+                "or remove it."
+            )
+        for name, files in found.items():
+            if not files:
+                raise UserError(
+                    f"Expected images in class '{name}' of domain '{domain}' of '{root}'; it has "
+                    "none that can be read: add some or remove its folder."
+                )
+        if lacking := sorted(classes - found.keys()):
+            warnings.warn(
+                f"Domain '{domain}' of '{root}' has no images of {', '.join(lacking)}.",
+                stacklevel=2,
+            )
+    if len(classes) < 2:
+        raise UserError(
+            f"Expected two or more classes in '{root}'; it has only '{min(classes)}': give the "
+            "folder that holds the class folders."
+        )
+
+
+def find_masks(root: Path, images: list[Path]) -> dict[Path, Path]:
+    """For each image (relative to its own root) that has one, its mask: the same path under `root`
+    with any image suffix.
+
+    Raises UserError for a missing folder, two masks of one image, and where no mask fits any
+    image. Warns of masks that fit none.
+    """
+    require_folder(root, "masks")
+    masks: dict[Path, Path] = {}
+    for folder, _, names in os.walk(root, followlinks=True):
+        for file in sorted(Path(folder, name) for name in names if _is_image(name)):
+            stem = file.relative_to(root).with_suffix("")
+            if stem in masks:
+                raise UserError(
+                    f"Expected one mask for an image; '{masks[stem]}' and '{file}' are for the "
+                    "same one: remove one."
+                )
+            masks[stem] = file
+    fitting = {image: masks[stem] for image in images if (stem := image.with_suffix("")) in masks}
+    strays = sorted(masks.keys() - {image.with_suffix("") for image in images})
+    if not fitting:
+        came = f"'{masks[strays[0]]}' fits none" if strays else "it holds no images"
+        raise UserError(
+            f"Expected masks in '{root}' at the paths of their images, such as "
+            f"'{root / images[0].with_suffix('.png')}'; {came}: rename them or leave out masks."
+        )
+    if strays:
+        warnings.warn(
+            f"{len(strays)} of {len(masks)} masks in '{root}' fit no image, such as "
+            f"'{masks[strays[0]]}'.",
+            stacklevel=2,
+        )
+    return fitting
+
+
+def require_folder(root: Path, what: str, others: tuple[str, ...] = ()) -> None:
+    """Raises UserError where `root` is no folder, suggesting a neighbour or one of `others`."""
+    if root.is_dir():
+        return
+    if root.is_file():
+        raise UserError(
+            f"Expected a folder of {what} at '{root}'; it is a file: give the folder, unpacked."
+        )
+    near = [folder.name for folder in _folders(root.parent)] if root.parent.is_dir() else []
+    raise UserError(
+        f"Expected a folder of {what} at '{root}'; there is none."
+        f"{did_you_mean(root.name, [*near, *others])}"
+    )
+
+
+def _no_images(root: Path, folders: list[Path]) -> UserError:
+    expected = f"Expected images in '{root}' as <domain>/<class>/* or <class>/*"
+    if _images(root):
+        return UserError(f"{expected}; they lie in it directly: sort them into class folders.")
+    for folder in folders:
+        if any(_images(inner) for middle in _folders(folder) for inner in _folders(middle)):
+            return UserError(f"{expected}; they lie deeper. Did you mean '{folder}'?")
+    return UserError(f"{expected}; found none ending in {', '.join(sorted(SUFFIXES))}.")
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+
+
+def _images(folder: Path) -> list[Path]:
+    return [file for file in _entries(folder) if _is_image(file.name) and not file.is_dir()]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in _entries(folder) if entry.is_dir() and entry.name[0] != "."]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"Expected to list the folder '{folder}'; {error.strerror}.") from error
