@@ -1,0 +1,128 @@
+"""The grid of example images: a row per image, a cell per method, clean and attacked in each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lookright.report.figures import Style
+from lookright.report.grouping import Comparison, Method
+from lookright.report.images import overlay_uri, picture_uri, shade_uri
+from lookright.report.reading import Examples, Result, read_examples
+
+
+@dataclass(frozen=True)
+class View:
+    """An image with its saliency and what the model says of it."""
+
+    image: str
+    overlay: str
+    predicted: str
+    probability: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class GalleryCell:
+    """What one method makes of an image."""
+
+    method: str
+    style: Style
+    clean: View
+    attacked: View
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image: what it shows (`shade` darkens what is not the object) and a cell per method."""
+
+    label: str
+    image: str
+    shade: str | None
+    tiny: bool
+    cells: tuple[GalleryCell, ...]
+
+
+@dataclass(frozen=True)
+class DomainGallery:
+    """The rows of a domain; `shared` says whether every row shows one image to all methods."""
+
+    domain: str
+    shared: bool
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class _Source:
+    method: Method
+    style: Style
+    run: Result
+    examples: Examples
+
+
+def galleries(comparison: Comparison, per_domain: int) -> list[DomainGallery]:
+    """Up to `per_domain` images of every domain, from the first seed of each method."""
+    found = (_gallery(comparison, domain, per_domain) for domain in comparison.domains)
+    return [gallery for gallery in found if gallery.rows]
+
+
+def _gallery(comparison: Comparison, domain: str, per_domain: int) -> DomainGallery:
+    sources = [
+        _Source(method, Style.of(index), method.runs[0], examples)
+        for index, method in enumerate(comparison.methods)
+        if domain in method.runs[0].domains
+        and (examples := read_examples(method.runs[0], domain)) is not None
+    ]
+    shared = _same_images([source.examples for source in sources])
+    grids = [sources] if shared else [[source] for source in sources]
+    rows = [
+        _row(grid, i)
+        for grid in grids
+        for i in range(min(per_domain, *(len(source.examples) for source in grid)))
+    ]
+    return DomainGallery(domain, shared, tuple(rows))
+
+
+def _same_images(all_examples: Sequence[Examples]) -> bool:
+    if not all_examples:
+        return False
+    first, *others = all_examples
+    return all(
+        np.array_equal(first.labels, other.labels) and np.array_equal(first.images, other.images)
+        for other in others
+    )
+
+
+def _row(sources: Sequence[_Source], i: int) -> Row:
+    run, examples = sources[0].run, sources[0].examples
+    image = examples.images[i]
+    return Row(
+        label=run.classes[examples.labels[i]],
+        image=picture_uri(image),
+        shade=None if examples.masks is None else shade_uri(examples.masks[i]),
+        tiny=max(image.shape[:2]) <= 64,
+        cells=tuple(_cell(source, i) for source in sources),
+    )
+
+
+def _cell(source: _Source, i: int) -> GalleryCell:
+    e, classes = source.examples, source.run.classes
+    label = e.labels[i]
+    return GalleryCell(
+        method=source.method.name,
+        style=source.style,
+        clean=View(
+            picture_uri(e.images[i]),
+            overlay_uri(e.saliency[i]),
+            classes[e.predicted[i]],
+            float(e.probability[i]),
+            bool(e.predicted[i] == label),
+        ),
+        attacked=View(
+            picture_uri(e.attacked[i]),
+            overlay_uri(e.saliency_attacked[i]),
+            classes[e.predicted_attacked[i]],
+            float(e.probability_attacked[i]),
+            bool(e.predicted_attacked[i] == label),
+        ),
+    )

@@ -1,0 +1,25 @@
+"use strict";
+
+document.documentElement.classList.add("js");
+
+for (const choice of document.querySelectorAll(".choice")) {
+  const panels = document.getElementById(choice.dataset.for).querySelectorAll("[data-domain]");
+  const show = (domain) => {
+    for (const panel of panels) {
+      panel.classList.toggle("away", domain !== "" && panel.dataset.domain !== domain);
+    }
+  };
+  choice.addEventListener("change", (event) => show(event.target.value));
+  show(choice.querySelector("input:checked").value);
+}
+
+const slider = document.getElementById("opacity");
+if (slider) {
+  const shown = document.querySelector("output[for=opacity]");
+  const apply = () => {
+    document.documentElement.style.setProperty("--saliency", slider.value / 100);
+    shown.textContent = `${slider.value}%`;
+  };
+  slider.addEventListener("input", apply);
+  apply();
+}

@@ -1,0 +1,214 @@
+"""A result folder as typed data: `result.json` checked field by field, `examples.npz` on demand."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookright.errors import UserError
+from lookright.metrics.intervals import Estimate
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy under the attack of size `eps` (in pixel units, 0 to 1)."""
+
+    eps: float
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
+class DomainResult:
+    """What was measured in one domain; a measure that does not apply is absent."""
+
+    n: int
+    in_distribution: bool
+    measures: dict[str, Estimate]
+    curve: tuple[CurvePoint, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N images of one domain, clean and attacked, with saliency and predictions.
+
+    `images` and `attacked` (N, H, W, 3), `saliency` and `saliency_attacked` (N, h, w) and
+    `masks` (N, H, W) are uint8; labels, predictions and probabilities are (N,).
+    """
+
+    images: NDArray[np.uint8]
+    attacked: NDArray[np.uint8]
+    saliency: NDArray[np.uint8]
+    saliency_attacked: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probability: NDArray[np.float32]
+    predicted_attacked: NDArray[np.int64]
+    probability_attacked: NDArray[np.float32]
+    masks: NDArray[np.uint8] | None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluated model: `result.json` without its examples."""
+
+    folder: Path
+    name: str
+    seed: int | None
+    created: str
+    classes: tuple[str, ...]
+    train_domain: tuple[str, ...]
+    about: str
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    revision: str | None
+    settings: Mapping[str, Any]
+    domains: dict[str, DomainResult]
+
+
+def read_result(folder: Path) -> Result:
+    """Read `folder/result.json`.
+
+    Raises:
+        UserError: there is no such file, it is damaged, or it is of another format version.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        raise UserError(
+            f"Expected a result folder with result.json, but {path} is not there: "
+            "give a folder that `lookright evaluate` wrote."
+        )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(_damaged(path, error)) from error
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if version != FORMAT:
+        raise UserError(
+            f"Expected result format {FORMAT}, but {path} has format {version!r}: "
+            "evaluate again with this version of lookright."
+        )
+    try:
+        return _result(folder, raw)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(_damaged(path, error)) from error
+
+
+def read_examples(result: Result, domain: str) -> Examples | None:
+    """The example images of one domain, or None where the result has none.
+
+    Raises:
+        UserError: `examples.npz` is damaged, incomplete or its arrays do not fit together.
+    """
+    path = result.folder / "examples.npz"
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if f"{domain}/images" not in arrays:
+                return None
+            masks = f"{domain}/masks"
+            fields = [name for name in Examples.__dataclass_fields__ if name != "masks"]
+            examples = Examples(
+                **{name: arrays[f"{domain}/{name}"] for name in fields},
+                masks=arrays[masks] if masks in arrays else None,
+            )
+        _check(examples, len(result.classes))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(_damaged(path, error)) from error
+    return examples
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = f"missing {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+    return f"{path} is damaged ({reason}): evaluate the model again to write it anew."
+
+
+def _result(folder: Path, raw: dict[str, Any]) -> Result:
+    seed = raw["seed"]
+    return Result(
+        folder=folder,
+        name=_text(raw["name"]),
+        seed=None if seed is None else int(seed),
+        created=str(raw.get("created", "")),
+        classes=tuple(_text(name) for name in _list(raw["classes"])),
+        train_domain=tuple(_text(name) for name in _list(raw.get("train_domain") or [])),
+        about=str(raw.get("about", "")),
+        config=dict(raw.get("config") or {}),
+        versions={str(k): str(v) for k, v in (raw.get("versions") or {}).items()},
+        revision=str(raw["revision"]) if raw.get("revision") else None,
+        settings=dict(raw.get("settings") or {}),
+        domains={name: _domain(fields) for name, fields in raw["domains"].items()},
+    )
+
+
+def _domain(raw: dict[str, Any]) -> DomainResult:
+    measures = {key: _estimate(fields) for key, fields in raw["measures"].items()}
+    points = ((float(point["eps"]), _estimate(point)) for point in _list(raw.get("curve") or []))
+    return DomainResult(
+        n=int(raw["n"]),
+        in_distribution=bool(raw["in_distribution"]),
+        measures={key: estimate for key, estimate in measures.items() if estimate is not None},
+        curve=tuple(CurvePoint(eps, estimate) for eps, estimate in points if estimate is not None),
+        warnings=tuple(str(warning) for warning in _list(raw.get("warnings") or [])),
+    )
+
+
+def _estimate(raw: dict[str, Any]) -> Estimate | None:
+    """None for an undefined figure (null or NaN), which counts as absent."""
+    if raw["value"] is None or not math.isfinite(raw["value"]):
+        return None
+    value = float(raw["value"])
+    low, high = (
+        value if raw[end] is None or not math.isfinite(raw[end]) else float(raw[end])
+        for end in ("low", "high")
+    )
+    return Estimate(value, low, high, int(raw["n"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a name, found {value!r}")
+    return value
+
+
+def _list(value: object) -> Sequence[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected a list, found {value!r}")
+    return value
+
+
+def _check(examples: Examples, classes: int) -> None:
+    n = len(examples)
+    shapes = {
+        "images": (*examples.images.shape[:3], 3),
+        "attacked": examples.images.shape,
+        "saliency_attacked": examples.saliency.shape,
+        "masks": examples.images.shape[:3],
+    }
+    for name, shape in shapes.items():
+        array = getattr(examples, name)
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    for name in ("images", "attacked", "saliency", "saliency_attacked"):
+        if getattr(examples, name).dtype != np.uint8:
+            raise ValueError(f"{name} is {getattr(examples, name).dtype}, expected uint8")
+    for name in Examples.__dataclass_fields__:
+        array = getattr(examples, name)
+        if array is not None and len(array) != n:
+            raise ValueError(f"{name} has {len(array)} rows for {n} labels")
+    for name in ("labels", "predicted", "predicted_attacked"):
+        indices = getattr(examples, name)
+        if n and not (0 <= indices.min() and indices.max() < classes):
+            raise ValueError(f"{name} points outside the {classes} classes")
