@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -148,18 +147,27 @@ def _table(comparison: Comparison, domain: str, groups: Sequence[ColumnGroup]) -
     )
 
 
-def _settings(runs: Sequence[Result]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Settings that all runs share, and the others as {setting: {run: value}}."""
+def _settings(runs: Sequence[Result]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Settings that all runs share, and the others as {setting: {run: value}}, as printed."""
     keys = dict.fromkeys(key for run in runs for key in run.settings)
     common, differing = {}, {}
     for key in keys:
-        values = {f"{run.name}, seed {run.seed}": run.settings.get(key) for run in runs}
+        values = {f"{run.name}, seed {run.seed}": _setting(key, run) for run in runs}
         first, *others = values.values()
         if all(other == first for other in others):
             common[key] = first
         else:
             differing[key] = values
     return common, differing
+
+
+def _setting(key: str, run: Result) -> str:
+    value = run.settings.get(key)
+    if key.endswith("eps") and isinstance(value, int | float):
+        return f"{pixel_levels(value)}/255"
+    if key.endswith("eps") and isinstance(value, list):
+        return f"{', '.join(pixel_levels(eps) for eps in value)} (/255)"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _range(numbers: Iterable[int]) -> str:

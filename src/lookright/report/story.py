@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from lookright.report.columns import CHANCE
 from lookright.report.grouping import Cell, Comparison, Method
 
@@ -21,10 +23,10 @@ CRITERIA = (
 
 @dataclass(frozen=True)
 class Finding:
-    """A question and the answer that the figures give."""
+    """A question and the answer that the figures give, as HTML with the methods' names in bold."""
 
     question: str
-    answer: str
+    answer: Markup
 
 
 def findings(comparison: Comparison) -> list[Finding]:
@@ -42,8 +44,13 @@ def percent(value: float) -> str:
 
 
 def listing(items: Sequence[str]) -> str:
-    """'a', 'a and b', 'a, b and c'."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+    """'a', 'a and b', 'a, b and c'; of Markup where the items are."""
+    *before, last = items
+    return type(last)(", ").join(before) + " and " + last if before else last
+
+
+def _named(method: Method, figures: str) -> Markup:
+    return Markup("<b>{}</b> {}").format(method.name, figures)
 
 
 def _shift(comparison: Comparison) -> Finding | None:
@@ -63,27 +70,28 @@ def _shift(comparison: Comparison) -> Finding | None:
         worst = min(others, key=lambda domain: others[domain].value)
         away = others[worst]
         drop, apart = at_home.value - away.value, away.high < at_home.low
-        span = f"{percent(at_home.value)} in ‘{home}’, {percent(away.value)} in ‘{worst}’"
+        fall = f"{percent(at_home.value)} → {percent(away.value)} in ‘{worst}’"
+        span = _named(method, f"({fall})")
         if apart and away.value < at_home.value / 2:
-            fooled.append(f"{method.name} ({span})")
+            fooled.append(span)
         elif apart and drop >= NOTABLE_DROP:
-            losing.append(f"{method.name} ({span})")
+            losing.append(span)
         else:
-            holding.append(f"{method.name} ({span})")
+            holding.append(span)
     clauses = []
     if fooled:
         verb = "follows" if len(fooled) == 1 else "follow"
-        clauses.append(
-            f"{listing(fooled)} {verb} a shortcut: "
-            f"what gave the answer in ‘{home}’ misleads elsewhere."
-        )
+        why = Markup("what gave the answer in ‘{}’ misleads elsewhere").format(home)
+        clauses.append(f"{listing(fooled)} {verb} a shortcut: {why}.")
     if losing:
         verb = "loses" if len(losing) == 1 else "lose"
         clauses.append(f"{listing(losing)} {verb} accuracy when the domain changes.")
     if holding:
         verb = "holds" if len(holding) == 1 else "hold"
         clauses.append(f"{listing(holding)} {verb} in every domain.")
-    return Finding("When the surroundings change", " ".join(clauses)) if clauses else None
+    if not clauses:
+        return None
+    return Finding("When the surroundings change", Markup(" ".join(clauses)))
 
 
 def _attack(comparison: Comparison) -> Finding | None:
@@ -99,7 +107,7 @@ def _attack(comparison: Comparison) -> Finding | None:
     broken, keeping = [], []
     for method, cell in attacked:
         before = clean[method.name].value
-        span = f"{method.name} ({percent(before)} to {percent(cell.value)})"
+        span = _named(method, f"({percent(before)} → {percent(cell.value)})")
         (broken if cell.value < before / 2 else keeping).append(span)
     clauses = []
     if broken:
@@ -109,26 +117,21 @@ def _attack(comparison: Comparison) -> Finding | None:
         verb = "keeps" if len(keeping) == 1 else "keep"
         clauses.append(f"{listing(keeping)} {verb} at least half of the accuracy.")
     clauses.append(_winner(attacked, "is right most often under attack"))
-    return Finding(f"Under attack, in ‘{domain}’", " ".join(filter(None, clauses)))
+    return Finding(f"Under attack, in ‘{domain}’", Markup(" ".join(clauses).strip()))
 
 
 def _place(comparison: Comparison) -> Finding | None:
     domain = comparison.home or comparison.domains[0]
     cells = comparison.cells(domain, "localisation_mass")
-    areas = comparison.cells(domain, CHANCE)
     if not cells:
         return None
-    method, best = max(cells, key=lambda pair: pair[1].value)
-    answer = f"{percent(best.value)} of {method.name}’s explanation lies on the object"
-    if areas:
-        area = areas[0][1].value
-        times = f", {best.value / area:.1f} times as much as chance" if area > 0 else ""
-        answer += f"{times} (the object covers {percent(area)} of the image)"
-    others = [f"{m.name} {percent(cell.value)}" for m, cell in cells if m is not method]
-    if others:
-        answer += f"; {listing(others)}"
+    shares = listing([_named(method, percent(cell.value)) for method, cell in cells])
+    chance = ""
+    if areas := comparison.cells(domain, CHANCE):
+        chance = f" (by chance {percent(areas[0][1].value)}, its share of the image)"
+    answer = f"Of the explanation, this much lies on the object{chance}: {shares}."
     verdict = _winner(cells, "looks at the object most")
-    return Finding(f"Where they look, in ‘{domain}’", f"{answer}. {verdict}".strip())
+    return Finding(f"Where they look, in ‘{domain}’", Markup(f"{answer} {verdict}".strip()))
 
 
 def _stay(comparison: Comparison) -> Finding | None:
@@ -136,20 +139,26 @@ def _stay(comparison: Comparison) -> Finding | None:
     cells = comparison.cells(domain, "stability_cosine")
     if not cells:
         return None
-    figures = [f"{method.name} {cell.value:.2f}" for method, cell in cells]
+    figures = listing([_named(method, f"{cell.value:.2f}") for method, cell in cells])
+    answer = f"Similarity of the explanation before and after the attack (1: unmoved): {figures}."
     verdict = _winner(cells, "keeps its explanation best")
-    answer = f"Similarity of the explanation before and after (1 = unmoved): {listing(figures)}."
-    return Finding(f"Whether they keep looking there, in ‘{domain}’", f"{answer} {verdict}".strip())
-
-
-def _winner(cells: list[tuple[Method, Cell]], praise: str) -> str:
-    if len(cells) < 2:
-        return ""
-    method, best = max(cells, key=lambda pair: pair[1].value)
-    rivals = [m.name for m, cell in cells if m is not method and cell.overlaps(best)]
-    if not rivals:
-        return f"{method.name} {praise}, clear of the others."
-    return (
-        f"{method.name} has the highest figure, but its interval overlaps with "
-        f"{listing(rivals)}: no difference is shown."
+    return Finding(
+        f"Whether they keep looking there, in ‘{domain}’", Markup(f"{answer} {verdict}".strip())
     )
+
+
+def _winner(cells: list[tuple[Method, Cell]], praise: str) -> Markup:
+    if len(cells) < 2:
+        return Markup("")
+    method, best = max(cells, key=lambda pair: pair[1].value)
+    rivals = [
+        Markup("<b>{}</b>").format(rival.name)
+        for rival, cell in cells
+        if rival is not method and cell.overlaps(best)
+    ]
+    if not rivals:
+        return _named(method, f"{praise}, clear of the others.")
+    return Markup(
+        "<b>{}</b> has the highest figure, but its interval overlaps with {}: "
+        "no difference is shown."
+    ).format(method.name, listing(rivals))
