@@ -1,0 +1,117 @@
+"""Accuracy and AUC: agreement with scikit-learn and scipy, and honest intervals."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from lookright.errors import UserError
+from lookright.metrics import correct, correct_under_all, macro_auc
+from lookright.metrics.ranking import average_ranks
+
+
+def planted(n=120, classes=4, signal=1.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (n,), generator=generator)
+    logits = torch.randn(n, classes, generator=generator)
+    return logits + signal * torch.nn.functional.one_hot(labels, classes), labels
+
+
+def test_correct_is_the_largest_logit_and_never_a_nan():
+    logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [torch.nan, 0.0], [0.0, torch.nan]])
+    assert correct(logits, torch.tensor([0, 0, 0, 1])).tolist() == [True, False, False, False]
+
+
+def test_the_worst_attack_counts_sample_by_sample():
+    fgsm, pgd = torch.tensor([True, False, True]), torch.tensor([False, True, True])
+    assert correct_under_all([fgsm, pgd]).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("signal", [0.0, 1.0, 2.0])
+def test_auc_agrees_with_sklearn(classes, signal):
+    logits, labels = planted(classes=classes, signal=signal)
+    probabilities = logits.double().softmax(1).numpy()
+    reference = (
+        roc_auc_score(labels, probabilities[:, 1])
+        if classes == 2
+        else roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
+    )
+    estimate = macro_auc(logits, labels)
+    assert estimate.value == pytest.approx(reference, abs=1e-12)
+    assert estimate.low < estimate.value < estimate.high
+    assert estimate.n == 120
+
+
+def test_auc_counts_ties_half_as_sklearn_does():
+    logits, labels = planted(classes=2)
+    logits = torch.stack([torch.zeros(120), logits[:, 1].round()], 1)
+    assert macro_auc(logits, labels).value == pytest.approx(roc_auc_score(labels, logits[:, 1]))
+    assert macro_auc(torch.zeros(120, 2), labels).value == 0.5
+
+
+def test_auc_leaves_absent_classes_out():
+    logits, labels = planted(classes=4)
+    present = labels != 2
+    logits, labels = logits[present], labels[present]
+    probabilities = logits.double().softmax(1).numpy()
+    each = [roc_auc_score(labels == k, probabilities[:, k]) for k in (0, 1, 3)]
+    assert macro_auc(logits, labels).value == pytest.approx(np.mean(each), abs=1e-12)
+
+
+def test_auc_of_a_single_class_is_none():
+    assert macro_auc(torch.randn(5, 3), torch.full((5,), 1)) is None
+
+
+def test_auc_sees_confident_probabilities_that_round_to_one():
+    logits = torch.tensor([[22.0, 0.0], [26.0, 0.0], [24.0, 0.0], [28.0, 0.0]])
+    assert macro_auc(logits, torch.tensor([1, 0, 1, 0])).value == 1.0
+
+
+def test_perfect_and_inverted_auc_have_their_value_as_interval():
+    logits, labels = torch.eye(2)[[0, 0, 1, 1]], torch.tensor([0, 0, 1, 1])
+    perfect, inverted = macro_auc(logits, labels), macro_auc(-logits, labels)
+    assert (perfect.low, perfect.value, perfect.high) == (1, 1, 1)
+    assert (inverted.low, inverted.value, inverted.high) == (0, 0, 0)
+
+
+def test_auc_interval_is_delongs():
+    logits, labels = planted(n=400, classes=2)
+    difference = (logits[:, 1] - logits[:, 0]).double().numpy()
+    positives, negatives = difference[labels == 1], difference[labels == 0]
+    wins = (positives[:, None] > negatives) + 0.5 * (positives[:, None] == negatives)
+    area = wins.mean()
+    variance = wins.mean(1).var(ddof=1) / len(positives) + wins.mean(0).var(ddof=1) / len(negatives)
+    half = stats.norm.ppf(0.975) * np.sqrt(variance) / (area * (1 - area))
+    logit = np.log(area / (1 - area))
+    estimate = macro_auc(logits, labels)
+    assert estimate.low == pytest.approx(1 / (1 + np.exp(half - logit)), abs=3e-4)
+    assert estimate.high == pytest.approx(1 / (1 + np.exp(-half - logit)), abs=3e-4)
+
+
+def test_macro_interval_has_the_width_of_the_bootstrap():
+    logits, labels = planted(n=150, classes=3)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randint(150, (100, 150), generator=generator)
+    areas = [macro_auc(logits[draw], labels[draw]).value for draw in draws]
+    low, high = np.quantile(areas, [0.025, 0.975])
+    estimate = macro_auc(logits, labels)
+    assert estimate.high - estimate.low == pytest.approx(high - low, rel=0.25)
+
+
+def test_auc_refuses_broken_logits():
+    logits, labels = planted()
+    logits[3, 1] = torch.nan
+    with pytest.raises(UserError, match="finite"):
+        macro_auc(logits, labels)
+
+
+@settings(max_examples=50, deadline=None)
+@given(hnp.arrays(np.float64, (3, 7), elements=st.integers(-3, 3).map(float)))
+def test_average_ranks_are_scipys(values):
+    expected = stats.rankdata(values, axis=1)
+    assert np.array_equal(average_ranks(torch.from_numpy(values)).numpy(), expected)

@@ -1,0 +1,165 @@
+"""The laws every per-sample measure of a saliency map keeps, whatever it measures."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lookright.metrics import (
+    degenerate,
+    faithfulness,
+    localisation_iou,
+    localisation_mass,
+    pointing_game,
+    stability_cosine,
+    stability_spearman,
+    stability_topk,
+)
+
+COUNT, GRID, SIZE = 4, 5, 10
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a measure may need, of one batch."""
+
+    saliency: torch.Tensor
+    other: torch.Tensor
+    images: torch.Tensor
+    masks: torch.Tensor
+
+    def map(self, function):
+        return Inputs(*map(function, (self.saliency, self.other, self.images, self.masks)))
+
+
+def inputs(count=COUNT):
+    torch.manual_seed(5)
+    return Inputs(
+        torch.rand(count, GRID, GRID),
+        torch.rand(count, GRID, GRID),
+        torch.rand(count, 3, SIZE, SIZE),
+        (torch.rand(count, 1, SIZE, SIZE) > 0.6).float(),
+    )
+
+
+def model(dtype):
+    torch.manual_seed(6)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * (SIZE - 2) ** 2, 3)
+    )
+    return network.to(dtype)
+
+
+MEASURES = {
+    "comprehensiveness": (
+        lambda x: faithfulness(model(x.images.dtype), x.images, x.saliency).comprehensiveness,
+        (-1, 1),
+    ),
+    "sufficiency": (
+        lambda x: faithfulness(model(x.images.dtype), x.images, x.saliency).sufficiency,
+        (-1, 1),
+    ),
+    "localisation_mass": (lambda x: localisation_mass(x.saliency, x.masks), (0, 1)),
+    "localisation_iou": (lambda x: localisation_iou(x.saliency, x.masks), (0, 1)),
+    "pointing_game": (lambda x: pointing_game(x.saliency, x.masks), (0, 1)),
+    "stability_cosine": (lambda x: stability_cosine(x.saliency, x.other), (0, 1)),
+    "stability_spearman": (lambda x: stability_spearman(x.saliency, x.other), (-1, 1)),
+    "stability_topk": (lambda x: stability_topk(x.saliency, x.other, 0.3), (0, 1)),
+    "degenerate_maps": (lambda x: degenerate(x.saliency), (0, 1)),
+}
+every_measure = pytest.mark.parametrize(("measure", "bounds"), MEASURES.values(), ids=MEASURES)
+
+
+def with_silent_maps(x):
+    saliency = x.saliency.clone()
+    saliency[0], saliency[1], saliency[2, 1, 1] = 0, 0.5, torch.nan
+    return Inputs(saliency, x.other, x.images, x.masks)
+
+
+@every_measure
+def test_one_finite_score_in_range_for_each_sample(measure, bounds):
+    for x in (inputs(), with_silent_maps(inputs())):
+        score = measure(x).double()
+        assert score.shape == (COUNT,)
+        assert score.isfinite().all()
+        assert ((score >= bounds[0]) & (score <= bounds[1])).all()
+
+
+@every_measure
+def test_a_silent_map_leaves_the_others_alone(measure, bounds):
+    assert torch.equal(measure(with_silent_maps(inputs()))[3], measure(inputs())[3])
+
+
+@every_measure
+def test_scale_of_each_map_does_not_matter(measure, bounds):
+    x = inputs()
+    scales = 2.0 ** torch.tensor([-60, -3, 2, 60])[:, None, None]
+    scaled = Inputs(x.saliency * scales, x.other / scales, x.images, x.masks)
+    assert torch.allclose(measure(scaled).double(), measure(x).double(), atol=1e-6)
+
+
+@every_measure
+def test_a_sample_scores_alone_as_in_its_batch_in_any_order(measure, bounds):
+    x = inputs()
+    score = measure(x).double()
+    alone = torch.cat([measure(x.map(lambda t, i=i: t[i : i + 1])) for i in range(COUNT)])
+    assert torch.allclose(alone.double(), score, atol=1e-6)
+    order = torch.tensor([2, 0, 3, 1])
+    assert torch.allclose(measure(x.map(lambda t: t[order])).double(), score[order], atol=1e-6)
+
+
+@every_measure
+def test_single_and_double_precision_agree(measure, bounds):
+    x = inputs()
+    double = measure(x.map(torch.Tensor.double))
+    assert double.dtype in (torch.float64, torch.bool)
+    assert torch.allclose(measure(x).double(), double.double(), atol=1e-5)
+
+
+@every_measure
+def test_layout_history_and_grad_mode_do_not_matter(measure, bounds):
+    x = inputs()
+    score = measure(x)
+    strided = x.map(lambda t: t.transpose(-2, -1).contiguous().transpose(-2, -1))
+    assert not strided.saliency.is_contiguous()
+    assert torch.allclose(measure(strided).double(), score.double(), atol=1e-6)
+    expanded = x.map(lambda t: t[:1].expand_as(t))
+    assert torch.allclose(measure(expanded).double(), score[:1].double(), atol=1e-6)
+    with torch.no_grad():
+        assert torch.equal(measure(x), score)
+    with torch.inference_mode():
+        assert torch.equal(measure(inputs()), score)
+    tracked = x.map(lambda t: t.clone().requires_grad_())
+    assert torch.equal(measure(tracked).detach(), score)
+
+
+@every_measure
+def test_inputs_stay_as_they_are(measure, bounds):
+    x = with_silent_maps(inputs())
+    copy = x.map(torch.clone)
+    measure(x)
+    for name in ("saliency", "other", "images", "masks"):
+        torch.testing.assert_close(getattr(x, name), getattr(copy, name), equal_nan=True)
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations sent to the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+@every_measure
+def test_no_loop_over_samples(measure, bounds):
+    counts = []
+    for count in (2, 12):
+        x = inputs(count)
+        with Operations() as operations:
+            measure(x)
+        counts.append(operations.count)
+    assert counts[0] == counts[1]
