@@ -59,7 +59,8 @@ def result_json(name, seed=0, domains=DOMAINS, shift=0.0):
                 "degenerate_maps": rate(0.003),
             },
             "curve": [
-                {"eps": e / 255, **rate(accuracy * kept ** (e / 8))} for e in (0, 1, 2, 4, 8, 12, 16)
+                {"eps": e / 255, **rate(accuracy * kept ** (e / 8))}
+                for e in (0, 1, 2, 4, 8, 12, 16)
             ],
             "warnings": ["accuracy does not fall with eps: gradients may be masked"]
             if name == "AT" and d == 2 and seed == 0

@@ -1,0 +1,16 @@
+"""Figures, tables and the page out of results."""
+
+from lookright.report.page import write_page
+from lookright.report.pictures import explanation_figure
+from lookright.report.reading import Examples, Result, read_examples, read_result
+from lookright.report.table import method_table
+
+__all__ = [
+    "Examples",
+    "Result",
+    "explanation_figure",
+    "method_table",
+    "read_examples",
+    "read_result",
+    "write_page",
+]

@@ -49,7 +49,7 @@ class Column:
         """'± sd' over several seeds, 'low-high' of the 95% interval for one."""
         if cell.sd is not None:
             return f"± {self._bare(cell.sd)}"
-        return f"{self._bare(cell.low)}–{self._bare(cell.high)}"
+        return f"{self._bare(cell.low)}\N{EN DASH}{self._bare(cell.high)}"
 
     def _bare(self, value: float) -> str:
         return self.show(value).removesuffix("%")

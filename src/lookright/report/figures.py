@@ -186,7 +186,7 @@ def pixel_levels(eps: float) -> str:
 def _hover(name: str, eps: float, cell: Cell) -> str:
     return (
         f"{name}, {pixel_levels(eps)}/255: {100 * cell.value:.1f}% "
-        f"({100 * max(cell.low, 0):.1f}–{100 * min(cell.high, 1):.1f})"
+        f"({100 * max(cell.low, 0):.1f}\N{EN DASH}{100 * min(cell.high, 1):.1f})"
     )
 
 

@@ -113,7 +113,7 @@ def _summary(comparison: Comparison) -> str:
     seeds = _range(len(method.runs) for method in comparison.methods)
     parts = [_count(len(comparison.methods), "method"), f"{seeds} seed{'s' * (seeds != '1')} each"]
     if trained:
-        parts.append(f"trained on {listing([f'‘{name}’' for name in trained])}")
+        parts.append(f"trained on {listing([f'“{name}”' for name in trained])}")
     parts.append(f"tested in {_count(len(comparison.domains), 'domain')}")
     eps = {run.settings.get("eps") for run in comparison.runs}
     only = eps.pop() if len(eps) == 1 else None
@@ -172,7 +172,7 @@ def _setting(key: str, run: Result) -> str:
 
 def _range(numbers: Iterable[int]) -> str:
     found = sorted(set(numbers))
-    return str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
+    return str(found[0]) if len(found) == 1 else f"{found[0]}\N{EN DASH}{found[-1]}"
 
 
 def _count(n: int, noun: str) -> str:

@@ -122,7 +122,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
             fields = [name for name in Examples.__dataclass_fields__ if name != "masks"]
             examples = Examples(
                 **{name: arrays[f"{domain}/{name}"] for name in fields},
-                masks=arrays[masks] if masks in arrays else None,
+                masks=arrays.get(masks),
             )
         _check(examples, len(result.classes))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
@@ -210,5 +210,5 @@ def _check(examples: Examples, classes: int) -> None:
             raise ValueError(f"{name} has {len(array)} rows for {n} labels")
     for name in ("labels", "predicted", "predicted_attacked"):
         indices = getattr(examples, name)
-        if n and not (0 <= indices.min() and indices.max() < classes):
+        if n and (indices.min() < 0 or indices.max() >= classes):
             raise ValueError(f"{name} points outside the {classes} classes")

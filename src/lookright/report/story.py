@@ -70,7 +70,7 @@ def _shift(comparison: Comparison) -> Finding | None:
         worst = min(others, key=lambda domain: others[domain].value)
         away = others[worst]
         drop, apart = at_home.value - away.value, away.high < at_home.low
-        fall = f"{percent(at_home.value)} → {percent(away.value)} in ‘{worst}’"
+        fall = f"{percent(at_home.value)} → {percent(away.value)} in “{worst}”"
         span = _named(method, f"({fall})")
         if apart and away.value < at_home.value / 2:
             fooled.append(span)
@@ -81,7 +81,7 @@ def _shift(comparison: Comparison) -> Finding | None:
     clauses = []
     if fooled:
         verb = "follows" if len(fooled) == 1 else "follow"
-        why = Markup("what gave the answer in ‘{}’ misleads elsewhere").format(home)
+        why = Markup("what gave the answer in “{}” misleads elsewhere").format(home)
         clauses.append(f"{listing(fooled)} {verb} a shortcut: {why}.")
     if losing:
         verb = "loses" if len(losing) == 1 else "lose"
@@ -104,7 +104,8 @@ def _attack(comparison: Comparison) -> Finding | None:
     ]
     if not attacked:
         return None
-    broken, keeping = [], []
+    broken: list[Markup] = []
+    keeping: list[Markup] = []
     for method, cell in attacked:
         before = clean[method.name].value
         span = _named(method, f"({percent(before)} → {percent(cell.value)})")
@@ -117,7 +118,7 @@ def _attack(comparison: Comparison) -> Finding | None:
         verb = "keeps" if len(keeping) == 1 else "keep"
         clauses.append(f"{listing(keeping)} {verb} at least half of the accuracy.")
     clauses.append(_winner(attacked, "is right most often under attack"))
-    return Finding(f"Under attack, in ‘{domain}’", Markup(" ".join(clauses).strip()))
+    return Finding(f"Under attack, in “{domain}”", Markup(" ".join(clauses).strip()))
 
 
 def _place(comparison: Comparison) -> Finding | None:
@@ -131,7 +132,7 @@ def _place(comparison: Comparison) -> Finding | None:
         chance = f" (by chance {percent(areas[0][1].value)}, its share of the image)"
     answer = f"Of the explanation, this much lies on the object{chance}: {shares}."
     verdict = _winner(cells, "looks at the object most")
-    return Finding(f"Where they look, in ‘{domain}’", Markup(f"{answer} {verdict}".strip()))
+    return Finding(f"Where they look, in “{domain}”", Markup(f"{answer} {verdict}".strip()))
 
 
 def _stay(comparison: Comparison) -> Finding | None:
@@ -143,7 +144,7 @@ def _stay(comparison: Comparison) -> Finding | None:
     answer = f"Similarity of the explanation before and after the attack (1: unmoved): {figures}."
     verdict = _winner(cells, "keeps its explanation best")
     return Finding(
-        f"Whether they keep looking there, in ‘{domain}’", Markup(f"{answer} {verdict}".strip())
+        f"Whether they keep looking there, in “{domain}”", Markup(f"{answer} {verdict}".strip())
     )
 
 

@@ -1,0 +1,73 @@
+"""The comparison for a terminal: the main measures, domain by domain."""
+
+from collections.abc import Sequence
+from textwrap import fill
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from lookright.report.columns import Column, column_groups
+from lookright.report.grouping import Comparison, Method, compare
+from lookright.report.reading import Result
+
+MAIN = (
+    "accuracy",
+    "accuracy_adversarial",
+    "localisation_mass",
+    "stability_cosine",
+    "sufficiency",
+    "comprehensiveness",
+)
+
+
+def method_table(results: Sequence[Result]) -> Table:
+    """Methods by main measures in sections of one domain each, at most 100 characters wide.
+
+    Several seeds print as mean ± sd, one seed as the figure with its 95% interval; the best figure
+    of a column, as printed, is bold. The page has all measures.
+
+    Raises:
+        UserError: no results, or two of the same name and seed.
+    """
+    comparison = compare(results)
+    columns = sorted(
+        (c for group in column_groups(comparison) for c in group.columns if c.key in MAIN),
+        key=lambda column: MAIN.index(column.key),
+    )
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        caption="* in distribution; ± standard deviation over seeds, else the 95% interval",
+        caption_justify="left",
+    )
+    table.add_column("Domain, method", max_width=20, overflow="fold")
+    for column in columns:
+        title = fill(f"{column.title} {column.arrow}", width=12, break_long_words=False)
+        table.add_column(Text(title), justify="right")
+    for domain in comparison.domains:
+        star = " *" if comparison.in_distribution(domain) else ""
+        table.add_row(Text(f"{domain}{star}", style="bold"))
+        for method in comparison.methods:
+            if any(domain in run.domains for run in method.runs):
+                cells = (_cell(comparison, domain, method, column) for column in columns)
+                table.add_row(_label(method, domain), *cells)
+        table.add_section()
+    return table
+
+
+def _label(method: Method, domain: str) -> Text:
+    label = Text(f"  {method.name}")
+    if method.warnings(domain):
+        label.append(" (suspect)", style="yellow")
+    return label
+
+
+def _cell(comparison: Comparison, domain: str, method: Method, column: Column) -> Text:
+    cell = method.cell(domain, column.key)
+    if cell is None:
+        return Text("-", style="dim")
+    best = method.name in column.best(comparison, domain)
+    text = Text(column.show(cell.value), style="bold" if best else "")
+    return text.append(f"\n{column.spread(cell)}", style="not bold dim")
