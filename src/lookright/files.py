@@ -1,0 +1,48 @@
+"""Files that are either whole or not there."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lookright.errors import UserError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; what is written there becomes `path` at the end.
+
+    After an exception, or a kill at any moment, `path` is what it was before.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    partial = path.with_name(path.name + ".partial")
+    with full_disk(path):
+        try:
+            yield partial
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def full_disk(path: Path) -> Iterator[None]:
+    """Turn the many exceptions of a full disk into one UserError that names `path`."""
+    try:
+        yield
+    except Exception as error:
+        if not _no_space(error):
+            raise
+        raise UserError(
+            f"No space left on the disk while writing {path}: nothing written before is lost; "
+            "free some space and go on from there."
+        ) from error
+
+
+def _no_space(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "No space left on device" in str(error) or "os error 28" in str(error)

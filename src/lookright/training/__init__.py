@@ -1,0 +1,6 @@
+"""Training: Lightning round a method, and the folder that a run leaves."""
+
+from lookright.training.fit import fit
+from lookright.training.run import Run
+
+__all__ = ["Run", "fit"]

@@ -1,0 +1,179 @@
+"""A method as Lightning sees it: steps, optimiser, schedule and loaders."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader, DistributedSampler
+
+from lookright.attacks import FGSM, PGD, Attack, LInf
+from lookright.batch import Batch, collate
+from lookright.data import ImageData, Part, Split
+from lookright.errors import UserError
+from lookright.methods.method import Method
+from lookright.training.settings import Settings, derived_seed
+
+_WARM_UP = 0.05
+
+
+class Module(L.LightningModule):
+    """Trains `method` on the train part of the domains and validates on their validation part.
+
+    Everything random in an epoch follows from (seed, epoch, rank), so that an epoch can be
+    repeated: the permutation, augmentation, attacks and dropout.
+    """
+
+    def __init__(
+        self, method: Method, data: ImageData, settings: Settings, workers: int = 0
+    ) -> None:
+        super().__init__()
+        self.method = method
+        self.settings = settings
+        self.workers = workers
+        self.classes = data.classes
+        kept: tuple[Part, ...] = ("train", "validation")
+        self.parts = {part: data.split(settings.domains, part) for part in kept}
+        self.validation_attack = settings.validation_attack or _like(method.attack)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        sampler: DistributedSampler[Batch] = DistributedSampler(
+            self.parts["train"],
+            num_replicas=self.trainer.world_size,
+            rank=self.trainer.global_rank,
+            seed=derived_seed(self.settings.seed, "order"),
+        )
+        sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+        return self._loader(self.parts["train"], sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        part = self.parts["validation"]
+        share = range(self.trainer.global_rank, len(part), self.trainer.world_size)
+        return self._loader(Split(part.data, [part.where[index] for index in share]))
+
+    def _loader(
+        self, part: Split, sampler: DistributedSampler[Batch] | None = None
+    ) -> DataLoader[Batch]:
+        batch_size = self.settings.batch_size
+        return DataLoader(
+            part,
+            batch_size=batch_size,
+            sampler=sampler,
+            drop_last=sampler is not None and len(sampler) >= batch_size,
+            collate_fn=collate,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            generator=torch.Generator(),
+        )
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = self._optimizer()
+        steps = int(self.trainer.estimated_stepping_batches)
+        warm_up = max(1, round(_WARM_UP * steps))
+
+        def factor(step: int) -> float:
+            if step < warm_up:
+                return (step + 1) / warm_up
+            return 0.5 + 0.5 * math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up))
+
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+    def _optimizer(self) -> Optimizer:
+        trained = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
+        if not trained:
+            raise UserError("The method has no parameter with requires_grad; nothing to train.")
+        if self.settings.optimizer:
+            return self.settings.optimizer(trained)
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in trained if p.ndim > 1]},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return AdamW(
+            [group for group in groups if group["params"]],
+            lr=self.settings.lr,
+            weight_decay=self.settings.weight_decay,
+        )
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        low, high = batch.labels.aminmax()
+        if low < 0 or high >= len(self.classes):
+            raise UserError(
+                f"Expected labels from 0 to {len(self.classes) - 1}, one of {len(self.classes)} "
+                f"classes; got {int(low if low < 0 else high)}: mend the data's labels or classes."
+            )
+        return batch
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if batch_idx == 0:
+            epoch, rank = self.current_epoch, self.global_rank
+            torch.manual_seed(derived_seed(self.settings.seed, "epoch", epoch, "rank", rank))
+            if epoch + 1 == self.trainer.max_epochs:
+                self.trainer.check_val_every_n_epoch = 1
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self.settings.augment:
+            batch = self.settings.augment(batch)
+        terms = self.method(channels_last(batch))
+        loss = torch.stack([*terms.values()]).sum()
+        finite = bool(loss.isfinite())
+        if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
+            raise self._not_finite(terms, batch_idx)
+        n = len(batch)
+        named = {f"train/{name}": term.detach() for name, term in terms.items()}
+        self.log_dict(
+            {"train/loss": loss.detach()} | named, on_epoch=True, on_step=False, batch_size=n
+        )
+        self.log("step/loss", loss.detach(), batch_size=n)
+        return loss
+
+    def _not_finite(self, terms: dict[str, Tensor], step: int) -> UserError:
+        wrong = [f"{name} = {float(t):g}" for name, t in terms.items() if not t.isfinite()]
+        return UserError(
+            f"The loss is not finite ({', '.join(wrong) or 'a term on another device'}) at step "
+            f"{step + 1} of epoch {self.current_epoch + 1}: lower lr (now {self.settings.lr:g}), "
+            "clip the gradient (clip=1.0) or train in precision='32-true'; the checkpoints of the "
+            "epochs before are kept."
+        )
+
+    def on_validation_epoch_start(self) -> None:
+        self.hits = torch.zeros(3, dtype=torch.long, device=self.device)
+        self.chance = torch.Generator(self.device)
+        self.chance.manual_seed(derived_seed(self.settings.seed, "validation", self.global_rank))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        model, batch = self.method.model, channels_last(batch)
+        with torch.no_grad():
+            self.hits[0] += len(batch)
+            self.hits[1] += (model(batch.images).argmax(1) == batch.labels).sum()
+        if self.validation_attack:
+            attacked = self.validation_attack(model, batch.images, batch.labels, self.chance)
+            with torch.no_grad():
+                self.hits[2] += (model(attacked).argmax(1) == batch.labels).sum()
+
+    def on_validation_epoch_end(self) -> None:
+        gathered = self.all_gather(self.hits)
+        assert isinstance(gathered, Tensor)
+        n, clean, adversarial = gathered.view(-1, 3).sum(0).tolist()
+        self.log("val/accuracy", clean / n)
+        if self.validation_attack:
+            self.log("val/adversarial_accuracy", adversarial / n)
+
+
+def channels_last(batch: Batch) -> Batch:
+    """The same batch with its images laid out as convolutions like them best."""
+    return replace(batch, images=batch.images.contiguous(memory_format=torch.channels_last))
+
+
+def _like(attack: Attack | None) -> Attack | None:
+    """PGD of 10 steps in the ball of the method's attack."""
+    if attack is None:
+        return None
+    norm = attack.norm if isinstance(attack, PGD | FGSM) else LInf()
+    return PGD(attack.eps, steps=10, norm=norm)

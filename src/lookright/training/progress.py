@@ -1,0 +1,54 @@
+"""One bar over the whole training, with the time left."""
+
+from typing import Any
+
+import lightning as L
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr with steps done, time spent and time left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+class Bar(L.Callback):
+    """Shows the steps of a training in `bar`, as a task named `title`."""
+
+    def __init__(self, bar: Progress, title: str) -> None:
+        self.bar = bar
+        self.title = title
+        self.task = bar.add_task(title, total=None, note="preparing")
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        total = int(trainer.estimated_stepping_batches)
+        self.bar.reset(self.task, total=total, completed=trainer.global_step, note="")
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
+    ) -> None:
+        loss = float(trainer.callback_metrics["step/loss"])
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.bar.update(self.task, completed=trainer.global_step, note=f"{epoch} loss {loss:.3f}")
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.bar.update(self.task, note=f"epoch {trainer.current_epoch + 1} validation")
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.bar.update(self.task, note="")

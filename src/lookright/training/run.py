@@ -1,0 +1,166 @@
+"""The folder of a run: what is in it, when it may be written, and what it tells."""
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from lookright.errors import UserError
+from lookright.files import atomic
+from lookright.models import Classifier, load_classifier
+from lookright.versions import versions
+
+Row = dict[str, float]
+
+_OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder.
+
+    `config.json` says what was run, `versions.json` with what; `metrics.csv` has a row and
+    `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/` holds
+    `best.safetensors` and `last.safetensors` (`save_classifier`) and `last.ckpt`, from which an
+    interrupted run goes on.
+    """
+
+    folder: Path
+
+    @property
+    def best(self) -> Path:
+        """The classifier of the epoch that was best on the validation part."""
+        return self.folder / "checkpoints" / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The classifier of the last finished epoch."""
+        return self.folder / "checkpoints" / "last.safetensors"
+
+    @property
+    def resumable(self) -> Path:
+        """The last finished epoch with the optimiser's state."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What was run: method, model, data and settings.
+
+        Raises:
+            UserError: no run in this folder.
+        """
+        try:
+            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"No run in {self.folder}: expected the folder of a training, with its config.json."
+            ) from error
+
+    @property
+    def history(self) -> list[Row]:
+        """One row for each finished epoch: epoch (from 1), step, seconds, lr, train/*, val/*.
+
+        A measure that was not taken in an epoch is missing from its row.
+        """
+        path = self.folder / "metrics.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [{key: float(value) for key, value in row.items() if value} for row in rows]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs asked for are there."""
+        history = self.history
+        return bool(history) and history[-1]["epoch"] >= self.config["settings"]["epochs"]
+
+    def classifier(
+        self, which: Literal["best", "last"] = "best", network: nn.Module | None = None
+    ) -> Classifier:
+        """The trained classifier, on the CPU; `network` where it was the user's own module."""
+        return load_classifier(self.best if which == "best" else self.last, network)
+
+    def write_history(self, rows: Sequence[Row]) -> None:
+        """Replace metrics.csv by these rows."""
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        with (
+            atomic(self.folder / "metrics.csv") as partial,
+            partial.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def log(self, line: str) -> None:
+        """Add a line to log.txt, with the time."""
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}\n")
+
+
+def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool) -> Run:
+    """Make the folder of a run, or find in it the same run to be resumed.
+
+    Raises:
+        UserError: it holds a run and neither `resume` nor `overwrite` was given, a run of another
+            config, or files that are no run's.
+    """
+    run = Run(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"A run needs a folder, but {folder} is a file; name another.")
+    present = [name for name in _OURS if (folder / name).exists()]
+    if present and "config.json" not in present:
+        raise UserError(
+            f"{folder} holds {present[0]}, but no run (config.json); name another folder."
+        )
+    if present and resume:
+        _check_same(run, config)
+        return run
+    if present and not overwrite:
+        raise UserError(
+            f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
+            "overwrite=True (--overwrite), or name another folder."
+        )
+    for name in present:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "checkpoints").mkdir(parents=True)
+    _write_json(folder / "versions.json", versions())
+    _write_json(folder / "config.json", config)
+    return run
+
+
+def _check_same(run: Run, config: Mapping[str, Any]) -> None:
+    before, now = _flat(run.config), _flat(json.loads(json.dumps(config)))
+    differing = [
+        f"{name} ({before.get(name, 'absent')} in the run, {now.get(name, 'absent')} now)"
+        for name in before | now
+        if before.get(name, "absent") != now.get(name, "absent")
+    ]
+    if differing:
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise UserError(
+            f"The run in {run.folder} is of another config: {', '.join(differing[:3])}{more}; "
+            "resume it with its own config, or name another folder."
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with atomic(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

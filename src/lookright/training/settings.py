@@ -1,0 +1,51 @@
+"""The arguments of a training that decide what comes out of it."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from torch import nn
+from torch.optim import Optimizer
+
+from lookright.attacks import Attack
+from lookright.batch import Batch
+from lookright.errors import UserError
+
+OptimizerMaker = Callable[[Iterable[nn.Parameter]], Optimizer]
+"""From the parameters to be trained to their optimiser, as `functools.partial(SGD, lr=0.1)`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `fit` was asked for; its docstring says what each means."""
+
+    domains: tuple[str, ...]
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    clip: float | None
+    optimizer: OptimizerMaker | None
+    augment: Callable[[Batch], Batch] | None
+    validation_attack: Attack | None
+    validate_every: int
+    precision: str
+    devices: int | str
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "validate_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}.")
+        if not self.lr > 0:
+            raise UserError(f"lr must be above 0, got {self.lr}.")
+        if not self.weight_decay >= 0:
+            raise UserError(f"weight_decay must be 0 or more, got {self.weight_decay}.")
+        if self.clip is not None and not self.clip > 0:
+            raise UserError(f"clip is a gradient norm above 0, or None; got {self.clip}.")
+
+
+def derived_seed(seed: int, *names: object) -> int:
+    """A seed of its own for each named purpose, so that one more purpose moves no other."""
+    text = " ".join(map(str, (seed, *names)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
