@@ -1,0 +1,205 @@
+"""The page in a real browser: no network, no errors, controls, phone width and the dark."""
+
+import json
+import shutil
+
+import pytest
+
+import report_fixtures as fake
+from lookright.report import write_page
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(driver)
+    with webdriver.Chrome(options=options, service=service) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    root = tmp_path_factory.mktemp("page")
+    return write_page(fake.write_all(root), root / "report.html").as_uri()
+
+
+@pytest.fixture
+def page(browser, url):
+    appear(browser, "light")
+    size(browser, 1280)
+    browser.get_log("performance")
+    browser.get_log("browser")
+    browser.get(url)
+    return browser
+
+
+def appear(browser, scheme):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def size(browser, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+
+
+def style(browser, selector, name):
+    return browser.execute_script(
+        "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]",
+        selector,
+        name,
+    )
+
+
+def contrast(first, second):
+    def luminance(colour):
+        channels = [float(c) / 255 for c in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    dark, light = sorted((luminance(first), luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_nothing_but_the_file_is_asked_for(page, url):
+    events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    asked = {
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
+    assert url in asked
+    assert {link for link in asked if not link.startswith("data:")} == {url}
+    assert page.get_log("browser") == []
+
+
+def test_every_picture_decodes(page):
+    broken = page.execute_script(
+        "return [...document.images].filter(i => !(i.complete && i.naturalWidth > 0)).length"
+    )
+    assert page.execute_script("return document.images.length") > 100
+    assert broken == 0
+
+
+def test_slider_sets_the_opacity_from_the_keyboard(page):
+    assert float(style(page, ".overlay", "opacity")) == 0.75
+    slider = page.find_element("id", "opacity")
+    assert slider.accessible_name == "Explanation"
+    slider.send_keys("\ue011")  # Home
+    assert float(style(page, ".overlay", "opacity")) == 0
+    slider.send_keys("\ue014")  # right arrow
+    assert float(style(page, ".overlay", "opacity")) == pytest.approx(0.05)
+    assert page.find_element("css selector", "output").text == "5%"
+
+
+@pytest.mark.parametrize("part", ["domain-tables", "domain-galleries"])
+def test_domains_can_be_chosen(page, part):
+    panels = page.find_elements("css selector", f"#{part} > [data-domain]")
+
+    def shown():
+        return [p.get_attribute("data-domain") for p in panels if p.is_displayed()]
+
+    assert shown() == ["train"]
+    for value, expected in (("reversed", ["reversed"]), ("", list(fake.DOMAINS))):
+        box = page.find_element("css selector", f'[name="{part}-domain"][value="{value}"]')
+        page.execute_script("arguments[0].scrollIntoView({block: 'center'})", box)
+        box.click()
+        assert shown() == expected
+
+
+def test_everything_is_there_without_scripts(page, url):
+    page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        page.get(url)
+        tables = page.find_elements("css selector", "#domain-tables > [data-domain]")
+        hidden = page.find_elements("css selector", ".away")
+        controls = page.find_element("id", "opacity").value_of_css_property("visibility")
+    finally:
+        page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert (len(tables), hidden, controls) == (3, [], "hidden")
+
+
+@pytest.mark.parametrize("width", [375, 768, 1280])
+def test_the_body_never_scrolls_sideways(page, url, width):
+    size(page, width)
+    page.get(url)
+    inner, body = page.execute_script(
+        "return [document.documentElement.clientWidth, document.documentElement.scrollWidth]"
+    )
+    assert body <= inner
+    assert width - 20 <= inner <= width  # the vertical scroll bar
+
+
+def test_the_wide_table_scrolls_in_its_own_box_on_a_phone(page, url):
+    size(page, 375)
+    page.get(url)
+    scrolls, name_stays = page.execute_script(
+        """const box = document.querySelector('.table .scroll');
+        box.scrollLeft = 400;
+        const name = box.querySelector('tbody th').getBoundingClientRect();
+        return [box.scrollLeft, name.left >= 0 && name.left < 40]"""
+    )
+    assert scrolls == 400
+    assert name_stays
+    text = page.execute_script(
+        """const svg = document.querySelector('.panel svg');
+        return 11.5 * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width"""
+    )
+    assert text >= 11
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_follow_the_scheme_and_can_be_read(page, scheme):
+    light = style(page, "body", "backgroundColor")
+    appear(page, scheme)
+    paper = style(page, "body", "backgroundColor")
+    assert (paper == light) == (scheme == "light")
+    soft = (".lede", ".spread", "thead th", ".right", ".wrong", ".cell h4", "summary")
+    for selector in soft:
+        assert contrast(style(page, selector, "color"), paper) >= 4.5, selector
+    for text in (".tick", ".name", ".figures"):
+        assert contrast(style(page, text, "fill"), paper) >= 4.5, text
+    caution = style(page, ".caution", "backgroundColor")
+    assert contrast(style(page, ".caution", "color"), caution) >= 4.5
+
+
+def test_figures_speak_to_a_screen_reader(page):
+    for svg in page.find_elements("css selector", "figure.panel svg"):
+        assert "Accuracy" in svg.accessible_name or "accuracy" in svg.accessible_name
+    descriptions = page.find_elements("css selector", "figure.panel desc")
+    assert "ERM" in descriptions[0].get_attribute("textContent")
+
+
+def test_print_shows_every_domain(page):
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        panels = page.find_elements("css selector", "#domain-tables > [data-domain]")
+        assert all(panel.is_displayed() for panel in panels)
+        assert not page.find_element("id", "opacity").is_displayed()
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

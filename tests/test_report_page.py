@@ -1,0 +1,232 @@
+"""The page's figures are the results' figures, whatever the names and whatever is missing."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import report_fixtures as fake
+from lookright.errors import UserError
+from lookright.report import read_result, write_page
+from lookright.report.grouping import compare
+from lookright.report.page import render
+from lookright.report.story import findings
+
+
+class Cells(HTMLParser):
+    """{(domain, method, key): text} of the page's tables."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.domain, self.method, self.key, self.best = {}, None, None, None, set()
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.domain = attrs.get("data-domain", self.domain)
+        self.method = attrs.get("data-method", self.method)
+        if tag == "td":
+            self.key = attrs.get("data-key")
+            if self.key and "best" in attrs.get("class", "").split():
+                self.best.add((self.domain, self.method, self.key))
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "tr"):
+            self.key = None
+
+    def handle_data(self, data):
+        if self.key and data.strip():
+            place = (self.domain, self.method, self.key)
+            self.found[place] = f"{self.found.get(place, '')} {data.strip()}".strip()
+
+
+def cells(page):
+    parser = Cells()
+    parser.feed(page.read_text(encoding="utf-8"))
+    return parser
+
+
+def with_accuracy(name, seed, value, **changes):
+    raw = fake.result_json(name, seed)
+    raw["domains"]["train"]["measures"]["accuracy"] = fake.rate(value)
+    return raw | changes
+
+
+def test_several_seeds_are_mean_and_sample_sd(tmp_path):
+    folders = [
+        fake.write(tmp_path / str(seed), with_accuracy("AT", seed, value))
+        for seed, value in enumerate((0.90, 0.94, 0.95))
+    ]
+    found = cells(write_page(folders, tmp_path / "report.html")).found
+    # mean (0.90 + 0.94 + 0.95) / 3 = 0.93; sd = sqrt((0.0009 + 0.0001 + 0.0004) / 2) = 0.02646
+    assert found["train", "AT", "accuracy"] == "93.0% ± 2.6"
+    assert found["train", "AT", "localisation_mass"] == "0.360 ± 0.000"
+
+
+def test_one_seed_has_its_own_interval(tmp_path):
+    raw = with_accuracy("AT", 0, 0.9)
+    raw["domains"]["train"]["measures"]["accuracy"] = {
+        "value": 0.9, "low": 0.861, "high": 0.929, "n": 300,
+    }  # fmt: skip
+    found = cells(write_page([fake.write(tmp_path / "r", raw)], tmp_path / "p.html")).found
+    assert found["train", "AT", "accuracy"] == "90.0% 86.1\N{EN DASH}92.9"
+
+
+def test_best_is_marked_by_direction_and_ties_share_it(tmp_path):
+    raws = [with_accuracy("ERM", 0, 0.95), with_accuracy("AT", 0, 0.95), fake.result_json("EGAT")]
+    raws[2]["domains"]["train"]["measures"]["accuracy"] = fake.rate(0.90)
+    folders = [fake.write(tmp_path / str(i), raw) for i, raw in enumerate(raws)]
+    best = cells(write_page(folders, tmp_path / "p.html")).best
+    assert {m for d, m, k in best if (d, k) == ("train", "accuracy")} == {"ERM", "AT"}
+    assert {m for d, m, k in best if (d, k) == ("train", "sufficiency")} == {"EGAT"}
+    assert {m for d, m, k in best if (d, k) == ("train", "degenerate_maps")} == set()
+
+
+def test_one_method_is_never_called_best(tmp_path):
+    page = write_page([fake.write(tmp_path / "r", fake.result_json("ERM"))], tmp_path / "p.html")
+    assert not cells(page).best
+    assert "clear of the others" not in page.read_text()
+
+
+def test_missing_measures_and_domains(tmp_path):
+    bare = fake.result_json("ERM")
+    for domain in bare["domains"].values():
+        domain["measures"] = {"accuracy": domain["measures"]["accuracy"]}
+        domain["curve"] = []
+    full = fake.result_json("EGAT", domains=("train", "elsewhere"))
+    folders = [fake.write(tmp_path / "a", bare), fake.write(tmp_path / "b", full)]
+    found = cells(write_page(folders, tmp_path / "p.html")).found
+    assert found["train", "ERM", "auc"] == "not measured"
+    assert ("reversed", "EGAT", "accuracy") not in found
+    assert "elsewhere" in {domain for domain, _, _ in found}
+    alone = write_page(folders[:1], tmp_path / "q.html").read_text()
+    assert "By chance" not in alone
+    assert "Under stronger" not in alone
+    assert "Where each model looks" not in alone
+
+
+def test_a_measure_lacking_in_one_seed_says_so(tmp_path):
+    raws = [fake.result_json("AT", seed) for seed in range(3)]
+    del raws[1]["domains"]["train"]["measures"]["auc"]
+    folders = [fake.write(tmp_path / str(i), raw) for i, raw in enumerate(raws)]
+    found = cells(write_page(folders, tmp_path / "p.html")).found
+    assert found["train", "AT", "auc"].endswith("(2 of 3 seeds)")
+
+
+def test_unknown_measures_are_shown_without_direction(tmp_path):
+    raw = fake.result_json("ERM")
+    raw["domains"]["train"]["measures"]["new_thing"] = fake.score(0.25)
+    page = write_page([fake.write(tmp_path / "r", raw)], tmp_path / "p.html")
+    assert cells(page).found["train", "ERM", "new_thing"] == "0.250 0.240\N{EN DASH}0.260"
+
+
+def test_names_are_escaped_everywhere(tmp_path):
+    evil = "<script>alert(\"1\")</script> & 'x' {{ 7 * 7 }}"
+    raw = fake.result_json("EGAT", domains=(evil, "<b>other</b>"))
+    raw |= {"name": evil, "classes": [f"{evil}{k}" for k in range(10)], "about": evil}
+    raw["domains"]["<b>other</b>"]["warnings"] = [evil]
+    raw["config"] = {"command": evil, evil: [evil]}
+    arrays = fake.examples("EGAT", domains=(evil.replace("/", "_"), "<b>other</b>"))
+    folder = fake.write(tmp_path / "r", raw, arrays)
+    second = fake.write(tmp_path / "s", fake.result_json("AT", domains=(evil, "<b>other</b>")))
+    html = write_page([folder, second], tmp_path / "p.html", title=evil).read_text()
+    assert html.count("<script>") == 1
+    assert "<b>other" not in html
+    assert "alert(&#34;1&#34;)" in html
+    assert "{{ 7 * 7 }}" in html
+    assert (evil, evil, "accuracy") in cells(tmp_path / "p.html").found
+
+
+def test_same_name_and_seed_twice(tmp_path):
+    folders = [fake.write(tmp_path / str(i), fake.result_json("ERM")) for i in range(2)]
+    with pytest.raises(UserError, match=r"both 'ERM' with seed 0"):
+        write_page(folders, tmp_path / "p.html")
+    with pytest.raises(UserError, match=r"at least one"):
+        write_page([], tmp_path / "p.html")
+    assert not (tmp_path / "p.html").exists()
+
+
+def test_settings_that_differ_are_told(tmp_path):
+    weak = fake.result_json("AT")
+    weak["settings"]["pgd_steps"] = 5
+    folders = [
+        fake.write(tmp_path / "a", fake.result_json("ERM")),
+        fake.write(tmp_path / "b", weak),
+    ]
+    assert "not measured alike" in write_page(folders, tmp_path / "p.html").read_text()
+    assert "not measured alike" not in write_page(folders[:1], tmp_path / "q.html").read_text()
+
+
+def test_a_suspect_figure_is_marked_and_noted(tmp_path):
+    folders = [fake.write(tmp_path / m, fake.result_json(m)) for m in ("ERM", "AT")]
+    html = write_page(folders, tmp_path / "p.html").read_text()
+    assert html.count('class="mark-suspect"') == 1
+    assert re.search(r"AT: accuracy does not fall with eps", html)
+
+
+def test_different_images_are_not_put_in_one_row(tmp_path):
+    other = fake.examples("AT")
+    other["train/images"] = np.flip(other["train/images"], 1).copy()
+    folders = [
+        fake.write(tmp_path / "a", fake.result_json("ERM"), fake.examples("ERM")),
+        fake.write(tmp_path / "b", fake.result_json("AT"), other),
+    ]
+    html = render(compare([read_result(folder) for folder in folders]), "t")
+    assert html.count("shown different images") == 1
+    assert html.count("--methods: 1") == 8
+    assert html.count("--methods: 2") == 8
+
+
+def test_page_stays_small_with_real_sizes(tmp_path):
+    folders = fake.write_all(tmp_path, seeds=1, count=8, side=224, coarse=224)
+    assert write_page(folders, tmp_path / "p.html").stat().st_size < 5e6
+
+
+def test_an_unwritable_target_leaves_the_old_page(tmp_path):
+    folder = fake.write(tmp_path / "r", fake.result_json("ERM"))
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(UserError, match=r"choose another folder"):
+        write_page([folder], tmp_path / "file" / "report.html")
+    assert (tmp_path / "file").read_text() == "old"
+    target = write_page([folder], tmp_path / "new" / "report.html")
+    assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+
+
+def story(tmp_path, raws):
+    folders = [fake.write(tmp_path / f"{i}", raw) for i, raw in enumerate(raws)]
+    found = findings(compare([read_result(folder) for folder in folders]))
+    return {finding.question: re.sub(r"<[^>]+>", "", finding.answer) for finding in found}
+
+
+def test_story_names_the_shortcut_only_where_figures_do(tmp_path):
+    told = story(tmp_path, [fake.result_json("ERM"), fake.result_json("AT")])
+    shift = told["When the surroundings change"]
+    assert shift.startswith("ERM (98% → 21% in “reversed”) follows a shortcut")
+    assert "AT (98% → 84% in “reversed”) loses accuracy" in shift
+
+
+def test_story_holds_and_overlaps(tmp_path):
+    steady = fake.result_json("EGAT")
+    for domain in steady["domains"].values():
+        domain["measures"]["accuracy"] = fake.rate(0.95)
+    rival = fake.result_json("AT")
+    measures = [raw["domains"]["train"]["measures"] for raw in (steady, rival)]
+    measures[0]["accuracy_adversarial"], measures[1]["accuracy_adversarial"] = map(
+        fake.rate, (0.80, 0.79)
+    )
+    told = story(tmp_path, [steady, rival])
+    assert (
+        "EGAT (95% → 95% in “recoloured”) holds in every domain."
+        in told["When the surroundings change"]
+    )
+    assert told["Under attack, in “train”"].endswith(
+        "EGAT has the highest figure, but its interval overlaps with AT: no difference is shown."
+    )
+
+
+def test_story_says_clear_only_when_clear(tmp_path):
+    told = story(tmp_path, [fake.result_json("ERM"), fake.result_json("EGAT")])
+    attack = told["Under attack, in “train”"]
+    assert attack.startswith("ERM (98% → 2%) breaks. EGAT (99% → 81%) keeps")
+    assert attack.endswith("EGAT is right most often under attack, clear of the others.")
+    assert "by chance 14%" in told["Where they look, in “train”"]

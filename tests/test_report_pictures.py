@@ -1,0 +1,82 @@
+"""The PNG of one explanation and the terminal's table."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+import report_fixtures as fake
+from lookright.errors import UserError
+from lookright.report import explanation_figure, method_table, read_result
+
+
+def inputs(side=32, **changes):
+    torch.manual_seed(0)
+    image = torch.rand(3, side, side)
+    return {
+        "image": image,
+        "attacked": (image + 8 / 255).clamp(0, 1),
+        "saliency": torch.rand(4, 4),
+        "saliency_attacked": torch.rand(4, 4),
+        "classes": ["cat $1$", "a very long name of a class that goes on", "dog_^{"],
+        "probabilities": torch.tensor([0.7, 0.2, 0.1]),
+        "probabilities_attacked": torch.tensor([0.1, 0.8, 0.1]),
+    } | changes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"label": 0, "mask": torch.ones(1, 32, 32).tril(), "title": "50% of $x"},
+        {"saliency": torch.zeros(4, 4), "mask": torch.zeros(32, 32)},
+        {"attacked": inputs()["image"]},
+        {"image": torch.rand(3, 80, 120), "attacked": torch.rand(3, 80, 120)},
+    ],
+)
+def test_explanation_is_a_png(tmp_path, changes):
+    path = explanation_figure(tmp_path / "deep" / "e.png", **inputs(**changes))
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert np.asarray(picture.convert("L")).std() > 5
+    assert [p.name for p in path.parent.iterdir()] == ["e.png"]
+
+
+def test_explanation_leaves_graphs_alone(tmp_path):
+    saliency = torch.rand(4, 4, requires_grad=True)
+    explanation_figure(tmp_path / "e.png", **inputs(saliency=saliency))
+    assert saliency.grad is None
+
+
+def test_unwritable_picture(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"Expected to write"):
+        explanation_figure(tmp_path / "file" / "e.png", **inputs())
+
+
+def printed(folders, width=100):
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(method_table([read_result(folder) for folder in folders]))
+    return console.export_text()
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_table_fits_a_hundred_columns(tmp_path, seeds):
+    text = printed(fake.write_all(tmp_path, seeds=seeds), width=140)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
+    narrow = printed(sorted(path for path in tmp_path.iterdir()))
+    for figure in ("98.0%", "2.0%", "80.8%", "0.450", "0.860", "Comprehensiveness", "EGAT, term"):
+        assert figure in narrow
+    assert ("± 1.0" in narrow) == (seeds == 3)
+
+
+def test_table_prints_names_as_they_are(tmp_path):
+    raw = fake.result_json("ERM", domains=("[red]home[/]",)) | {"name": "[bold]a[/bold]"}
+    text = printed([fake.write(tmp_path / "r", raw)])
+    assert "[red]home[/]" in text
+    assert "[bold]a[/bold]" in text
+
+
+def test_table_marks_what_is_suspect(tmp_path):
+    assert "AT (suspect)" in printed([fake.write(tmp_path / "r", fake.result_json("AT"))])
