@@ -1,6 +1,7 @@
 """Gradient attacks: one loop for every norm, objective and number of steps."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 import torch
@@ -9,6 +10,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
 from lookright.errors import UserError
+from lookright.models import Classifier
 from lookright.modes import frozen, ordinary
 
 
@@ -20,7 +22,8 @@ class Attack(Protocol):
     randomness the caller's; without one it is torch's global one.
     """
 
-    eps: float
+    @property
+    def eps(self) -> float: ...
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
@@ -44,7 +47,7 @@ class PGD:
 
     Raises:
         UserError: eps, steps, step_size or restarts out of range; images outside [0, 1]; labels
-            outside the model's classes.
+            outside the classes of a `Classifier`.
     """
 
     eps: float = 8 / 255
@@ -63,16 +66,18 @@ class PGD:
                 f"PGD needs at least 1 step and 1 restart, got steps={self.steps}, "
                 f"restarts={self.restarts}."
             )
-        if self.step_size is not None and self.step_size <= 0:
+        if self.step_size is not None and not 0 < self.step_size < inf:
             raise UserError(f"step_size is a length above 0 in pixel units, got {self.step_size}.")
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
     ) -> Tensor:
-        check_images(x, y)
+        check_input(model, x, y)
+        if len(x) == 0:
+            return ordinary(x)
         step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
         with frozen(model):
-            x = ordinary(x)
+            x, y = ordinary(x), ordinary(y)
             value = self.objective(model, x, y)
             worst = self._run(value, x, step_size, generator)
             if self.restarts > 1:
@@ -102,8 +107,8 @@ class PGD:
             z.requires_grad_()
             (gradient,) = torch.autograd.grad(value(z).sum(), z)
             with torch.no_grad():
-                moved = z + length * self.norm.direction(gradient)
-                z = (x + self.norm.project(moved - x, self.eps)).clamp_(0, 1)
+                delta = self.norm.direction(gradient).mul_(length).add_(z).sub_(x)
+                z = self.norm.project(delta, self.eps).add_(x).clamp_(0, 1)
         return z.detach()
 
     def _judge(
@@ -141,25 +146,41 @@ class FGSM:
 
 def check_eps(eps: float, norm: Norm) -> None:
     """Refuse a radius that is not in pixel units."""
-    if eps < 0 or (isinstance(norm, LInf) and eps > 1):
+    if isinstance(norm, LInf) and not 0 <= eps <= 1:
         raise UserError(
-            f"eps is in pixel units of images in [0, 1], so between 0 and 1 (8/255 is common), "
+            f"eps is in pixel units of images in [0, 1], so between 0 and 1 (8/255 is common), but "
             f"got {eps:g}." + (f" Did you mean {eps:g}/255?" if 1 < eps <= 255 else "")
         )
+    if not 0 <= eps < inf:
+        raise UserError(f"eps is a length in pixel units, finite and 0 or more, but got {eps:g}.")
 
 
-def check_images(x: Tensor, y: Tensor) -> None:
+def check_input(model: nn.Module, x: Tensor, y: Tensor) -> None:
     """Refuse images outside [0, 1] and labels that do not belong to them."""
     if x.ndim != 4 or not x.is_floating_point():
         raise UserError(
             f"An attack needs floating images (B, C, H, W) in [0, 1], got {x.dtype} of shape "
             f"{tuple(x.shape)}."
         )
-    if len(y) != len(x):
-        raise UserError(f"An attack needs one label per image, got {len(y)} for {len(x)} images.")
-    low, high = x.aminmax() if len(x) else (0.0, 1.0)
-    if not (low >= 0 and high <= 1):
+    if y.shape != x.shape[:1] or y.dtype != torch.int64:
+        raise UserError(
+            f"An attack needs one label per image, as int64 labels (B,), got {len(y)} for {len(x)} "
+            f"images, as {y.dtype} of shape {tuple(y.shape)}."
+        )
+    if len(x) == 0:
+        return
+    low, high = x.aminmax()
+    if low.isnan():
+        raise UserError("An attack needs images in [0, 1], got NaN; look for it in the data.")
+    if low < 0 or high > 1:
         raise UserError(
             f"An attack needs images in [0, 1], got values in [{low:.3g}, {high:.3g}]; put the "
-            "normalisation inside the model (lookright.Classifier)."
+            "normalisation inside the model (lookright.models.Classifier)."
         )
+    if isinstance(model, Classifier):
+        first, last = y.aminmax()
+        if first < 0 or last >= len(model.classes):
+            raise UserError(
+                f"The model's {len(model.classes)} classes have the labels 0 to "
+                f"{len(model.classes) - 1}, got labels from {first} to {last}."
+            )

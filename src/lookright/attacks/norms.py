@@ -1,6 +1,7 @@
 """The geometry of a perturbation ball: how to start in it, step in it and come back to it."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol
 
 import torch
@@ -42,10 +43,13 @@ class L2:
         """Uniform in the ball: a uniform direction, radius eps * u ** (1 / dimension)."""
         direction = self.direction(torch.empty_like(like).normal_(generator=generator))
         u = torch.empty_like(like[:, :1, :1, :1]).uniform_(generator=generator)
-        return direction * eps * u ** (1 / like[0].numel())
+        return direction * eps * u ** (1 / prod(like.shape[1:]))
 
     def direction(self, gradient: Tensor) -> Tensor:
-        return gradient / _length(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
+        """Scaled by the largest value first: the gradient of a sure model squares to zero."""
+        tiny = torch.finfo(gradient.dtype).tiny
+        scaled = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp_min(tiny)
+        return scaled / _length(scaled).clamp_min(tiny)
 
     def project(self, delta: Tensor, eps: float) -> Tensor:
         return delta * (eps / _length(delta).clamp_min(eps)) if eps > 0 else torch.zeros_like(delta)

@@ -49,7 +49,7 @@ class KL:
 
 @dataclass(frozen=True)
 class Margin:
-    """The best other logit minus the label's (Carlini & Wagner, S&P 2017, f_6 without its floor)."""
+    """The best other logit minus the label's (Carlini & Wagner, S&P 2017, f_6 unfloored)."""
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
         def margin(z: Tensor) -> Tensor:

@@ -1,0 +1,112 @@
+"""The table of members that the tests hold to their laws: a new member is one row here."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from captum.attr import Saliency
+from torch import nn
+
+from lookright.attacks import (
+    FGSM,
+    KL,
+    L2,
+    PGD,
+    CrossEntropy,
+    ExplanationChange,
+    LInf,
+    Margin,
+    Norm,
+    Objective,
+)
+from lookright.batch import Batch
+from lookright.distances import Cosine
+from lookright.explainers import (
+    Captum,
+    Explainer,
+    GradCAM,
+    GradientTimesInput,
+    InputGradient,
+    IntegratedGradients,
+    SmoothGrad,
+)
+from lookright.guides import CleanExplanation, HumanMask
+from lookright.methods.at import AT
+from lookright.methods.egat import EGAT
+from lookright.methods.erm import ERM
+from lookright.methods.method import Method
+from lookright.methods.trades import TRADES
+from models_for_tests import SIZE
+
+NORMS: Mapping[str, tuple[Norm, float]] = {"linf": (LInf(), 8 / 255), "l2": (L2(), 0.5)}
+"""Each norm with a radius that suits the small images of the tests."""
+
+LABEL_OBJECTIVES: Mapping[str, Objective] = {"cross_entropy": CrossEntropy(), "margin": Margin()}
+"""Objectives that say how wrong the label is: these can be targeted and start anywhere."""
+
+DRIFT_OBJECTIVES: Mapping[str, Objective] = {
+    "kl": KL(),
+    "explanation": ExplanationChange(InputGradient(), Cosine()),
+}
+"""Objectives that say how far the output has moved: flat at x, so they need a random start."""
+
+
+def _attacks() -> dict[str, FGSM | PGD]:
+    table: dict[str, FGSM | PGD] = {}
+    for norm_name, (norm, eps) in NORMS.items():
+        for name, objective in LABEL_OBJECTIVES.items():
+            for targeted in (False, True):
+                row = f"{norm_name}-{name}" + ("-targeted" if targeted else "")
+                table[f"fgsm-{row}"] = FGSM(eps, norm, targeted, objective)
+                for random_start in (False, True):
+                    for restarts in (1, 2):
+                        start = "random" if random_start else "clean"
+                        table[f"pgd-{row}-{start}-{restarts}"] = PGD(
+                            eps, 4, None, norm, random_start, restarts, targeted, objective
+                        )
+        for name, objective in DRIFT_OBJECTIVES.items():
+            for restarts in (1, 2):
+                table[f"pgd-{norm_name}-{name}-random-{restarts}"] = PGD(
+                    eps, 4, norm=norm, restarts=restarts, objective=objective
+                )
+    return table
+
+
+ATTACKS = _attacks()
+
+EXPLAINERS: Mapping[str, Explainer] = {
+    "gradcam": GradCAM(),
+    "gradcam-named": GradCAM(layer="first"),
+    "input_gradient": InputGradient(),
+    "gradient_times_input": GradientTimesInput(),
+    "integrated_gradients": IntegratedGradients(steps=3, baseline=0.5),
+    "smoothgrad": SmoothGrad(samples=3),
+}
+"""The differentiable explainers."""
+
+CAPTUM = Captum(Saliency, abs=False)
+
+ALL_EXPLAINERS: Mapping[str, Explainer] = {**EXPLAINERS, "captum": CAPTUM}
+
+_ATTACK = PGD(steps=2)
+
+METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
+    "erm": ERM,
+    "at": lambda model: AT(model, _ATTACK),
+    "trades": lambda model: TRADES(model, PGD(steps=2, objective=KL())),
+    "egat": lambda model: EGAT(model, _ATTACK),
+    "egat-detached": lambda model: EGAT(model, _ATTACK, guide=CleanExplanation(detach=True)),
+    "egat-mask": lambda model: EGAT(model, _ATTACK, guide=HumanMask()),
+    "egat-no-explanation": lambda model: EGAT(model, _ATTACK, stability=0.0),
+    "egat-input-gradient": lambda model: EGAT(model, _ATTACK, InputGradient(), Cosine()),
+    "egat-l2": lambda model: EGAT(model, PGD(0.5, 2, norm=L2())),
+}
+
+
+def batch(size: int = 6, classes: int = 3, dtype: torch.dtype = torch.float32) -> Batch:
+    """Random images with labels of every class, and a mask for every second one."""
+    generator = torch.Generator().manual_seed(7)
+    images = torch.rand(size, 3, SIZE, SIZE, generator=generator, dtype=torch.float64).to(dtype)
+    masks = torch.zeros(size, 1, SIZE, SIZE, dtype=dtype)
+    masks[:, :, 3:8, 4:9] = 1
+    index = torch.arange(size)
+    return Batch(images, index % classes, index * 0, masks, index % 2 == 0)
