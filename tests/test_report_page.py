@@ -157,6 +157,15 @@ def test_settings_that_differ_are_told(tmp_path):
     assert "not measured alike" not in write_page(folders[:1], tmp_path / "q.html").read_text()
 
 
+def test_settings_are_printed_in_their_units(tmp_path):
+    page = write_page([fake.write(tmp_path / "r", fake.result_json("ERM"))], tmp_path / "p.html")
+    rows = dict(
+        re.findall(r'<tr><th scope="row">(\w+)</th><td>([^<]*)</td></tr>', page.read_text())
+    )
+    expected = {"eps": "8/255", "curve_eps": "0, 4, 16 (/255)", "pgd_steps": "20", "norm": "linf"}
+    assert expected.items() <= rows.items()
+
+
 def test_a_suspect_figure_is_marked_and_noted(tmp_path):
     folders = [fake.write(tmp_path / m, fake.result_json(m)) for m in ("ERM", "AT")]
     html = write_page(folders, tmp_path / "p.html").read_text()

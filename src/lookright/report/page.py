@@ -163,9 +163,9 @@ def _settings(runs: Sequence[Result]) -> tuple[dict[str, str], dict[str, dict[st
 
 def _setting(key: str, run: Result) -> str:
     value = run.settings.get(key)
-    if key.endswith("eps") and isinstance(value, int | float):
+    if key == "eps" and isinstance(value, int | float):
         return f"{pixel_levels(value)}/255"
-    if key.endswith("eps") and isinstance(value, list):
+    if key == "curve_eps" and isinstance(value, list):
         return f"{', '.join(pixel_levels(eps) for eps in value)} (/255)"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
