@@ -76,7 +76,8 @@ def result_json(name, seed=0, domains=DOMAINS, shift=0.0):
         "config": {"method": name, "epochs": 20, "command": f"lookright train --seed {seed}"},
         "versions": {"lookright": "0.1.0", "torch": "2.6.0"},
         "revision": "0123456789abcdef0123456789abcdef01234567",
-        "settings": {"eps": 8 / 255, "norm": "linf", "pgd_steps": 20, "curve_eps": [0, 4 / 255, 16 / 255], "restarts": 2,
+        "settings": {"eps": 8 / 255, "norm": "linf", "pgd_steps": 20, "restarts": 2,
+                     "curve_eps": [0, 4 / 255, 16 / 255],
                      "fill": "blur", "explainer": "GradCAM"},
         "domains": body,
     }  # fmt: skip
