@@ -79,7 +79,7 @@ def read_mask(path: Path, image_path: Path) -> Image.Image:
 
 
 def square(image: Image.Image, size: int) -> Tensor:
-    """(C, size, size) uint8: the image's central square (its shorter side), resized to `size`.
+    """(C, size, size) uint8: the shorter side resized to `size`, the longer cut at both ends.
 
     RGB is resized bilinearly with antialiasing; grey, a mask, by the nearest pixel.
     """

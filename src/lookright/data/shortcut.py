@@ -29,7 +29,7 @@ from lookright.batch import Batch
 from lookright.data.dataset import ImageData
 from lookright.errors import UserError
 
-_CHUNK = 256
+_CHUNK = 64
 _LATTICES = (3, 6, 12, 24)
 _LUMA = (0.299, 0.587, 0.114)
 
