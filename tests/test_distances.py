@@ -144,9 +144,10 @@ def test_maps_that_say_nothing_stay_finite_to_second_order(distance, scale, whic
 
 
 @every_distance
-def test_a_nan_is_not_hidden(distance):
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_a_broken_map_is_not_hidden(distance, broken):
     saliency = maps()
-    saliency[0, 0, 0] = torch.nan
+    saliency[0, 0, 0] = broken
     value = distance(saliency, maps(seed=1))
     assert value[0].isnan()
     assert value[1:].isfinite().all()
@@ -168,6 +169,11 @@ def test_each_sample_is_its_own(distance):
     order = torch.tensor([2, 0, 1])
     assert torch.allclose(distance(saliency[order], target[order]), value[order])
     assert value.unique().numel() == 3
+
+
+@every_distance
+def test_everything_stays_on_the_device_without_waiting_for_it(distance):
+    assert distance(maps().to("meta"), maps(3, 6, 7).to("meta")).device.type == "meta"
 
 
 @every_distance

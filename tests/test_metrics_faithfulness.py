@@ -140,9 +140,11 @@ def test_a_map_that_says_nothing_removes_scattered_pixels_the_same_each_time():
     model, _, _ = planted()
     images = torch.ones(1, 3, SIZE, SIZE, dtype=torch.float64)
     scores = []
-    for nothing in (0.0, 5.0, torch.nan):
+    zero = torch.zeros(1, SIZE, SIZE, dtype=torch.float64)
+    broken = torch.rand_like(zero)
+    broken[0, 2, 3] = torch.nan
+    for saliency in (zero, zero + 5, broken):
         model.seen.clear()
-        saliency = torch.full((1, SIZE, SIZE), nothing, dtype=torch.float64)
         scores.append(torch.stack(faithfulness(model, images, saliency, black, shares=[0.5])))
         rows = model.seen[1][0, 0].sum(1)
         assert rows.max() < SIZE

@@ -44,21 +44,21 @@ def inputs(count=COUNT):
     )
 
 
-def model(dtype):
+def model(images):
     torch.manual_seed(6)
     network = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * (SIZE - 2) ** 2, 3)
     )
-    return network.to(dtype)
+    return network.to(images)
 
 
 MEASURES = {
     "comprehensiveness": (
-        lambda x: faithfulness(model(x.images.dtype), x.images, x.saliency).comprehensiveness,
+        lambda x: faithfulness(model(x.images), x.images, x.saliency).comprehensiveness,
         (-1, 1),
     ),
     "sufficiency": (
-        lambda x: faithfulness(model(x.images.dtype), x.images, x.saliency).sufficiency,
+        lambda x: faithfulness(model(x.images), x.images, x.saliency).sufficiency,
         (-1, 1),
     ),
     "localisation_mass": (lambda x: localisation_mass(x.saliency, x.masks), (0, 1)),
@@ -136,12 +136,24 @@ def test_layout_history_and_grad_mode_do_not_matter(measure, bounds):
 
 
 @every_measure
+def test_an_empty_batch_has_no_scores(measure, bounds):
+    assert measure(inputs().map(lambda t: t[:0])).shape == (0,)
+
+
+@every_measure
 def test_inputs_stay_as_they_are(measure, bounds):
     x = with_silent_maps(inputs())
     copy = x.map(torch.clone)
     measure(x)
     for name in ("saliency", "other", "images", "masks"):
         torch.testing.assert_close(getattr(x, name), getattr(copy, name), equal_nan=True)
+
+
+@every_measure
+def test_everything_stays_on_the_device_without_waiting_for_it(measure, bounds):
+    score = measure(inputs().map(lambda t: t.to("meta")))
+    assert score.device.type == "meta"
+    assert score.shape == (COUNT,)
 
 
 class Operations(TorchDispatchMode):

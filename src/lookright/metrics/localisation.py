@@ -87,7 +87,7 @@ def mask_area(masks: Tensor) -> Tensor:
 
 
 def _on_masks(saliency: Tensor, masks: Tensor) -> Tensor:
-    """(B, H, W): the saliency at the masks' size, its peak near 1; degenerate maps are zeros."""
+    """(B, H, W): the saliency at the masks' size; degenerate maps become zeros."""
     if saliency.ndim != 3 or masks.ndim != 4 or len(saliency) != len(masks) or masks.shape[1] != 1:
         raise UserError(
             "Localisation needs saliency (B, h, w) and masks (B, 1, H, W) of the same samples, but "
@@ -96,5 +96,4 @@ def _on_masks(saliency: Tensor, masks: Tensor) -> Tensor:
         )
     saliency = saliency.to(torch.promote_types(saliency.dtype, masks.dtype))
     silent = degenerate(saliency)[:, None, None]
-    peak = torch.where(silent, 1, saliency.amax((-2, -1), keepdim=True))
-    return resize(torch.where(silent, 0, saliency / peak), masks.shape[-2:])
+    return resize(torch.where(silent, 0, saliency), masks.shape[-2:])

@@ -37,15 +37,15 @@ STABILITY_TOPK = Measure(
 
 def stability_cosine(before: Tensor, after: Tensor) -> Tensor:
     """Cosine of the maps as vectors, in [0, 1] for non-negative maps."""
-    before, after, compared = _comparable(before, after)
-    return compared * (1 - Cosine()(before, after))
+    before, after, _ = _comparable(before, after)
+    return 1 - Cosine()(before, after)
 
 
 def stability_spearman(before: Tensor, after: Tensor) -> Tensor:
     """Spearman's rank correlation in [-1, 1], ties sharing their mean rank."""
-    before, after, compared = _comparable(before, after)
+    before, after, _ = _comparable(before, after)
     a, b = _centred_ranks(before), _centred_ranks(after)
-    return compared * (1 - Cosine()(a[:, None], b[:, None])).clamp(-1, 1)
+    return (1 - Cosine()(a[:, None], b[:, None])).clamp(min=-1)
 
 
 def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
@@ -57,7 +57,7 @@ def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
     before, after, compared = _comparable(before, after)
     if not 0 < share <= 1:
         raise UserError(f"The share of places lies in (0, 1], but got {share}; give 0.1 for 10%.")
-    k = pixels(share, before[0].numel())
+    k = pixels(share, before.shape[1] * before.shape[2])
     both = (descending_ranks(before) < k) & (descending_ranks(after) < k)
     return compared * both.sum((-2, -1)) / k
 
