@@ -1,7 +1,6 @@
 """A classifier: any network with its normalisation inside, so that images are in [0, 1] outside."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import atomic
 
 _HALF = (0.5, 0.5, 0.5)
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -48,11 +48,17 @@ class Classifier(nn.Module):
         self.classes = tuple(classes)
         self.image_size = image_size
         self.architecture = architecture
+        # A library's network takes either layout of memory; one's own may flatten the image.
+        self.by_library = architecture != "" and ":" not in architecture
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network((x - self.mean) / self.std)
+        x = (x - self.mean) / self.std
+        if self.by_library and x.device.type == "cpu":
+            # Up to 1.8 times as fast on a CPU, attacks and training alike (docs/speed.md).
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self.network(x)
 
 
 class SmallResNet(nn.Module):
@@ -138,7 +144,7 @@ def _network(
     if ":" in name:
         return _own(name, num_classes), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ""
     if name.startswith("torchvision/"):
-        return _torchvision(name.removeprefix("torchvision/"), num_classes, pretrained)
+        return _torchvision(name.removeprefix("torchvision/"), num_classes, image_size, pretrained)
     return _timm(name, num_classes, image_size, pretrained)
 
 
@@ -157,13 +163,15 @@ def _own(name: str, num_classes: int) -> nn.Module:
 
 
 def _torchvision(
-    name: str, num_classes: int, pretrained: bool
+    name: str, num_classes: int, image_size: int, pretrained: bool
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         raise UserError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
-    network = torchvision.models.get_model(name, weights=None, num_classes=num_classes)
-    head = _last_linear(network)
+    # Its vision transformers are built for one size of image and have to be told.
+    size: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") else {}
+    network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **size)
+    head = _last_layer(network)
     if pretrained:
         try:
             state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict()
@@ -191,8 +199,8 @@ def _timm(
         if not pretrained:
             raise
         raise _no_hub(name, error) from error
-    config = network.pretrained_cfg
-    return network, config["mean"], config["std"], config.get("classifier", "")
+    about: Any = network.pretrained_cfg
+    return network, about["mean"], about["std"], about.get("classifier", "")
 
 
 def _no_hub(name: str, error: Exception) -> UserError:
@@ -202,8 +210,9 @@ def _no_hub(name: str, error: Exception) -> UserError:
     )
 
 
-def _last_linear(network: nn.Module) -> str:
-    return [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+def _last_layer(network: nn.Module) -> str:
+    layers = (nn.Linear, nn.Conv2d)
+    return [name for name, module in network.named_modules() if isinstance(module, layers)][-1]
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
@@ -211,6 +220,7 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"No file of weights at {path}.")
+    state: Any
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)
@@ -256,6 +266,9 @@ def save_classifier(model: Classifier, path: Path) -> None:
     """Write weights, architecture, classes, size and normalisation to one `.safetensors` file.
 
     The file is replaced atomically.
+
+    Raises:
+        UserError: the disk is full.
     """
     about = {
         "architecture": model.architecture,
@@ -267,9 +280,8 @@ def save_classifier(model: Classifier, path: Path) -> None:
     state = {
         name: value.detach().contiguous() for name, value in model.network.state_dict().items()
     }
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata={"lookright": json.dumps(about)})
-    os.replace(partial, path)
+    with atomic(path) as partial:
+        save_file(state, partial, metadata={"lookright": json.dumps(about)})
 
 
 def load_classifier(path: Path, network: nn.Module | None = None) -> Classifier:
