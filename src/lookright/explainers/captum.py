@@ -36,7 +36,7 @@ class Captum:
             x = ordinary(x)
             with torch.no_grad():
                 logits = model(x)
-            target = logits.argmax(1) if y is None else y
+            target = logits.argmax(1) if y is None else ordinary(y)
             attribution = self.make(model).attribute(
                 x.clone().requires_grad_(), target=target, **self.arguments
             )

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lookright.modes import ordinary
+
 
 class Explainer(Protocol):
     """`explainer(model, x, y)` gives logits (B, K) and saliency (B, h, w), from one forward pass.
@@ -40,4 +42,4 @@ def class_score(logits: Tensor, y: Tensor | None) -> Tensor:
     """The sum over the batch of each image's logit of class y, its predicted class by default."""
     if y is None:
         return logits.amax(1).sum()
-    return logits.gather(1, y[:, None]).sum()
+    return logits.gather(1, ordinary(y)[:, None]).sum()
