@@ -136,7 +136,8 @@ def fit(
             **switches,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
-            logger=TensorBoardLogger(opened.folder, name="", version="tensorboard"),
+            logger=_tensorboard(opened),
+            log_every_n_steps=10,
             callbacks=[*shown, *callbacks, records],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
@@ -174,6 +175,13 @@ def _checked(method: Method, data: ImageData) -> Classifier:
             f"{data.image_size} px: build both with one image_size."
         )
     return model
+
+
+def _tensorboard(run: Run) -> TensorBoardLogger:
+    """Its curves go on where `run` stopped, without what was logged after that."""
+    history = run.history
+    step = int(history[-1]["step"]) if history else None
+    return TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
 
 
 def _train(trainer: L.Trainer, module: Module, resumed: Run | None, records: Records) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -38,6 +39,7 @@ class Module(L.LightningModule):
         self.classes = data.classes
         kept: tuple[Part, ...] = ("train", "validation")
         self.parts = {part: data.split(settings.domains, part) for part in kept}
+        self.finished = 0
         self.validation_attack = settings.validation_attack or _like(method.attack)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -47,7 +49,7 @@ class Module(L.LightningModule):
             rank=self.trainer.global_rank,
             seed=derived_seed(self.settings.seed, "order"),
         )
-        sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+        sampler.set_epoch(self.finished)  # worker processes read ahead before Lightning says so
         return self._loader(self.parts["train"], sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -70,7 +72,10 @@ class Module(L.LightningModule):
             generator=torch.Generator(),
         )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.finished = checkpoint["epoch"] + 1
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = self._optimizer()
         steps = int(self.trainer.estimated_stepping_batches)
         warm_up = max(1, round(_WARM_UP * steps))
@@ -127,9 +132,8 @@ class Module(L.LightningModule):
             raise self._not_finite(terms, batch_idx)
         n = len(batch)
         named = {f"train/{name}": term.detach() for name, term in terms.items()}
-        self.log_dict(
-            {"train/loss": loss.detach()} | named, on_epoch=True, on_step=False, batch_size=n
-        )
+        named = {"train/loss": loss.detach()} | named
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=n, sync_dist=True)
         self.log("step/loss", loss.detach(), batch_size=n)
         return loss
 
@@ -158,12 +162,10 @@ class Module(L.LightningModule):
                 self.hits[2] += (model(attacked).argmax(1) == batch.labels).sum()
 
     def on_validation_epoch_end(self) -> None:
-        gathered = self.all_gather(self.hits)
-        assert isinstance(gathered, Tensor)
-        n, clean, adversarial = gathered.view(-1, 3).sum(0).tolist()
-        self.log("val/accuracy", clean / n)
+        n, clean, adversarial = self.trainer.strategy.reduce(self.hits, reduce_op="sum").tolist()
+        self.log("val/accuracy", clean / n, sync_dist=True)
         if self.validation_attack:
-            self.log("val/adversarial_accuracy", adversarial / n)
+            self.log("val/adversarial_accuracy", adversarial / n, sync_dist=True)
 
 
 def channels_last(batch: Batch) -> Batch:
