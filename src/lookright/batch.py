@@ -1,8 +1,8 @@
 """What a batch is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -36,9 +36,8 @@ class Batch:
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return type(self)(
-            **{name: value if value is None else function(value) for name, value in values.items()}
-        )
+        known = {name: function(value) for name, value in values.items() if value is not None}
+        return replace(self, **known)
 
 
 def collate(samples: list[Batch]) -> Batch:
@@ -46,9 +45,8 @@ def collate(samples: list[Batch]) -> Batch:
     columns = {
         field.name: [getattr(sample, field.name) for sample in samples] for field in fields(Batch)
     }
-    return Batch(
-        **{
-            name: None if any(value is None for value in values) else torch.cat(values)
-            for name, values in columns.items()
-        }
-    )
+    joined: dict[str, Any] = {
+        name: None if any(value is None for value in values) else torch.cat(values)
+        for name, values in columns.items()
+    }
+    return Batch(**joined)

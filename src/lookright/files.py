@@ -28,6 +28,24 @@ def atomic(path: Path) -> Iterator[Path]:
             raise
 
 
+def write_atomically(path: Path, content: bytes) -> Path:
+    """Write `content` to `path`, its folder made where it is missing.
+
+    Raises:
+        UserError: the folder cannot be written to, or the disk is full; the old file stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as partial:
+            partial.write_bytes(content)
+    except OSError as error:
+        raise UserError(
+            f"Expected to write {path}, but the system says '{error.strerror or error}': choose "
+            "another folder."
+        ) from error
+    return path
+
+
 @contextmanager
 def full_disk(path: Path) -> Iterator[None]:
     """Turn the many exceptions of a full disk into one UserError that names `path`."""

@@ -16,6 +16,8 @@ class AT(Method):
         attack: finds x'; the default is the paper's CIFAR setting, 10 steps of 2/255 in 8/255.
     """
 
+    attack: Attack
+
     def __init__(self, model: nn.Module, attack: Attack = PGD()) -> None:  # noqa: B008
         super().__init__(model)
         self.attack = attack

@@ -25,6 +25,8 @@ class EGAT(Method):
         stability: b; with 0 no explanation is computed.
     """
 
+    attack: Attack
+
     def __init__(
         self,
         model: nn.Module,

@@ -6,8 +6,6 @@ Li et al., Are Data-driven Explanations Robust against Out-of-distribution Data?
 import torch
 from torch import Tensor
 
-from lookright.batch import Batch
-
 
 def same_class_pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Indices i, j (P,) of disjoint pairs of images with one label; the labels are (B,).

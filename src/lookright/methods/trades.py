@@ -17,6 +17,8 @@ class TRADES(Method):
         beta: weight of the KL; 6 in the paper's CIFAR experiments.
     """
 
+    attack: Attack
+
     def __init__(
         self,
         model: nn.Module,

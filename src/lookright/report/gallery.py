@@ -8,7 +8,7 @@ import numpy as np
 from lookright.report.figures import Style
 from lookright.report.grouping import Comparison, Method
 from lookright.report.images import overlay_uri, picture_uri, shade_uri
-from lookright.report.reading import Examples, Result, read_examples
+from lookright.result import Examples, Result, read_examples
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lookright.errors import UserError
 from lookright.metrics.intervals import Estimate
-from lookright.report.reading import Result
+from lookright.result import Result
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lookright import __version__
+from lookright.files import write_atomically
 from lookright.report.columns import CHANCE, CHANCE_OF, Column, ColumnGroup, column_groups
 from lookright.report.figures import Style, accuracy_panels, curve_panels, pixel_levels
 from lookright.report.gallery import galleries
 from lookright.report.grouping import Cell, Comparison, Method, compare
-from lookright.report.reading import Result, read_result
 from lookright.report.story import CRITERIA, findings, listing
-from lookright.report.writing import write_atomically
+from lookright.result import Result, read_result
 
 DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
 EXAMPLES = 8

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lookright.report.writing import write_atomically
+from lookright.files import write_atomically
 
 _BARS = 5
 _NAME = 14

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lookright.report.columns import Column, column_groups
 from lookright.report.grouping import Comparison, Method, compare
-from lookright.report.reading import Result
+from lookright.result import Result
 
 MAIN = (
     "accuracy",

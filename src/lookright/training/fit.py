@@ -24,9 +24,10 @@ from lookright.errors import UserError
 from lookright.files import full_disk
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_weights, read_weights
+from lookright.progress import progress_bar
 from lookright.training.config import describe_run
 from lookright.training.module import Module
-from lookright.training.progress import Bar, progress_bar
+from lookright.training.progress import Bar
 from lookright.training.records import AtomicCheckpoints, Records
 from lookright.training.run import Run, open_run
 from lookright.training.settings import OptimizerMaker, Settings
@@ -185,11 +186,11 @@ def _tensorboard(run: Run) -> TensorBoardLogger:
 
 
 def _train(trainer: L.Trainer, module: Module, resumed: Run | None, records: Records) -> None:
-    """Run the trainer; signals, random numbers, modes and layout come back as they were."""
+    """Run the trainer; signals, random numbers and modes come back as they were."""
     checkpoint = resumed.resumable if resumed and resumed.resumable.is_file() else None
     handler = signal.getsignal(signal.SIGINT)
     modes = {child: child.training for child in module.method.modules()}
-    module.method.train().to(memory_format=torch.channels_last)
+    module.method.train()
     try:
         with torch.random.fork_rng(devices=[]):
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
@@ -202,7 +203,6 @@ def _train(trainer: L.Trainer, module: Module, resumed: Run | None, records: Rec
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
-        module.method.to(memory_format=torch.contiguous_format)
         for child, training in modes.items():
             child.training = training
 

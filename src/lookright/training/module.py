@@ -1,7 +1,6 @@
 """A method as Lightning sees it: steps, optimiser, schedule and loaders."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -17,7 +16,8 @@ from lookright.batch import Batch, collate
 from lookright.data import ImageData, Part, Split
 from lookright.errors import UserError
 from lookright.methods.method import Method
-from lookright.training.settings import Settings, derived_seed
+from lookright.seeds import derived_seed
+from lookright.training.settings import Settings
 
 _WARM_UP = 0.05
 
@@ -125,7 +125,7 @@ class Module(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.settings.augment:
             batch = self.settings.augment(batch)
-        terms = self.method(channels_last(batch))
+        terms = self.method(batch)
         loss = torch.stack([*terms.values()]).sum()
         finite = bool(loss.isfinite())
         if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
@@ -152,7 +152,7 @@ class Module(L.LightningModule):
         self.chance.manual_seed(derived_seed(self.settings.seed, "validation", self.global_rank))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        model, batch = self.method.model, channels_last(batch)
+        model = self.method.model
         with torch.no_grad():
             self.hits[0] += len(batch)
             self.hits[1] += (model(batch.images).argmax(1) == batch.labels).sum()
@@ -166,11 +166,6 @@ class Module(L.LightningModule):
         self.log("val/accuracy", clean / n, sync_dist=True)
         if self.validation_attack:
             self.log("val/adversarial_accuracy", adversarial / n, sync_dist=True)
-
-
-def channels_last(batch: Batch) -> Batch:
-    """The same batch with its images laid out as convolutions like them best."""
-    return replace(batch, images=batch.images.contiguous(memory_format=torch.channels_last))
 
 
 def _like(attack: Attack | None) -> Attack | None:

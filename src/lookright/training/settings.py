@@ -1,6 +1,5 @@
 """The arguments of a training that decide what comes out of it."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -43,9 +42,3 @@ class Settings:
             raise UserError(f"weight_decay must be 0 or more, got {self.weight_decay}.")
         if self.clip is not None and not self.clip > 0:
             raise UserError(f"clip is a gradient norm above 0, or None; got {self.clip}.")
-
-
-def derived_seed(seed: int, *names: object) -> int:
-    """A seed of its own for each named purpose, so that one more purpose moves no other."""
-    text = " ".join(map(str, (seed, *names)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

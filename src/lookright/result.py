@@ -1,9 +1,10 @@
-"""A result folder as typed data: `result.json` checked field by field, `examples.npz` on demand."""
+"""A result is data: `result.json` checked field by field, `examples.npz` on demand."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
+from lookright.files import write_atomically
 from lookright.metrics.intervals import Estimate
 
 FORMAT = 1
@@ -103,6 +105,47 @@ def read_result(folder: Path) -> Result:
         return _result(folder, raw)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(_damaged(path, error)) from error
+
+
+def write_result(result: Result) -> None:
+    """Write `result.json` into its folder, atomically."""
+    raw = {
+        "format": FORMAT,
+        "name": result.name,
+        "seed": result.seed,
+        "created": result.created,
+        "classes": result.classes,
+        "train_domain": result.train_domain,
+        "about": result.about,
+        "config": result.config,
+        "versions": result.versions,
+        "revision": result.revision,
+        "settings": result.settings,
+        "domains": {
+            name: {
+                "n": domain.n,
+                "in_distribution": domain.in_distribution,
+                "measures": {key: asdict(value) for key, value in domain.measures.items()},
+                "curve": [{"eps": point.eps, **asdict(point.accuracy)} for point in domain.curve],
+                "warnings": domain.warnings,
+            }
+            for name, domain in result.domains.items()
+        },
+    }
+    write_atomically(result.folder / "result.json", json.dumps(raw, indent=1).encode())
+
+
+def write_examples(folder: Path, examples: Mapping[str, Examples]) -> None:
+    """Write the examples of each domain into `examples.npz`, atomically."""
+    arrays = {
+        f"{domain}/{name}": getattr(group, name)
+        for domain, group in examples.items()
+        for name in Examples.__dataclass_fields__
+        if getattr(group, name) is not None
+    }
+    file = BytesIO()
+    np.savez_compressed(file, **arrays)
+    write_atomically(folder / "examples.npz", file.getvalue())
 
 
 def read_examples(result: Result, domain: str) -> Examples | None:

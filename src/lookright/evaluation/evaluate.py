@@ -1,0 +1,178 @@
+"""`evaluate`: a model and data in, a result out: figures with intervals, curves and examples."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import Progress
+from torch import nn
+
+from lookright.batch import Batch
+from lookright.data import ImageData, Part
+from lookright.errors import UserError
+from lookright.evaluation.judge import Judge
+from lookright.evaluation.protocol import Protocol
+from lookright.modes import frozen
+from lookright.progress import progress_bar
+from lookright.result import (
+    Examples,
+    Result,
+    read_examples,
+    read_result,
+    write_examples,
+    write_result,
+)
+from lookright.seeds import derived_seed
+from lookright.versions import versions
+
+
+def evaluate(
+    model: nn.Module,
+    data: ImageData,
+    save: Path | str,
+    *,
+    domains: Sequence[str] = (),
+    train_domains: Sequence[str] = (),
+    protocol: Protocol = Protocol(),  # noqa: B008
+    name: str = "model",
+    about: str = "",
+    seed: int | None = None,
+    config: Mapping[str, Any] | None = None,
+    device: str | torch.device | None = None,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+) -> Result:
+    """Judge a model in each domain and write the result to the folder `save`, domain by domain.
+
+    In a domain that was trained on, or that shares samples with one, only the test part is judged;
+    in any other all of it. A killed evaluation that is started again goes on where it was.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
+        domains: those to judge; all by default.
+        train_domains: those that the model was trained on.
+        protocol: attacks, explainer and sizes.
+        name, about, seed, config: what the result says of the model: what it is called, in one
+            sentence, the seed of its training, and how it was made.
+        device: the first accelerator by default.
+        overwrite: replace a result of another model or protocol in that folder.
+        progress: show a bar on stderr; a `rich` bar of your own gets a task.
+
+    Raises:
+        UserError: an unknown domain; a model with other classes; a folder with another result.
+    """
+    chosen = tuple(domains) or data.domains
+    for domain in (*chosen, *train_domains):
+        data.domain_index(domain)
+    classes = getattr(model, "classes", data.classes)
+    if tuple(classes) != tuple(data.classes):
+        raise UserError(
+            f"The model's classes are {', '.join(classes)}, those of {data.name} "
+            f"{', '.join(data.classes)}: evaluate it on data of its own classes."
+        )
+    accelerator = torch.accelerator.current_accelerator() if device is None else device
+    device = torch.device(accelerator or "cpu")
+    found = versions()
+    result = Result(
+        folder=Path(save),
+        name=name,
+        seed=seed,
+        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        classes=tuple(data.classes),
+        train_domain=tuple(train_domains),
+        about=about,
+        config=dict(config or {}) | {"weights": _fingerprint(model), "data": data.name},
+        versions={key: str(value) for key, value in found.items() if key != "revision"},
+        revision=found["revision"],
+        settings=protocol.describe(),
+        domains={},
+    )
+    result, examples = _resumed(result, overwrite)
+    model = model.to(device)
+    with ExitStack() as stack:
+        bar = progress if isinstance(progress, Progress) else None
+        if progress is True:
+            bar = stack.enter_context(progress_bar())
+        stack.enter_context(_full_precision(device))
+        task = bar.add_task(f"evaluating {name}", total=None, note="") if bar else None
+        splits = {domain: _judged(data, domain, train_domains, protocol) for domain in chosen}
+        if bar and task is not None:
+            steps = sum(len(range(0, len(s), protocol.batch_size)) for s in splits.values())
+            done = sum(
+                len(range(0, len(splits[d]), protocol.batch_size))
+                for d in result.domains
+                if d in splits
+            )
+            bar.update(task, total=steps, completed=done)
+        for domain, where in splits.items():
+            if domain in result.domains:
+                continue
+            with frozen(model):
+                judge = Judge(model, protocol, domain)
+                for batch in _batches(data, domain, where, protocol.batch_size):
+                    judge.see(batch.to(device))
+                    if bar and task is not None:
+                        bar.update(task, advance=1, note=domain)
+            in_distribution = domain in train_domains
+            result.domains[domain] = replace(judge.result(), in_distribution=in_distribution)
+            examples[domain] = judge.examples()
+            write_examples(result.folder, examples)
+            write_result(result)
+    return result
+
+
+def _resumed(result: Result, overwrite: bool) -> tuple[Result, dict[str, Examples]]:
+    if overwrite or not (result.folder / "result.json").exists():
+        return result, {}
+    before = read_result(result.folder)
+    same = ("name", "seed", "classes", "train_domain", "config", "settings")
+    for what in same:
+        if getattr(before, what) != getattr(result, what):
+            raise UserError(
+                f"{result.folder} holds a result with another {what}: name another folder, or "
+                "replace it by overwrite=True (--overwrite)."
+            )
+    examples = {domain: read_examples(before, domain) for domain in before.domains}
+    if any(shown is None for shown in examples.values()):
+        return result, {}
+    return before, {domain: shown for domain, shown in examples.items() if shown is not None}
+
+
+def _fingerprint(model: nn.Module) -> str:
+    """A hash of the weights, so that a result says which model it is of."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def _judged(
+    data: ImageData, domain: str, train_domains: Sequence[str], protocol: Protocol
+) -> list[int]:
+    """Positions of the samples to be judged, in an order drawn by the seed."""
+    seen = {key for trained in train_domains for key in data.keys(trained)}
+    part: Part = "all" if seen.isdisjoint(data.keys(domain)) else "test"
+    where = [position for _, position in data.split(domain, part).where]
+    generator = torch.Generator().manual_seed(derived_seed(protocol.seed, "draw"))
+    order = torch.randperm(len(where), generator=generator)[: protocol.limit]
+    return [where[at] for at in order.tolist()]
+
+
+def _batches(
+    data: ImageData, domain: str, where: Sequence[int], batch_size: int
+) -> Iterator[Batch]:
+    for start in range(0, len(where), batch_size):
+        yield data.samples(domain, where[start : start + batch_size])
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Figures are float32 whatever the caller's autocast."""
+    with torch.autocast(device.type, enabled=False):
+        yield
