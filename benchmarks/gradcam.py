@@ -2,9 +2,9 @@
 
 import torch
 from captum.attr import LayerGradCam
-from pytorch_grad_cam import GradCAM as OtherGradCAM
-from pytorch_grad_cam.utils.image import scale_cam_image
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from pytorch_grad_cam import GradCAM as OtherGradCAM  # type: ignore[import-untyped]
+from pytorch_grad_cam.utils.image import scale_cam_image  # type: ignore[import-untyped]
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torchvision.models import efficientnet_b0, resnet18
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import foolbox
 import torch
-import torchattacks
+import torchattacks  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
