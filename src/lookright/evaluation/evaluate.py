@@ -75,8 +75,9 @@ def evaluate(
             f"The model's classes are {', '.join(classes)}, those of {data.name} "
             f"{', '.join(data.classes)}: evaluate it on data of its own classes."
         )
-    accelerator = torch.accelerator.current_accelerator() if device is None else device
-    device = torch.device(accelerator or "cpu")
+    if device is None and torch.accelerator.is_available():
+        device = torch.accelerator.current_accelerator()
+    device = torch.device(device or "cpu")
     found = versions()
     result = Result(
         folder=Path(save),
