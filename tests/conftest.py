@@ -1,7 +1,13 @@
 """Shared fixtures: every test starts from the same seed and leaves no grad mode behind."""
 
+import os
+
 import pytest
 import torch
+
+# The tests run in parallel, so each process and its children compute on one thread.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
