@@ -214,6 +214,31 @@ def test_more_restarts_are_never_worse(
     assert (reached > reached_once).any()
 
 
+class Contrary:
+    """An objective at odds with being fooled: larger where the label is surer."""
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda z: -F.cross_entropy(model(z), y, reduction="none")
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_restarts_keep_the_worst_run_of_every_image(targeted: bool) -> None:
+    model, x, y = FRAGILE
+    aim = (y + 1) % CLASSES if targeted else y
+    attack = PGD(0.15, 1, 1e-6, targeted=targeted, objective=Contrary())  # all but a random start
+    generator = torch.Generator().manual_seed(2)
+    runs = [attack(model, x, aim, generator) for _ in range(6)]
+    hits = torch.stack([model(z).argmax(1) == aim for z in runs])
+    fooled = hits if targeted else ~hits
+    reached = torch.stack([value(attack, model, x, aim, z) for z in runs])
+    assert (fooled.any(0) & ~fooled.all(0)).any()
+    best = (reached.double() + 1e6 * fooled).argmax(0)
+    expected = torch.stack(runs)[best, torch.arange(len(x))]
+    several = replace(attack, restarts=6)
+    found = several(model, x, aim, torch.Generator().manual_seed(2))
+    torch.testing.assert_close(found, expected)
+
+
 # --- Against an independent implementation ---------------------------------------------------
 
 
