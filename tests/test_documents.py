@@ -1,0 +1,49 @@
+"""The documents say what is so: their Python runs, their commands and files exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+every_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+WITH_PYTHON = [path for path in DOCUMENTS if BLOCK.search(path.read_text())]
+
+
+@pytest.mark.parametrize("document", WITH_PYTHON, ids=lambda path: path.name)
+def test_python_runs_from_top_to_bottom(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, names = document.read_text(), {"__name__": "document"}
+    for block in BLOCK.finditer(text):
+        line = text.count("\n", 0, block.start(1))
+        exec(compile("\n" * line + block[1], document, "exec"), names)
+
+
+@every_document
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+@every_document
+def test_files_named_exist(document):
+    text = document.read_text()
+    in_project = r"(?:src|tests|docs|examples|benchmarks|\.ci)/[\w./-]*\w"
+    for name in re.findall(rf"(?<![\w/.-]){in_project}", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_files_named_in_contributing_exist_in_the_package():
+    for name in re.findall(r"`([\w/]+\.\w+)`", (ROOT / "CONTRIBUTING.md").read_text()):
+        assert (ROOT / name).exists() or (ROOT / "src" / "lookright" / name).exists(), name
+
+
+def test_ci_runs_the_tests_by_the_readme():
+    readme = (ROOT / "README.md").read_text().splitlines()
+    commands = [line.strip() for line in readme if "pytest" in line]
+    assert commands == ["pip install '.[test]' && pytest"]
+    assert "&& pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
