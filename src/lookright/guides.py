@@ -1,7 +1,7 @@
 """Guides: what an explanation should match."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
@@ -17,14 +17,16 @@ class Target:
     known: Tensor | None = None
 
 
-class Guide(Protocol):
+class Guide(ABC):
     """`guide(batch, saliency)` gives the target; saliency (B, h, w) is that of the clean images."""
 
-    def __call__(self, batch: Batch, saliency: Tensor) -> Target: ...
+    @abstractmethod
+    def __call__(self, batch: Batch, saliency: Tensor) -> Target:
+        """The target of a batch."""
 
 
 @dataclass(frozen=True)
-class CleanExplanation:
+class CleanExplanation(Guide):
     """The explanation of the clean image (EGAT, arXiv 2603.01938).
 
     detach: whether the clean explanation is a fixed target. With False both maps move towards each
@@ -38,7 +40,7 @@ class CleanExplanation:
 
 
 @dataclass(frozen=True)
-class HumanMask:
+class HumanMask(Guide):
     """The annotated mask of the object; images without one are left out.
 
     Raises:

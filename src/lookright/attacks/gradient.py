@@ -1,8 +1,8 @@
 """Gradient attacks: one loop for every norm, objective and number of steps."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from math import inf
-from typing import Protocol
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,7 +14,7 @@ from lookright.models import Classifier
 from lookright.modes import frozen, ordinary
 
 
-class Attack(Protocol):
+class Attack(ABC):
     """`attack(model, x, y)` gives x' (B, 3, H, W), inside the eps-ball around x and [0, 1].
 
     x is (B, 3, H, W) in [0, 1], y (B,) the labels (targets, where the attack is targeted). The
@@ -22,16 +22,17 @@ class Attack(Protocol):
     randomness the caller's; without one it is torch's global one.
     """
 
-    @property
-    def eps(self) -> float: ...
+    eps: float
 
+    @abstractmethod
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """The perturbed images."""
 
 
 @dataclass(frozen=True)
-class PGD:
+class PGD(Attack):
     """Projected gradient descent (Madry et al., ICLR 2018, section 2.1).
 
     Args:
@@ -122,7 +123,7 @@ class PGD:
 
 
 @dataclass(frozen=True)
-class FGSM:
+class FGSM(Attack):
     """Fast gradient sign method (Goodfellow et al., ICLR 2015, section 4): one step of length eps.
 
     Arguments and errors as `PGD`; in the L2 norm the step follows the normalised gradient.

@@ -1,28 +1,31 @@
 """The geometry of a perturbation ball: how to start in it, step in it and come back to it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
 
 
-class Norm(Protocol):
+class Norm(ABC):
     """Geometry of a ball of radius `eps` around zero; every tensor is (B, C, H, W)."""
 
+    @abstractmethod
     def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
         """A random perturbation inside the ball, of the shape of `like`."""
 
+    @abstractmethod
     def direction(self, gradient: Tensor) -> Tensor:
         """The steepest ascent direction of length 1 in this norm."""
 
+    @abstractmethod
     def project(self, delta: Tensor, eps: float) -> Tensor:
         """The nearest perturbation inside the ball."""
 
 
 @dataclass(frozen=True)
-class LInf:
+class LInf(Norm):
     """Every pixel value moves by at most eps."""
 
     def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
@@ -36,7 +39,7 @@ class LInf:
 
 
 @dataclass(frozen=True)
-class L2:
+class L2(Norm):
     """The Euclidean length of an image's perturbation is at most eps."""
 
     def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:

@@ -4,9 +4,9 @@ An objective is called once with the clean images, where it may compute a refere
 function of the perturbed images: one value per image, (B,), to be ascended.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +18,16 @@ from lookright.explainers.explainer import Explainer
 Ascended = Callable[[Tensor], Tensor]
 
 
-class Objective(Protocol):
+class Objective(ABC):
     """`objective(model, x, y)` gives a function from perturbed images to values (B,)."""
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended: ...
+    @abstractmethod
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        """From perturbed images (B, C, H, W) to values (B,)."""
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Objective):
     """Cross-entropy of the label (Madry et al., ICLR 2018, eq. 2.1)."""
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
@@ -33,7 +35,7 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
-class KL:
+class KL(Objective):
     """KL(f(x) || f(x')) from the clean output (TRADES, Zhang et al., ICML 2019, eq. 5).
 
     Its gradient is zero at x itself, so the attack needs a random start.
@@ -48,7 +50,7 @@ class KL:
 
 
 @dataclass(frozen=True)
-class Margin:
+class Margin(Objective):
     """The best other logit minus the label's (Carlini & Wagner, S&P 2017, f_6 unfloored)."""
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
@@ -61,7 +63,7 @@ class Margin:
 
 
 @dataclass(frozen=True)
-class ExplanationChange:
+class ExplanationChange(Objective):
     """How far the explanation of class y has moved from the clean one (Ghorbani et al., AAAI 2019).
 
     Needs a random start where the distance has no gradient at zero.

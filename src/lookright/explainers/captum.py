@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.explainers.explainer import Explainer
 from lookright.modes import frozen, ordinary
 
 
-class Captum:
+class Captum(Explainer):
     """Wrap a captum attribution, for example `Captum(captum.attr.Occlusion, sliding_window_shapes=
     (3, 8, 8))` or `Captum(lambda model: LayerGradCam(model, model.network.layer4))`.
 

@@ -1,8 +1,8 @@
 """What an explainer is, and the parts that its members share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lookright.modes import ordinary
 
 
-class Explainer(Protocol):
+class Explainer(ABC):
     """`explainer(model, x, y)` gives logits (B, K) and saliency (B, h, w), from one forward pass.
 
     x is (B, 3, H, W) in [0, 1]; y (B,) the classes explained, the predicted ones where it is None.
@@ -19,9 +19,11 @@ class Explainer(Protocol):
     order; under `torch.no_grad()` both are detached and as cheap as they can be.
     """
 
+    @abstractmethod
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]: ...
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and saliency of x."""
 
 
 @contextmanager

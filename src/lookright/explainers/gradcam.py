@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.explainers.explainer import class_score, differentiation
+from lookright.explainers.explainer import Explainer, class_score, differentiation
 from lookright.explainers.layers import FeatureLayer, find_layer, named_layer
 
 
 @dataclass(frozen=True)
-class GradCAM:
+class GradCAM(Explainer):
     """ReLU(sum_k alpha_k A_k), alpha_k the mean over places of d logit_y / d A_k (eqs. 1 and 2).
 
     `layer` names the submodule whose output is A, as in `model.named_modules()`; None takes the

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.explainers.explainer import class_score, differentiation
+from lookright.explainers.explainer import Explainer, class_score, differentiation
 from lookright.modes import ordinary
 
 
 @dataclass(frozen=True)
-class InputGradient:
+class InputGradient(Explainer):
     """The sum over channels of |d logit_y / d x| (Simonyan et al., ICLR workshop 2014).
 
     In training mode a BatchNorm layer couples the images of a batch, and the gradient with them.
@@ -25,7 +25,7 @@ class InputGradient:
 
 
 @dataclass(frozen=True)
-class GradientTimesInput:
+class GradientTimesInput(Explainer):
     """|sum over channels of x * d logit_y / d x| (Shrikumar et al., arXiv 1605.01713)."""
 
     def __call__(
@@ -36,7 +36,7 @@ class GradientTimesInput:
 
 
 @dataclass(frozen=True)
-class IntegratedGradients:
+class IntegratedGradients(Explainer):
     """|sum over channels of integrated gradients| (Sundararajan et al., ICML 2017, eq. 1).
 
     The path runs from the constant image `baseline` (0 is black) to x; the integral is the
@@ -60,7 +60,7 @@ class IntegratedGradients:
 
 
 @dataclass(frozen=True)
-class SmoothGrad:
+class SmoothGrad(Explainer):
     """The sum over channels of |mean gradient over noisy copies| (Smilkov et al., 2017, eq. 1).
 
     `samples` copies with Gaussian noise of standard deviation `sigma` (pixel units, the paper's 10

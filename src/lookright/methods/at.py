@@ -18,9 +18,9 @@ class AT(Method):
 
     attack: Attack
 
-    def __init__(self, model: nn.Module, attack: Attack = PGD()) -> None:  # noqa: B008
+    def __init__(self, model: nn.Module, attack: Attack | None = None) -> None:
         super().__init__(model)
-        self.attack = attack
+        self.attack = attack or PGD()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         attacked = self.attack(self.model, batch.images, batch.labels)

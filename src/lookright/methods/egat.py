@@ -30,19 +30,19 @@ class EGAT(Method):
     def __init__(
         self,
         model: nn.Module,
-        attack: Attack = PGD(),  # noqa: B008
-        explainer: Explainer = GradCAM(),  # noqa: B008
-        distance: Distance = L1(),  # noqa: B008
-        guide: Guide = CleanExplanation(),  # noqa: B008
+        attack: Attack | None = None,
+        explainer: Explainer | None = None,
+        distance: Distance | None = None,
+        guide: Guide | None = None,
         clean: float = 1.0,
         stability: float = 1.0,
     ) -> None:
         super().__init__(model)
         check_weights(clean=clean, stability=stability)
-        self.attack = attack
-        self.explainer = explainer
-        self.distance = distance
-        self.guide = guide
+        self.attack = attack or PGD()
+        self.explainer = explainer or GradCAM()
+        self.distance = distance or L1()
+        self.guide = guide or CleanExplanation()
         self.clean = clean
         self.stability = stability
 

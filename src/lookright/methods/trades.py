@@ -22,12 +22,12 @@ class TRADES(Method):
     def __init__(
         self,
         model: nn.Module,
-        attack: Attack = PGD(objective=KL()),  # noqa: B008
+        attack: Attack | None = None,
         beta: float = 6.0,
     ) -> None:
         super().__init__(model)
         check_weights(beta=beta)
-        self.attack = attack
+        self.attack = attack or PGD(objective=KL())
         self.beta = beta
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
