@@ -97,6 +97,7 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "egat-detached": lambda model: EGAT(model, _ATTACK, guide=CleanExplanation(detach=True)),
     "egat-mask": lambda model: EGAT(model, _ATTACK, guide=HumanMask()),
     "egat-no-explanation": lambda model: EGAT(model, _ATTACK, stability=0.0),
+    "egat-mixup": lambda model: EGAT(model, _ATTACK, mixup=1.0),
     "egat-input-gradient": lambda model: EGAT(model, _ATTACK, InputGradient(), Cosine()),
     "egat-l2": lambda model: EGAT(model, PGD(0.5, 2, norm=L2())),
 }

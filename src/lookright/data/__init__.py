@@ -26,7 +26,7 @@ def load_data(
     data: str | Path,
     image_size: int = 32,
     seed: int = 0,
-    strength: float = 0.8,
+    strength: float = 0.9,
     masks: str | Path | None = None,
     skip_unreadable: bool = False,
     cache: bool = True,

@@ -41,7 +41,7 @@ class _Look:
 
     shift: int | None
     turn: float = 0.0
-    saturation: float = 0.75
+    saturation: float = 0.3
     tint: float = 0.12
     contrast: float = 1.0
     noise: float = 0.0
@@ -51,7 +51,7 @@ _LOOKS = {
     "train": _Look(shift=0),
     "reversed": _Look(shift=5),
     "random": _Look(shift=None),
-    "recoloured": _Look(shift=None, turn=0.5, saturation=0.45, tint=0.55),
+    "recoloured": _Look(shift=None, turn=0.5, saturation=0.18, tint=0.55),
     "noisy": _Look(shift=0, contrast=0.6, noise=0.08),
 }
 
@@ -86,7 +86,7 @@ class Shortcut(ImageData):
     classes = tuple(str(digit) for digit in range(10))
     domains = tuple(_LOOKS)
 
-    def __init__(self, image_size: int = 32, strength: float = 0.8, seed: int = 0) -> None:
+    def __init__(self, image_size: int = 32, strength: float = 0.9, seed: int = 0) -> None:
         if image_size < 32:
             raise UserError(f"Expected an image size of 32 or more for Shortcut; got {image_size}.")
         if not 0 <= strength <= 1:
