@@ -214,7 +214,7 @@ def test_more_restarts_are_never_worse(
     assert (reached > reached_once).any()
 
 
-class Contrary:
+class Contrary(Objective):
     """An objective at odds with being fooled: larger where the label is surer."""
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
