@@ -1,9 +1,14 @@
 """The documents say what is so: their Python runs, their commands and files exist."""
 
 import re
+import shlex
+import warnings
 from pathlib import Path
 
 import pytest
+
+from lookright import cli
+from lookright.models import SmallResNet
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -17,6 +22,7 @@ WITH_PYTHON = [path for path in DOCUMENTS if BLOCK.search(path.read_text())]
 @pytest.mark.parametrize("document", WITH_PYTHON, ids=lambda path: path.name)
 def test_python_runs_from_top_to_bottom(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(SmallResNet.__init__, "__defaults__", (4,))  # narrow, to be quick
     text, names = document.read_text(), {"__name__": "document"}
     for block in BLOCK.finditer(text):
         line = text.count("\n", 0, block.start(1))
@@ -47,3 +53,31 @@ def test_ci_runs_the_tests_by_the_readme():
     commands = [line.strip() for line in readme if "pytest" in line]
     assert commands == ["pip install '.[test]' && pytest"]
     assert "&& pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def commands():
+    """(document, arguments) of each `lookright <verb> ...` in a code line or between backticks."""
+    for path in DOCUMENTS:
+        text = BLOCK.sub("", path.read_text()).replace("\\\n", " ")
+        code = re.findall(r"^ {4,}(.*)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
+        code += "\n".join(re.findall(r"^```\w*\n(.*?)^```$", text, re.M | re.S)).splitlines()
+        for line in code:
+            for part in re.split(r"&&|;", line.partition(" #")[0]):
+                command = part.strip().removeprefix("$ ")
+                if re.match(r"lookright [a-z]", command):
+                    yield path, shlex.split(command)[1:]
+
+
+@pytest.mark.parametrize(
+    ("document", "arguments"),
+    list(commands()),
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value.name,
+)
+def test_the_command_line_understands(document, arguments, monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    if len(arguments) == 1:
+        assert arguments[0] in cli.VERBS
+        return
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*arguments, "--print_config"])
+    assert ended.value.code == 0, capsys.readouterr().err

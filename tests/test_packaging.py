@@ -33,7 +33,7 @@ def floors():
 
 def units():
     found = [entry for entry in SOURCE.iterdir() if entry.suffix == ".py" or entry.is_dir()]
-    return {entry.stem for entry in found} - {"__init__", "__main__", "__pycache__"}
+    return {entry.stem for entry in found} - {"__init__", "__pycache__"}
 
 
 def unit_of(path):
