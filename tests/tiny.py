@@ -10,11 +10,11 @@ from lookright.models import Classifier, SmallResNet
 
 
 class Blobs(ImageData):
-    """8 px images whose class is the brightest channel, faintly; in domain "other" it is another."""
+    """8 px images whose class is faintly the brightest channel; in "other", the next one."""
 
     name = "Blobs"
     classes = ("red", "green", "blue")
-    domains = ("here", "other")
+    domains = ("train", "other")
     has_masks = False
 
     def __init__(self, n: int = 72, image_size: int = 8, labels_up_to: int = 3) -> None:
@@ -31,7 +31,7 @@ class Blobs(ImageData):
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         at = torch.as_tensor(indices)
-        images = self._images[at] if domain == "here" else self._images[at].roll(1, 1)
+        images = self._images[at] if domain == "train" else self._images[at].roll(1, 1)
         number = torch.full_like(at, self.domain_index(domain))
         return Batch(images, self._labels[at], number)
 

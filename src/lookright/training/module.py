@@ -1,6 +1,6 @@
 """A method as Lightning sees it: steps, optimiser, schedule and loaders."""
 
-import math
+from math import cos, isfinite, pi
 from typing import Any
 
 import lightning as L
@@ -83,7 +83,7 @@ class Module(L.LightningModule):
         def factor(step: int) -> float:
             if step < warm_up:
                 return (step + 1) / warm_up
-            return 0.5 + 0.5 * math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up))
+            return 0.5 + 0.5 * cos(pi * (step - warm_up) / max(1, steps - warm_up))
 
         return {
             "optimizer": optimizer,
@@ -138,7 +138,8 @@ class Module(L.LightningModule):
         return loss
 
     def _not_finite(self, terms: dict[str, Tensor], step: int) -> UserError:
-        wrong = [f"{name} = {float(t):g}" for name, t in terms.items() if not t.isfinite()]
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        wrong = [f"{name} = {value:g}" for name, value in values.items() if not isfinite(value)]
         return UserError(
             f"The loss is not finite ({', '.join(wrong) or 'a term on another device'}) at step "
             f"{step + 1} of epoch {self.current_epoch + 1}: lower lr (now {self.settings.lr:g}), "

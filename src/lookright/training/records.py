@@ -46,8 +46,8 @@ class Records(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         self._check_finite(epoch)
+        row = self._row(trainer, epoch)  # on every rank: the sums go over all of them
         if trainer.is_global_zero:
-            row = self._row(trainer, epoch)
             better = self._is_best(row)
             self.rows.append(row)
             if better:
