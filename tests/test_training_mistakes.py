@@ -209,7 +209,14 @@ def test_a_model_of_other_classes_or_size_or_kind_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "option",
-    [{"epochs": 0}, {"batch_size": 0}, {"lr": 0.0}, {"weight_decay": -1.0}, {"clip": 0.0}],
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"lr": 0.0},
+        {"weight_decay": -1.0},
+        {"clip": 0.0},
+        {"validate_every": 0},
+    ],
 )
 def test_arguments_out_of_range_are_refused(tmp_path, option):
     with pytest.raises(UserError, match=f"{next(iter(option))} .*[0-9]"):

@@ -106,7 +106,7 @@ def fit(
         optimizer=optimizer,
         augment=augment,
         validation_attack=validation_attack,
-        validate_every=validate_every or -(-epochs // _VALIDATIONS),
+        validate_every=-(-epochs // _VALIDATIONS) if validate_every is None else validate_every,
         precision=precision,
         devices=devices,
         seed=seed,

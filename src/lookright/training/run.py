@@ -121,18 +121,20 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: b
         )
     if present and resume:
         _check_same(run, config)
+        run.last.parent.mkdir(exist_ok=True)
         return run
     if present and not overwrite:
         raise UserError(
             f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
             "overwrite=True (--overwrite), or name another folder."
         )
-    for name in present:
+    for name in reversed(present):  # config.json, by which the folder is known, goes last
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (folder / "checkpoints").mkdir(parents=True)
-    _write_json(folder / "versions.json", versions())
+    folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", config)
+    _write_json(folder / "versions.json", versions())
+    run.last.parent.mkdir()
     return run
 
 
