@@ -108,7 +108,7 @@ class PGD(Attack):
             z.requires_grad_()
             (gradient,) = torch.autograd.grad(value(z).sum(), z)
             with torch.no_grad():
-                delta = self.norm.direction(gradient).mul_(length).add_(z).sub_(x)
+                delta = (z - x).add_(self.norm.direction(gradient), alpha=length)
                 z = self.norm.project(delta, self.eps).add_(x).clamp_(0, 1)
         return z.detach()
 
