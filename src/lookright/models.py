@@ -242,7 +242,9 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
 def load_weights(
     network: nn.Module, state: Mapping[str, Tensor], source: str, head: str = ""
 ) -> None:
-    """Load a state dict, leaving out a head of another shape.
+    """Load a state dict; a head of another shape is left out, and starts at zero instead.
+
+    So fine-tuning begins with every class equally likely, not with a random head's certainty.
 
     Raises:
         UserError: parameters missing, unexpected or of another shape elsewhere than in the head.
@@ -251,7 +253,7 @@ def load_weights(
     in_head = [name for name in own if head and name.startswith(f"{head}.")]
     if any(name in state and state[name].shape != own[name].shape for name in in_head):
         state = {name: value for name, value in state.items() if name not in in_head}
-        state |= {name: own[name] for name in in_head}
+        state |= {name: torch.zeros_like(own[name]) for name in in_head}
     missing = own.keys() - state.keys()
     surplus = state.keys() - own.keys()
     shapes = {name for name in own.keys() & state.keys() if own[name].shape != state[name].shape}
