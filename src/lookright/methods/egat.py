@@ -44,7 +44,7 @@ class EGAT(Method):
         distance: Distance | None = None,
         guide: Guide | None = None,
         clean: float = 0.5,
-        stability: float = 3.0,
+        stability: float = 1.0,
         mixup: float = 0.0,
     ) -> None:
         super().__init__(model)
