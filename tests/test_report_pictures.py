@@ -62,13 +62,16 @@ def printed(folders, width=100):
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_table_fits_a_hundred_columns(tmp_path, seeds):
-    text = printed(fake.write_all(tmp_path, seeds=seeds), width=140)
-    assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
-    narrow = printed(sorted(path for path in tmp_path.iterdir()))
-    for figure in ("98.0%", "2.0%", "80.8%", "0.450", "0.860", "Comprehensiveness", "EGAT, term"):
+def test_table_fits_eighty_columns_with_every_figure_whole(tmp_path, seeds):
+    folders = fake.write_all(tmp_path, seeds=seeds)
+    wide, narrow = printed(folders, width=140), printed(folders, width=80)
+    assert narrow.split() == wide.split()
+    assert max(len(line.rstrip()) for line in wide.splitlines()) <= 80
+    assert "…" not in narrow
+    for figure in ("98.0%", "2.0%", "80.8%", "0.450", "0.860", "Sufficiency", "EGAT, term off"):
         assert figure in narrow
-    assert ("± 1.0" in narrow) == (seeds == 3)
+    assert ("± 1.0" in narrow, "± 0.0" in narrow) == (seeds == 3, seeds == 3)
+    assert ("95.7–99.1" in narrow or "96.4–99.6" in narrow) == (seeds == 1)
 
 
 def test_table_prints_names_as_they_are(tmp_path):

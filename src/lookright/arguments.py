@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
-from itertools import takewhile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter, isabstract, signature
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from jsonargparse import ArgumentParser
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from lookright.attacks import Attack, Norm, Objective
@@ -18,17 +18,15 @@ from lookright.explainers import Explainer
 from lookright.guides import Guide
 from lookright.methods import Method
 
+Verbs = Mapping[str, Callable[..., None]]
+
 
 class Parser(ArgumentParser):
     """One clear line instead of a usage and a trace of types."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.-]+)", message)
-        if unknown:
-            options = [name for action in self._actions for name in action.option_strings]
-            option = unknown.group(1)
-            message = f"There is no option {option}.{did_you_mean(option, options)}"
-        fail(" ".join(message.split()), 2)
+        options = [name for action in self._actions for name in action.option_strings]
+        fail(_sentence(" ".join(message.split()), options), 2)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -39,6 +37,42 @@ def fail(message: str, code: int) -> NoReturn:
 
 def escaped(message: str) -> str:
     return message.replace("[", r"\[")
+
+
+_VALUES = {
+    "<class 'int'>": "a whole number",
+    "<class 'float'>": "a number",
+    "<class 'bool'>": "true or false",
+    "<class 'str'>": "text",
+    "<class 'tuple'>": "a list such as [0.1,0.2]",
+    "<class 'list'>": "a list such as [a,b]",
+    "<class 'NoneType'>": "null",
+}
+
+
+def _sentence(message: str, options: Sequence[str]) -> str:
+    """The parser's message for someone who does not know its types."""
+    if found := re.search(r"[Uu]nrecognized arguments: (--[\w.-]+)", message):
+        return f"There is no option {found[1]}.{did_you_mean(found[1], options)}"
+    if found := re.search(r"[Uu]nrecognized arguments: (.*)", message):
+        return f"Not understood: {found[1]}; lists are written as one word, [a,b] or a,b."
+    if found := re.match(r"Subcommand '(\w+)' does not accept option '([\w.]+)'", message):
+        names = [option.removeprefix("--") for option in options]
+        return f"{found[1]} has no option '{found[2]}'.{did_you_mean(found[2], names)}"
+    if found := re.match(r"argument (--[\w.]+): expected one argument", message):
+        return f"{found[1]} needs a value after it."
+    if found := re.match(r"the following arguments are required: (.*)", message):
+        return f"Still needed: {re.sub(r'[a-z]+[.]', '', found[1])}; --help says what it is."
+    found = re.match(r'Parser key "([\w.]+)": (.*?)(?: (?:Got|Given) value: (.*))?$', message)
+    if not found:
+        return message
+    key, problem, value = found.groups()
+    expected = [words for name, words in _VALUES.items() if f"Expected a {name}" in problem]
+    if choices := re.search(r"Literal\[(.*?)\]", problem):
+        expected = [f"one of {choices[1]}"]
+    if value is None or not expected:
+        return f"{key}: {problem}"
+    return f"Expected {' or '.join(expected)} for {key}, got '{value}'."
 
 
 _KINDS: dict[str, type] = {
@@ -52,62 +86,110 @@ _KINDS: dict[str, type] = {
     "objective": Objective,
 }
 
-
 _UNNAMED = _KINDS.keys() - {"method"}
 """Parts without a default of their own, so that their options need their name."""
 
 
-def spelled(arguments: Sequence[str], verbs: Mapping[str, Callable[..., None]]) -> list[str]:
+def spelled(arguments: Sequence[str], verbs: Verbs) -> list[str]:
     """Arguments as the parser wants them.
 
-    Names of classes are taken in any case and fractions such as 8/255 as numbers; several folders
-    or images, which follow the verb, become one list.
+    A dash in an option's name is an underscore; a switch needs no value; names of classes are
+    taken in any case; fractions such as 8/255 become numbers where a number is wanted; the folders
+    or images of a verb become one list, wherever they stand.
 
     Raises:
-        UserError: a name that none of lookright's classes has (the nearest is suggested), or an
+        UserError: no such verb, class, or option of a class (the nearest is suggested), or an
             option of an attack, an explainer, ... that was not named.
     """
-    done: list[str] = []
-    for argument in _gathered(arguments, verbs):
-        option, equals, value = argument.partition("=")
-        if not equals:
-            option, value = (done[-1] if done else ""), argument
-        kind = _KINDS.get(option.lstrip("-").rpartition(".")[2]) if option[:2] == "--" else None
-        if kind and re.fullmatch(r"\w+", value) and value != "null":
-            value = _member(kind, value)
-        elif re.fullmatch(r"\d+(\.\d+)?/\d+", value):
-            over, under = value.split("/")
-            value = repr(float(over) / float(under)) if float(under) else value
-        done.append(f"{option}={value}" if equals else value)
-    named = {argument.partition("=")[0] for argument in done}
-    for option in named:
-        part, _, rest = option.rpartition(".")
-        unnamed = part.rpartition(".")[2] in _UNNAMED and part not in named
-        if unnamed and "--config" not in named and rest != "help":
-            raise UserError(f"Say which before {option}: {part} NAME {option} ...")
+    if not arguments:
+        raise UserError(f"Say what to do: lookright {', '.join(verbs)}, or lookright --help.")
+    verb, *rest = arguments
+    if verb.startswith("-"):
+        return list(arguments)
+    if verb not in verbs:
+        raise UserError(
+            f"There is no command '{verb}': expected one of {', '.join(verbs)}."
+            f"{did_you_mean(verb, verbs)}"
+        )
+    parameters = signature(verbs[verb]).parameters
+    positional: list[str] = []
+    options: list[tuple[str, str | None]] = []
+    for option, value in _pairs(rest, parameters):
+        if option is None:
+            positional.append(value or "")
+        else:
+            options.append((option, value))
+    named: dict[str, type | None] = {}
+    done = [verb, *_gathered(positional, parameters)]
+    for option, value in options:
+        kind = _KINDS.get(option.removesuffix(".help").rpartition(".")[2])
+        if kind and value and re.fullmatch(r"\w+", value) and value != "null":
+            member = _member(kind, value)
+            named[option], value = member, member.__name__
+        elif kind:
+            named[option] = None
+        elif value and _numeric(option, parameters):
+            value = re.sub(r"(?<![\w./])(\d+(?:\.\d+)?)/(\d+)(?![\w./])", _quotient, value)
+        done.append(f"--{option}" if value is None else f"--{option}={value}")
+    if not any(option == "config" for option, _ in options):
+        for option, _ in options:
+            _check_part(option, named)
     return done
 
 
-def _gathered(arguments: Sequence[str], verbs: Mapping[str, Callable[..., None]]) -> list[str]:
-    """The verb, what follows it with the last list of paths as one argument, and the options."""
-    if not arguments or arguments[0] not in verbs:
-        return list(arguments)
-    verb, *rest = arguments
-    paths = list(takewhile(lambda argument: not argument.startswith("-"), rest))
-    parameters = signature(verbs[verb]).parameters.values()
-    types = [each.annotation for each in parameters if each.default is each.empty]
-    if not types or types[-1] != list[Path] or len(paths) < len(types):
-        return list(arguments)
-    single = paths[: len(types) - 1]
-    return [verb, *single, json.dumps(paths[len(single) :]), *rest[len(paths) :]]
+def _pairs(
+    arguments: Sequence[str], parameters: Mapping[str, Parameter]
+) -> Iterator[tuple[str | None, str | None]]:
+    """(option, value), (option, None) where none was given, (None, value) without an option."""
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if argument[:2] != "--":
+            yield (None, argument) if argument != "-h" else ("help", None)
+            continue
+        option, equals, value = argument[2:].partition("=")
+        option = option.replace("-", "_")
+        switch = option in parameters and parameters[option].annotation is bool
+        if equals:
+            yield option, value
+        elif switch:
+            told = bool(waiting) and waiting[0].lower() in ("true", "false")
+            yield option, waiting.pop(0) if told else "true"
+        elif option in ("help", "print_config") or not waiting or waiting[0][:2] == "--":
+            yield option, None
+        else:
+            yield option, waiting.pop(0)
 
 
-def _member(kind: type, name: str) -> str:
-    members = {member.__name__.lower(): member.__name__ for member in _concrete(kind)}
+def _gathered(values: list[str], parameters: Mapping[str, Parameter]) -> list[str]:
+    """The last list of paths as one argument."""
+    types = [each.annotation for each in parameters.values() if each.default is each.empty]
+    if not types or types[-1] != list[Path] or len(values) < len(types):
+        return values
+    single = len(types) - 1
+    return [*values[:single], json.dumps(values[single:])]
+
+
+def _numeric(option: str, parameters: Mapping[str, Parameter]) -> bool:
+    """Whether an option wants a number, so that 8/255 there is no path."""
+    if option not in parameters:
+        return "." in option
+    annotation = parameters[option].annotation
+    return float in (annotation, *get_args(annotation))
+
+
+def _quotient(fraction: re.Match[str]) -> str:
+    over, under = float(fraction[1]), float(fraction[2])
+    return repr(over / under) if under else fraction[0]
+
+
+def _member(kind: type, name: str) -> type:
+    members = {member.__name__.lower(): member for member in _concrete(kind)}
     if name.lower() not in members:
+        names = sorted(member.__name__ for member in members.values())
         raise UserError(
             f"There is no {kind.__name__.lower()} '{name}': expected one of "
-            f"{', '.join(sorted(members.values()))}.{did_you_mean(name, members.values())}"
+            f"{', '.join(names)}.{did_you_mean(name, names)}"
         )
     return members[name.lower()]
 
@@ -116,15 +198,37 @@ def _concrete(kind: type) -> list[type]:
     """The classes under an abstract one that can be built."""
     members: list[type] = kind.__subclasses__()
     deeper = [each for member in members for each in _concrete(member)]
-    return [m for m in members if not getattr(m, "__abstractmethods__", None)] + deeper
+    return [member for member in members if not isabstract(member)] + deeper
 
 
-def mistake_behind(error: BaseException | None) -> str | None:
+def _check_part(option: str, named: Mapping[str, type | None]) -> None:
+    """An option of a part: the part is named, and has that option."""
+    part, _, name = option.rpartition(".")
+    if name == "help" or not part:
+        return
+    if part.rpartition(".")[2] in _UNNAMED and part not in named:
+        raise UserError(f"Say which before --{option}: --{part} NAME --{option} ...")
+    chosen = named.get(part)
+    if chosen is None:
+        return
+    known = [each for each in signature(chosen).parameters if each != "model"]
+    if name not in known:
+        raise UserError(
+            f"{chosen.__name__} has no option '{name}', but {', '.join(known) or 'none at all'}."
+            f"{did_you_mean(name, known)}"
+        )
+
+
+def mistake_behind(error: BaseException) -> str | None:
     """The user's mistake behind an error, however deep it was wrapped; None where there is none."""
-    while error is not None:
-        if isinstance(error, UserError):
-            return str(error)
-        if isinstance(error, OSError) and error.strerror:
-            return f"{error.strerror}: {error.filename or ''}"
-        error = error.__cause__ or error.__context__
+    if isinstance(error, OSError) and error.strerror:
+        where = f" for {error.filename}" if error.filename else ""
+        return f"The system says '{error.strerror}'{where}: mend that, or name another place."
+    if isinstance(error, MisconfigurationException):
+        return " ".join(str(error).split())
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, UserError):
+            return str(behind)
+        behind = behind.__cause__ or behind.__context__
     return None

@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jsonargparse import auto_cli
@@ -23,6 +23,8 @@ from lookright.methods import EGAT, Method
 from lookright.models import Classifier, build_model, load_classifier
 from lookright.report import explanation_figure, method_table, read_result, write_page
 from lookright.training import Run, fit
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 
 
 def train(
@@ -45,10 +47,10 @@ def train(
     augment: Augment | None = None,
     validation_attack: Attack | None = None,
     seed: int = 0,
-    precision: str = "32-true",
-    accelerator: str = "auto",
+    precision: Precision = "32-true",
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
     devices: int = 1,
-    strategy: str = "auto",
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
     workers: int = 0,
     skip_unreadable: bool = False,
     resume: bool = False,
@@ -79,17 +81,22 @@ def train(
         validation_attack: attack by which the best epoch is chosen; null is PGD with 10 steps and
             the eps of the method's attack.
         seed: of weights, order and random starts.
-        precision: as in lightning.Trainer, 32-true or bf16-mixed for example.
+        precision: as in lightning.Trainer.
         accelerator: as in lightning.Trainer.
         devices: as in lightning.Trainer.
-        strategy: as in lightning.Trainer, ddp for example.
+        strategy: as in lightning.Trainer.
         workers: processes that load images.
         skip_unreadable: go on without images that cannot be read.
         resume: go on with the run in that folder after its last finished epoch.
         overwrite: replace the run in that folder.
     """
     built_in = data.lower() == "shortcut"
-    image_size = image_size or (32 if built_in else 128)
+    if workers < 0:
+        raise UserError(f"workers is a number of processes, 0 or more; got {workers}.")
+    if image_size is None:
+        image_size = 32 if built_in else 128
+    if lr is None:
+        lr = 1e-2 if model == "small_resnet" else 1e-3
     images = load_data(
         data, image_size, 0, strength, masks, skip_unreadable, progress=sys.stderr.isatty()
     )
@@ -114,7 +121,7 @@ def train(
         run or Path("runs") / f"{images.name.lower()}-{title.lower()}-{seed}",
         epochs=epochs,
         batch_size=batch_size,
-        lr=lr or (1e-2 if model == "small_resnet" else 1e-3),
+        lr=lr,
         weight_decay=weight_decay,
         clip=clip,
         augment=augment or (None if built_in else Augment()),
@@ -137,7 +144,7 @@ def evaluate(
     data: str | None = None,
     domains: list[str] | str | None = None,
     masks: Path | None = None,
-    which: str = "best",
+    which: Literal["best", "last"] = "best",
     protocol: Protocol = Protocol(),  # noqa: B008
     names: list[str] | str | None = None,
     page: Path | None = None,
@@ -158,8 +165,6 @@ def evaluate(
         skip_unreadable: go on without images that cannot be read.
         overwrite: replace results of another protocol.
     """
-    if which not in ("best", "last"):
-        raise UserError(f"which is best or last, got '{which}'.")
     called = listed(names, ";")
     if called and len(called) != len(runs):
         raise UserError(f"Expected one name for each of {len(runs)} runs, got {len(called)}.")
@@ -177,7 +182,7 @@ def evaluate(
             progress=sys.stderr.isatty(),
         )
         result = judge(
-            Run(folder).classifier("best" if which == "best" else "last"),
+            Run(folder).classifier(which),
             images,
             folder / "result",
             domains=listed(domains),
@@ -290,7 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             description=description,
         )
     except KeyboardInterrupt:
-        fail("Stopped; what was finished is kept, the same command with --resume goes on.", 130)
+        more = " with --resume" if given[:1] == ["train"] else ""
+        fail(f"Stopped; what was finished is kept, and the same command{more} goes on.", 130)
     except Exception as error:
         mistake = mistake_behind(error)
         if mistake is None:

@@ -1,6 +1,7 @@
 """`lookright demo`: the whole story on built-in data, in minutes on a laptop."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,9 +76,9 @@ def demo(
     if seeds < 1:
         raise UserError(f"seeds is a number of seeds, 1 or more; got {seeds}.")
     entries = (*_ENTRIES, _MASKED) if masks else _ENTRIES
-    with progress_bar() as bar:
+    results = []
+    with progress_bar() as bar, _stoppable():
         overall = bar.add_task("demo", total=2 * len(entries) * seeds, note="starting")
-        results = []
         for result in _results(entries, seeds, epochs, output, bar):
             if result:
                 results.append(result)
@@ -86,6 +87,17 @@ def demo(
     console.print(method_table(results))
     page = write_page([result.folder for result in results], output / "report.html")
     console.print(f"The page with curves and pictures: {page}")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C in a training is Ctrl-C in the demo, which needs no --resume to go on."""
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error.__cause__, SystemExit):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _results(

@@ -1,6 +1,7 @@
 """`evaluate`: a model and data in, a result out: figures with intervals, curves and examples."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -87,7 +88,7 @@ def evaluate(
         classes=tuple(data.classes),
         train_domain=tuple(train_domains),
         about=about,
-        config=dict(config or {}) | {"weights": _fingerprint(model), "data": data.name},
+        config=dict(config or {}) | {"judged": _described(model, data)},
         versions={key: str(value) for key, value in found.items() if key != "revision"},
         revision=found["revision"],
         settings=protocol.describe(),
@@ -131,12 +132,12 @@ def _resumed(result: Result, overwrite: bool) -> tuple[Result, dict[str, Example
     if overwrite or not (result.folder / "result.json").exists():
         return result, {}
     before = read_result(result.folder)
-    same = ("name", "seed", "classes", "train_domain", "config", "settings")
-    for what in same:
-        if getattr(before, what) != getattr(result, what):
+    for what in ("name", "seed", "classes", "train_domain", "config", "settings"):
+        old, new = (json.loads(json.dumps(getattr(each, what))) for each in (before, result))
+        if old != new:
             raise UserError(
-                f"{result.folder} holds a result with another {what}: name another folder, or "
-                "replace it by overwrite=True (--overwrite)."
+                f"{result.folder} holds another result, with {_difference(what, old, new)}: name "
+                "another folder, or replace it by overwrite=True (--overwrite)."
             )
     examples = {domain: read_examples(before, domain) for domain in before.domains}
     if any(shown is None for shown in examples.values()):
@@ -144,13 +145,31 @@ def _resumed(result: Result, overwrite: bool) -> tuple[Result, dict[str, Example
     return before, {domain: shown for domain, shown in examples.items() if shown is not None}
 
 
-def _fingerprint(model: nn.Module) -> str:
-    """A hash of the weights, so that a result says which model it is of."""
-    digest = hashlib.sha256()
+def _difference(what: str, old: Any, new: Any) -> str:
+    """The first place where two JSON values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        name = next(name for name in old | new if old.get(name) != new.get(name))
+        return _difference(f"{what}.{name}", old.get(name), new.get(name))
+    return f"{what} {old} instead of {new}"
+
+
+def _described(model: nn.Module, data: ImageData) -> dict[str, Any]:
+    """What was judged on what: hashes of the weights and of the samples, and the data's options."""
+    weights, samples = hashlib.sha256(), hashlib.sha256()
     for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+        weights.update(name.encode())
+        weights.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    for domain in data.domains:
+        samples.update("\0".join((domain, *data.keys(domain), "")).encode())
+    options = {
+        name: value
+        for name, value in vars(data).items()
+        if name[0] != "_" and isinstance(value, str | int | float | bool)
+    }
+    return {
+        "weights": weights.hexdigest()[:16],
+        "data": options | {"name": data.name, "samples": samples.hexdigest()[:16]},
+    }
 
 
 def _judged(

@@ -17,15 +17,14 @@ MAIN = (
     "localisation_mass",
     "stability_cosine",
     "sufficiency",
-    "comprehensiveness",
 )
 
 
 def method_table(results: Sequence[Result]) -> Table:
-    """Methods by main measures in sections of one domain each, at most 100 characters wide.
+    """Methods by main measures in sections of one domain each, at most 80 characters wide.
 
-    Several seeds print as mean ± sd, one seed as the figure with its 95% interval; the best figure
-    of a column, as printed, is bold. The page has all measures.
+    Several seeds print as mean ± sd, one seed as the figure, a rate with its 95% interval; the best
+    figure of a column, as printed, is bold. The page has all measures and intervals.
 
     Raises:
         UserError: no results, or two of the same name and seed.
@@ -70,4 +69,6 @@ def _cell(comparison: Comparison, domain: str, method: Method, column: Column) -
         return Text("-", style="dim")
     best = method.name in column.best(comparison, domain)
     text = Text(column.show(cell.value), style="bold" if best else "")
+    if cell.sd is None and column.unit != "rate":
+        return text
     return text.append(f"\n{column.spread(cell)}", style="not bold dim")
