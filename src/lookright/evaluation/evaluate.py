@@ -114,7 +114,7 @@ def evaluate(
         for domain, where in splits.items():
             if domain in result.domains:
                 continue
-            with frozen(model):
+            with frozen(model), _randomness(device, derived_seed(protocol.seed, domain)):
                 judge = Judge(model, protocol, domain)
                 for batch in _batches(data, domain, where, protocol.batch_size):
                     judge.see(batch.to(device))
@@ -189,6 +189,14 @@ def _batches(
 ) -> Iterator[Batch]:
     for start in range(0, len(where), batch_size):
         yield data.samples(domain, where[start : start + batch_size])
+
+
+@contextmanager
+def _randomness(device: torch.device, seed: int) -> Iterator[None]:
+    """Random numbers of its own for each domain; the caller's go on as if nothing had been."""
+    with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager

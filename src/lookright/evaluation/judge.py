@@ -47,6 +47,7 @@ class Judge:
                 "evaluate it on data of its own classes."
             )
         fgsm = FGSM(p.eps, p.norm)(model, x, y)
+        self._keep("unmoved", (fgsm == x).flatten(1).all(1))
         attacked = self._pgd(p.eps, p.pgd_steps, p.restarts, x, y)
         with torch.no_grad():
             logits_fgsm = model(fgsm)
@@ -181,6 +182,11 @@ class Judge:
             yield (
                 f"suspect: accuracy under PGD ({share['accuracy_pgd']:.1%}) is above that under "
                 f"FGSM ({share['accuracy_fgsm']:.1%}); the gradients may be masked."
+            )
+        if self.protocol.eps > 0 and share["unmoved"] > 0.1:
+            yield (
+                f"suspect: the gradient is exactly zero at {share['unmoved']:.0%} of the images, "
+                "so that attacks by gradient fail there."
             )
         raw = [share[f"raw {eps}"] for eps in self.radii]
         if any(later > earlier + noise for earlier, later in pairwise(raw)):
