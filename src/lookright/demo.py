@@ -131,6 +131,7 @@ def _results(
                 name=entry.name,
                 about=entry.about,
                 seed=seed,
-                config=run.config | {"command": f"lookright demo --seeds {seeds}"},
+                config=run.config
+                | {"command": f"lookright demo --seeds {seed + 1} --epochs {epochs}"},
                 progress=bar,
             )

@@ -63,7 +63,8 @@ def fit(
 ) -> Run:
     """Train the method's model on the train part of `domains`, and keep everything in `run`.
 
-    The learning rate warms up over the first 5% of the steps and falls to 0 along a cosine. The
+    The learning rate rises over the first 30% of the steps and falls to 0 along a cosine: an early
+    high rate keeps adversarial training on a shortcut (docs/results/shortcut.md). The
     best epoch is chosen on the validation part of the same domains: by accuracy under attack for a
     method that has an attack, by accuracy otherwise. On one CPU, the same seed and the same initial
     weights give the same weights bit for bit, after a kill and a resume too; seed torch before

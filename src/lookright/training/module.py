@@ -19,7 +19,7 @@ from lookright.methods.method import Method
 from lookright.seeds import derived_seed
 from lookright.training.settings import Settings
 
-_WARM_UP = 0.05
+_WARM_UP = 0.3
 
 
 class Module(L.LightningModule):
