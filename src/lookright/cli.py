@@ -43,6 +43,7 @@ def train(
     batch_size: int = 64,
     lr: float | None = None,
     weight_decay: float = 0.01,
+    warm_up: float = 0.3,
     clip: float | None = 1.0,
     augment: Augment | None = None,
     validation_attack: Attack | None = None,
@@ -75,6 +76,7 @@ def train(
         batch_size: images of one step on one device.
         lr: learning rate of AdamW; by default 0.01 for small_resnet and 0.001 for any other.
         weight_decay: of AdamW.
+        warm_up: share of the steps over which the learning rate rises.
         clip: largest norm of the gradient; null leaves it as it is.
         augment: random flip, shift and scale of image and mask together; none on Shortcut, whose
             digits have a right way round, and Augment otherwise.
@@ -123,6 +125,7 @@ def train(
         batch_size=batch_size,
         lr=lr,
         weight_decay=weight_decay,
+        warm_up=warm_up,
         clip=clip,
         augment=augment or (None if built_in else Augment()),
         validation_attack=validation_attack,

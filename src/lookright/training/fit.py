@@ -45,6 +45,7 @@ def fit(
     batch_size: int = 64,
     lr: float = 1e-3,
     weight_decay: float = 0.01,
+    warm_up: float = 0.3,
     clip: float | None = 1.0,
     optimizer: OptimizerMaker | None = None,
     augment: Callable[[Batch], Batch] | None = None,
@@ -63,12 +64,11 @@ def fit(
 ) -> Run:
     """Train the method's model on the train part of `domains`, and keep everything in `run`.
 
-    The learning rate rises over the first 30% of the steps and falls to 0 along a cosine: an early
-    high rate keeps adversarial training on a shortcut (docs/results/shortcut.md). The
-    best epoch is chosen on the validation part of the same domains: by accuracy under attack for a
-    method that has an attack, by accuracy otherwise. On one CPU, the same seed and the same initial
-    weights give the same weights bit for bit, after a kill and a resume too; seed torch before
-    building the model (`torch.manual_seed`).
+    The learning rate rises, then falls to 0 along a cosine. The best epoch is chosen on the
+    validation part of the same domains: by accuracy under attack for a method that has an attack,
+    by accuracy otherwise. On one CPU, the same seed and the same initial weights give the same
+    weights bit for bit, after a kill and a resume too; seed torch before building the model
+    (`torch.manual_seed`).
 
     Args:
         method: holds the `Classifier`; on return that has the weights of the last epoch.
@@ -77,6 +77,8 @@ def fit(
         run: folder, made where it does not exist; see `Run`.
         batch_size: images of one step on one device.
         lr, weight_decay: of AdamW; norms and biases do not decay.
+        warm_up: share of the steps over which the learning rate rises; early high rates can keep
+            adversarial training on a shortcut (docs/results/shortcut.md).
         clip: largest norm of the whole gradient; None leaves it as it is.
         optimizer: makes another optimiser from the parameters, in place of lr and weight_decay.
         augment: applied to each training batch on its device.
@@ -103,6 +105,7 @@ def fit(
         batch_size=batch_size,
         lr=lr,
         weight_decay=weight_decay,
+        warm_up=warm_up,
         clip=clip,
         optimizer=optimizer,
         augment=augment,

@@ -19,8 +19,6 @@ from lookright.methods.method import Method
 from lookright.seeds import derived_seed
 from lookright.training.settings import Settings
 
-_WARM_UP = 0.3
-
 
 class Module(L.LightningModule):
     """Trains `method` on the train part of the domains and validates on their validation part.
@@ -78,7 +76,7 @@ class Module(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = self._optimizer()
         steps = int(self.trainer.estimated_stepping_batches)
-        warm_up = max(1, round(_WARM_UP * steps))
+        warm_up = max(1, round(self.settings.warm_up * steps))
 
         def factor(step: int) -> float:
             if step < warm_up:

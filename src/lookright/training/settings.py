@@ -23,6 +23,7 @@ class Settings:
     batch_size: int
     lr: float
     weight_decay: float
+    warm_up: float
     clip: float | None
     optimizer: OptimizerMaker | None
     augment: Callable[[Batch], Batch] | None
@@ -40,5 +41,9 @@ class Settings:
             raise UserError(f"lr must be above 0, got {self.lr}.")
         if not self.weight_decay >= 0:
             raise UserError(f"weight_decay must be 0 or more, got {self.weight_decay}.")
+        if not 0 <= self.warm_up < 1:
+            raise UserError(
+                f"warm_up is a share of the steps, from 0 to below 1; got {self.warm_up}."
+            )
         if self.clip is not None and not self.clip > 0:
             raise UserError(f"clip is a gradient norm above 0, or None; got {self.clip}.")
