@@ -1,0 +1,94 @@
+"""What a user may write: any case, dashes, fractions, switches, paths anywhere."""
+
+from typing import Any
+
+import pytest
+
+from lookright.arguments import mistake_behind, spelled
+from lookright.cli import VERBS
+from lookright.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("given", "parsed"),
+    [
+        ("train --skip-unreadable", "train --skip_unreadable=true"),
+        ("train --skip_unreadable false", "train --skip_unreadable=false"),
+        ("train --resume --epochs 3", "train --resume=true --epochs=3"),
+        ("train --overwrite=true --run a-b", "train --overwrite=true --run=a-b"),
+        ("train --test-domain=a-b", "train --test_domain=a-b"),
+        ("train --method egat", "train --method=EGAT"),
+        ("train --method=trades", "train --method=TRADES"),
+        ("train --method.help aT", "train --method.help=AT"),
+        ("train --validation_attack null", "train --validation_attack=null"),
+        ("train --lr 1/4", "train --lr=0.25"),
+        ("train --run 2024/11", "train --run=2024/11"),
+        ("train --data 1/2", "train --data=1/2"),
+        ("evaluate a --protocol.eps 1/2", 'evaluate ["a"] --protocol.eps=0.5'),
+        ("evaluate --protocol.curve_eps [1/4,1/2]", "evaluate --protocol.curve_eps=[0.25,0.5]"),
+        ("evaluate a --protocol.eps 1/0", 'evaluate ["a"] --protocol.eps=1/0'),
+        ("evaluate a b", 'evaluate ["a", "b"]'),
+        ("report --page x a b", 'report ["a", "b"] --page=x'),
+        ("evaluate --overwrite a --page x b", 'evaluate ["a", "b"] --overwrite=true --page=x'),
+        ("explain r x.png --label cat y.png", 'explain r ["x.png", "y.png"] --label=cat'),
+        ("explain r", "explain r"),
+        ("train --print_config", "train --print_config"),
+        ("train -h", "train --help"),
+        ("--help", "--help"),
+    ],
+)  # fmt: skip
+def test_spelling(given, parsed):
+    assert " ".join(spelled(given.split(), VERBS)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("", "Say what to do: lookright demo, train"),
+        ("trian", "no command 'trian'.*Did you mean 'train'"),
+        ("train --method egta", "no method 'egta': expected one of AT, EGAT, .*'EGAT'"),
+        ("explain r x --attack pdg", "no attack 'pdg'.*Did you mean 'PGD'"),
+        ("evaluate r --protocol.explainer gradcm", "no explainer 'gradcm'.*Did you mean 'GradCAM'"),
+        ("evaluate r --protocol.norm l3", "no norm 'l3': expected one of L2, LInf"),
+        ("train --method egat --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
+        ("train --method erm --method.attack pgd", "ERM has no option 'attack', but none at all"),
+        ("train --method at --method.attack pgd --method.attack.stps 1", "PGD has no .*'steps'"),
+        ("explain r x --attack.eps 0.1", "Say which before --attack.eps: --attack NAME"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_spelling(given, message):
+    with pytest.raises(UserError, match=message):
+        spelled(given.split(), VERBS)
+
+
+def test_a_config_may_name_what_options_change():
+    spelled(["explain", "--config", "a.yaml", "--attack.eps", "0.1"], VERBS)
+
+
+def raised(*chain: BaseException) -> Any:
+    """The last of a chain of exceptions, each raised while the one before was handled."""
+    try:
+        try:
+            raise chain[0]
+        except BaseException as first:
+            if len(chain) == 1:
+                raise
+            raise chain[1] from (first if isinstance(first, UserError) else None)
+    except BaseException as error:
+        return error
+
+
+def test_mistakes_are_found_however_deep_and_bugs_are_left_alone():
+    mistake, bug = UserError("Expected this."), ValueError("a bug")
+    missing = FileNotFoundError(2, "No such file", "x.png")
+    assert mistake_behind(mistake) == "Expected this."
+    assert mistake_behind(raised(mistake, TypeError("wrapped"))) == "Expected this."
+    assert mistake_behind(missing) == (
+        "The system says 'No such file' for x.png: mend that, or name another place."
+    )
+    assert mistake_behind(bug) is None
+    assert mistake_behind(raised(missing, bug)) is None
+
+
+def test_a_path_may_hold_a_space():
+    assert spelled(["report", "a b"], VERBS) == ["report", '["a b"]']

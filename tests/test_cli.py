@@ -1,0 +1,387 @@
+"""The command line, in this process: the way from images to a page, and every bad input."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from lookright import cli
+from lookright.data import Shortcut
+from lookright.models import Classifier, SmallResNet, save_classifier
+from lookright.result import read_result
+from lookright.training import Run
+
+SMALL = "--image_size 32 --epochs 1 --batch_size 16"
+QUICK = "--protocol.limit 4 --protocol.pgd_steps 2 --protocol.restarts 1 --protocol.curve_eps [0.1]"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _narrow():
+    """Small networks are narrower still, and Shortcut has a few digits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SmallResNet.__init__, "__defaults__", (4,))
+        keys = Shortcut.keys
+        patch.setattr(Shortcut, "keys", lambda self, domain: keys(self, domain)[:150])
+        yield
+
+
+@pytest.fixture
+def lookright(capsys):
+    """Run a command line; its exit code, and what it printed."""
+
+    def run(line: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main(line.split())
+        except SystemExit as stop:
+            code = stop.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def write_pets(root: Path, count: int = 14) -> None:
+    """<domain>/<class>/*.png with the class in the first channel."""
+    random = np.random.default_rng(0)
+    for domain in ("photo", "sketch"):
+        for label, name in enumerate(("cat", "dog")):
+            folder = root / domain / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(0, 150, (18, 20, 3), dtype=np.uint8)
+                pixels[..., 0] += 100 * label
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, _narrow):
+    """A folder with images of pets and two trained runs on them: cats, dogs; photos, sketches."""
+    root = tmp_path_factory.mktemp("made")
+    write_pets(root / "pets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        cli.main(f"train --method erm --data pets --test_domain sketch {SMALL} --run erm".split())
+        attack = "--method.attack pgd --method.attack.steps 1 --method.attack.eps 4/255"
+        options = f"--data pets --test-domain=sketch {SMALL} --run egat"
+        cli.main(f"train --method Egat {attack} {options}".split())
+        cli.main(f"evaluate erm egat {QUICK} --page both.html".split())
+    return root
+
+
+@pytest.fixture
+def here(made, tmp_path, monkeypatch):
+    """A fresh copy of `made`, as the working folder."""
+    copy = tmp_path / "made"
+    shutil.copytree(made, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def test_from_images_to_a_page(here, lookright):
+    config = Run(Path("egat")).config
+    assert config["settings"]["domains"] == ["photo"]
+    assert config["method"]["class"] == "EGAT"
+    assert config["method"]["attack"]["eps"] == pytest.approx(4 / 255)
+    erm, egat = (read_result(Path(name, "result")) for name in ("erm", "egat"))
+    assert (erm.name, egat.name) == ("ERM", "EGAT")
+    assert list(erm.domains) == ["photo", "sketch"]
+    assert [of.in_distribution for of in erm.domains.values()] == [True, False]
+    assert all(0 < of.n <= 4 for of in erm.domains.values())
+    assert erm.settings["limit"] == 4
+    code, out, err = lookright("report erm egat --page again.html")
+    assert (code, err) == (0, "")
+    assert "ERM" in out
+    assert "sketch" in out
+    for page in ("both.html", "again.html"):
+        assert "<html" in Path(page).read_text()
+
+
+def test_an_evaluation_that_is_there_is_not_done_again(here, lookright, monkeypatch):
+    monkeypatch.setattr("lookright.evaluation.judge.Judge.see", None)
+    assert lookright(f"evaluate erm {QUICK} --domains sketch")[0] == 0
+    assert Path("erm/report.html").exists()
+
+
+def test_names_and_overwrite(here, lookright):
+    line = f"evaluate --overwrite erm egat {QUICK} --domains sketch --names a;b --which last"
+    assert lookright(line)[0] == 0
+    assert Path("report.html").exists()
+    assert [read_result(Path(run, "result")).name for run in ("erm", "egat")] == ["a", "b"]
+    assert lookright(f"evaluate erm egat {QUICK} --names a")[0] == 1
+
+
+def test_shortcut_from_training_to_explanation(tmp_path, monkeypatch, lookright):
+    monkeypatch.chdir(tmp_path)
+    line = "train --method at --method.attack fgsm --method.attack.eps 2/255 --epochs 1"
+    assert lookright(line)[0] == 0
+    run = Run(Path("runs/shortcut-at-0"))
+    assert run.config["settings"]["domains"] == ["train"]
+    assert run.config["model"]["image_size"] == 32
+    code, out, _ = lookright(f"evaluate {run.folder} --domains train,reversed {QUICK}")
+    assert code == 0
+    assert "reversed" in out
+    assert {"localisation_mass", "pointing_game"} <= read_result(run.folder / "result").domains[
+        "reversed"
+    ].measures.keys()
+
+
+def test_resume_and_overwrite_need_no_value(here, lookright):
+    line = f"train --method erm --data pets --test_domain sketch {SMALL} --run erm"
+    code, _, err = lookright(line)
+    assert code == 1
+    assert "--resume" in err
+    assert "--overwrite" in err
+    before = Run(Path("erm")).best.stat().st_mtime_ns
+    assert lookright(f"{line} --resume")[0] == 0
+    assert Run(Path("erm")).best.stat().st_mtime_ns == before
+    assert lookright(f"{line} --overwrite")[0] == 0
+    assert Run(Path("erm")).best.stat().st_mtime_ns != before
+
+
+def test_a_printed_config_gives_the_same_run(here, lookright):
+    options = (
+        f"--method egat --method.attack pgd --method.attack.steps 1 --method.attack.eps 4/255 "
+        f"--method.guide humanmask --data pets --test_domain sketch {SMALL} --seed 3"
+    )
+    code, printed, _ = lookright(f"train {options} --print_config")
+    assert code == 0
+    assert yaml.safe_load(printed)["method"]["init_args"]["attack"]["init_args"]["steps"] == 1
+    options = options.replace(" --method.guide humanmask", "")
+    _, printed, _ = lookright(f"train {options} --print_config")
+    Path("config.yaml").write_text(printed)
+    assert lookright("train --config config.yaml --run by-config")[0] == 0
+    assert lookright(f"train {options} --run by-options")[0] == 0
+    by_config, by_options = (Run(Path(name)) for name in ("by-config", "by-options"))
+    assert by_config.config == by_options.config
+    assert lookright("train --config config.yaml --run changed --seed 4")[0] == 0
+    assert Run(Path("changed")).config["settings"]["seed"] == 4
+
+
+def test_explain_writes_pictures(here, lookright):
+    one, two = "pets/sketch/dog/0.png", "pets/sketch/dog/1.png"
+    options = "--attack fgsm --attack.eps 0 --explainer inputgradient --output seen"
+    code, out, _ = lookright(f"explain erm {one} {two} {options}")
+    assert code == 0
+    for index in (0, 1):
+        with Image.open(f"seen/{index}-explained.png") as picture:
+            assert picture.format == "PNG"
+            assert np.asarray(picture.convert("L")).std() > 5
+    said = re.findall(r"\d.png: (\w+), under attack (\w+): seen/\d-explained.png", out)
+    assert len(said) == 2
+    assert all(clean == attacked for clean, attacked in said)
+
+
+def test_explain_attacks_the_label_that_is_given(here, lookright, monkeypatch):
+    attacked = []
+
+    class Spy(cli.PGD):
+        def __call__(self, model, x, y, generator=None):
+            attacked.append(model.classes[int(y)])
+            return x
+
+    monkeypatch.setattr(cli, "explanation_figure", lambda target, **given: given)
+    for label in ("cat", "dog"):
+        cli.explain(Path("erm"), [Path("pets/sketch/dog/0.png")], attack=Spy(), label=label)
+    assert attacked == ["cat", "dog"]
+    weights = Run(Path("erm")).last
+    cli.explain(weights, [Path("pets/sketch/dog/0.png")], attack=Spy())
+    with torch.no_grad():
+        model = Run(Path("erm")).classifier("last").eval()
+        image = cli.load_image(Path("pets/sketch/dog/0.png"), 32)[None]
+        assert attacked[2] == model.classes[int(model(image).argmax(1))]
+
+
+def spoil_image(name: str, content: bytes | None = None) -> None:
+    path = Path(name)
+    path.write_bytes(path.read_bytes()[:200] if content is None else content)
+
+
+def one_class() -> None:
+    for domain in ("photo", "sketch"):
+        shutil.rmtree(f"pets/{domain}/dog")
+
+
+def empty_class() -> None:
+    for path in Path("pets/photo/dog").iterdir():
+        path.unlink()
+
+
+def mask_of_another_size() -> None:
+    for path in Path("pets").rglob("*.png"):
+        mask = Path("masks", *path.parts[1:])
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (7, 7), 255).save(mask)
+
+
+def other_pets() -> None:
+    for domain in ("photo", "sketch"):
+        Path(f"pets/{domain}/dog").rename(f"pets/{domain}/cow")
+
+
+def another_model() -> None:
+    network = SmallResNet(2, width=8)
+    save_classifier(
+        Classifier(network, ("cat", "dog"), 32, architecture="small_resnet"), Run(Path("erm")).best
+    )
+
+
+def file_in_the_way() -> None:
+    Path("file").write_text("")
+
+
+def nothing() -> None:
+    pass
+
+
+ON_PETS = f"train --method erm --data pets {SMALL}"
+
+BAD = [
+    (nothing, f"train --data pest {SMALL}", r"folder of images at 'pest'; .*Did you mean 'pets'"),
+    (empty_class, ON_PETS, r"Expected images in class 'dog' of domain 'photo'.*add some or remove"),
+    (one_class, ON_PETS, r"Expected two or more classes in 'pets'; it has only 'cat': give"),
+    (
+        lambda: (spoil_image("pets/photo/cat/3.png"), spoil_image("pets/sketch/dog/5.png", b"no")),
+        ON_PETS,
+        r"2 of 56 .*'photo/cat/3.png', 'sketch/dog/5.png'.*--skip-unreadable",
+    ),
+    (mask_of_another_size, f"{ON_PETS} --masks masks", r"mask of 20x18 pixels.*has 7x7: export"),
+    (nothing, f"{ON_PETS} --model resnt18", r"No model is called 'resnt18'.*'resnet18'"),
+    (nothing, f"{ON_PETS} --model torchvision/resnt18", r"no model 'resnt18'.*'resnet18'"),
+    (nothing, f"{ON_PETS} --epochz 1", r"no option --epochz. Did you mean '--epochs'"),
+    (nothing, f"train --method egta --data pets {SMALL}", r"no method 'egta'.*Did you mean 'EGAT'"),
+    (nothing, f"{ON_PETS} --epochs three", r"Expected a whole number for epochs, got 'three'"),
+    (nothing, f"{ON_PETS} --lr fast", r"Expected a number or null for lr, got 'fast'"),
+    (nothing, f"{ON_PETS} --precision 8", r"Expected one of '32-true', .* for precision, got '8'"),
+    (nothing, f"{ON_PETS} --devices 0", r"devices=0"),
+    (nothing, f"{ON_PETS} --resume perhaps", r"Not understood: perhaps"),
+    (nothing, f"{ON_PETS} --epochs", r"--epochs needs a value"),
+    (nothing, f"{ON_PETS} --epochs 0", r"epochs must be 1 or more, got 0"),
+    (nothing, f"{ON_PETS} --lr 0", r"lr must be above 0, got 0"),
+    (nothing, f"{ON_PETS} --workers -1", r"workers .* 0 or more; got -1"),
+    (nothing, f"{ON_PETS} --image_size 0", r"image size of 1 pixel or more; got 0"),
+    (nothing, f"{ON_PETS} --test_domain skech", r"Did you mean 'sketch'"),
+    (nothing, f"{ON_PETS} --test_domain photo,sketch", r"got train_domain none and"),
+    (nothing, f"{ON_PETS} --train_domain photo --test_domain photo", r"not test domains, got"),
+    (nothing, f"{ON_PETS} --weights erm/config.json", r"cannot be read as weights"),
+    (nothing, f"{ON_PETS} --config none.yaml", r"config: File does not exist: .*none.yaml"),
+    (nothing, "train --strength 2", r"strength from 0 to 1 for Shortcut; got 2"),
+    (file_in_the_way, f"{ON_PETS} --run file", r"needs a folder, but file is a file; name another"),
+    (file_in_the_way, f"{ON_PETS} --run file/run", r"system says '.+' for file/run: mend that"),
+    (
+        nothing,
+        f"train --method at --method.attack pgd --method.attack.eps 8 --data pets {SMALL}",
+        r"between 0 and 1 .* got 8\. Did you mean 8/255\?",
+    ),
+    (nothing, f"{ON_PETS} --method.attack pgd", r"ERM has no option 'attack'"),
+    (nothing, "evaluate erm --protocol.eps 8", r"Did you mean 8/255\?"),
+    (nothing, "evaluate erm --protocol.eps -0.1", r"between 0 and 1"),
+    (nothing, "evaluate erm --protocol.limt 3", r"Did you mean '--protocol.limit'"),
+    (nothing, "evaluate erm --protocol.curve_eps 0.1", r"Expected a list such as .*got '0.1'"),
+    (nothing, "evaluate erm --protocol.fill blurr", r"Did you mean 'blur'"),
+    (nothing, "evaluate erm --which worst", r"Expected one of 'best', 'last' for which"),
+    (nothing, "evaluate erm --domains skech", r"Did you mean 'sketch'"),
+    (nothing, "evaluate erm", r"holds another result, with settings.*--overwrite"),
+    (nothing, "evaluate nowhere", r"No run in nowhere: expected the folder of a training"),
+    (nothing, "evaluate", r"Still needed: runs"),
+    (nothing, "evaluate erm --data Shortcut", r"classes are cat, dog, those of Shortcut 0, 1"),
+    (other_pets, "evaluate erm --overwrite", r"classes are cat, dog, those of pets cat, cow"),
+    (another_model, f"evaluate erm {QUICK}", r"holds the weights of another model"),
+    (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 runs, got 1"),
+    (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write file/p.html"),
+    (nothing, "report nowhere", r"result.json is not there: give .*`lookright evaluate"),
+    (nothing, "explain erm pets/sketch/cat/99.png", r"no such file. Did you mean '9.png'"),
+    (nothing, "explain erm erm/config.json", r"Expected a readable image at 'erm/config.json'"),
+    (nothing, "explain erm", r"Still needed: images"),
+    (nothing, "explain erm pets/sketch/cat/1.png --label cta", r"Did you mean 'cat'"),
+    (nothing, "explain erm/config.json pets/sketch/cat/1.png", r"cannot be read as weights"),
+    (nothing, "explain erm pets/sketch/cat/1.png --attack pdg", r"Did you mean 'PGD'"),
+    (nothing, "explain erm pets/sketch/cat/1.png --attack.eps 1", r"Say which before --attack.eps"),
+    (
+        file_in_the_way,
+        "explain erm pets/sketch/cat/1.png --output file",
+        r"Expected to write file/1-explained.png, .*choose another folder",
+    ),
+    (nothing, "demo --seeds 0", r"seeds is a number of seeds, 1 or more; got 0"),
+    (nothing, "tran", r"no command 'tran'.*Did you mean 'train'"),
+    (nothing, "", r"Say what to do: lookright demo, train"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "line", "message"), BAD, ids=[line[:60] for _, line, _ in BAD])
+def test_bad_input_is_one_clear_line(here, lookright, spoil, line, message):
+    spoil()
+    code, _, err = lookright(line)
+    assert code not in (0, None)
+    errors = [text for text in err.splitlines() if text.startswith("error: ")]
+    assert len(errors) == 1
+    assert err.endswith(errors[0] + "\n")
+    assert re.search(message, errors[0])
+    assert "Traceback" not in err
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_unreadable_images_can_be_left_out(here, lookright):
+    spoil_image("pets/photo/cat/3.png")
+    spoil_image("pets/sketch/dog/5.png", b"no image")
+    code, _, err = lookright(f"{ON_PETS} --test_domain sketch --run new --skip-unreadable")
+    assert code == 0
+    assert "note: Left out 2 of 56 images of 'pets' that cannot be read." in err
+    code, _, err = lookright(f"evaluate new {QUICK} --skip_unreadable")
+    assert code == 0
+    assert "Left out 2 of 56" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "goes_on"),
+    [
+        (f"evaluate erm {QUICK} --overwrite", "the same command goes on"),
+        (f"{ON_PETS} --run new", r"go on by resume=True \(--resume\)"),
+        ("report erm", "the same command goes on"),
+    ],
+)
+def test_ctrl_c_says_how_to_go_on(here, lookright, monkeypatch, line, goes_on):
+    def interrupted(*given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lookright.evaluation.judge.Judge.see", interrupted)
+    monkeypatch.setattr("lookright.methods.ERM.forward", interrupted)
+    monkeypatch.setattr("lookright.cli.write_page", interrupted)
+    code, _, err = lookright(line)
+    assert code not in (0, None)
+    assert re.search(f"error: Stopped.*{goes_on}", err)
+    assert "Traceback" not in err
+
+
+def test_a_bug_is_not_passed_off_as_a_mistake(here, monkeypatch):
+    def broken(*given, **options):
+        raise AttributeError("a bug")
+
+    monkeypatch.setattr("lookright.cli.method_table", broken)
+    with pytest.raises(AttributeError, match="a bug"):
+        cli.main(["report", "erm"])
+
+
+def test_every_verb_explains_its_options(lookright):
+    for verb in cli.VERBS:
+        code, out, _ = lookright(f"{verb} --help")
+        assert code == 0
+        assert "(type: <class 'Path'>, default: unknown" not in out
+    _, out, _ = lookright("train --help")
+    assert "domains left out of training" in out
+    _, out, _ = lookright("train --method.help egat")
+    assert "--method.stability" in out
+
+
+def test_the_result_of_a_run_keeps_how_it_was_made(here):
+    raw = json.loads(Path("egat/result/result.json").read_text())
+    run = json.loads(Path("egat/config.json").read_text())
+    assert {key: raw["config"][key] for key in run} == run
+    assert raw["train_domain"] == ["photo"]

@@ -1,0 +1,127 @@
+"""The demo in miniature: everything is there, a second call goes on, a stop loses nothing."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from lookright import cli
+from lookright import demo as module
+from lookright.data import Shortcut
+from lookright.demo import demo
+from lookright.errors import UserError
+from lookright.evaluation import Protocol, evaluate
+from lookright.models import SmallResNet
+from lookright.result import read_examples, read_result
+from lookright.training import Run
+
+ROWS = {
+    "erm": "ERM",
+    "at": "AT",
+    "egat-term-off": "EGAT, term off",
+    "egat": "EGAT",
+    "egat-masks": "EGAT, masks",
+}
+QUICK = Protocol(pgd_steps=2, restarts=1, curve_eps=(0.1,), limit=4, examples=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small():
+    """A narrow network, few digits and few steps of attack."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SmallResNet.__init__, "__defaults__", (4,))
+        keys = Shortcut.keys
+        patch.setattr(Shortcut, "keys", lambda self, domain: keys(self, domain)[:90])
+        patch.setattr(module, "evaluate", partial(evaluate, protocol=QUICK))
+        yield
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory, _small):
+    output = tmp_path_factory.mktemp("demo")
+    demo(output, epochs=1, masks=True)
+    return output
+
+
+def test_every_method_is_trained_judged_and_on_the_page(shown):
+    assert {path.name for path in shown.iterdir() if path.is_dir()} == {f"{row}-0" for row in ROWS}
+    page = (shown / "report.html").read_text()
+    for row, name in ROWS.items():
+        run = Run(shown / f"{row}-0")
+        result = read_result(run.folder / "result")
+        assert run.finished
+        assert result.name == name
+        assert result.about
+        assert name in page
+        assert result.about.split(":")[0].split("'")[0] in page
+        assert list(result.domains) == ["train", "reversed", "recoloured"]
+        assert result.domains["train"].in_distribution
+        assert result.config["command"] == "lookright demo --seeds 1 --epochs 1"
+        assert {"accuracy_adversarial", "localisation_mass"} <= result.domains[
+            "train"
+        ].measures.keys()
+        assert len(read_examples(result, "reversed")) == 2
+
+
+def test_the_rows_differ_as_they_say(shown):
+    methods = {row: Run(shown / f"{row}-0").config["method"] for row in ROWS}
+    classes = [method["class"] for method in methods.values()]
+    assert classes == ["ERM", "AT", "EGAT", "EGAT", "EGAT"]
+    assert methods["egat-term-off"]["stability"] == 0
+    assert methods["egat"]["stability"] > 0
+    assert methods["egat-masks"]["guide"]["class"] == "HumanMask"
+
+
+def written(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_second_call_does_nothing_twice(shown, monkeypatch, capsys):
+    monkeypatch.setattr("lookright.evaluation.judge.Judge.see", None)
+    monkeypatch.setattr("lightning.Trainer.fit", None)
+    before = written(shown)
+    demo(shown, epochs=1, masks=True)
+    after = written(shown)
+    page = shown / "report.html"
+    assert {path for path in after if after[path] != before.get(path)} == {page}
+    printed = capsys.readouterr()
+    assert "EGAT, masks" in printed.out
+    assert "report.html" in printed.out
+    assert "demo" in printed.err
+
+
+def test_seeds_are_runs_of_one_row(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "_ENTRIES", module._ENTRIES[:1])
+    demo(tmp_path, epochs=1)
+    demo(tmp_path, seeds=2, epochs=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"erm-0", "erm-1", "report.html"}
+    assert [read_result(tmp_path / f"erm-{seed}" / "result").seed for seed in (0, 1)] == [0, 1]
+    one, other = (Run(tmp_path / f"erm-{seed}").best.read_bytes() for seed in (0, 1))
+    assert one != other
+    out = capsys.readouterr().out
+    assert out.count("  ERM") == 3 + 3
+    assert "± " in out
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_ENTRIES", module._ENTRIES[:2])
+    line = ["demo", "--output", str(tmp_path), "--epochs", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("lookright.methods.AT.forward", interrupted)
+        with pytest.raises(SystemExit) as stop:
+            cli.main(line)
+    assert stop.value.code == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    done = read_result(tmp_path / "erm-0" / "result")
+    cli.main(line)
+    assert read_result(tmp_path / "erm-0" / "result") == done
+    assert (tmp_path / "report.html").exists()
+
+
+def test_no_seeds_are_refused(tmp_path):
+    with pytest.raises(UserError, match="1 or more; got 0"):
+        demo(tmp_path / "demo", seeds=0)
+    assert not (tmp_path / "demo").exists()
