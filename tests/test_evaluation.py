@@ -361,7 +361,13 @@ def pit(moved):
 def test_masked_gradients_are_suspect(tmp_path, height, sign):
     changes = {"pgd_steps": 20, "curve_eps": (0.05,)}
     result = judge(tmp_path, Landscape(height), Alike(4), changes, domains=["other"])
-    suspicions = [line for line in result.domains["other"].warnings if "suspect" in line]
+    judged = result.domains["other"]
+    curve = [point.accuracy.value for point in judged.curve]
+    assert curve == sorted(curve, reverse=True)
+    value = {key: estimate.value for key, estimate in judged.measures.items()}
+    under = min(value["accuracy_fgsm"], value["accuracy_pgd"], value["accuracy"])
+    assert value["accuracy_adversarial"] <= under
+    suspicions = [line for line in judged.warnings if "suspect" in line]
     assert any(line.startswith(f"suspect: {sign}") for line in suspicions)
 
 
