@@ -292,7 +292,7 @@ BAD = [
     (nothing, "evaluate nowhere", r"No run in nowhere: expected the folder of a training"),
     (nothing, "evaluate", r"Still needed: runs"),
     (nothing, "evaluate erm --data Shortcut", r"classes are cat, dog, those of Shortcut 0, 1"),
-    (other_pets, "evaluate erm --overwrite", r"classes are cat, dog, those of pets cat, cow"),
+    (other_pets, "evaluate erm --overwrite --data pets", r"classes are cat, dog, those of pets cat, cow"),
     (another_model, f"evaluate erm {QUICK}", r"holds the weights of another model"),
     (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 runs, got 1"),
     (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write file/p.html"),
@@ -385,3 +385,11 @@ def test_the_result_of_a_run_keeps_how_it_was_made(here):
     run = json.loads(Path("egat/config.json").read_text())
     assert {key: raw["config"][key] for key in run} == run
     assert raw["train_domain"] == ["photo"]
+
+
+def test_a_run_finds_its_images_from_another_working_folder(made, tmp_path, monkeypatch, lookright):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made / "erm", "erm")
+    shutil.rmtree("erm/result")
+    assert lookright(f"evaluate erm {QUICK} --domains sketch")[0] == 0
+    assert Path("erm/result/result.json").exists()

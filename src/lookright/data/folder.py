@@ -64,7 +64,9 @@ class Folder(ImageData):
     ) -> None:
         if image_size < 1:
             raise UserError(f"Expected an image size of 1 pixel or more; got {image_size}.")
-        self.name = root.resolve().name
+        self.root = root.resolve()
+        self.masks = masks.resolve() if masks else None
+        self.name = self.root.name
         self.image_size = image_size
         self.has_masks = masks is not None
         tree = find_images(root, ignored=masks)

@@ -21,6 +21,10 @@ Row = dict[str, float]
 _OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
 
 
+_PLACES = ("data.root", "data.masks")
+"""Where the data lies may change; which samples they are is compared by their fingerprint."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A run's folder.
@@ -143,7 +147,7 @@ def _check_same(run: Run, config: Mapping[str, Any]) -> None:
     differing = [
         f"{name} ({before.get(name, 'absent')} in the run, {now.get(name, 'absent')} now)"
         for name in before | now
-        if before.get(name, "absent") != now.get(name, "absent")
+        if name not in _PLACES and before.get(name, "absent") != now.get(name, "absent")
     ]
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
