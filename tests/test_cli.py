@@ -292,7 +292,7 @@ BAD = [
     (nothing, "evaluate nowhere", r"No run in nowhere: expected the folder of a training"),
     (nothing, "evaluate", r"Still needed: runs"),
     (nothing, "evaluate erm --data Shortcut", r"classes are cat, dog, those of Shortcut 0, 1"),
-    (other_pets, "evaluate erm --overwrite --data pets", r"classes are cat, dog, those of pets cat, cow"),
+    (other_pets, "evaluate erm --overwrite --data pets", r"cat, dog, those of pets cat, cow"),
     (another_model, f"evaluate erm {QUICK}", r"holds the weights of another model"),
     (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 runs, got 1"),
     (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write file/p.html"),
