@@ -14,13 +14,13 @@ from lookright.attacks import PGD, Attack
 from lookright.distances import Cosine
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
-from lookright.guides import CleanExplanation, HumanMask
-from lookright.methods import mixup
+from lookright.guides import CleanExplanation, HumanMask, pairs
+from lookright.guides.mixed import mixed_explanation_gap
+from lookright.guides.pairs import Mixed, same_class_pairs
 from lookright.methods.at import AT
 from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
 from lookright.methods.method import Method
-from lookright.methods.mixup import Mixed, mixed_explanation_gap, same_class_pairs
 from lookright.methods.trades import TRADES
 from models_for_tests import Smooth, Tiny, same_state, state_of
 
@@ -161,7 +161,7 @@ def test_float32_is_near_float64(make: Make, monkeypatch: pytest.MonkeyPatch) ->
             method.attack = replace(method.attack, random_start=False)
         else:
             method.attack = replace(method.attack, eps=0.0)
-    monkeypatch.setattr(mixup, "Beta", Even)
+    monkeypatch.setattr(pairs, "Beta", Even)
     precise = copy.deepcopy(method).double()
     torch.manual_seed(3)
     terms = method(batch())
@@ -299,8 +299,8 @@ def test_the_mixup_gap_is_zero_for_maps_that_mix_as_the_images_do_and_counts_wha
 ):
     maps = torch.tensor([[[0.0, 4.0]], [[2.0, 0.0]]])  # min-max: (0, 1) and (1, 0)
     at = torch.tensor([0]), torch.tensor([1])
-    mixed = Mixed(torch.zeros(1, 3, 1, 2), torch.tensor([0]), *at, torch.tensor([0.25]))
+    mixed = Mixed(torch.tensor([0]), *at, torch.tensor([0.25]))
     assert mixed_explanation_gap(mixed, torch.tensor([[[9.0, 1.0]]]), maps) == 0.25
     assert mixed_explanation_gap(mixed, torch.tensor([[[1.0, 9.0]]]), maps) == 0.75
-    alone = Mixed(mixed.images[:0], mixed.labels[:0], at[0][:0], at[1][:0], mixed.lam[:0])
+    alone = Mixed(mixed.labels[:0], at[0][:0], at[1][:0], mixed.lam[:0])
     assert mixed_explanation_gap(alone, maps[:0], maps) == 0

@@ -26,6 +26,17 @@ class Explainer(ABC):
         """Logits and saliency of x."""
 
 
+def explain_together(
+    explainer: Explainer, model: nn.Module, *parts: tuple[Tensor, Tensor]
+) -> list[tuple[Tensor, Tensor]]:
+    """(logits, saliency) of each (images, classes), all from one forward pass."""
+    logits, saliency = explainer(
+        model, torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+    )
+    sizes = [len(x) for x, _ in parts]
+    return list(zip(logits.split(sizes), saliency.split(sizes), strict=True))
+
+
 @contextmanager
 def differentiation(enabled: bool) -> Iterator[None]:
     """Gradients on inside; where they will be differentiated again, attention by its math kernel.

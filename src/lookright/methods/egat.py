@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from lookright.attacks import PGD, Attack
 from lookright.batch import Batch
-from lookright.distances import L1, Distance
-from lookright.explainers import Explainer, GradCAM
-from lookright.guides import CleanExplanation, Guide, Target
+from lookright.distances import L1, Distance, minmax
+from lookright.explainers import Explainer, GradCAM, explain_together
+from lookright.guides import CleanExplanation, Guide
+from lookright.guides.mixed import mixed_explanation_gap
+from lookright.guides.pairs import mix_same_class
 from lookright.methods.method import Method, check_weights
-from lookright.methods.mixup import mix_same_class, mixed_explanation_gap
 
 
 class EGAT(Method):
@@ -35,6 +36,7 @@ class EGAT(Method):
     """
 
     attack: Attack
+    guide: Guide
 
     def __init__(
         self,
@@ -56,27 +58,34 @@ class EGAT(Method):
         self.clean = clean
         self.stability = stability
         self.mixup = mixup
+        self.warm_up = self.guide.warm_up
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
         attacked = self.attack(self.model, x, y)
-        if not self.stability and not self.mixup:
+        guiding = bool(self.stability) and self.progress >= self.warm_up
+        if not guiding and not self.mixup:
             adversarial, clean = self.model(torch.cat([attacked, x])).chunk(2)
             return self._classification(adversarial, clean, y)
 
-        kept = len(x) if self.mixup else 0
-        mixed = mix_same_class(x[:kept], y[:kept])
-        logits, saliency = self.explainer(
-            self.model, torch.cat([attacked, x, mixed.images]), torch.cat([y, y, mixed.labels])
-        )
-        adversarial, clean, _ = logits.tensor_split([len(x), 2 * len(x)])
-        of_attacked, of_clean, of_mixed = saliency.tensor_split([len(x), 2 * len(x)])
+        parts = [(attacked, y), (x, y)]
+        pairs = self.guide.mix(batch) if guiding else None
+        if pairs:
+            parts.append((pairs.of(attacked), pairs.labels))
+        mixed = mix_same_class(y) if self.mixup else None
+        if mixed:
+            parts.append((mixed.of(x), mixed.labels))
+        explained = explain_together(self.explainer, self.model, *parts)
+        (adversarial, of_guided), (clean, of_clean) = explained[:2]
+        if pairs:
+            of_guided = explained[2][1]
         losses = self._classification(adversarial, clean, y)
-        if self.stability:
-            moved = _mean_moved(self.distance, of_attacked, self.guide(batch, of_clean))
-            losses["explanation"] = self.stability * moved
-        if self.mixup:
-            losses["mixup"] = self.mixup * mixed_explanation_gap(mixed, of_mixed, of_clean)
+        if guiding:
+            target = self.guide(batch, pairs.of(minmax(of_clean)) if pairs else of_clean)
+            losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
+            losses |= self.guide.losses(self.model, batch)
+        if mixed:
+            losses["mixup"] = self.mixup * mixed_explanation_gap(mixed, explained[-1][1], of_clean)
         return losses
 
     def _classification(self, adversarial: Tensor, clean: Tensor, y: Tensor) -> dict[str, Tensor]:
@@ -84,11 +93,3 @@ class EGAT(Method):
             "adversarial": F.cross_entropy(adversarial, y),
             "clean": self.clean * F.cross_entropy(clean, y),
         }
-
-
-def _mean_moved(distance: Distance, saliency: Tensor, target: Target) -> Tensor:
-    """The mean distance over the images whose target is known."""
-    moved = distance(saliency, target.maps)
-    if target.known is None:
-        return moved.mean()
-    return (moved * target.known).sum() / target.known.sum().clamp_min(1)

@@ -1,22 +1,34 @@
 """What a method is."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from lookright.attacks import Attack
 from lookright.batch import Batch
 from lookright.errors import UserError
+from lookright.guides import Guide
 
 
 class Method(nn.Module, ABC):
     """A training objective round a classifier: `method(batch)` gives named, weighted loss terms.
 
     `sum(method(batch).values()).backward()` is a training step in anyone's loop. `attack` is what
-    the method trains against, None where it trains on clean images only.
+    the method trains against, None where it trains on clean images only; `guide` what it holds
+    explanations to, None where it guides none.
+
+    progress: the share of training that is done, in [0, 1]; `fit` sets it before each step, and a
+    loop of your own does where the method has a schedule. warm_up: the share of training before the
+    whole objective holds. needs_domains: whether it compares domains, so that batches have to be
+    balanced over two or more of them.
     """
 
     attack: Attack | None = None
+    guide: Guide | None = None
+    progress: float = 1.0
+    warm_up: float = 0.0
+    needs_domains: ClassVar[bool] = False
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

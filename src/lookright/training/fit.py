@@ -130,7 +130,7 @@ def fit(
         if resume and opened.finished:
             load_weights(model.network, read_weights(opened.last), source=str(opened.last))
             return opened
-        records = Records(opened, model, selected_by(method), _speaker(bar))
+        records = Records(opened, method, model, selected_by(method), _speaker(bar))
         stack.enter_context(_quiet())
         switches: dict[str, Any] = {"precision": precision}
         trainer = L.Trainer(
@@ -207,6 +207,7 @@ def _train(trainer: L.Trainer, module: Module, resumed: Run | None, records: Rec
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
+        module.method.progress = 1.0
         for child, training in modes.items():
             child.training = training
 

@@ -38,6 +38,7 @@ class Module(L.LightningModule):
         kept: tuple[Part, ...] = ("train", "validation")
         self.parts = {part: data.split(settings.domains, part) for part in kept}
         self.finished = 0
+        self.steps = 1
         self.validation_attack = settings.validation_attack or _like(method.attack)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -75,7 +76,7 @@ class Module(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = self._optimizer()
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.steps = int(self.trainer.estimated_stepping_batches)
         warm_up = max(1, round(self.settings.warm_up * steps))
 
         def factor(step: int) -> float:
@@ -113,7 +114,22 @@ class Module(L.LightningModule):
             )
         return batch
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """The classifier's gradient and that of what is learned beside it, each by its own norm."""
+        if gradient_clip_val is None:
+            return
+        model = {id(parameter) for parameter in self.method.model.parameters()}
+        beside = [each for each in self.method.parameters() if id(each) not in model]
+        for part in (list(self.method.model.parameters()), beside):
+            torch.nn.utils.clip_grad_norm_(part, gradient_clip_val)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self.method.progress = self.trainer.global_step / self.steps
         if batch_idx == 0:
             epoch, rank = self.current_epoch, self.global_rank
             torch.manual_seed(derived_seed(self.settings.seed, "epoch", epoch, "rank", rank))

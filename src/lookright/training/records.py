@@ -11,6 +11,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lookright.errors import UserError
 from lookright.files import atomic
+from lookright.methods.method import Method
 from lookright.models import Classifier, save_classifier
 from lookright.training.run import Row, Run
 
@@ -18,14 +19,21 @@ from lookright.training.run import Row, Run
 class Records(L.Callback):
     """Writes the run's folder; an epoch is finished once its `last.ckpt` is in place.
 
-    selected_by: the validation measure by which the best epoch is chosen; of equal ones the later.
+    selected_by: the validation measure by which the best epoch is chosen; of equal ones the later,
+    and any after the method's warm-up before any inside it.
     """
 
     def __init__(
-        self, run: Run, model: Classifier, selected_by: str, say: Callable[[str], None]
+        self,
+        run: Run,
+        method: Method,
+        classifier: Classifier,
+        selected_by: str,
+        say: Callable[[str], None],
     ) -> None:
         self.run = run
-        self.model = model
+        self.method = method
+        self.classifier = classifier
         self.selected_by = selected_by
         self.say = say
         self.rows: list[Row] = []
@@ -48,17 +56,17 @@ class Records(L.Callback):
         self._check_finite(epoch)
         row = self._row(trainer, epoch)  # on every rank: the sums go over all of them
         if trainer.is_global_zero:
-            better = self._is_best(row)
+            better = self._is_best(row, trainer.max_epochs or epoch)
             self.rows.append(row)
             if better:
-                save_classifier(self.model, self.run.best)
-            save_classifier(self.model, self.run.last)
+                save_classifier(self.classifier, self.run.best)
+            save_classifier(self.classifier, self.run.last)
             self.run.write_history(self.rows)
             self._tell(_line(row, trainer.max_epochs, better))
         trainer.save_checkpoint(self.run.resumable)
 
     def _check_finite(self, epoch: int) -> None:
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+        if not all(bool(p.isfinite().all()) for p in self.method.parameters()):
             raise UserError(
                 f"The weights are not finite after epoch {epoch}: lower lr, clip the gradient "
                 "(clip=1.0) or train in precision='32-true'; the checkpoints of the epochs before "
@@ -79,9 +87,12 @@ class Records(L.Callback):
             **measured,
         }
 
-    def _is_best(self, row: Row) -> bool:
-        reached = [old[self.selected_by] for old in self.rows if self.selected_by in old]
-        return self.selected_by in row and row[self.selected_by] >= max(reached, default=0.0)
+    def _is_best(self, row: Row, epochs: int) -> bool:
+        def standing(row: Row) -> tuple[bool, float]:
+            return row["epoch"] > self.method.warm_up * epochs, row[self.selected_by]
+
+        reached = [standing(old) for old in self.rows if self.selected_by in old]
+        return self.selected_by in row and standing(row) >= max(reached, default=(False, 0.0))
 
     def _tell(self, line: str) -> None:
         self.run.log(line)

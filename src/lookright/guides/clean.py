@@ -1,0 +1,22 @@
+"""The explanation of the clean image as the guide (EGAT)."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lookright.batch import Batch
+from lookright.guides.guide import Guide, Target
+
+
+@dataclass(frozen=True)
+class CleanExplanation(Guide):
+    """The explanation of the clean image (EGAT, arXiv 2603.01938).
+
+    detach: whether the clean explanation is a fixed target. With False both maps move towards each
+    other; the paper does not say which.
+    """
+
+    detach: bool = False
+
+    def __call__(self, batch: Batch, saliency: Tensor) -> Target:
+        return Target(saliency.detach() if self.detach else saliency)

@@ -1,0 +1,33 @@
+"""Annotated masks as the guide."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.guides.guide import Guide, Target
+
+
+@dataclass(frozen=True)
+class HumanMask(Guide):
+    """The annotated mask of the object.
+
+    Images without a mask, and those whose mask is empty, are left out.
+
+    Raises:
+        UserError: a batch of data that has no masks at all.
+    """
+
+    needs_masks: ClassVar[bool] = True
+
+    def __call__(self, batch: Batch, saliency: Tensor) -> Target:
+        if batch.masks is None:
+            raise UserError(
+                "The guide HumanMask needs data with masks, got none: give a folder of them "
+                "(--masks), or guide by CleanExplanation."
+            )
+        masks = batch.masks[:, 0]
+        known = masks.flatten(1).amax(1) > 0
+        return Target(masks, known if batch.has_mask is None else known & batch.has_mask, True)

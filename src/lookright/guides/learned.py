@@ -1,0 +1,79 @@
+"""A learned mask as the guide (ALIGN, arXiv 2511.06944)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.guides.guide import Guide, Target
+from lookright.guides.masker import ConvMasker
+from lookright.metrics.fills import fill_named
+from lookright.modes import frozen
+
+FillName = Literal["blur", "mean", "black"]
+
+
+class LearnedMask(nn.Module, Guide):
+    """A mask M(x) learned beside the classifier f, which is held fixed for it.
+
+        dist   = p_y(x with M kept) - p_y(x with M removed)
+        L_mask = mean (dist - 1)^2 + sparsity mean M + smoothness mean |difference of neighbours|
+
+    Args:
+        masker: from images (B, 3, H, W) in [0, 1] to masks (B, 1, h, w) in [0, 1] of any size,
+            resized to the image's; None is `ConvMasker()`.
+        sparsity, smoothness: weights.
+        fill: what removed pixels become.
+        warm_up: share of training that neither trains nor follows the mask.
+    """
+
+    def __init__(
+        self,
+        masker: nn.Module | None = None,
+        sparsity: float = 1.0,
+        smoothness: float = 0.1,
+        fill: FillName = "blur",
+        warm_up: float = 0.6,
+    ) -> None:
+        super().__init__()
+        if not 0 <= warm_up < 1:
+            raise UserError(f"warm_up is a share of training, from 0 to below 1; got {warm_up}.")
+        self.masker = masker or ConvMasker()
+        self.sparsity = sparsity
+        self.smoothness = smoothness
+        self.fill = fill
+        self.warm_up = warm_up
+
+    def forward(self, batch: Batch, saliency: Tensor) -> Target:
+        with torch.no_grad():
+            return Target(self.masks(batch.images)[:, 0], is_mask=True)
+
+    def masks(self, images: Tensor) -> Tensor:
+        """M(x), (B, 1, H, W) in [0, 1]."""
+        masks = self.masker(images)
+        return F.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        x = batch.images
+        coarse = self.masker(x)
+        mask = F.interpolate(coarse, x.shape[-2:], mode="bilinear", align_corners=False)
+        fill = fill_named(self.fill)(x)
+        kept, removed = torch.lerp(fill, x, mask), torch.lerp(x, fill, mask)
+        with frozen(model):
+            p = model(torch.cat([kept, removed])).softmax(1)
+        p_kept, p_removed = p.gather(1, batch.labels.repeat(2)[:, None]).chunk(2)
+        fidelity = (p_kept - p_removed - 1).square().mean()
+        return {
+            "masker": fidelity
+            + self.sparsity * coarse.mean()
+            + self.smoothness * _roughness(coarse)
+        }
+
+
+def _roughness(masks: Tensor) -> Tensor:
+    """The mean absolute difference of neighbours."""
+    down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
+    return down + (masks[..., 1:] - masks[..., :-1]).abs().mean()

@@ -1,0 +1,63 @@
+"""ALIGN: attribution-learning iterative guidance network (AAAI 2026, arXiv 2511.06944)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookright.batch import Batch
+from lookright.distances import BCE, Distance
+from lookright.explainers import Explainer, GradCAM, explain_together
+from lookright.guides import LearnedMask
+from lookright.guides.mixed import mixed_explanation_gap
+from lookright.guides.pairs import mix_same_class
+from lookright.methods.method import Method, check_weights
+
+
+class ALIGN(Method):
+    """L_clf = CE(f(x), y) + l3 d(Phi_y(x), M(x)) + l4 R_mix, and L_mask for the masker M.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        guide: the masker M with its loss L_mask; None is `LearnedMask()`.
+        explainer: Phi; None is `GradCAM()`.
+        distance: d; None is `BCE()`.
+        guidance: l3.
+        mixup: l4.
+    """
+
+    guide: LearnedMask
+
+    def __init__(
+        self,
+        model: nn.Module,
+        guide: LearnedMask | None = None,
+        explainer: Explainer | None = None,
+        distance: Distance | None = None,
+        guidance: float = 0.3,
+        mixup: float = 0.0,
+    ) -> None:
+        super().__init__(model)
+        check_weights(guidance=guidance, mixup=mixup)
+        self.guide = guide or LearnedMask()
+        self.explainer = explainer or GradCAM()
+        self.distance = distance or BCE()
+        self.guidance = guidance
+        self.mixup = mixup
+        self.warm_up = self.guide.warm_up
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        x, y = batch.images, batch.labels
+        guiding = self.progress >= self.warm_up
+        mixed = mix_same_class(y) if self.mixup else None
+        if not guiding and not mixed:
+            return {"clean": F.cross_entropy(self.model(x), y)}
+
+        parts = [(x, y), (mixed.of(x), mixed.labels)] if mixed else [(x, y)]
+        (logits, saliency), *others = explain_together(self.explainer, self.model, *parts)
+        losses = {"clean": F.cross_entropy(logits, y)}
+        if guiding:
+            target = self.guide(batch, saliency)
+            losses["explanation"] = self.guidance * target.distance(saliency, self.distance)
+            losses |= self.guide.losses(self.model, batch)
+        if mixed:
+            losses["mixup"] = self.mixup * mixed_explanation_gap(mixed, others[0][1], saliency)
+        return losses
