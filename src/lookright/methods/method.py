@@ -25,7 +25,7 @@ class Method(nn.Module, ABC):
     """
 
     attack: Attack | None = None
-    guide: Guide | None = None
+    guide: Guide | None
     progress: float = 1.0
     warm_up: float = 0.0
     needs_domains: ClassVar[bool] = False
@@ -33,6 +33,7 @@ class Method(nn.Module, ABC):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self.guide = None
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:
