@@ -21,7 +21,7 @@ class Method(nn.Module, ABC):
     progress: the share of training that is done, in [0, 1]; `fit` sets it before each step, and a
     loop of your own does where the method has a schedule. warm_up: the share of training before the
     whole objective holds. needs_domains: whether it compares domains, so that batches have to be
-    balanced over two or more of them.
+    balanced over two or more of them. replays: the steps in a row that are taken on each batch.
     """
 
     attack: Attack | None = None
@@ -29,6 +29,7 @@ class Method(nn.Module, ABC):
     progress: float = 1.0
     warm_up: float = 0.0
     needs_domains: ClassVar[bool] = False
+    replays: int = 1
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
