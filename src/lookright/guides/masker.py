@@ -1,9 +1,19 @@
 """Maskers: networks from an image to a soft mask of what it is that shows the class."""
 
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.files import atomic
+from lookright.models import load_weights, read_weights
 
 
 class ConvMasker(nn.Module):
@@ -38,3 +48,67 @@ def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
         nn.GroupNorm(outputs // 8, outputs),
         nn.ReLU(),
     )
+
+
+def masks_of(masker: nn.Module, images: Tensor) -> Tensor:
+    """The masks of images (B, 3, H, W) at the images' size: (B, 1, H, W).
+
+    Raises:
+        UserError: a masker that gives anything but (B, 1, h, w).
+    """
+    masks = masker(images)
+    if masks.ndim != 4 or masks.shape[:2] != (len(images), 1):
+        raise UserError(
+            f"A masker gives masks (B, 1, h, w), but {type(masker).__name__} gave "
+            f"{tuple(masks.shape)} for images {tuple(images.shape)}."
+        )
+    return F.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def save_masker(masker: nn.Module, path: Path) -> None:
+    """Write a masker's weights, and a `ConvMasker`'s arguments, to one `.safetensors` file.
+
+    The file is replaced atomically.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    about = _arguments(masker) if type(masker) is ConvMasker else None
+    state = {
+        name: value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in masker.state_dict().items()
+    }
+    with atomic(path) as partial:
+        save_file(state, partial, metadata={_ABOUT: json.dumps(about)})
+
+
+def load_masker(path: Path, masker: nn.Module | None = None) -> nn.Module:
+    """The masker that `save_masker` wrote; `masker` where it was the user's own module.
+
+    Raises:
+        UserError: no such file, no masker in it, or weights of another masker.
+    """
+    state = read_weights(path)
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()[_ABOUT])
+    except (SafetensorError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} holds weights, but no masker: expected a file written by lookright train or "
+            "save_masker."
+        ) from error
+    if masker is None:
+        if about is None:
+            raise UserError(f"{path} was made from a masker of your own; give it as masker=.")
+        masker = ConvMasker(**about)
+    load_weights(masker, state, source=str(path))
+    return masker
+
+
+_ABOUT = "lookright masker"
+
+
+def _arguments(masker: ConvMasker) -> dict[str, Any]:
+    """What `ConvMasker` was built with: each argument is an attribute of its name."""
+    names = inspect.signature(ConvMasker).parameters
+    return {name: getattr(masker, name) for name in names}

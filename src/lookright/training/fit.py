@@ -28,7 +28,7 @@ from lookright.progress import progress_bar
 from lookright.training.config import describe_run
 from lookright.training.module import Module
 from lookright.training.progress import Bar
-from lookright.training.records import AtomicCheckpoints, Records
+from lookright.training.records import AtomicCheckpoints, Records, masker_of
 from lookright.training.run import Run, open_run
 from lookright.training.settings import OptimizerMaker, Settings
 
@@ -71,7 +71,8 @@ def fit(
     (`torch.manual_seed`).
 
     Args:
-        method: holds the `Classifier`; on return that has the weights of the last epoch.
+        method: holds the `Classifier`; on return that, and a learned masker, have the weights of
+            the last epoch.
         data: images of the classifier's classes and size.
         domains: those to train and validate on.
         run: folder, made where it does not exist; see `Run`.
@@ -129,6 +130,7 @@ def fit(
             opened = open_run(Path(run), config, resume, overwrite)
         if resume and opened.finished:
             load_weights(model.network, read_weights(opened.last), source=str(opened.last))
+            opened.masker("last", masker_of(method))
             return opened
         records = Records(opened, method, model, selected_by(method), _speaker(bar))
         stack.enter_context(_quiet())

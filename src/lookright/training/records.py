@@ -8,12 +8,15 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
 from lookright.errors import UserError
 from lookright.files import atomic
+from lookright.guides import LearnedMask
+from lookright.guides.masker import save_masker
 from lookright.methods.method import Method
 from lookright.models import Classifier, save_classifier
-from lookright.training.run import Row, Run
+from lookright.training.run import Row, Run, Which
 
 
 class Records(L.Callback):
@@ -59,11 +62,17 @@ class Records(L.Callback):
             better = self._is_best(row, trainer.max_epochs or epoch)
             self.rows.append(row)
             if better:
-                save_classifier(self.classifier, self.run.best)
-            save_classifier(self.classifier, self.run.last)
+                self._save("best")
+            self._save("last")
             self.run.write_history(self.rows)
             self._tell(_line(row, trainer.max_epochs, better))
         trainer.save_checkpoint(self.run.resumable)
+
+    def _save(self, which: Which) -> None:
+        save_classifier(self.classifier, self.run.best if which == "best" else self.run.last)
+        masker = masker_of(self.method)
+        if masker is not None:
+            save_masker(masker, self.run.masker_file(which))
 
     def _check_finite(self, epoch: int) -> None:
         if not all(bool(p.isfinite().all()) for p in self.method.parameters()):
@@ -119,6 +128,11 @@ class AtomicCheckpoints(TorchCheckpointIO):
                 "start anew by overwrite=True (--overwrite) or in another folder; the weights of "
                 "the last finished epoch are in last.safetensors beside it."
             ) from error
+
+
+def masker_of(method: Method) -> nn.Module | None:
+    """What a method learns its mask with; None where it learns none."""
+    return method.guide.masker if isinstance(method.guide, LearnedMask) else None
 
 
 def validated(trainer: L.Trainer, epoch: int) -> bool:

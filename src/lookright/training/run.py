@@ -13,13 +13,14 @@ from torch import nn
 
 from lookright.errors import UserError
 from lookright.files import atomic
+from lookright.guides.masker import load_masker
 from lookright.models import Classifier, load_classifier
 from lookright.versions import versions
 
 Row = dict[str, float]
+Which = Literal["best", "last"]
 
 _OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
-
 
 _PLACES = ("data.root", "data.masks")
 """Where the data lies may change; which samples they are is compared by their fingerprint."""
@@ -31,8 +32,9 @@ class Run:
 
     `config.json` says what was run, `versions.json` with what; `metrics.csv` has a row and
     `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/` holds
-    `best.safetensors` and `last.safetensors` (`save_classifier`) and `last.ckpt`, from which an
-    interrupted run goes on.
+    `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker` and
+    `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from which
+    an interrupted run goes on.
     """
 
     folder: Path
@@ -85,11 +87,21 @@ class Run:
         history = self.history
         return bool(history) and history[-1]["epoch"] >= self.config["settings"]["epochs"]
 
-    def classifier(
-        self, which: Literal["best", "last"] = "best", network: nn.Module | None = None
-    ) -> Classifier:
+    def classifier(self, which: Which = "best", network: nn.Module | None = None) -> Classifier:
         """The trained classifier, on the CPU; `network` where it was the user's own module."""
         return load_classifier(self.best if which == "best" else self.last, network)
+
+    def masker_file(self, which: Which) -> Path:
+        """The masker of the same epoch as `best` or `last`, where a mask was learned."""
+        return self.folder / "checkpoints" / f"{which}-masker.safetensors"
+
+    def masker(self, which: Which = "best", masker: nn.Module | None = None) -> nn.Module | None:
+        """The learned masker, on the CPU; `masker` where it was the user's own module.
+
+        None where the run has learned no mask.
+        """
+        path = self.masker_file(which)
+        return load_masker(path, masker) if path.exists() else None
 
     def write_history(self, rows: Sequence[Row]) -> None:
         """Replace metrics.csv by these rows."""
