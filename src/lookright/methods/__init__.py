@@ -2,9 +2,24 @@
 
 from lookright.methods.align import ALIGN
 from lookright.methods.at import AT
+from lookright.methods.dre import DRE
 from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
+from lookright.methods.mask_alignment import MaskAlignment
 from lookright.methods.method import Method
+from lookright.methods.rrr import RRR
+from lookright.methods.sgt import SGT
 from lookright.methods.trades import TRADES
 
-__all__ = ["ALIGN", "AT", "EGAT", "ERM", "TRADES", "Method"]
+__all__ = [
+    "ALIGN",
+    "AT",
+    "DRE",
+    "EGAT",
+    "ERM",
+    "RRR",
+    "SGT",
+    "TRADES",
+    "MaskAlignment",
+    "Method",
+]

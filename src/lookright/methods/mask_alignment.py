@@ -1,0 +1,71 @@
+"""Mask alignment: explanations held to masks, as in GRADIA, RES and CARE."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookright.batch import Batch
+from lookright.distances import L1, Distance, minmax
+from lookright.errors import UserError
+from lookright.explainers import Explainer, GradCAM, explain_together
+from lookright.guides import CleanExplanation, Guide, HumanMask
+from lookright.methods.method import Method, check_weights
+
+
+class MaskAlignment(Method):
+    """L = CE(f(x), y) + guidance d(Phi_y(x), target), and the loss of a guide that learns.
+
+    The defaults are GRADIA's (Gao et al., CSCW 2022, arXiv 2202.02838): human masks, Grad-CAM, L1
+    and weight 1, the mean being over images that have a mask. What RES (Gao et al., KDD 2022, arXiv
+    2206.13413) adds, slack for inexact boundaries and incomplete regions, is not here.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        guide: the target that Phi_y(x) should match; None is `HumanMask()`.
+        explainer: Phi; None is `GradCAM()`.
+        distance: d; None is `L1()`, of min-max-normalised maps and the mask as it is.
+        guidance: weight.
+
+    Raises:
+        UserError: a negative weight; a guide that needs masks on data that has none; the guide
+            CleanExplanation, which any explanation of clean images matches.
+    """
+
+    guide: Guide
+
+    def __init__(
+        self,
+        model: nn.Module,
+        guide: Guide | None = None,
+        explainer: Explainer | None = None,
+        distance: Distance | None = None,
+        guidance: float = 1.0,
+    ) -> None:
+        super().__init__(model)
+        check_weights(guidance=guidance)
+        if isinstance(guide, CleanExplanation):
+            raise UserError(
+                "MaskAlignment explains clean images, which match the guide CleanExplanation "
+                "already: guide by masks, or train by EGAT."
+            )
+        self.guide = guide or HumanMask()
+        self.explainer = explainer or GradCAM()
+        self.distance = distance or L1()
+        self.guidance = guidance
+        self.warm_up = self.guide.warm_up
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        x, y = batch.images, batch.labels
+        if self.progress < self.warm_up:
+            return {"clean": F.cross_entropy(self.model(x), y)}
+
+        parts = [(x, y)]
+        pairs = self.guide.mix(batch)
+        if pairs:
+            parts.append((pairs.of(x), pairs.labels))
+        explained = explain_together(self.explainer, self.model, *parts)
+        (logits, of_clean), of_guided = explained[0], explained[-1][1]
+        target = self.guide(batch, pairs.of(minmax(of_clean)) if pairs else of_clean)
+        return {
+            "clean": F.cross_entropy(logits, y),
+            "explanation": self.guidance * target.distance(of_guided, self.distance),
+        } | self.guide.losses(self.model, batch)

@@ -1,0 +1,70 @@
+"""Right for the right reasons (RRR, Ross et al., IJCAI 2017, arXiv 1703.03717)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookright.batch import Batch
+from lookright.distances import resize
+from lookright.errors import UserError
+from lookright.explainers.explainer import differentiation
+from lookright.guides import Guide, HumanMask
+from lookright.methods.method import Method, check_weights
+
+
+class RRR(Method):
+    """L = CE(f(x), y) + reasons mean_n sum_d (A_nd d/dx_nd sum_k log p_k(x_n))^2 (eq. 1).
+
+    A is 1 off the mask and 0 on it and on images without one. The paper sums over the images where
+    this takes the mean, of both terms, so the weights are the same; its weight decay is the
+    optimiser's. The gradient is that of the forward pass that is there anyway: in training mode
+    BatchNorm couples it over the batch, while the paper's networks have none.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        guide: gives the masks, resized to the images; None is `HumanMask()`.
+        reasons: lambda_1.
+
+    Raises:
+        UserError: a negative weight; data without masks; a guide whose target is not a mask of the
+            images as they are.
+    """
+
+    guide: Guide
+
+    def __init__(
+        self,
+        model: nn.Module,
+        guide: Guide | None = None,
+        reasons: float = 1000 / 255**2,
+    ) -> None:
+        super().__init__(model)
+        check_weights(reasons=reasons)
+        self.guide = guide or HumanMask()
+        self.reasons = reasons
+        self.warm_up = self.guide.warm_up
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        x, y = batch.images, batch.labels
+        if self.progress < self.warm_up:
+            return {"clean": F.cross_entropy(self.model(x), y)}
+
+        with differentiation(True):
+            pixels = x.detach().requires_grad_()
+            logits = self.model(pixels)
+            score = logits.log_softmax(1).sum()
+            (gradient,) = torch.autograd.grad(score, pixels, create_graph=True)
+        target = self.guide(batch, gradient.abs().sum(1).detach())
+        if not target.is_mask or self.guide.mix(batch):
+            raise UserError(
+                "RRR needs a guide that masks the images, such as HumanMask or LearnedMask, got "
+                f"{type(self.guide).__name__}."
+            )
+        off = 1 - resize(target.maps, x.shape[-2:])[:, None]
+        wrong = (off * gradient).square().sum((1, 2, 3))
+        if target.known is not None:
+            wrong = wrong * target.known
+        return {
+            "clean": F.cross_entropy(logits, y),
+            "reasons": self.reasons * wrong.mean(),
+        } | self.guide.losses(self.model, batch)
