@@ -19,7 +19,9 @@ from lookright.attacks import (
     Objective,
 )
 from lookright.batch import Batch
-from lookright.distances import Cosine
+from lookright.distances import BCE, L1, Cosine, Distance, SoftIoU
+from lookright.distances import KL as KLDistance
+from lookright.distances import L2 as L2Distance
 from lookright.explainers import (
     Captum,
     Explainer,
@@ -29,11 +31,26 @@ from lookright.explainers import (
     IntegratedGradients,
     SmoothGrad,
 )
-from lookright.guides import CleanExplanation, HumanMask
+from lookright.guides import (
+    CleanExplanation,
+    ConvMasker,
+    HumanMask,
+    LearnedMask,
+    MixedExplanation,
+)
+from lookright.methods.align import ALIGN
 from lookright.methods.at import AT
+from lookright.methods.awp import AWP
+from lookright.methods.dre import DRE
 from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
+from lookright.methods.fast_at import FastAT
+from lookright.methods.free_at import FreeAT
+from lookright.methods.mart import MART
+from lookright.methods.mask_alignment import MaskAlignment
 from lookright.methods.method import Method
+from lookright.methods.rrr import RRR
+from lookright.methods.sgt import SGT
 from lookright.methods.trades import TRADES
 from models_for_tests import SIZE
 
@@ -89,17 +106,61 @@ ALL_EXPLAINERS: Mapping[str, Explainer] = {**EXPLAINERS, "captum": CAPTUM}
 
 _ATTACK = PGD(steps=2)
 
+DISTANCES: Mapping[str, Distance] = {
+    "bce": BCE(),
+    "l1": L1(),
+    "l2": L2Distance(),
+    "kl": KLDistance(),
+    "cosine": Cosine(),
+    "soft_iou": SoftIoU(),
+}
+
+
+def learned_mask() -> LearnedMask:
+    """A masker with the same initial weights each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LearnedMask(ConvMasker(grid=4, width=8))
+
+
+def _aligned(distance: Distance) -> Callable[[nn.Module], Method]:
+    return lambda model: MaskAlignment(model, distance=distance)
+
+
 METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "erm": ERM,
     "at": lambda model: AT(model, _ATTACK),
     "trades": lambda model: TRADES(model, PGD(steps=2, objective=KL())),
     "egat": lambda model: EGAT(model, _ATTACK),
     "egat-detached": lambda model: EGAT(model, _ATTACK, guide=CleanExplanation(detach=True)),
-    "egat-mask": lambda model: EGAT(model, _ATTACK, guide=HumanMask()),
+    "egat-human": lambda model: EGAT(model, _ATTACK, guide=HumanMask()),
+    "egat-learned": lambda model: EGAT(model, _ATTACK, guide=learned_mask()),
+    "egat-mixed": lambda model: EGAT(model, _ATTACK, guide=MixedExplanation()),
     "egat-no-explanation": lambda model: EGAT(model, _ATTACK, stability=0.0),
     "egat-mixup": lambda model: EGAT(model, _ATTACK, mixup=1.0),
     "egat-input-gradient": lambda model: EGAT(model, _ATTACK, InputGradient(), Cosine()),
     "egat-l2": lambda model: EGAT(model, PGD(0.5, 2, norm=L2())),
+    "align": lambda model: ALIGN(model, learned_mask()),
+    "align-mixup": lambda model: ALIGN(model, learned_mask(), mixup=1.0),
+    "sgt": SGT,
+    "sgt-mean": lambda model: SGT(model, fill="mean"),
+    "sgt-signed": lambda model: SGT(model, signed=True),
+    "dre": DRE,
+    "dre-columns": lambda model: DRE(model, sparsity_of="columns"),
+    "dre-input-gradient": lambda model: DRE(model, InputGradient()),
+    "rrr": RRR,
+    "rrr-learned": lambda model: RRR(model, learned_mask()),
+    **{f"mask-alignment-{name}": _aligned(distance) for name, distance in DISTANCES.items()},
+    "mask-alignment-learned": lambda model: MaskAlignment(model, learned_mask()),
+    "mask-alignment-mixed": lambda model: MaskAlignment(model, MixedExplanation()),
+    "mask-alignment-input-gradient": lambda model: MaskAlignment(model, None, InputGradient()),
+    "mart": lambda model: MART(model, _ATTACK),
+    "free-at": lambda model: FreeAT(model, replays=2),
+    "fast-at": FastAT,
+    "awp-at": lambda model: AWP(AT(model, _ATTACK)),
+    "awp-trades": lambda model: AWP(TRADES(model, PGD(steps=2, objective=KL()))),
+    "awp-egat": lambda model: AWP(EGAT(model, _ATTACK, mixup=1.0)),
+    "awp-free-at": lambda model: AWP(FreeAT(model, replays=2)),
 }
 
 

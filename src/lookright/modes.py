@@ -12,20 +12,32 @@ def frozen(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, parameters without gradients and autograd on, whatever the caller's mode.
 
     Every submodule's own flag and every parameter's `requires_grad` return at the end, after an
-    exception too. In evaluation mode BatchNorm keeps its buffers and dropout is off.
+    exception too. In evaluation mode BatchNorm keeps its buffers and dropout is off. Parameters
+    that were computed, those in `torch.func.functional_call`, are without their history inside.
     """
     training = [module for module in model.modules() if module.training]
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    computed = [
+        (module._parameters, name, parameter)
+        for module in model.modules()
+        for name, parameter in module._parameters.items()
+        if parameter is not None and not parameter.is_leaf
+    ]
     try:
         for module in training:
             module.training = False
+        for parameters, name, parameter in computed:
+            parameters[name] = parameter.detach()  # type: ignore[assignment]
         for parameter in trainable:
-            parameter.requires_grad_(False)
+            if parameter.is_leaf:
+                parameter.requires_grad_(False)
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         for module in training:
             module.training = True
+        for parameters, name, parameter in computed:
+            parameters[name] = parameter
         for parameter in trainable:
             parameter.requires_grad_(True)
 

@@ -1,0 +1,100 @@
+"""AWP: adversarial weight perturbation (Wu et al., NeurIPS 2020)."""
+
+from math import inf
+from typing import cast
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.func import functional_call
+
+from lookright.attacks import Attack
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.methods.method import Method
+
+
+class AWP(Method):
+    """The loss of an adversarial method at w + v, v making that loss large (section 4).
+
+        x'  = attack(f_w, x, y)
+        v_l = gamma ||w_l|| g_l / ||g_l||,  g = the gradient of the method's loss on x' at w
+
+    Its gradient at w + v is applied to w. One ascending step in each layer l, on weights of two
+    dimensions or more, as in the authors' code: biases and norms stay. Only the classifier's
+    weights are perturbed, not those of a guide that learns. The pass that finds v is not counted
+    by BatchNorm; it makes a step cost one more pass forward and back.
+
+    Args:
+        method: any that has an attack.
+        gamma: length of v_l relative to w_l; 5e-3 in the authors' code of TRADES-AWP, 1e-2 in that
+            of AT-AWP.
+
+    Raises:
+        UserError: a method without an attack; gamma out of range.
+    """
+
+    attack: Attack
+
+    def __init__(self, method: Method, gamma: float = 5e-3) -> None:
+        if not isinstance(method, Method) or method.attack is None:
+            raise UserError(
+                "AWP perturbs the weights of a method that trains against an attack, got "
+                f"{type(method).__name__}: take such a method, AWP(AT(model)) or --method AT "
+                "--awp 0.005, or leave AWP out."
+            )
+        if not 0 < gamma < inf:
+            raise UserError(f"gamma is a length relative to the weights', above 0; got {gamma}.")
+        super().__init__(method.model)
+        self.method = method
+        self.gamma = gamma
+        self.attack = method.attack
+        self.guide = method.guide
+        self.warm_up = method.warm_up
+        self.needs_domains = method.needs_domains  # type: ignore[misc]
+        self.replays = method.replays
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        attacked = self.attack(self.model, batch.images, batch.labels)
+        self.method.progress = self.progress
+        self.method.attack = _Found(batch.images, attacked, self.attack)
+        try:
+            perturbed = self._perturbed(batch)
+            return cast(dict[str, Tensor], functional_call(self.method, perturbed, (batch,)))
+        finally:
+            self.method.attack = self.attack
+
+    def _perturbed(self, batch: Batch) -> dict[str, Tensor]:
+        """w + v by name, with the gradient of w."""
+        weights = {
+            f"model.{name}": weight
+            for name, weight in self.model.named_parameters()
+            if weight.requires_grad and weight.ndim > 1
+        }
+        buffers = {name: buffer.clone() for name, buffer in self.method.named_buffers()}
+        with torch.enable_grad():
+            terms = functional_call(self.method, buffers, (batch,))
+            loss = torch.stack([*terms.values()]).sum()
+            gradients = torch.autograd.grad(
+                loss, [*weights.values()], allow_unused=True, materialize_grads=True
+            )
+        return {
+            name: weight + self._ascent(weight.detach(), gradient)
+            for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
+        }
+
+    def _ascent(self, weight: Tensor, gradient: Tensor) -> Tensor:
+        tiny = torch.finfo(gradient.dtype).tiny
+        return self.gamma * weight.norm() * gradient / gradient.norm().clamp_min(tiny)
+
+
+class _Found(Attack):
+    """The attack's answer for `images`, which is there already."""
+
+    def __init__(self, images: Tensor, attacked: Tensor, attack: Attack) -> None:
+        self.eps = attack.eps
+        self.images, self.attacked, self.attack = images, attacked, attack
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        return self.attacked if x is self.images else self.attack(model, x, y, generator)

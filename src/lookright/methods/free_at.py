@@ -1,0 +1,82 @@
+"""Adversarial training for free (Shafahi et al., NeurIPS 2019)."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from lookright.attacks import Attack, LInf
+from lookright.attacks.gradient import check_eps, check_input
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.methods.method import Method
+
+
+class FreeAT(Method):
+    """L = CE(f(x + delta), y), one backward pass moving the weights and delta (Algorithm 1).
+
+    delta <- clip(delta + eps sign(dL/d delta), -eps, eps) is carried on over the replays of a batch
+    and to the next batch. A step costs what ERM's does. `fit` takes `replays` steps on each batch,
+    so it is given 1/replays of the epochs; a loop of your own calls the method `replays` times, the
+    optimiser's step after each.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        eps: radius of the L-inf ball.
+        replays: m, the steps in a row on each batch; 8 was best in the paper's CIFAR experiments.
+
+    Raises:
+        UserError: eps or replays out of range.
+    """
+
+    attack: "CarriedPerturbation"
+
+    def __init__(self, model: nn.Module, eps: float = 8 / 255, replays: int = 8) -> None:
+        super().__init__(model)
+        if replays < 1:
+            raise UserError(
+                f"replays is a number of steps on each batch, 1 or more; got {replays}."
+            )
+        self.attack = CarriedPerturbation(eps)
+        self.eps = eps
+        self.replays = replays
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        attacked = self.attack(self.model, batch.images, batch.labels)
+        return {"adversarial": F.cross_entropy(self.model(attacked), batch.labels)}
+
+    def get_extra_state(self) -> Tensor:
+        return self.attack.delta
+
+    def set_extra_state(self, state: Any) -> None:
+        self.attack.delta = state
+
+
+class CarriedPerturbation(Attack):
+    """x + delta, where every backward pass through it moves delta by eps sign(gradient).
+
+    A smaller batch uses, and moves, the first of delta; a larger one begins at 0 where there is
+    none yet, as do images of another size.
+    """
+
+    def __init__(self, eps: float) -> None:
+        check_eps(eps, LInf())
+        self.eps = eps
+        self.delta = torch.empty(0)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        check_input(model, x, y)
+        carried = self.delta.to(x) if self.delta.shape[1:] == x.shape[1:] else x[:0]
+        missing = x.new_zeros(max(0, len(x) - len(carried)), *x.shape[1:])
+        self.delta = torch.cat([carried, missing])
+        attacked = (x + self.delta[: len(x)]).clamp(0, 1).detach().requires_grad_()
+        attacked.register_hook(self._ascend)
+        return attacked
+
+    def _ascend(self, gradient: Tensor) -> None:
+        moved, rest = self.delta.split([len(gradient), len(self.delta) - len(gradient)])
+        moved = (moved + self.eps * gradient.sign()).clamp(-self.eps, self.eps)
+        self.delta = torch.cat([moved, rest])
