@@ -1,6 +1,6 @@
-"""The laws every per-sample measure of a saliency map keeps, whatever it measures."""
+"""The laws every per-sample measure of a map keeps, whatever it measures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import pytest
 import torch
@@ -12,6 +12,8 @@ from lookright.metrics import (
     faithfulness,
     localisation_iou,
     localisation_mass,
+    mask_iou,
+    mask_mass,
     pointing_game,
     stability_cosine,
     stability_spearman,
@@ -29,9 +31,10 @@ class Inputs:
     other: torch.Tensor
     images: torch.Tensor
     masks: torch.Tensor
+    learned: torch.Tensor
 
     def map(self, function):
-        return Inputs(*map(function, (self.saliency, self.other, self.images, self.masks)))
+        return Inputs(*(function(getattr(self, field.name)) for field in fields(self)))
 
 
 def inputs(count=COUNT):
@@ -41,6 +44,7 @@ def inputs(count=COUNT):
         torch.rand(count, GRID, GRID),
         torch.rand(count, 3, SIZE, SIZE),
         (torch.rand(count, 1, SIZE, SIZE) > 0.6).float(),
+        torch.rand(count, 1, SIZE, SIZE),
     )
 
 
@@ -64,6 +68,8 @@ MEASURES = {
     "localisation_mass": (lambda x: localisation_mass(x.saliency, x.masks), (0, 1)),
     "localisation_iou": (lambda x: localisation_iou(x.saliency, x.masks), (0, 1)),
     "pointing_game": (lambda x: pointing_game(x.saliency, x.masks), (0, 1)),
+    "mask_mass": (lambda x: mask_mass(x.learned, x.masks), (0, 1)),
+    "mask_iou": (lambda x: mask_iou(x.learned, x.masks), (0, 1)),
     "stability_cosine": (lambda x: stability_cosine(x.saliency, x.other), (0, 1)),
     "stability_spearman": (lambda x: stability_spearman(x.saliency, x.other), (-1, 1)),
     "stability_topk": (lambda x: stability_topk(x.saliency, x.other, 0.3), (0, 1)),
@@ -73,9 +79,10 @@ every_measure = pytest.mark.parametrize(("measure", "bounds"), MEASURES.values()
 
 
 def with_silent_maps(x):
-    saliency = x.saliency.clone()
+    saliency, learned = x.saliency.clone(), x.learned.clone()
     saliency[0], saliency[1], saliency[2, 1, 1] = 0, 0.5, torch.nan
-    return Inputs(saliency, x.other, x.images, x.masks)
+    learned[0], learned[1] = 0, 0.5
+    return replace(x, saliency=saliency, learned=learned)
 
 
 @every_measure
@@ -96,7 +103,7 @@ def test_a_silent_map_leaves_the_others_alone(measure, bounds):
 def test_scale_of_each_map_does_not_matter(measure, bounds):
     x = inputs()
     scales = 2.0 ** torch.tensor([-60, -3, 2, 60])[:, None, None]
-    scaled = Inputs(x.saliency * scales, x.other / scales, x.images, x.masks)
+    scaled = replace(x, saliency=x.saliency * scales, other=x.other / scales)
     assert torch.allclose(measure(scaled).double(), measure(x).double(), atol=1e-6)
 
 
@@ -145,8 +152,9 @@ def test_inputs_stay_as_they_are(measure, bounds):
     x = with_silent_maps(inputs())
     copy = x.map(torch.clone)
     measure(x)
-    for name in ("saliency", "other", "images", "masks"):
-        torch.testing.assert_close(getattr(x, name), getattr(copy, name), equal_nan=True)
+    for field in fields(x):
+        one, other = getattr(x, field.name), getattr(copy, field.name)
+        torch.testing.assert_close(one, other, equal_nan=True)
 
 
 @every_measure

@@ -33,6 +33,7 @@ from lookright.metrics.localisation import (
     mask_area,
     pointing_game,
 )
+from lookright.metrics.masks import MASK_COVERAGE, MASK_IOU, MASK_MASS, mask_iou, mask_mass
 from lookright.metrics.measure import Measure
 from lookright.metrics.stability import (
     STABILITY_COSINE,
@@ -55,6 +56,9 @@ MEASURES: tuple[Measure, ...] = (
     LOCALISATION_IOU,
     POINTING_GAME,
     MASK_AREA,
+    MASK_MASS,
+    MASK_IOU,
+    MASK_COVERAGE,
     STABILITY_COSINE,
     STABILITY_SPEARMAN,
     STABILITY_TOPK,
@@ -79,6 +83,8 @@ __all__ = [
     "localisation_mass",
     "macro_auc",
     "mask_area",
+    "mask_iou",
+    "mask_mass",
     "mean",
     "pointing_game",
     "rate",

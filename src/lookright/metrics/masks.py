@@ -1,0 +1,59 @@
+"""Is a learned mask the object: measures against the true mask, beside how much it covers.
+
+A mask of everything has the object's share of the image as its mass, so mass is read beside
+`mask_area`, the chance level, and `mask_coverage`.
+"""
+
+from torch import Tensor
+
+from lookright.errors import UserError
+from lookright.metrics.localisation import localisation_mass
+from lookright.metrics.measure import Measure
+
+MASK_MASS = Measure(
+    "mask_mass",
+    "Learned mask on object",
+    True,
+    "score",
+    "Share of the learned mask that lies on the object; chance is the object's area.",
+)
+MASK_IOU = Measure(
+    "mask_iou",
+    "IoU of learned mask",
+    True,
+    "score",
+    "Intersection over union of the object and where the learned mask is at least one half.",
+)
+MASK_COVERAGE = Measure(
+    "mask_coverage",
+    "Coverage of learned mask",
+    None,
+    "score",
+    "Share of the image that the learned mask covers, of every image.",
+)
+
+
+def mask_mass(learned: Tensor, masks: Tensor) -> Tensor:
+    """The share of the learned mask's mass on the object, in [0, 1].
+
+    learned, masks: (B, 1, H, W) in [0, 1]. A mask that is the same everywhere, a mask of nothing
+    too, has the object's area.
+    """
+    _check(learned, masks)
+    return localisation_mass(learned[:, 0], masks)
+
+
+def mask_iou(learned: Tensor, masks: Tensor) -> Tensor:
+    """IoU in [0, 1] of (B, 1, H, W) and (B, 1, H, W), each cut at 0.5; 0 where both are empty."""
+    _check(learned, masks)
+    one, other = learned[:, 0] >= 0.5, masks[:, 0] >= 0.5
+    shared, union = (one & other).sum((-2, -1)), (one | other).sum((-2, -1))
+    return shared.to(masks.dtype) / union.clamp(min=1)
+
+
+def _check(learned: Tensor, masks: Tensor) -> None:
+    if learned.ndim != 4 or learned.shape[1] != 1 or learned.shape != masks.shape:
+        raise UserError(
+            "A learned mask is measured against masks (B, 1, H, W) of the same samples and size, "
+            f"but got {tuple(learned.shape)} and {tuple(masks.shape)}."
+        )
