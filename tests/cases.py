@@ -6,6 +6,7 @@ import torch
 from captum.attr import Saliency
 from torch import nn
 
+from lookright import distances
 from lookright.attacks import (
     FGSM,
     KL,
@@ -19,9 +20,7 @@ from lookright.attacks import (
     Objective,
 )
 from lookright.batch import Batch
-from lookright.distances import BCE, L1, Cosine, Distance, SoftIoU
-from lookright.distances import KL as KLDistance
-from lookright.distances import L2 as L2Distance
+from lookright.distances import Cosine, Distance
 from lookright.explainers import (
     Captum,
     Explainer,
@@ -107,12 +106,12 @@ ALL_EXPLAINERS: Mapping[str, Explainer] = {**EXPLAINERS, "captum": CAPTUM}
 _ATTACK = PGD(steps=2)
 
 DISTANCES: Mapping[str, Distance] = {
-    "bce": BCE(),
-    "l1": L1(),
-    "l2": L2Distance(),
-    "kl": KLDistance(),
+    "bce": distances.BCE(),
+    "l1": distances.L1(),
+    "l2": distances.L2(),
+    "kl": distances.KL(),
     "cosine": Cosine(),
-    "soft_iou": SoftIoU(),
+    "soft_iou": distances.SoftIoU(),
 }
 
 
@@ -120,7 +119,7 @@ def learned_mask() -> LearnedMask:
     """A masker with the same initial weights each time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return LearnedMask(ConvMasker(grid=4, width=8))
+        return LearnedMask(ConvMasker(grid=4, width=16))
 
 
 def _aligned(distance: Distance) -> Callable[[nn.Module], Method]:
