@@ -266,7 +266,8 @@ def test_egat_guided_by_masks_leaves_out_images_without_one() -> None:
     known = torch.where(data.has_mask.view(-1, 1, 1, 1), noise, data.masks)
     assert not torch.allclose(method(replace(data, masks=known))["explanation"], term)
     none = replace(data, has_mask=torch.zeros_like(data.has_mask))
-    assert method(none)["explanation"] == 0
+    with pytest.warns(UserWarning, match="None of the 6 images"):
+        assert method(none)["explanation"] == 0
     with pytest.raises(UserError, match="masks"):
         method(replace(data, masks=None, has_mask=None))
 

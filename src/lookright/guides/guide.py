@@ -1,5 +1,6 @@
 """What a guide is: what an explanation should match."""
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -16,12 +17,20 @@ class Target:
     """What the explanations of B images should match.
 
     maps: (B, h, w), at any positive scale, or in [0, 1] where `is_mask`; known: (B,) bool, for
-    which images there is a target, None for all.
+    which images there is a target, None for all. Warns where there is none for any.
     """
 
     maps: Tensor
     known: Tensor | None = None
     is_mask: bool = False
+
+    def __post_init__(self) -> None:
+        if self.known is not None and not self.known.any():
+            warnings.warn(
+                f"None of the {len(self.known)} images of a batch has a mask that shows anything, "
+                "so no explanation is guided there: give more masks, or raise batch_size.",
+                stacklevel=3,
+            )
 
     def distance(self, saliency: Tensor, distance: Distance) -> Tensor:
         """The mean distance of saliency (B, h', w') over the images whose target is known.
