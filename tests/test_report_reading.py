@@ -98,7 +98,13 @@ def _pickled(arrays):
     arrays["train/labels"] = np.array([0, 1, 2, None], dtype=object)
 
 
-@pytest.mark.parametrize("spoil", [_drop_labels, _shorten, _class_outside, _floats, _pickled])
+def _coarse_masks(arrays):
+    arrays["train/learned"] = arrays["train/masks"][:, ::2]
+
+
+@pytest.mark.parametrize(
+    "spoil", [_drop_labels, _shorten, _class_outside, _floats, _pickled, _coarse_masks]
+)
 def test_examples_that_do_not_fit(tmp_path, spoil):
     arrays = fake.examples("ERM")
     spoil(arrays)

@@ -47,7 +47,7 @@ def result(folder: Path) -> Result:
     )
 
 
-def examples(n: int = 2, masks: bool = True) -> Examples:
+def examples(n: int = 2, masks: bool = True, learned: bool = False) -> Examples:
     random = np.random.default_rng(0)
 
     def pixels(*shape: int):
@@ -64,6 +64,7 @@ def examples(n: int = 2, masks: bool = True) -> Examples:
         predicted_attacked=np.arange(n) % 2,
         probability_attacked=random.random(n, dtype=np.float32),
         masks=pixels(4, 4) if masks else None,
+        learned=pixels(4, 4) if learned else None,
     )
 
 
@@ -73,8 +74,14 @@ def test_a_result_comes_back_as_it_was(tmp_path):
 
 
 def test_examples_come_back_as_they_were(tmp_path):
-    write_examples(tmp_path, {"home": examples(), "away/from": examples(3, masks=False)})
-    for domain, written in (("home", examples()), ("away/from", examples(3, masks=False))):
+    given = {
+        "home": examples(),
+        "away/from": examples(3, masks=False),
+        "learned": examples(masks=False, learned=True),
+        "both": examples(learned=True),
+    }
+    write_examples(tmp_path, given)
+    for domain, written in given.items():
         read = read_examples(result(tmp_path), domain)
         assert read is not None
         for name in Examples.__dataclass_fields__:

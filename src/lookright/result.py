@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,9 @@ class DomainResult:
 class Examples:
     """N images of one domain, clean and attacked, with saliency and predictions.
 
-    `images` and `attacked` (N, H, W, 3), `saliency` and `saliency_attacked` (N, h, w) and
-    `masks` (N, H, W) are uint8; labels, predictions and probabilities are (N,).
+    `images` and `attacked` (N, H, W, 3), `saliency` and `saliency_attacked` (N, h, w), and, where
+    there are any, the true `masks` and the masks `learned` (N, H, W) are uint8; labels, predictions
+    and probabilities are (N,).
     """
 
     images: NDArray[np.uint8]
@@ -55,7 +56,8 @@ class Examples:
     probability: NDArray[np.float32]
     predicted_attacked: NDArray[np.int64]
     probability_attacked: NDArray[np.float32]
-    masks: NDArray[np.uint8] | None
+    masks: NDArray[np.uint8] | None = None
+    learned: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -161,12 +163,12 @@ def read_examples(result: Result, domain: str) -> Examples | None:
         with np.load(path, allow_pickle=False) as arrays:
             if f"{domain}/images" not in arrays:
                 return None
-            masks = f"{domain}/masks"
-            fields = [name for name in Examples.__dataclass_fields__ if name != "masks"]
-            examples = Examples(
-                **{name: arrays[f"{domain}/{name}"] for name in fields},
-                masks=arrays.get(masks),
-            )
+            found = {
+                field.name: arrays[f"{domain}/{field.name}"]
+                for field in fields(Examples)
+                if field.default is MISSING or f"{domain}/{field.name}" in arrays
+            }
+            examples = Examples(**found)
         _check(examples, len(result.classes))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(_damaged(path, error)) from error
@@ -239,6 +241,7 @@ def _check(examples: Examples, classes: int) -> None:
         "attacked": examples.images.shape,
         "saliency_attacked": examples.saliency.shape,
         "masks": examples.images.shape[:3],
+        "learned": examples.images.shape[:3],
     }
     for name, shape in shapes.items():
         array = getattr(examples, name)

@@ -37,6 +37,7 @@ def evaluate(
     data: ImageData,
     save: Path | str,
     *,
+    masker: nn.Module | None = None,
     domains: Sequence[str] = (),
     train_domains: Sequence[str] = (),
     protocol: Protocol = Protocol(),  # noqa: B008
@@ -55,6 +56,8 @@ def evaluate(
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
+        masker: images to masks (B, 1, h, w) in [0, 1], learned with the model; its masks are
+            measured too, against the true ones where there are any.
         domains: those to judge; all by default.
         train_domains: those that the model was trained on.
         protocol: attacks, explainer and sizes.
@@ -65,7 +68,8 @@ def evaluate(
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
 
     Raises:
-        UserError: an unknown domain; a model with other classes; a folder with another result.
+        UserError: an unknown domain; a model with other classes; a masker that gives no masks; a
+            folder with another result.
     """
     chosen = tuple(domains) or data.domains
     for domain in (*chosen, *train_domains):
@@ -88,7 +92,7 @@ def evaluate(
         classes=tuple(data.classes),
         train_domain=tuple(train_domains),
         about=about,
-        config=dict(config or {}) | {"judged": _described(model, data)},
+        config=dict(config or {}) | {"judged": _described(model, masker, data)},
         versions={key: str(value) for key, value in found.items() if key != "revision"},
         revision=found["revision"],
         settings=protocol.describe(),
@@ -96,6 +100,7 @@ def evaluate(
     )
     result, examples = _resumed(result, overwrite)
     model = model.to(device)
+    borrowed = nn.ModuleList([model] if masker is None else [model, masker.to(device)])
     with ExitStack() as stack:
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
@@ -114,8 +119,8 @@ def evaluate(
         for domain, where in splits.items():
             if domain in result.domains:
                 continue
-            with frozen(model), _randomness(device, derived_seed(protocol.seed, domain)):
-                judge = Judge(model, protocol, domain)
+            with frozen(borrowed), _randomness(device, derived_seed(protocol.seed, domain)):
+                judge = Judge(model, protocol, domain, masker)
                 for batch in _batches(data, domain, where, protocol.batch_size):
                     judge.see(batch.to(device))
                     if bar and task is not None:
@@ -153,12 +158,9 @@ def _difference(what: str, old: Any, new: Any) -> str:
     return f"{what} {old} instead of {new}"
 
 
-def _described(model: nn.Module, data: ImageData) -> dict[str, Any]:
+def _described(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
     """What was judged on what: hashes of the weights and of the samples, and the data's options."""
-    weights, samples = hashlib.sha256(), hashlib.sha256()
-    for name, value in model.state_dict().items():
-        weights.update(name.encode())
-        weights.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    samples = hashlib.sha256()
     for domain in data.domains:
         samples.update("\0".join((domain, *data.keys(domain), "")).encode())
     options = {
@@ -167,9 +169,19 @@ def _described(model: nn.Module, data: ImageData) -> dict[str, Any]:
         if name[0] != "_" and isinstance(value, str | int | float | bool)
     }
     return {
-        "weights": weights.hexdigest()[:16],
+        "weights": _weights(model),
+        **({} if masker is None else {"masker": _weights(masker)}),
         "data": options | {"name": data.name, "samples": samples.hexdigest()[:16]},
     }
+
+
+def _weights(model: nn.Module) -> str:
+    """A hash of the state."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def _judged(

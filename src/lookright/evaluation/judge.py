@@ -13,6 +13,7 @@ from lookright.attacks import FGSM, PGD
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.evaluation.protocol import Protocol
+from lookright.guides.masker import masks_of
 from lookright.result import CurvePoint, DomainResult, Examples
 from lookright.seeds import derived_seed
 
@@ -26,6 +27,7 @@ class Judge:
     model: nn.Module
     protocol: Protocol
     domain: str
+    masker: nn.Module | None = None
     values: dict[str, list[Tensor]] = field(default_factory=dict)
     logits: list[Tensor] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
@@ -68,7 +70,9 @@ class Judge:
         self._explanations(batch, predicted, saliency, saliency_attacked)
         self.logits.append(logits.cpu())
         self.labels.append(y.cpu())
-        self._show(batch, logits, saliency, attacked, logits_attacked, saliency_attacked)
+        learned = None if self.masker is None else _learned(self.masker, x)
+        self._places(batch, saliency, learned)
+        self._show(batch, logits, saliency, attacked, logits_attacked, saliency_attacked, learned)
 
     def _pgd(self, eps: float, steps: int, restarts: int, x: Tensor, y: Tensor) -> Tensor:
         """PGD with random numbers of its own, so that one more radius moves no other figure."""
@@ -106,12 +110,22 @@ class Judge:
         self._keep("stability_spearman", metrics.stability_spearman(saliency, attacked))
         self._keep("stability_topk", metrics.stability_topk(saliency, attacked))
         self._keep("degenerate_maps", metrics.degenerate(saliency))
-        if batch.masks is not None and batch.has_mask is not None and batch.has_mask.any():
-            saliency, masks = saliency[batch.has_mask], batch.masks[batch.has_mask]
-            self._keep("localisation_mass", metrics.localisation_mass(saliency, masks))
-            self._keep("localisation_iou", metrics.localisation_iou(saliency, masks))
-            self._keep("pointing_game", metrics.pointing_game(saliency, masks))
-            self._keep("mask_area", metrics.mask_area(masks))
+
+    def _places(self, batch: Batch, saliency: Tensor, learned: Tensor | None) -> None:
+        """What lies on the object, of images whose object is known."""
+        if learned is not None:
+            self._keep("mask_coverage", metrics.mask_area(learned))
+        if batch.masks is None or batch.has_mask is None or not batch.has_mask.any():
+            return
+        saliency, masks = saliency[batch.has_mask], batch.masks[batch.has_mask]
+        self._keep("localisation_mass", metrics.localisation_mass(saliency, masks))
+        self._keep("localisation_iou", metrics.localisation_iou(saliency, masks))
+        self._keep("pointing_game", metrics.pointing_game(saliency, masks))
+        self._keep("mask_area", metrics.mask_area(masks))
+        if learned is not None:
+            learned = learned[batch.has_mask]
+            self._keep("mask_mass", metrics.mask_mass(learned, masks))
+            self._keep("mask_iou", metrics.mask_iou(learned, masks))
 
     def _keep(self, name: str, values: Tensor) -> None:
         self.values.setdefault(name, []).append(values.detach().cpu())
@@ -124,6 +138,7 @@ class Judge:
         attacked: Tensor,
         logits_attacked: Tensor,
         saliency_attacked: Tensor,
+        learned: Tensor | None,
     ) -> None:
         wanted = self.protocol.examples - sum(len(shown["labels"]) for shown in self.shown)
         if wanted <= 0:
@@ -142,7 +157,9 @@ class Judge:
             "probability_attacked": probability_attacked,
         }
         if batch.masks is not None:
-            shown["masks"] = (batch.masks[:, 0] * 255).round().byte()
+            shown["masks"] = _grey(batch.masks)
+        if learned is not None:
+            shown["learned"] = _grey(learned)
         self.shown.append({name: value[:wanted].cpu() for name, value in shown.items()})
 
     def examples(self) -> Examples:
@@ -152,7 +169,7 @@ class Judge:
             for name in fields
             if all(name in shown for shown in self.shown)
         }
-        return Examples(**({"masks": None} | joined))
+        return Examples(**joined)
 
     def result(self) -> DomainResult:
         joined = {name: torch.cat(values) for name, values in self.values.items()}
@@ -198,6 +215,24 @@ class Judge:
 def _pixels(images: Tensor) -> Tensor:
     """(B, 3, H, W) in [0, 1] as (B, H, W, 3) uint8; a preview, never measured."""
     return (images.permute(0, 2, 3, 1) * 255).round().byte()
+
+
+def _grey(masks: Tensor) -> Tensor:
+    """(B, 1, H, W) in [0, 1] as (B, H, W) uint8."""
+    return (masks[:, 0] * 255).round().byte()
+
+
+def _learned(masker: nn.Module, images: Tensor) -> Tensor:
+    """(B, 1, H, W) in [0, 1]; another range, but for rounding, is refused."""
+    with torch.no_grad():
+        masks = masks_of(masker, images)
+    if not ((masks - 0.5).abs() < 0.5001).all():
+        low, high = masks.aminmax()
+        raise UserError(
+            f"A mask is from 0 to 1, but {type(masker).__name__} gave values from {low:.3g} to "
+            f"{high:.3g}: end the masker in a sigmoid."
+        )
+    return masks.clamp(0, 1)
 
 
 def _map(saliency: Tensor) -> Tensor:
