@@ -70,6 +70,8 @@ class AWP(Method):
             for name, weight in self.model.named_parameters()
             if weight.requires_grad and weight.ndim > 1
         }
+        if not weights:
+            return {}
         buffers = {name: buffer.clone() for name, buffer in self.method.named_buffers()}
         with torch.enable_grad():
             terms = functional_call(self.method, buffers, (batch,))

@@ -11,10 +11,10 @@ from lookright.methods.method import Method, check_weights
 class MART(Method):
     """L = BCE(f(x'), y) + beta * mean KL(f(x) || f(x')) (1 - p_y(x)).
 
-    BCE(f(x'), y) = -log p_y(x') - log(1 - max_{k != y} p_k(x')), the boosted cross-entropy: the
-    likeliest wrong class is pushed down as well. The KL counts where the clean image is
-    not yet right, and that weight has a gradient too, as in the authors' code. Both are computed
-    from logarithms, so no probability of 0 or 1 needs the small constants of that code.
+    BCE(f(x'), y) = -log p_y(x') - log(1.0001 - max_{k != y} p_k(x')), the boosted cross-entropy,
+    pushes the likeliest wrong class down as well; the paper has a 1, the authors' code 1.0001, so
+    that a hopeless image has a bounded loss and no gradient from there. The KL counts where the
+    clean image is not yet right; that weight has a gradient too, as in the authors' code.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
@@ -50,9 +50,7 @@ class MART(Method):
 
 
 def boosted_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """The mean of -log p_y - log(1 - max_{k != y} p_k), of logits (B, K) and labels (B,)."""
+    """The mean of -log p_y - log(1.0001 - max_{k != y} p_k), of logits (B, K) and labels (B,)."""
     label = F.one_hot(y, logits.shape[1]).bool()
-    rival = logits.masked_fill(label, -float("inf")).argmax(1)
-    without_rival = logits.masked_fill(F.one_hot(rival, logits.shape[1]).bool(), -float("inf"))
-    spared = without_rival.logsumexp(1) - logits.logsumexp(1)
-    return F.cross_entropy(logits, y) - spared.mean()
+    rival = logits.softmax(1).masked_fill(label, 0).amax(1)
+    return F.cross_entropy(logits, y) - (1.0001 - rival).log().mean()

@@ -9,6 +9,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from lookright.data import ImageData, Part, Split
 from lookright.methods.method import Method
 from lookright.models import Classifier
@@ -23,11 +25,6 @@ def describe_run(
     settings: Settings,
 ) -> dict[str, Any]:
     """Method, model, data and settings, each by its name and arguments."""
-    arguments = {
-        name: describe(getattr(method, name))
-        for name in inspect.signature(type(method).__init__).parameters
-        if name not in ("self", "model") and hasattr(method, name)
-    }
     plain = {
         name: describe(value)
         for name, value in vars(data).items()
@@ -35,7 +32,7 @@ def describe_run(
     }
     return {
         "format": 1,
-        "method": {"class": type(method).__name__, **arguments},
+        "method": describe(method),
         "model": {
             "architecture": model.architecture or type(model.network).__name__,
             "image_size": model.image_size,
@@ -55,8 +52,17 @@ def describe_run(
     }
 
 
+def method_title(described: Mapping[str, Any]) -> str:
+    """What to call a method as `describe` describes it: TRADES, and TRADES-AWP with AWP round it."""
+    inner = described.get("method")
+    return f"{method_title(inner)}-{described['class']}" if inner else described["class"]
+
+
 def describe(value: Any) -> Any:
-    """JSON that is the same whenever the value is: dataclasses by fields, others by their name."""
+    """JSON that is the same whenever the value is.
+
+    Dataclasses by fields, modules by the arguments that they keep, others by their name.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):
@@ -73,6 +79,13 @@ def describe(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         content = {field.name: describe(getattr(value, field.name)) for field in fields(value)}
         return {"class": type(value).__name__, **content}
+    if isinstance(value, nn.Module):
+        arguments = {
+            name: describe(getattr(value, name))
+            for name in inspect.signature(type(value).__init__).parameters
+            if name not in ("self", "model") and hasattr(value, name)
+        }
+        return {"class": type(value).__name__, **arguments}
     return _name(value if inspect.isroutine(value) or isinstance(value, type) else type(value))
 
 

@@ -25,8 +25,9 @@ from lookright.files import full_disk
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_weights, read_weights
 from lookright.progress import progress_bar
-from lookright.training.config import describe_run
+from lookright.training.config import describe, describe_run, method_title
 from lookright.training.module import Module
+from lookright.training.overfitting import OverfittingCheck
 from lookright.training.progress import Bar
 from lookright.training.records import AtomicCheckpoints, Records, masker_of
 from lookright.training.run import Run, open_run
@@ -122,7 +123,7 @@ def fit(
         bar = progress if isinstance(progress, Progress) else None
         if progress is True and first:
             bar = stack.enter_context(progress_bar())
-        shown = [Bar(bar, type(method).__name__)] if bar else []
+        shown = [Bar(bar, method_title(describe(method)))] if bar else []
         module = Module(method, data, settings, workers)
         config = describe_run(method, model, data, module.parts, settings)
         opened = Run(Path(run))
@@ -145,7 +146,7 @@ def fit(
             check_val_every_n_epoch=settings.validate_every,
             logger=_tensorboard(opened),
             log_every_n_steps=10,
-            callbacks=[*shown, *callbacks, records],
+            callbacks=[*shown, *callbacks, OverfittingCheck(opened), records],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
             inference_mode=False,

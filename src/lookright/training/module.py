@@ -17,6 +17,7 @@ from lookright.data import ImageData, Part, Split
 from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.seeds import derived_seed
+from lookright.training.overfitting import MANY_STEPS, ONE_STEP, one_step
 from lookright.training.settings import Settings
 
 
@@ -39,7 +40,10 @@ class Module(L.LightningModule):
         self.parts = {part: data.split(settings.domains, part) for part in kept}
         self.finished = 0
         self.steps = 1
-        self.validation_attack = settings.validation_attack or _like(method.attack)
+        under = settings.validation_attack or _like(method.attack)
+        attacks = {MANY_STEPS: under, ONE_STEP: one_step(method.attack, under)}
+        self.judged: dict[str, Attack | None] = {"val/accuracy": None}
+        self.judged |= {name: attack for name, attack in attacks.items() if attack}
 
     def train_dataloader(self) -> DataLoader[Batch]:
         sampler: DistributedSampler[Batch] = DistributedSampler(
@@ -137,8 +141,7 @@ class Module(L.LightningModule):
                 self.trainer.check_val_every_n_epoch = 1
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        if self.settings.augment:
-            batch = self.settings.augment(batch)
+        batch = self._augmented(batch, batch_idx)
         terms = self.method(batch)
         loss = torch.stack([*terms.values()]).sum()
         finite = bool(loss.isfinite())
@@ -151,6 +154,14 @@ class Module(L.LightningModule):
         self.log("step/loss", loss.detach(), batch_size=n)
         return loss
 
+    def _augmented(self, batch: Batch, step: int) -> Batch:
+        """Once for all replays of a batch."""
+        if not self.settings.augment:
+            return batch
+        if step % self.method.replays == 0:
+            self.augmented = self.settings.augment(batch)
+        return self.augmented
+
     def _not_finite(self, terms: dict[str, Tensor], step: int) -> UserError:
         values = {name: float(term.detach()) for name, term in terms.items()}
         wrong = [f"{name} = {value:g}" for name, value in values.items() if not isfinite(value)]
@@ -162,25 +173,22 @@ class Module(L.LightningModule):
         )
 
     def on_validation_epoch_start(self) -> None:
-        self.hits = torch.zeros(3, dtype=torch.long, device=self.device)
+        self.hits = torch.zeros(1 + len(self.judged), dtype=torch.long, device=self.device)
         self.chance = torch.Generator(self.device)
         self.chance.manual_seed(derived_seed(self.settings.seed, "validation", self.global_rank))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        model = self.method.model
-        with torch.no_grad():
-            self.hits[0] += len(batch)
-            self.hits[1] += (model(batch.images).argmax(1) == batch.labels).sum()
-        if self.validation_attack:
-            attacked = self.validation_attack(model, batch.images, batch.labels, self.chance)
+        model, x, y = self.method.model, batch.images, batch.labels
+        self.hits[0] += len(batch)
+        for place, attack in enumerate(self.judged.values(), 1):
+            seen = attack(model, x, y, self.chance) if attack else x
             with torch.no_grad():
-                self.hits[2] += (model(attacked).argmax(1) == batch.labels).sum()
+                self.hits[place] += (model(seen).argmax(1) == y).sum()
 
     def on_validation_epoch_end(self) -> None:
-        n, clean, adversarial = self.trainer.strategy.reduce(self.hits, reduce_op="sum").tolist()
-        self.log("val/accuracy", clean / n, sync_dist=True)
-        if self.validation_attack:
-            self.log("val/adversarial_accuracy", adversarial / n, sync_dist=True)
+        n, *hits = self.trainer.strategy.reduce(self.hits, reduce_op="sum").tolist()
+        for name, right in zip(self.judged, hits, strict=True):
+            self.log(name, right / n, sync_dist=True)
 
 
 def _like(attack: Attack | None) -> Attack | None:
