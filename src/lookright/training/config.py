@@ -53,7 +53,7 @@ def describe_run(
 
 
 def method_title(described: Mapping[str, Any]) -> str:
-    """What to call a method as `describe` describes it: TRADES, and TRADES-AWP with AWP round it."""
+    """What to call a described method: TRADES, and TRADES-AWP where AWP is round it."""
     inner = described.get("method")
     return f"{method_title(inner)}-{described['class']}" if inner else described["class"]
 
