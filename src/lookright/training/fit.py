@@ -31,6 +31,7 @@ from lookright.training.overfitting import OverfittingCheck
 from lookright.training.progress import Bar
 from lookright.training.records import AtomicCheckpoints, Records, masker_of
 from lookright.training.run import Run, open_run
+from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
 
 _VALIDATIONS = 30
@@ -77,7 +78,8 @@ def fit(
         data: images of the classifier's classes and size.
         domains: those to train and validate on.
         run: folder, made where it does not exist; see `Run`.
-        batch_size: images of one step on one device.
+        batch_size: images of one step on one device; split over the domains, the rest left out,
+            for a method that compares them.
         lr, weight_decay: of AdamW; norms and biases do not decay.
         warm_up: share of the steps over which the learning rate rises; early high rates can keep
             adversarial training on a shortcut (docs/results/shortcut.md).
@@ -97,9 +99,9 @@ def fit(
         callbacks: more of Lightning's.
 
     Raises:
-        UserError: an argument out of range; data of other classes or size than the model; a folder
-            that holds a run, or for `resume` another run; a loss that is not finite; a full disk;
-            Ctrl-C (with how to go on).
+        UserError: an argument out of range; data of other classes or size than the model; one
+            domain for a method that compares them; a folder that holds a run, or for `resume`
+            another run; a loss that is not finite; a full disk; Ctrl-C (with how to go on).
     """
     settings = Settings(
         domains=(domains,) if isinstance(domains, str) else tuple(domains),
@@ -118,6 +120,7 @@ def fit(
         seed=seed,
     )
     model = _checked(method, data)
+    check_domains(method, settings)
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as stack:
         bar = progress if isinstance(progress, Progress) else None

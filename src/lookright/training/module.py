@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, Sampler
 
 from lookright.attacks import FGSM, PGD, Attack, LInf
 from lookright.batch import Batch, collate
@@ -18,6 +18,7 @@ from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.seeds import derived_seed
 from lookright.training.overfitting import MANY_STEPS, ONE_STEP, one_step
+from lookright.training.sampling import training_order
 from lookright.training.settings import Settings
 
 
@@ -46,29 +47,27 @@ class Module(L.LightningModule):
         self.judged |= {name: attack for name, attack in attacks.items() if attack}
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        sampler: DistributedSampler[Batch] = DistributedSampler(
-            self.parts["train"],
-            num_replicas=self.trainer.world_size,
-            rank=self.trainer.global_rank,
-            seed=derived_seed(self.settings.seed, "order"),
+        part, trainer = self.parts["train"], self.trainer
+        order, batch_size = training_order(
+            part, self.method, self.settings, trainer.global_rank, trainer.world_size
         )
-        sampler.set_epoch(self.finished)  # worker processes read ahead before Lightning says so
-        return self._loader(self.parts["train"], sampler)
+        order.set_epoch(self.finished)  # worker processes read ahead before Lightning says so
+        return self._loader(part, batch_size, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         part = self.parts["validation"]
         share = range(self.trainer.global_rank, len(part), self.trainer.world_size)
-        return self._loader(Split(part.data, [part.where[index] for index in share]))
+        own = Split(part.data, [part.where[index] for index in share])
+        return self._loader(own, self.settings.batch_size)
 
     def _loader(
-        self, part: Split, sampler: DistributedSampler[Batch] | None = None
+        self, part: Split, batch_size: int, order: Sampler[int] | None = None
     ) -> DataLoader[Batch]:
-        batch_size = self.settings.batch_size
         return DataLoader(
             part,
             batch_size=batch_size,
-            sampler=sampler,
-            drop_last=sampler is not None and len(sampler) >= batch_size,
+            sampler=order,
+            drop_last=order is not None,
             collate_fn=collate,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,

@@ -1,0 +1,53 @@
+"""The domains in a batch, for the methods that compare them."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.methods.method import check_weights
+
+
+def by_domain(batch: Batch, method: str, images: int = 1) -> dict[int, Tensor]:
+    """Where each domain's images are in the batch: indices (n,) by the domain's number, rising.
+
+    method: who asks, for the errors; images: the fewest of a domain that it can work with.
+
+    Raises:
+        UserError: a batch that does not say its domains, or holds one alone; too few images of one.
+    """
+    if batch.domains is None:
+        raise UserError(
+            f"{method} compares domains, but the batch does not say which domain each image is "
+            "from: give Batch its domains, (B,) integers."
+        )
+    members = {
+        number: (batch.domains == number).nonzero()[:, 0]
+        for number in batch.domains.unique().tolist()
+    }
+    if len(members) < 2:
+        raise UserError(
+            f"{method} compares domains, so it needs images of two or more in each batch; got "
+            f"{len(batch)} of one: balance the batches over the training domains, as fit does."
+        )
+    number, fewest = min(members.items(), key=lambda item: len(item[1]))
+    if len(fewest) < images:
+        raise UserError(
+            f"{method} needs {images} images or more of each domain in a batch; got {len(fewest)} "
+            f"of domain {number}: balance the batches over the training domains, as fit does."
+        )
+    return members
+
+
+def cross_entropies(logits: Tensor, labels: Tensor, members: dict[int, Tensor]) -> Tensor:
+    """The mean cross-entropy (E,) of each of the E domains of `by_domain`."""
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    return torch.stack([losses[index].mean() for index in members.values()])
+
+
+def check_penalty(penalty: float, warm_up: float) -> None:
+    """Refuse a negative penalty, and a warm-up that is no share of training."""
+    check_weights(penalty=penalty)
+    if not 0 <= warm_up < 1:
+        raise UserError(f"warm_up is a share of training, from 0 to below 1; got {warm_up}.")

@@ -1,0 +1,87 @@
+"""The features that enter the head of a network, whatever the network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from lookright.errors import UserError
+from lookright.modes import frozen
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last linear layer or convolution that a network runs; the features are its input."""
+
+    layer: nn.Module
+
+    def scores(self, features: Tensor) -> Tensor:
+        """The head's class scores (B, K): the logits, unless the network works on them further."""
+        return self.pooled(self.layer.forward(features))
+
+    def pooled(self, values: Tensor) -> Tensor:
+        """The head's input or output as (B, C), the mean over places where it has any."""
+        if isinstance(self.layer, nn.Linear):
+            return values if values.ndim == 2 else values.flatten(1, -2).mean(1)
+        return values.flatten(2).mean(2)
+
+
+def change_features(
+    model: nn.Module, x: Tensor, change: Callable[[Head, Tensor], Tensor]
+) -> Tensor:
+    """The logits (B, K) of one forward pass in which the features z are `change(head, z)` instead.
+
+    z is (B, C); (B, places..., C) at a linear head over places; (B, C, h, w) at a convolution.
+
+    Raises:
+        UserError: no linear layer or convolution runs in the model.
+    """
+    head = Head(model.get_submodule(_name_of_head(model, x)))
+    changed = []
+
+    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        changed.append(change(head, inputs[0]))
+        return (changed[-1], *inputs[1:])
+
+    handle = head.layer.register_forward_pre_hook(enter)
+    try:
+        logits = model(x)
+    finally:
+        handle.remove()
+    if not changed:
+        raise UserError(
+            f"The head that runs last in evaluation mode, {_name_of_head(model, x)}, does not run "
+            "in training mode: give a network with one head."
+        )
+    return logits
+
+
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+_found: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+
+
+def _name_of_head(model: nn.Module, x: Tensor) -> str:
+    """By running one image through, once for each model: layers need not be written in order."""
+    if model not in _found:
+        ran: list[str] = []
+        handles = [
+            module.register_forward_hook(lambda *_, name=name: ran.append(name))
+            for name, module in model.named_modules()
+            if isinstance(module, _LAYERS)
+        ]
+        try:
+            with frozen(model), torch.no_grad():
+                model(x[:1])
+        finally:
+            for handle in handles:
+                handle.remove()
+        if not ran:
+            raise UserError(
+                "Expected a network that ends in a linear layer or a convolution, whose input are "
+                f"the features; none ran in {type(model).__name__}: make its head an nn.Linear."
+            )
+        _found[model] = ran[-1]
+    return _found[model]

@@ -1,0 +1,50 @@
+"""Invariant risk minimisation (IRM, Arjovsky et al., arXiv 1907.02893)."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lookright.batch import Batch
+from lookright.methods.domains import by_domain, check_penalty, cross_entropies
+from lookright.methods.method import Method
+
+
+class IRM(Method):
+    """L = mean_e CE_e(f) + penalty mean_e (d CE_e(w f) / dw at w = 1)^2 (IRMv1).
+
+    e runs over the domains, w is one factor on all logits. As in the paper and in DomainBed (arXiv
+    2007.01434), the square is the product of the derivatives on two halves of the domain's images:
+    an estimate without bias, which may be below 0.
+
+    Needs batches of two domains or more, two images of each: one domain alone has nothing to be
+    invariant to, and the penalty would only calibrate the classifier.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        penalty: after the warm-up, and 1 before; 100 is DomainBed's default.
+        warm_up: share of training; 0.1 is DomainBed's default, 500 of 5000 steps. DomainBed also
+            starts Adam anew there, which a method that runs in anyone's loop leaves to the loop.
+
+    Raises:
+        UserError: a negative penalty; a warm-up that is no share; a batch without such domains.
+    """
+
+    needs_domains: ClassVar[bool] = True
+
+    def __init__(self, model: nn.Module, penalty: float = 100.0, warm_up: float = 0.1) -> None:
+        super().__init__(model)
+        check_penalty(penalty, warm_up)
+        self.penalty = penalty
+        self.warm_up = warm_up
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        members = by_domain(batch, "IRM", images=2)
+        logits, y = self.model(batch.images), batch.labels
+        slopes = (logits.softmax(1) * logits).sum(1) - logits.gather(1, y[:, None])[:, 0]
+        squares = [slopes[i[::2]].mean() * slopes[i[1::2]].mean() for i in members.values()]
+        weight = self.penalty if self.progress >= self.warm_up else 1.0
+        return {
+            "clean": cross_entropies(logits, y, members).mean(),
+            "invariance": weight * torch.stack(squares).mean(),
+        }

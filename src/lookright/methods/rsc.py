@@ -1,0 +1,64 @@
+"""Representation self-challenging (RSC, Huang et al., ECCV 2020, arXiv 2007.02454)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.methods.head import Head, change_features
+from lookright.methods.method import Method
+
+
+class RSC(Method):
+    """L = CE(head(z * m), y), z the features that enter the head, m without the most useful ones.
+
+    Of each image the share `features` of z with the largest gradient of the labelled class's score
+    is muted (eqs. 1 to 4), but only in the share `images` of the batch whose probability of the
+    label falls most by it (section 3.3); the rest learn from all of z.
+
+    Compares no domains, so it trains on one too, in batches as they come. Needs a network whose
+    last layer to run is linear or a convolution; scores and probabilities are those of that layer.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        features: share of an image's features; 1/3 is the default of DomainBed (arXiv 2007.01434).
+        images: share of the batch; 1/3 is DomainBed's default.
+
+    Raises:
+        UserError: a share outside (0, 1); a network without such a layer.
+    """
+
+    def __init__(self, model: nn.Module, features: float = 1 / 3, images: float = 1 / 3) -> None:
+        super().__init__(model)
+        for name, share in {"features": features, "images": images}.items():
+            if not 0 < share < 1:
+                raise UserError(f"{name} is a share between 0 and 1, got {share}.")
+        self.features = features
+        self.images = images
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        x, y = batch.images, batch.labels
+
+        def mute(head: Head, z: Tensor) -> Tensor:
+            return z * self._kept(head, z.detach(), y)
+
+        return {"muted": F.cross_entropy(change_features(self.model, x, mute), y)}
+
+    @torch.enable_grad()
+    def _kept(self, head: Head, z: Tensor, y: Tensor) -> Tensor:
+        """m, of the shape of z: 0 at a muted feature and 1 elsewhere."""
+        scores = head.scores(z.requires_grad_())
+        (gradient,) = torch.autograd.grad(scores.gather(1, y[:, None]).sum(), z)
+        kept = _below_top(gradient.flatten(1), self.features).view_as(z)
+
+        muted = head.scores(z * kept)
+        fall = (scores.softmax(1) - muted.softmax(1)).detach().gather(1, y[:, None])[:, 0]
+        spared = _below_top(fall[None], self.images)[0]
+        return (kept | spared.view(-1, *[1] * (z.ndim - 1))).to(z)
+
+
+def _below_top(values: Tensor, share: float) -> Tensor:
+    """Which of values (N, D) are below the largest `share` of their row: D - 1 steps make it up."""
+    top = values.topk(1 + int(share * (values.shape[1] - 1)), dim=1).values
+    return values < top[:, -1:]

@@ -1,0 +1,42 @@
+"""Risk extrapolation by variance (V-REx, Krueger et al., ICML 2021, arXiv 2003.00688)."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from lookright.batch import Batch
+from lookright.methods.domains import by_domain, check_penalty, cross_entropies
+from lookright.methods.method import Method
+
+
+class VREx(Method):
+    """L = mean_e CE_e(f) + penalty var_e CE_e(f), e over the domains.
+
+    As in DomainBed (arXiv 2007.01434): the mean where the paper has the sum, and the variance of
+    the domains at hand, divided by their number.
+
+    Needs batches of two domains or more; the variance of one is 0.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K).
+        penalty: after the warm-up, and 1 before; 10 is DomainBed's default.
+        warm_up: share of training; 0.1 is DomainBed's default, 500 of 5000 steps. DomainBed also
+            starts Adam anew there, which a method that runs in anyone's loop leaves to the loop.
+
+    Raises:
+        UserError: a negative penalty; a warm-up that is no share; a batch without such domains.
+    """
+
+    needs_domains: ClassVar[bool] = True
+
+    def __init__(self, model: nn.Module, penalty: float = 10.0, warm_up: float = 0.1) -> None:
+        super().__init__(model)
+        check_penalty(penalty, warm_up)
+        self.penalty = penalty
+        self.warm_up = warm_up
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        members = by_domain(batch, "VREx")
+        risks = cross_entropies(self.model(batch.images), batch.labels, members)
+        weight = self.penalty if self.progress >= self.warm_up else 1.0
+        return {"clean": risks.mean(), "variance": weight * risks.var(correction=0)}

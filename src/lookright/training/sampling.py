@@ -1,0 +1,142 @@
+"""Which training images each step sees: everything follows from the seed, epoch and process."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+from torch.utils.data import DistributedSampler, Sampler
+
+from lookright.data import Split
+from lookright.errors import UserError
+from lookright.methods.method import Method
+from lookright.seeds import derived_seed
+from lookright.training.settings import Settings
+
+
+class Balanced(Sampler[int]):
+    """Batches of `each` samples of every domain, domain after domain, whatever their sizes.
+
+    Each domain is gone through in a new random order again and again, over the ends of epochs; the
+    last step of such a turn is filled up from its beginning. So a domain of at least `each` samples
+    for every process has none twice in a step, in any process.
+
+    Args:
+        domains: the samples of each, as indices into the data.
+        each: samples of one domain in one step of one process.
+        steps: of an epoch.
+        seed: of the orders.
+        process, processes: this one's number, and how many share a step.
+    """
+
+    def __init__(
+        self,
+        domains: Sequence[Sequence[int]],
+        each: int,
+        steps: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.domains = domains
+        self.each = each
+        self.steps = steps
+        self.seed = seed
+        self.process = process
+        self.processes = processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps * len(self.domains) * self.each
+
+    def __iter__(self) -> Iterator[int]:
+        shares = [self._shares(number) for number in range(len(self.domains))]
+        for step in zip(*shares, strict=True):
+            for share in step:
+                yield from share
+
+    def _shares(self, number: int) -> Iterator[list[int]]:
+        """This process's samples of one domain, step by step."""
+        members = self.domains[number]
+        together = self.each * self.processes
+        steps_of_turn = -(-len(members) // together)
+        order: list[int] = []
+        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+            turn, at = divmod(step, steps_of_turn)
+            if not order or at == 0:
+                random = torch.Generator().manual_seed(derived_seed(self.seed, number, turn))
+                order = torch.randperm(len(members), generator=random).tolist()
+            first = at * together + self.process * self.each
+            yield [members[order[i % len(members)]] for i in range(first, first + self.each)]
+
+
+class Replayed(Sampler[int]):
+    """The whole batches of `order`, each `times` times in a row."""
+
+    def __init__(self, order: DistributedSampler | Balanced, batch_size: int, times: int) -> None:
+        self.order = order
+        self.batch_size = batch_size
+        self.times = times
+
+    def set_epoch(self, epoch: int) -> None:
+        self.order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.order) // self.batch_size * self.batch_size * self.times
+
+    def __iter__(self) -> Iterator[int]:
+        order = iter(self.order)
+        while len(batch := list(islice(order, self.batch_size))) == self.batch_size:
+            for _ in range(self.times):
+                yield from batch
+
+
+def training_order(
+    part: Split, method: Method, settings: Settings, process: int = 0, processes: int = 1
+) -> tuple[DistributedSampler | Balanced | Replayed, int]:
+    """The order in which a process sees the part's samples, and how many are a batch.
+
+    A method that compares domains gets batches balanced over them, in as many steps an epoch as any
+    other method takes, so that the same epochs are the same number of steps; every method gets each
+    batch `method.replays` times in a row.
+    """
+    seed = derived_seed(settings.seed, "order")
+    order: DistributedSampler | Balanced = DistributedSampler(
+        part, num_replicas=processes, rank=process, seed=seed
+    )
+    batch_size = min(settings.batch_size, len(order))
+    if method.needs_domains:
+        members: dict[str, list[int]] = {}
+        for index, (domain, _) in enumerate(part.where):
+            members.setdefault(domain, []).append(index)
+        each = settings.batch_size // len(members)
+        steps = len(order) // batch_size
+        order = Balanced([*members.values()], each, steps, seed, process, processes)
+        batch_size = each * len(members)
+    if method.replays > 1:
+        return Replayed(order, batch_size, method.replays), batch_size
+    return order, batch_size
+
+
+def check_domains(method: Method, settings: Settings) -> None:
+    """Refuse a training from which balanced batches cannot be made.
+
+    Raises:
+        UserError: a method that compares domains with one alone, or with batches that do not hold
+            two images of each.
+    """
+    if not method.needs_domains:
+        return
+    name, domains = type(method).__name__, dict.fromkeys(settings.domains)
+    if len(domains) < 2:
+        raise UserError(
+            f"{name} compares domains, so it trains on two or more; got {', '.join(domains)}: name "
+            "more of them, domains=['a', 'b'] (--train_domain a,b)."
+        )
+    if settings.batch_size < 2 * len(domains):
+        raise UserError(
+            f"{name} needs two images or more of each of the {len(domains)} training domains in a "
+            f"batch; got batch_size {settings.batch_size}: make it {2 * len(domains)} or more."
+        )
