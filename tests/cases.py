@@ -160,6 +160,8 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "awp-trades": lambda model: AWP(TRADES(model, PGD(steps=2, objective=KL()))),
     "awp-egat": lambda model: AWP(EGAT(model, _ATTACK, mixup=1.0)),
     "awp-free-at": lambda model: AWP(FreeAT(model, replays=2)),
+    "awp-mart": lambda model: AWP(MART(model, _ATTACK)),
+    "awp-egat-learned": lambda model: AWP(EGAT(model, _ATTACK, guide=learned_mask())),
 }
 
 
