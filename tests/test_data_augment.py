@@ -61,6 +61,16 @@ def test_a_scale_zooms_within_its_bound():
 
 
 @pytest.mark.parametrize("view", VIEWS)
+def test_a_guide_moves_with_its_image_and_stays_soft(view):
+    images = torch.rand(48, 3, 16, 16)
+    batch = Batch(images, torch.arange(48), guides=images[:, :1], has_guide=torch.arange(48) < 5)
+    seen = view(batch)
+    assert torch.equal(seen.guides, seen.images[:, :1])
+    assert not torch.equal(seen.guides, batch.guides)
+    assert torch.equal(seen.has_guide, batch.has_guide)
+
+
+@pytest.mark.parametrize("view", VIEWS)
 def test_images_stay_in_range_and_other_fields_stay(view):
     batch = Batch(torch.rand(32, 3, 9, 9).round(), torch.arange(32), has_mask=torch.ones(32) > 0)
     seen = view(batch)

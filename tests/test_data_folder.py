@@ -1,6 +1,7 @@
 """Folders of images: layouts, masks, damaged files, and every mistake as one line."""
 
 import random
+import re
 import tarfile
 import warnings
 from pathlib import Path
@@ -113,17 +114,78 @@ def test_workers_read_the_same(pets):
     assert all(torch.equal(a.images, b.images) for a, b in zip(alone, shared, strict=True))
 
 
-def test_masks_are_found_by_path_and_a_missing_one_is_not_empty(pets):
+def known_in(data, domain: str) -> tuple[list[bool], list[bool]]:
+    """Which samples have a mask, and a guide: told without decoding, and seen in the batch."""
+    batch = data.samples(domain, range(len(data.keys(domain))))
+    none = torch.zeros(len(batch), dtype=torch.bool)
+    masks = none if batch.has_mask is None else batch.has_mask
+    guides = none if batch.has_guide is None else batch.has_guide
+    assert list(data.masked(domain)) == masks.tolist()
+    assert list(data.guided(domain)) == guides.tolist()
+    return masks.tolist(), guides.tolist()
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_masks_are_found_by_path_and_a_missing_or_empty_one_is_unknown(pets, cache):
     masks = pets / "masks"
     paint(masks / "photo/cat/0.jpg", 255)
+    paint(masks / "sketch/dog/1.png", 255)
     paint(masks / "sketch/dog/2.png", 0)
-    data = load_data(pets, image_size=6, masks=masks)
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 masks in .* empty, such as '.*dog/2.png'"
+    ) as told:
+        data = load_data(pets, image_size=6, masks=masks, cache=cache)
+    assert len(told) == 1
     assert data.domains == ("photo", "sketch")
     assert data.has_masks
     photo = data.samples("photo", range(6))
-    assert photo.has_mask.tolist() == [True, False, False, False, False, False]
     assert photo.masks.mean((1, 2, 3)).tolist() == [1, 0, 0, 0, 0, 0]
-    assert data.samples("sketch", [5]).has_mask.tolist() == [True]
+    assert known_in(data, "photo") == ([True] + [False] * 5, [False] * 6)
+    assert known_in(data, "sketch")[0] == [False] * 4 + [True, False]
+
+
+def test_a_mask_that_is_cut_away_counts_as_missing(tmp_path):
+    root = grow(tmp_path / "data", "a", "b")
+    paint(root / "a" / "0.png", size=(40, 10))
+    (tmp_path / "masks" / "a").mkdir(parents=True)
+    pixels = np.zeros((10, 40), np.uint8)
+    pixels[:, :9] = 255
+    Image.fromarray(pixels).save(tmp_path / "masks" / "a" / "0.png")
+    with pytest.warns(UserWarning, match="1 of 1 masks"):
+        data = load_data(root, image_size=8, masks=tmp_path / "masks")
+    assert not any(known_in(data, "data")[0])
+
+
+def test_guides_lie_beside_masks_and_keep_their_grey_levels(pets):
+    masks, guides = pets / "masks", pets / "sam"
+    paint(masks / "photo/cat/0.png", 255)
+    paint(guides / "photo/cat/1.png", 51)
+    paint(guides / "sketch/cat/0.png", 0)
+    with pytest.warns(UserWarning, match="guide") as told:
+        data = load_data(pets, image_size=4, masks=masks, guides=guides)
+    assert [re.sub(r"in '.*?'", "in it", str(each.message)) for each in told] == [
+        f"1 of 2 guides in it are empty, such as '{guides / 'sketch/cat/0.png'}', and count as "
+        "missing.",
+        "10 of 12 images have no guide in it, such as 'photo/cat/0.png': they are left unguided.",
+    ]
+    assert data.domains == ("photo", "sketch")
+    batch = data.samples("photo", range(6))
+    assert batch.masks.mean((1, 2, 3)).tolist() == [1, 0, 0, 0, 0, 0]
+    assert batch.guides.mean((1, 2, 3)).tolist() == pytest.approx([0, 0.2, 0, 0, 0, 0])
+    assert known_in(data, "photo") == ([True] + [False] * 5, [False, True] + [False] * 4)
+    assert known_in(data, "sketch") == ([False] * 6, [False] * 6)
+
+
+def test_a_guide_is_resized_softly_and_a_mask_is_not(tmp_path):
+    root = grow(tmp_path / "data", "a", "b")
+    Image.fromarray(np.indices((12, 12)).sum(0).astype(np.uint8) % 2 * 255).save(
+        paint(tmp_path / "maps/a/0.png")
+    )
+    with pytest.warns(UserWarning, match="5 of 6 images have no guide"):
+        data = load_data(root, image_size=5, masks=tmp_path / "maps", guides=tmp_path / "maps")
+    batch = data.samples("data", [0])
+    assert set(batch.masks.unique().tolist()) == {0.0, 1.0}
+    assert batch.guides.std() < 0.1
 
 
 def test_image_and_mask_are_cut_alike(tmp_path):
@@ -144,20 +206,25 @@ def test_masks_that_fit_no_image_are_counted(pets):
     paint(masks / "photo/cat/none.png")
     with pytest.warns(UserWarning, match=r"1 of 2 masks .*none\.png"):
         load_data(pets, image_size=4, masks=masks)
+    with pytest.warns(UserWarning, match=r"have no guide|1 of 2 guides .*none\.png") as told:
+        load_data(pets, image_size=4, guides=masks)
+    assert len(told) == 2
 
 
-def test_mistakes_with_masks(pets, tmp_path):
-    masks = tmp_path / "masks"
-    refused("Expected a folder of masks", pets, masks=masks)
-    masks.mkdir()
-    refused("holds no images", pets, masks=masks)
-    paint(masks / "cat/0.png")
-    refused(r"such as '.*photo/cat/0\.png'; .*cat/0\.png' fits none", pets, masks=masks)
-    (masks / "cat/0.png").unlink()
-    paint(masks / "photo/cat/0.png", size=(6, 12))
-    refused("12x12 pixels.*has 6x12", pets, masks=masks, skip_unreadable=True)
-    paint(masks / "photo/cat/0.bmp")
-    refused("Expected one mask", pets, masks=masks)
+@pytest.mark.parametrize("what", ["masks", "guides"])
+def test_mistakes_with_masks_and_guides(pets, tmp_path, what):
+    maps = tmp_path / "maps"
+    given = {what: maps}
+    refused(f"Expected a folder of {what}", pets, **given)
+    maps.mkdir()
+    refused(f"Expected {what} in .*holds no images.*leave out {what}", pets, **given)
+    paint(maps / "cat/0.png")
+    refused(r"such as '.*photo/cat/0\.png'; .*cat/0\.png' fits none", pets, **given)
+    (maps / "cat/0.png").unlink()
+    paint(maps / "photo/cat/0.png", size=(6, 12))
+    refused("12x12 pixels.*has 6x12", pets, **given, skip_unreadable=True)
+    paint(maps / "photo/cat/0.bmp")
+    refused(f"Expected one file of {what}", pets, **given)
 
 
 def spoil(*paths: Path) -> None:

@@ -76,6 +76,22 @@ def test_items_are_batches_of_one_and_loaders_keep_the_order_over_domains():
     assert together.images[:, 0, 0, 0].tolist() == pytest.approx([0.1, 0.11, 0, 0.01, 0.02])
 
 
+def test_batches_join_and_part_field_by_field():
+    guided = Batch(
+        torch.rand(3, 3, 2, 2),
+        torch.arange(3),
+        guides=torch.rand(3, 1, 2, 2),
+        has_guide=torch.tensor([True, False, True]),
+    )
+    joined = collate([guided.select(slice(0, 1)), guided.select(torch.tensor([1, 2]))])
+    assert torch.equal(joined.guides, guided.guides)
+    assert torch.equal(joined.has_guide, guided.has_guide)
+    assert joined.masks is None
+    assert guided.select(guided.has_guide).has_guide.tolist() == [True, True]
+    assert guided.to("meta").guides.device.type == "meta"
+    assert collate([guided, Batch(guided.images, guided.labels)]).guides is None
+
+
 def test_shuffling_follows_the_generator():
     data = Planted({"one": [str(i) for i in range(30)]})
 

@@ -14,7 +14,10 @@ class Batch:
 
     images: (B, 3, H, W) float32 in [0, 1]; labels: (B,) int64; domains: (B,) int64, an index into
     the data's domain names; masks: (B, 1, H, W) float32 in [0, 1], 1 on the object; has_mask: (B,)
-    bool, because a missing mask is not an empty one.
+    bool, False where the object is unknown, so that a missing mask is not taken for an empty one.
+
+    guides, has_guide: as masks and has_mask, made by a tool (SAM, ...) instead of a human. A model
+    may be trained by either, and is judged by masks alone.
     """
 
     images: Tensor
@@ -22,6 +25,8 @@ class Batch:
     domains: Tensor | None = None
     masks: Tensor | None = None
     has_mask: Tensor | None = None
+    guides: Tensor | None = None
+    has_guide: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -38,6 +38,7 @@ def train(
     pretrained: bool = False,
     image_size: int | None = None,
     masks: Path | None = None,
+    guides: Path | None = None,
     strength: float = 0.9,
     run: Path | None = None,
     epochs: int = 30,
@@ -72,6 +73,8 @@ def train(
         pretrained: begin with the library's own weights, from its hub.
         image_size: pixels a side; 32 for Shortcut and 128 for a folder by default.
         masks: folder of masks, laid out as the images are.
+        guides: folder of masks by a tool such as SAM, laid out alike, for --method.guide
+            PrecomputedMask; no model is judged by them.
         strength: of Shortcut's correlation in its domain train, from 0 to 1.
         run: folder of the run; runs/<data>-<method>-<seed> by default.
         epochs: passes over the training images.
@@ -104,7 +107,7 @@ def train(
     if lr is None:
         lr = 1e-2 if model == "small_resnet" else 1e-3
     images = load_data(
-        data, image_size, 0, strength, masks, skip_unreadable, progress=sys.stderr.isatty()
+        data, image_size, 0, strength, masks, guides, skip_unreadable, progress=sys.stderr.isatty()
     )
     chosen, left_out = listed(train_domain), set(listed(test_domain))
     for domain in (*chosen, *left_out):
@@ -187,7 +190,7 @@ def evaluate(
             of_run.get("seed", 0),
             of_run.get("strength", 0.9),
             masks or of_run.get("masks"),
-            skip_unreadable,
+            skip_unreadable=skip_unreadable,
             progress=sys.stderr.isatty(),
         )
         result = judge(

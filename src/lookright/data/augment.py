@@ -1,4 +1,4 @@
-"""Random views of a batch, the image and its mask always moved together."""
+"""Random views of a batch, the image with its mask and guide always moved together."""
 
 from dataclasses import dataclass, replace
 from typing import final
@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from lookright.batch import Batch
 from lookright.errors import UserError
 
+_MODES = {"images": "bilinear", "masks": "nearest", "guides": "bilinear"}
+"""What is moved, and how it is interpolated."""
+
 
 @final
 @dataclass(frozen=True)
@@ -18,9 +21,9 @@ class Augment:
 
     flip: mirror left and right half of the time. shift: move by up to this fraction of the side
     along each axis, by whole pixels where scale is 0. scale: zoom by a factor drawn from
-    [1 - scale, 1 + scale]. What comes in at the border is a reflection. Images are interpolated
-    bilinearly and stay in [0, 1]; masks take the nearest pixel. Raises UserError unless shift is
-    in [0, 1] and scale in [0, 1).
+    [1 - scale, 1 + scale]. What comes in at the border is a reflection. Images and guides, which
+    may be soft, are interpolated bilinearly and stay in [0, 1]; masks take the nearest pixel, so
+    that binary ones stay so. Raises UserError unless shift is in [0, 1] and scale in [0, 1).
     """
 
     flip: bool = True
@@ -36,17 +39,17 @@ class Augment:
     def __call__(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """The batch seen anew; chance comes from `generator`, or torch's own for the device."""
         n, device = len(batch), batch.images.device
-        images, masks = batch.images, batch.masks
+        moved = {name: values for name in _MODES if (values := getattr(batch, name)) is not None}
         if self.flip:
             flipped = torch.rand(n, 1, 1, 1, device=device, generator=generator) < 0.5
-            images = torch.where(flipped, images.flip(-1), images)
-            masks = None if masks is None else torch.where(flipped, masks.flip(-1), masks)
+            for name, values in moved.items():
+                moved[name] = torch.where(flipped, values.flip(-1), values)
         if self.shift or self.scale:
             chance = 2 * torch.rand(n, 3, device=device, generator=generator) - 1
-            grid = self._grid(chance, images.shape[-2:])
-            images = _sample(images, grid, "bilinear").clamp(0, 1)
-            masks = None if masks is None else _sample(masks, grid, "nearest")
-        return replace(batch, images=images, masks=masks)
+            grid = self._grid(chance, batch.images.shape[-2:])
+            for name, values in moved.items():
+                moved[name] = _sample(values, grid, _MODES[name]).clamp(0, 1)
+        return replace(batch, **moved)
 
     def _grid(self, chance: Tensor, size: torch.Size) -> Tensor:
         """(B, H, W, 2) where each output pixel is taken from; chance (B, 3) lies in [-1, 1]."""

@@ -49,6 +49,14 @@ class ImageData(ABC):
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         """The domain's samples at these positions of `keys`, in this order."""
 
+    def masked(self, domain: str) -> Sequence[bool]:
+        """For each of `keys`, whether `samples` gives it a mask that is not empty."""
+        return [self.has_masks] * len(self.keys(domain))
+
+    def guided(self, domain: str) -> Sequence[bool]:
+        """For each of `keys`, whether `samples` gives it a guide that is not empty."""
+        return [False] * len(self.keys(domain))
+
     @final
     def split(self, domains: str | Sequence[str], part: Part) -> "Split":
         """One part of a domain, or of several joined in the order given.

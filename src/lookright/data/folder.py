@@ -1,4 +1,4 @@
-"""Images in folders, laid out root/<domain>/<class>/* or root/<class>/*, perhaps with masks."""
+"""Images in folders, laid out root/<domain>/<class>/* or root/<class>/*, with masks and guides."""
 
 import os
 import warnings
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Literal, final
 
 import torch
 from rich.console import Console
@@ -20,37 +20,48 @@ from lookright.data.layout import check_classes, find_images, find_masks
 from lookright.errors import UserError
 
 CACHE_LIMIT: Final = 2 * 2**30
-"""Bytes of resized images and masks that a Folder keeps in memory at most."""
+"""Bytes of resized images, masks and guides that a Folder keeps in memory at most."""
 
 _LISTED: Final = 10
 
 
+_What = Literal["masks", "guides"]
+_Pixels = tuple[Tensor, dict[_What, Tensor]]
+
+
 @dataclass(frozen=True)
 class _File:
-    """An image on disk; `key` is its path below the root."""
+    """An image on disk, with its mask and guide; `key` is its path below the root."""
 
     path: Path
     key: str
-    mask: Path | None
+    maps: dict[_What, Path]
 
-    def read(self, size: int) -> tuple[Tensor, Tensor | None]:
-        """(3, size, size) and, where there is a mask, (1, size, size), both uint8."""
+    def read(self, size: int) -> _Pixels:
+        """(3, size, size) and each (1, size, size) that is not empty, all uint8."""
+        maps = {
+            what: square(read_mask(path, self.path), size, soft=what == "guides")
+            for what, path in self.maps.items()
+        }
         image = square(read_image(self.path), size)
-        return image, square(read_mask(self.mask, self.path), size) if self.mask else None
+        return image, {what: pixels for what, pixels in maps.items() if pixels.any()}
 
 
 @final
 class Folder(ImageData):
     """The images under `root`, with the masks under `masks` at the same paths below it.
 
-    Each image is cut to its central square and resized (`images.square`), its mask with it; one
-    without a mask has `has_mask` False. A sample's key is its path below `root`.
+    `guides` are masks from elsewhere, such as a segmenter's, which may be soft. Each image is cut
+    to its central square and resized (`images.square`), its mask and guide with it. One without a
+    mask has `has_mask` False, and so has one whose mask is empty in that square; guides alike. A
+    sample's key is its path below `root`.
 
     Every file is read once at the start, so that all unreadable ones are named together;
-    `skip_unreadable` leaves out images that cannot be read, or whose mask cannot, and warns how
-    many. With `cache` the resized images are kept as uint8 where all fit CACHE_LIMIT; otherwise
-    they are decoded at each use. `progress` shows a bar on stderr. Raises UserError for what
-    `layout.find_images`, `layout.find_masks` and `images.read_mask` refuse.
+    `skip_unreadable` leaves out images of which anything cannot be read, and warns how many.
+    Empty masks and guides, and images without a guide, are counted in a warning each. With `cache`
+    the resized images are kept as uint8 where all fit CACHE_LIMIT; otherwise they are decoded at
+    each use. `progress` shows a bar on stderr. Raises UserError for what `layout.find_images`,
+    `layout.find_masks` and `images.read_mask` refuse.
     """
 
     def __init__(
@@ -58,6 +69,7 @@ class Folder(ImageData):
         root: Path,
         image_size: int = 128,
         masks: Path | None = None,
+        guides: Path | None = None,
         skip_unreadable: bool = False,
         cache: bool = True,
         progress: bool = False,
@@ -66,19 +78,23 @@ class Folder(ImageData):
             raise UserError(f"Expected an image size of 1 pixel or more; got {image_size}.")
         self.root = root.resolve()
         self.masks = masks.resolve() if masks else None
+        self.guides = guides.resolve() if guides else None
         self.name = self.root.name
         self.image_size = image_size
         self.has_masks = masks is not None
-        tree = find_images(root, ignored=masks)
+        named: dict[_What, Path | None] = {"masks": masks, "guides": guides}
+        folders = {what: folder for what, folder in named.items() if folder is not None}
+        tree = find_images(root, ignored=folders.values())
         paths = [path for found in tree.values() for files in found.values() for path in files]
-        mask_of = find_masks(masks, [path.relative_to(root) for path in paths]) if masks else {}
+        keys = {path: path.relative_to(root) for path in paths}
+        maps = {what: find_masks(at, [*keys.values()], what) for what, at in folders.items()}
         files = {
-            path: _File(path, key.as_posix(), mask_of.get(key))
-            for path in paths
-            for key in [path.relative_to(root)]
+            path: _File(path, key.as_posix(), {w: of[key] for w, of in maps.items() if key in of})
+            for path, key in keys.items()
         }
-        fits = len(files) * (4 if masks else 3) * image_size**2 <= CACHE_LIMIT
-        self._cache: dict[str, tuple[Tensor, Tensor | None]] = {}
+        fits = len(files) * (3 + len(maps)) * image_size**2 <= CACHE_LIMIT
+        self._cache: dict[str, _Pixels] = {}
+        self._known: dict[str, set[_What]] = {}
         unreadable = self._read_all(files.values(), keep=cache and fits, progress=progress)
         if unreadable:
             _report(root, unreadable, len(files), skip_unreadable)
@@ -90,6 +106,8 @@ class Folder(ImageData):
                 for domain, found in tree.items()
             }
             check_classes(tree, root)
+        for what, folder in folders.items():
+            self._tell(what, folder, [file for file in files.values() if file.key in self._known])
         self.domains = tuple(tree)
         self.classes = tuple(sorted({name for found in tree.values() for name in found}))
         self._samples = {
@@ -108,18 +126,29 @@ class Folder(ImageData):
         number = self.domain_index(domain)
         chosen = [self._samples[domain][index] for index in indices]
         pixels = [self._cache.get(file.key) or file.read(self.image_size) for file, _ in chosen]
-        masks = has_mask = None
-        if self.has_masks:
-            none = torch.zeros(1, self.image_size, self.image_size, dtype=torch.uint8)
-            masks = torch.stack([none if mask is None else mask for _, mask in pixels]).float()
-            has_mask = torch.tensor([mask is not None for _, mask in pixels])
+        none = torch.zeros(1, self.image_size, self.image_size, dtype=torch.uint8)
+
+        def joined(what: _What) -> tuple[Tensor, Tensor]:
+            found = torch.stack([maps.get(what, none) for _, maps in pixels])
+            return found.float() / 255, torch.tensor([what in maps for _, maps in pixels])
+
+        masks, has_mask = joined("masks") if self.masks else (None, None)
+        guides, has_guide = joined("guides") if self.guides else (None, None)
         return Batch(
             images=torch.stack([image for image, _ in pixels]).float() / 255,
             labels=torch.tensor([label for _, label in chosen]),
             domains=torch.full((len(chosen),), number),
-            masks=None if masks is None else masks / 255,
+            masks=masks,
             has_mask=has_mask,
+            guides=guides,
+            has_guide=has_guide,
         )
+
+    def masked(self, domain: str) -> Sequence[bool]:
+        return ["masks" in self._known[file.key] for file, _ in self._samples[domain]]
+
+    def guided(self, domain: str) -> Sequence[bool]:
+        return ["guides" in self._known[file.key] for file, _ in self._samples[domain]]
 
     def _read_all(self, files: Iterable[_File], keep: bool, progress: bool) -> dict[str, str]:
         """Read every file, in threads; the unreadable ones by key, with the reason."""
@@ -129,6 +158,7 @@ class Folder(ImageData):
                 pixels = file.read(self.image_size)
             except UnreadableImageError as error:
                 return file.key, str(error)
+            self._known[file.key] = set(pixels[1])
             if keep:
                 self._cache[file.key] = pixels
             return file.key, None
@@ -147,6 +177,23 @@ class Folder(ImageData):
             return {key: reason for key, reason in outcomes if reason is not None}
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _tell(self, what: _What, folder: Path, files: Sequence[_File]) -> None:
+        """Warn of what is empty in a folder of masks or guides, and of images without a guide."""
+        found = [file for file in files if what in file.maps]
+        if empty := [file.maps[what] for file in found if what not in self._known[file.key]]:
+            warnings.warn(
+                f"{len(empty)} of {len(found)} {what} in '{folder}' are empty, such as "
+                f"'{empty[0]}', and count as missing.",
+                stacklevel=3,
+            )
+        lacking = [file.key for file in files if what not in file.maps]
+        if lacking and what == "guides":
+            warnings.warn(
+                f"{len(lacking)} of {len(files)} images have no guide in '{folder}', such as "
+                f"'{lacking[0]}': they are left unguided.",
+                stacklevel=3,
+            )
 
 
 def _report(root: Path, unreadable: dict[str, str], total: int, skip: bool) -> None:

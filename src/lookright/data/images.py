@@ -78,14 +78,15 @@ def read_mask(path: Path, image_path: Path) -> Image.Image:
     )
 
 
-def square(image: Image.Image, size: int) -> Tensor:
+def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
     """(C, size, size) uint8: the shorter side resized to `size`, the longer cut at both ends.
 
-    RGB is resized bilinearly with antialiasing; grey, a mask, by the nearest pixel.
+    Resized bilinearly with antialiasing; where not `soft` by the nearest pixel, which keeps a
+    binary mask binary.
     """
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
-    method = Image.Resampling.NEAREST if image.mode == "L" else Image.Resampling.BILINEAR
+    method = Image.Resampling.BILINEAR if soft else Image.Resampling.NEAREST
     box = (left, top, left + side, top + side)
     pixels = np.array(image.resize((size, size), method, box=box))
     return torch.from_numpy(pixels.reshape(size, size, -1)).permute(2, 0, 1).contiguous()

@@ -2,7 +2,9 @@
 
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from lookright.data.images import SUFFIXES
 from lookright.errors import UserError, did_you_mean
@@ -11,16 +13,17 @@ Tree = dict[str, dict[str, list[Path]]]
 """Domain to class to that class's files, each level sorted by name."""
 
 
-def find_images(root: Path, ignored: Path | None = None) -> Tree:
+def find_images(root: Path, ignored: Iterable[Path] = ()) -> Tree:
     """The images of `root/<domain>/<class>/*`, or of `root/<class>/*` as one domain named as root.
 
-    Hidden files, files that are no images by their suffix, and the folder `ignored` are left out.
+    Hidden files, files that are no images by their suffix, and the folders `ignored` are left out.
     Raises UserError for a missing folder, one without images, a mix of both layouts, an empty
     domain or class, and for fewer than two classes. Warns of a domain that lacks a class.
     """
     require_folder(root, "images")
-    skipped = ignored.resolve() if ignored else None
-    below = {folder: _folders(folder) for folder in _folders(root) if folder.resolve() != skipped}
+    skipped = {folder.resolve() for folder in ignored}
+    kept = [folder for folder in _folders(root) if folder.resolve() not in skipped]
+    below = {folder: _folders(folder) for folder in kept}
     flat = [folder for folder in below if _images(folder)]
     nested = [inner for inners in below.values() for inner in inners if _images(inner)]
     if not flat and not nested:
@@ -68,22 +71,24 @@ def check_classes(tree: Tree, root: Path) -> None:
         )
 
 
-def find_masks(root: Path, images: list[Path]) -> dict[Path, Path]:
+def find_masks(
+    root: Path, images: list[Path], what: Literal["masks", "guides"] = "masks"
+) -> dict[Path, Path]:
     """For each image (relative to its own root) that has one, its mask: the same path under `root`
     with any image suffix.
 
     Raises UserError for a missing folder, two masks of one image, and where no mask fits any
     image. Warns of masks that fit none.
     """
-    require_folder(root, "masks")
+    require_folder(root, what)
     masks: dict[Path, Path] = {}
     for folder, _, names in os.walk(root, followlinks=True):
         for file in sorted(Path(folder, name) for name in names if _is_image(name)):
             stem = file.relative_to(root).with_suffix("")
             if stem in masks:
                 raise UserError(
-                    f"Expected one mask for an image; '{masks[stem]}' and '{file}' are for the "
-                    "same one: remove one."
+                    f"Expected one file of {what} for an image; '{masks[stem]}' and '{file}' are "
+                    "for the same one: remove one."
                 )
             masks[stem] = file
     fitting = {image: masks[stem] for image in images if (stem := image.with_suffix("")) in masks}
@@ -91,12 +96,12 @@ def find_masks(root: Path, images: list[Path]) -> dict[Path, Path]:
     if not fitting:
         came = f"'{masks[strays[0]]}' fits none" if strays else "it holds no images"
         raise UserError(
-            f"Expected masks in '{root}' at the paths of their images, such as "
-            f"'{root / images[0].with_suffix('.png')}'; {came}: rename them or leave out masks."
+            f"Expected {what} in '{root}' at the paths of their images, such as "
+            f"'{root / images[0].with_suffix('.png')}'; {came}: rename them or leave out {what}."
         )
     if strays:
         warnings.warn(
-            f"{len(strays)} of {len(masks)} masks in '{root}' fit no image, such as "
+            f"{len(strays)} of {len(masks)} {what} in '{root}' fit no image, such as "
             f"'{masks[strays[0]]}'.",
             stacklevel=2,
         )

@@ -1,18 +1,31 @@
 """Guides: what an explanation should match, one file for each source of it."""
 
+from lookright.guides.centre import CentrePrior
 from lookright.guides.clean import CleanExplanation
+from lookright.guides.degraded import Dilated, Part, Shifted, Swapped
+from lookright.guides.grey import GreyLevel
 from lookright.guides.guide import Guide, Target
 from lookright.guides.human import HumanMask
 from lookright.guides.learned import LearnedMask
 from lookright.guides.masker import ConvMasker
 from lookright.guides.mixed import MixedExplanation
+from lookright.guides.noise import RandomMask
+from lookright.guides.precomputed import PrecomputedMask
 
 __all__ = [
+    "CentrePrior",
     "CleanExplanation",
     "ConvMasker",
+    "Dilated",
+    "GreyLevel",
     "Guide",
     "HumanMask",
     "LearnedMask",
     "MixedExplanation",
+    "Part",
+    "PrecomputedMask",
+    "RandomMask",
+    "Shifted",
+    "Swapped",
     "Target",
 ]

@@ -46,6 +46,15 @@ class Target:
         return (values * self.known).sum() / self.known.sum().clamp_min(1)
 
 
+def mask_target(masks: Tensor, has: Tensor | None = None) -> Target:
+    """Masks (B, 1, H, W) as the target of those images that have one (B,), None for all.
+
+    An empty mask says of no place that the object is there, so the object is unknown.
+    """
+    known = masks.flatten(1).amax(1) > 0
+    return Target(masks[:, 0], known if has is None else known & has, is_mask=True)
+
+
 class Guide(ABC):
     """`guide(batch, saliency)` gives the target; saliency (B, h, w) is that of the clean images.
 

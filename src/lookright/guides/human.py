@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lookright.batch import Batch
 from lookright.errors import UserError
-from lookright.guides.guide import Guide, Target
+from lookright.guides.guide import Guide, Target, mask_target
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,7 @@ class HumanMask(Guide):
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
         if batch.masks is None:
             raise UserError(
-                "The guide HumanMask needs data with masks, got none: give a folder of them "
-                "(--masks), or guide by CleanExplanation."
+                f"The guide {type(self).__name__} needs data with masks, got none: give a folder "
+                "of them (--masks), or guide by CleanExplanation."
             )
-        masks = batch.masks[:, 0]
-        known = masks.flatten(1).amax(1) > 0
-        return Target(masks, known if batch.has_mask is None else known & batch.has_mask, True)
+        return mask_target(batch.masks, batch.has_mask)

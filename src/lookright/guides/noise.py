@@ -1,0 +1,43 @@
+"""A random mask as the guide."""
+
+from dataclasses import dataclass
+from math import pi
+
+import torch
+from torch import Tensor
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.guides.chance import image_chance
+from lookright.guides.guide import Guide, Target
+
+
+@dataclass(frozen=True)
+class RandomMask(Guide):
+    """A mask that knows nothing of the image: blobs that cover `share` of it.
+
+    They are where a sum of slow waves is highest, which is anywhere equally often. Each image has
+    one mask, the same in every epoch (`guides.chance`), as bad supervision has: masks drawn anew
+    each time would on average ask for nothing. Augmentation makes other images and so other masks.
+
+    share: of the image, in (0, 1]; 0.15 is what the digits of Shortcut cover. waves: periods of the
+    fastest wave along a side; fewer make larger blobs.
+    """
+
+    share: float = 0.15
+    waves: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise UserError(f"share is a part of the image above 0, up to 1; got {self.share}.")
+        if self.waves < 1:
+            raise UserError(f"waves is a number of 1 or more, got {self.waves}.")
+
+    def __call__(self, batch: Batch, saliency: Tensor) -> Target:
+        size, n = batch.images.shape[-2:], self.waves + 1
+        phases = 2 * pi * image_chance(batch.images, 2 * n**2, purpose=0).view(-1, 2, n, n)
+        waves = torch.fft.ifft2(torch.polar(torch.ones_like(phases), phases), s=size).real
+        field = (waves[:, 0] + waves[:, 1].flip(-1)).flatten(1)
+        highest = field.topk(max(1, round(self.share * size.numel()))).indices
+        maps = torch.zeros_like(field).scatter(1, highest, 1)
+        return Target(maps.unflatten(1, size), is_mask=True)

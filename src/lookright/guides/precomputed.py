@@ -1,0 +1,31 @@
+"""Masks made beforehand by a tool as the guide."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.guides.guide import Guide, Target, mask_target
+
+
+@dataclass(frozen=True)
+class PrecomputedMask(Guide):
+    """The mask that a tool made of the image, such as SAM's: `Batch.guides`, hard or soft.
+
+    Images without one, and those whose mask is empty, are left out.
+
+    Raises:
+        UserError: a batch of data that has no guides at all.
+    """
+
+    needs_guides: ClassVar[bool] = True
+
+    def __call__(self, batch: Batch, saliency: Tensor) -> Target:
+        if batch.guides is None:
+            raise UserError(
+                "The guide PrecomputedMask needs data with guides, got none: give a folder of them "
+                "(--guides), or guide by CleanExplanation."
+            )
+        return mask_target(batch.guides, batch.has_guide)
