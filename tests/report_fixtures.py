@@ -12,6 +12,8 @@ METHODS = {
     "EGAT, term off": ((0.985, 0.93, 0.85), 0.79, 0.37, 0.68),
     "EGAT": ((0.986, 0.94, 0.88), 0.82, 0.45, 0.86),
 }
+# Those that learn a mask: its mass on the object, its IoU and the share of the image it covers.
+LEARNED = {"ALIGN": (0.49, 0.54, 0.20), "EGAT, ALIGN mask": (0.45, 0.50, 0.31)}
 DOMAINS = ("train", "recoloured", "reversed")
 AREA = 0.14
 N = 300
@@ -57,6 +59,12 @@ def result_json(name, seed=0, domains=DOMAINS, shift=0.0):
                 "stability_spearman": score(still - 0.06),
                 "stability_topk": score(still - 0.12),
                 "degenerate_maps": rate(0.003),
+            }
+            | {
+                key: score(value + shift)
+                for key, value in zip(
+                    ("mask_mass", "mask_iou", "mask_coverage"), LEARNED.get(name, ()), strict=False
+                )
             },
             "curve": [
                 {"eps": e / 255, **rate(accuracy * kept ** (e / 8))}
@@ -121,6 +129,8 @@ def examples(name, domains=DOMAINS, count=4, side=32, coarse=8, classes=10):
             f"{domain}/predicted_attacked": (labels + 3 * fooled) % classes,
             f"{domain}/probability_attacked": own.uniform(0.3, 1, count).astype(np.float32),
         }
+        if name in LEARNED:
+            arrays[f"{domain}/learned"] = (255 * np.exp(-((ring / 0.3) ** 4))).astype(np.uint8)
     return arrays
 
 

@@ -43,7 +43,8 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     root = tmp_path_factory.mktemp("page")
-    return write_page(fake.write_all(root), root / "report.html").as_uri()
+    methods = (*fake.METHODS, *fake.LEARNED)
+    return write_page(fake.write_all(root, methods), root / "report.html").as_uri()
 
 
 @pytest.fixture
@@ -104,6 +105,33 @@ def test_every_picture_decodes(page):
     )
     assert page.execute_script("return document.images.length") > 100
     assert broken == 0
+
+
+def test_a_learned_mask_lies_on_its_image_whatever_the_slider_says(page):
+    script = """const [image, shade] = document.querySelectorAll('.learned img');
+        const [a, b] = [image.getBoundingClientRect(), shade.getBoundingClientRect()];
+        return [a.x - b.x, a.y - b.y, a.width - b.width, a.height - b.height]"""
+    assert page.execute_script(script) == [0, 0, 0, 0]
+    page.find_element("id", "opacity").send_keys("\ue011")  # Home
+    assert style(page, ".learned .shade", "opacity") == "1"
+
+
+def test_the_pictures_of_an_image_stand_in_line_whatever_the_names(page, url):
+    size(page, 1000)
+    page.get(url)
+    tops = page.execute_script(
+        """return [...document.querySelectorAll('.example:first-of-type .pair')]
+        .map(e => e.getBoundingClientRect().top).filter(top => top)"""
+    )
+    heights = page.execute_script(
+        """return [...document.querySelectorAll('.example:first-of-type h4')]
+        .map(e => e.firstChild).map(text => {
+            const range = document.createRange(); range.selectNode(text);
+            return Math.round(range.getBoundingClientRect().height)}).filter(height => height)"""
+    )
+    assert len(tops) == len(fake.METHODS) + len(fake.LEARNED)
+    assert len(set(heights)) > 1
+    assert len(set(tops)) == 1
 
 
 def test_slider_sets_the_opacity_from_the_keyboard(page):
@@ -179,7 +207,7 @@ def test_colours_follow_the_scheme_and_can_be_read(page, scheme):
     appear(page, scheme)
     paper = style(page, "body", "backgroundColor")
     assert (paper == light) == (scheme == "light")
-    soft = (".lede", ".spread", "thead th", ".right", ".wrong", ".cell h4", "summary")
+    soft = (".lede", ".spread", ".absent", "thead th", ".right", ".wrong", ".cell h4", "summary")
     for selector in soft:
         assert contrast(style(page, selector, "color"), paper) >= 4.5, selector
     for text in (".tick", ".name", ".figures"):

@@ -9,6 +9,7 @@ import pytest
 import report_fixtures as fake
 from lookright.errors import UserError
 from lookright.report import read_result, write_page
+from lookright.report.columns import LEARNED
 from lookright.report.grouping import compare
 from lookright.report.page import render
 from lookright.report.story import findings
@@ -103,6 +104,23 @@ def test_missing_measures_and_domains(tmp_path):
     assert "By chance" not in alone
     assert "Under stronger" not in alone
     assert "Where each model looks" not in alone
+
+
+def test_a_learned_mask_is_shown_beside_those_that_have_none(tmp_path):
+    folders = fake.write_all(tmp_path, ("ERM", "ALIGN"), seeds=1, count=3)
+    page = write_page(folders, tmp_path / "p.html")
+    found, html = cells(page).found, page.read_text()
+    assert found["train", "ALIGN", "mask_mass"] == "0.490 0.480\N{EN DASH}0.500"
+    assert {found["train", "ERM", key] for key in LEARNED} == {"no mask"}
+    assert html.count("its mask</span>") == 3 * len(fake.DOMAINS)
+    assert html.count("Where a method has learned a mask") == 1
+    group = re.search(r'colspan="(\d)">Has it learned where the object is\?', html)
+    assert group[1] == "3"
+    chance = re.search(r'<tr class="chance">.*?</tr>', html, re.DOTALL)[0]
+    assert re.findall(r">([\d.]+%?)</td>", chance) == ["0.140", "14.0%", "0.140"]
+    alone = write_page(folders[:1], tmp_path / "q.html").read_text()
+    assert "mask</span>" not in alone
+    assert "learned a mask" not in alone
 
 
 def test_a_measure_lacking_in_one_seed_says_so(tmp_path):
@@ -239,3 +257,20 @@ def test_story_says_clear_only_when_clear(tmp_path):
     assert attack.startswith("ERM (98% → 2%) breaks. EGAT (99% → 81%) keeps")
     assert attack.endswith("EGAT is right most often under attack, clear of the others.")
     assert "by chance 14%" in told["Where they look, in “train”"]
+
+
+def test_story_of_learned_masks(tmp_path):
+    names = ("ERM", "ALIGN", "EGAT, ALIGN mask")
+    told = story(tmp_path, [fake.result_json(name) for name in names])
+    assert told["What the learned masks show, in “train”"] == (
+        "Of the learned mask, this much lies on the object (by chance 14%, its share of the "
+        "image): ALIGN 49% (covers 20% of the image) and EGAT, ALIGN mask 45% (covers 31% of the "
+        "image). ALIGN has the mask most on the object, clear of the others."
+    )
+    assert len(told) == 5
+    bare = fake.result_json("ALIGN")
+    for domain in bare["domains"].values():
+        del domain["measures"]["mask_area"], domain["measures"]["mask_coverage"]
+    told = story(tmp_path / "bare", [bare])
+    expected = "Of the learned mask, this much lies on the object: ALIGN 49%."
+    assert told["What the learned masks show, in “train”"] == expected

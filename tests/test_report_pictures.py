@@ -43,6 +43,19 @@ def test_explanation_is_a_png(tmp_path, changes):
     assert [p.name for p in path.parent.iterdir()] == ["e.png"]
 
 
+def test_a_learned_mask_is_one_more_column_that_darkens_what_it_leaves_out(tmp_path):
+    masks = {"none": None, "all": torch.ones(1, 32, 32), "nothing": torch.zeros(32, 32)}
+    widths, light = {}, {}
+    for name, mask in masks.items():
+        given = inputs(learned=mask, learned_attacked=mask)
+        with Image.open(explanation_figure(tmp_path / f"{name}.png", **given)) as picture:
+            pixels = np.asarray(picture.convert("L"))
+        widths[name] = pixels.shape[1]
+        light[name] = pixels[:, pixels.shape[1] // 2 : 3 * pixels.shape[1] // 4].mean()
+    assert widths["all"] == widths["nothing"] == 4 * widths["none"] / 3
+    assert light["nothing"] < light["all"] - 50
+
+
 def test_explanation_leaves_graphs_alone(tmp_path):
     saliency = torch.rand(4, 4, requires_grad=True)
     explanation_figure(tmp_path / "e.png", **inputs(saliency=saliency))
@@ -63,15 +76,21 @@ def printed(folders, width=100):
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_table_fits_eighty_columns_with_every_figure_whole(tmp_path, seeds):
-    folders = fake.write_all(tmp_path, seeds=seeds)
+    folders = fake.write_all(tmp_path, (*fake.METHODS, *fake.LEARNED), seeds=seeds)
     wide, narrow = printed(folders, width=140), printed(folders, width=80)
     assert narrow.split() == wide.split()
     assert max(len(line.rstrip()) for line in wide.splitlines()) <= 80
     assert "…" not in narrow
     for figure in ("98.0%", "2.0%", "80.8%", "0.450", "0.860", "Sufficiency", "EGAT, term off"):
         assert figure in narrow
+    assert narrow.count("mask mass 0.490") == len(fake.DOMAINS)
+    assert "mask mass: share" in narrow
     assert ("± 1.0" in narrow, "± 0.0" in narrow) == (seeds == 3, seeds == 3)
     assert ("96.4\N{EN DASH}99.6" in narrow) == (seeds == 1)
+
+
+def test_table_says_nothing_of_masks_where_none_is_learned(tmp_path):
+    assert "mask mass" not in printed(fake.write_all(tmp_path, ("ERM", "AT"), seeds=1))
 
 
 def test_table_prints_names_as_they_are(tmp_path):

@@ -6,12 +6,14 @@ from lookright.metrics import MEASURES
 from lookright.report.grouping import Cell, Comparison
 
 CHANCE = "mask_area"
-CHANCE_OF = ("localisation_mass", "pointing_game")
+CHANCE_OF = ("localisation_mass", "pointing_game", "mask_mass")
+LEARNED = ("mask_mass", "mask_iou", "mask_coverage")
 
 _GROUPS = (
     ("Is it right?", ("accuracy", "auc")),
     ("Is it right under attack?", ("accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial")),
     ("Does it look at the object?", ("localisation_mass", "localisation_iou", "pointing_game")),
+    ("Has it learned where the object is?", LEARNED),
     (
         "Does it keep looking there under attack?",
         ("stability_cosine", "stability_spearman", "stability_topk"),
@@ -40,6 +42,11 @@ class Column:
     @property
     def direction(self) -> str:
         return {True: "higher is better", False: "lower is better", None: ""}[self.higher_is_better]
+
+    @property
+    def absent(self) -> str:
+        """Why there is no figure."""
+        return "no mask" if self.key in LEARNED else "not measured"
 
     def show(self, value: float) -> str:
         """A rate as a percentage with one decimal, a score with three."""

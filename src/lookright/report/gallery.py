@@ -24,12 +24,13 @@ class View:
 
 @dataclass(frozen=True)
 class GalleryCell:
-    """What one method makes of an image."""
+    """What one method makes of an image; `learned` darkens what its learned mask leaves out."""
 
     method: str
     style: Style
     clean: View
     attacked: View
+    learned: str | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class DomainGallery:
     domain: str
     shared: bool
     rows: tuple[Row, ...]
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether any method has learned a mask."""
+        return any(cell.learned for row in self.rows for cell in row.cells)
 
 
 @dataclass(frozen=True)
@@ -125,4 +131,5 @@ def _cell(source: _Source, i: int) -> GalleryCell:
             float(e.probability_attacked[i]),
             bool(e.predicted_attacked[i] == label),
         ),
+        learned=None if e.learned is None else shade_uri(e.learned[i]),
     )

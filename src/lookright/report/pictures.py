@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lookright.files import write_atomically
+from lookright.report.story import percent
 
 _BARS = 5
 _NAME = 14
@@ -27,11 +28,13 @@ def explanation_figure(
     classes: Sequence[str],
     probabilities: Tensor,
     probabilities_attacked: Tensor,
+    learned: Tensor | None = None,
+    learned_attacked: Tensor | None = None,
     label: int | None = None,
     mask: Tensor | None = None,
     title: str = "",
 ) -> Path:
-    """Write a PNG of two rows, clean and attacked: image, explanation, and what differs.
+    """Write a PNG of two rows, clean and attacked: image, explanation, mask, and what differs.
 
     Args:
         path: where the PNG goes; it appears whole or not at all.
@@ -39,6 +42,8 @@ def explanation_figure(
         saliency, saliency_attacked: (h, w), non-negative; each is shown on its own scale.
         classes: K names.
         probabilities, probabilities_attacked: (K,).
+        learned, learned_attacked: (H, W) or (1, H, W) in [0, 1], the masks that were learned, where
+            there are any; what they leave out is darkened.
         label: the true class, where known; predictions are then marked right or wrong.
         mask: (H, W) or (1, H, W) in [0, 1]; its outline is drawn on the image.
         title: a line above the whole.
@@ -46,25 +51,30 @@ def explanation_figure(
     Raises:
         UserError: the file cannot be written.
     """
-    figure = Figure(figsize=(9.6, 6.9), dpi=150, layout="constrained", facecolor="white")
-    axes = figure.subplots(2, 3)
     rows = (
-        ("Clean", image, saliency, probabilities),
-        ("Under attack", attacked, saliency_attacked, probabilities_attacked),
+        ("Clean", image, saliency, learned, probabilities),
+        ("Under attack", attacked, saliency_attacked, learned_attacked, probabilities_attacked),
     )
-    for (name, pixels, heat, chances), (left, middle, right) in zip(rows, axes, strict=True):
+    columns = 3 if learned is None and learned_attacked is None else 4
+    size = (3.2 * columns, 6.9)
+    figure = Figure(figsize=size, dpi=150, layout="constrained", facecolor="white")
+    axes = figure.subplots(2, columns)
+    for (name, pixels, heat, found, chances), places in zip(rows, axes, strict=True):
         picture = _array(pixels).transpose(1, 2, 0).clip(0, 1)
-        _show(left, picture, f"{name}\n{_verdict(chances, classes, label)}")
-        _show(middle, picture, f"\n{name}: where it looks")
-        _overlay(middle, heat, picture.shape[:2])
-        right.set_axis_off()
+        _show(places[0], picture, f"{name}\n{_verdict(chances, classes, label)}")
+        _show(places[1], picture, f"\n{name}: where it looks")
+        _overlay(places[1], heat, picture.shape[:2])
+        for rest in places[2:]:
+            rest.set_axis_off()
+        if found is not None:
+            _under(places[2], picture, _array(found).reshape(picture.shape[:2]), name)
     if mask is not None:
         outline = _array(mask).reshape(picture.shape[:2])
         for ax in (axes[0, 0], axes[0, 1]):
             if outline.min() < 0.5 < outline.max():
                 ax.contour(outline, levels=[0.5], colors="white", linewidths=1.4)
-    _bars(axes[0, 2], classes, _array(probabilities), _array(probabilities_attacked))
-    _perturbation(axes[1, 2], _array(attacked) - _array(image))
+    _bars(axes[0, -1], classes, _array(probabilities), _array(probabilities_attacked))
+    _perturbation(axes[1, -1], _array(attacked) - _array(image))
     if title:
         figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
     buffer = BytesIO()
@@ -93,6 +103,12 @@ def _show(ax: Axes, picture: np.ndarray, title: str) -> None:
     ax.imshow(picture, interpolation="antialiased" if smooth else "nearest")
     ax.set_axis_off()
     ax.set_title(title, fontsize=10, loc="left", parse_math=False)
+
+
+def _under(ax: Axes, picture: np.ndarray, mask: np.ndarray, name: str) -> None:
+    """What a mask leaves out is darkened."""
+    shown = picture * (0.25 + 0.75 * mask.clip(0, 1))[..., None]
+    _show(ax, shown, f"{name}: its mask\ncovers {percent(float(mask.mean()))} of the image")
 
 
 def _overlay(ax: Axes, saliency: Tensor, size: tuple[int, int]) -> None:

@@ -30,8 +30,9 @@ class Finding:
 
 
 def findings(comparison: Comparison) -> list[Finding]:
-    """Up to four findings; one whose measures are missing is left out."""
-    candidates = (_shift(comparison), _attack(comparison), _place(comparison), _stay(comparison))
+    """Up to five findings; one whose measures are missing is left out."""
+    questions = (_shift, _attack, _place, _stay, _mask)
+    candidates = (question(comparison) for question in questions)
     return [finding for finding in candidates if finding is not None]
 
 
@@ -127,9 +128,7 @@ def _place(comparison: Comparison) -> Finding | None:
     if not cells:
         return None
     shares = listing([_named(method, percent(cell.value)) for method, cell in cells])
-    chance = ""
-    if areas := comparison.cells(domain, CHANCE):
-        chance = f" (by chance {percent(areas[0][1].value)}, its share of the image)"
+    chance = _chance(comparison, domain)
     answer = f"Of the explanation, this much lies on the object{chance}: {shares}."
     verdict = _winner(cells, "looks at the object most")
     return Finding(f"Where they look, in “{domain}”", Markup(f"{answer} {verdict}".strip()))
@@ -146,6 +145,30 @@ def _stay(comparison: Comparison) -> Finding | None:
     return Finding(
         f"Whether they keep looking there, in “{domain}”", Markup(f"{answer} {verdict}".strip())
     )
+
+
+def _mask(comparison: Comparison) -> Finding | None:
+    domain = comparison.home or comparison.domains[0]
+    cells = comparison.cells(domain, "mask_mass")
+    if not cells:
+        return None
+    covered = {method.name: cell for method, cell in comparison.cells(domain, "mask_coverage")}
+    shares = []
+    for method, cell in cells:
+        of_image = covered.get(method.name)
+        more = f" (covers {percent(of_image.value)} of the image)" if of_image else ""
+        shares.append(_named(method, f"{percent(cell.value)}{more}"))
+    chance = _chance(comparison, domain)
+    answer = f"Of the learned mask, this much lies on the object{chance}: {listing(shares)}."
+    verdict = _winner(cells, "has the mask most on the object")
+    return Finding(
+        f"What the learned masks show, in “{domain}”", Markup(f"{answer} {verdict}".strip())
+    )
+
+
+def _chance(comparison: Comparison, domain: str) -> str:
+    areas = comparison.cells(domain, CHANCE)
+    return f" (by chance {percent(areas[0][1].value)}, its share of the image)" if areas else ""
 
 
 def _winner(cells: list[tuple[Method, Cell]], praise: str) -> Markup:

@@ -38,7 +38,7 @@ def method_table(results: Sequence[Result]) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
-        caption="* in distribution; ± standard deviation over seeds, else the 95% interval",
+        caption=_caption(comparison),
         caption_justify="left",
     )
     table.add_column("Domain, method", max_width=20, overflow="fold")
@@ -56,10 +56,19 @@ def method_table(results: Sequence[Result]) -> Table:
     return table
 
 
+def _caption(comparison: Comparison) -> str:
+    caption = "* in distribution; ± standard deviation over seeds, else the 95% interval"
+    if not any(comparison.cells(domain, "mask_mass") for domain in comparison.domains):
+        return caption
+    return f"{caption}\nmask mass: share of the learned mask that lies on the object"
+
+
 def _label(method: Method, domain: str) -> Text:
     label = Text(f"  {method.name}")
     if method.warnings(domain):
         label.append(" (suspect)", style="yellow")
+    if mask := method.cell(domain, "mask_mass"):
+        label.append(f"\n    mask mass {mask.value:.3f}", style="dim")
     return label
 
 
