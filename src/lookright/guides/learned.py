@@ -33,10 +33,10 @@ class LearnedMask(nn.Module, Guide):
     def __init__(
         self,
         masker: nn.Module | None = None,
-        sparsity: float = 1.0,
+        sparsity: float = 2.0,
         smoothness: float = 0.1,
         fill: FillName = "blur",
-        warm_up: float = 0.6,
+        warm_up: float = 0.4,
     ) -> None:
         super().__init__()
         if not 0 <= warm_up < 1:

@@ -20,11 +20,11 @@ class ConvMasker(nn.Module):
     """A light convolutional masker: images (B, 3, H, W) in [0, 1] to masks (B, 1, grid, grid).
 
     Two strided convolutions read the image, two more at the mask's own grid join the places. There
-    is no BatchNorm, so a mask depends on its own image alone. With width 32 it has 35,000
+    is no BatchNorm, so a mask depends on its own image alone. With width 32 it has 24,000
     parameters.
     """
 
-    def __init__(self, grid: int = 8, width: int = 32) -> None:
+    def __init__(self, grid: int = 16, width: int = 32) -> None:
         super().__init__()
         if grid < 2 or width < 8 or width % 8:
             raise UserError(

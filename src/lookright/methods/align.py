@@ -32,8 +32,8 @@ class ALIGN(Method):
         guide: LearnedMask | None = None,
         explainer: Explainer | None = None,
         distance: Distance | None = None,
-        guidance: float = 0.3,
-        mixup: float = 0.0,
+        guidance: float = 1.0,
+        mixup: float = 1.0,
     ) -> None:
         super().__init__(model)
         check_weights(guidance=guidance, mixup=mixup)
