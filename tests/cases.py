@@ -40,17 +40,23 @@ from lookright.guides import (
 from lookright.methods.align import ALIGN
 from lookright.methods.at import AT
 from lookright.methods.awp import AWP
+from lookright.methods.coral import CORAL
 from lookright.methods.dre import DRE
 from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
 from lookright.methods.fast_at import FastAT
 from lookright.methods.free_at import FreeAT
+from lookright.methods.groupdro import GroupDRO
+from lookright.methods.irm import IRM
 from lookright.methods.mart import MART
 from lookright.methods.mask_alignment import MaskAlignment
 from lookright.methods.method import Method
+from lookright.methods.mixup import Mixup
 from lookright.methods.rrr import RRR
+from lookright.methods.rsc import RSC
 from lookright.methods.sgt import SGT
 from lookright.methods.trades import TRADES
+from lookright.methods.vrex import VREx
 from models_for_tests import SIZE
 
 NORMS: Mapping[str, tuple[Norm, float]] = {"linf": (LInf(), 8 / 255), "l2": (L2(), 0.5)}
@@ -162,14 +168,21 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "awp-free-at": lambda model: AWP(FreeAT(model, replays=2)),
     "awp-mart": lambda model: AWP(MART(model, _ATTACK)),
     "awp-egat-learned": lambda model: AWP(EGAT(model, _ATTACK, guide=learned_mask())),
+    "mixup": Mixup,
+    "irm": lambda model: IRM(model, penalty=1.0),  # of 100, logits stay near 0
+    "groupdro": GroupDRO,
+    "vrex": VREx,
+    "coral": CORAL,
+    "rsc": RSC,
 }
 
 
 def batch(size: int = 6, classes: int = 3, dtype: torch.dtype = torch.float32) -> Batch:
-    """Random images with labels of every class, and a mask for every second one."""
+    """Images of two domains with every class, and a mask for every second one."""
     generator = torch.Generator().manual_seed(7)
     images = torch.rand(size, 3, SIZE, SIZE, generator=generator, dtype=torch.float64).to(dtype)
     masks = torch.zeros(size, 1, SIZE, SIZE, dtype=dtype)
     masks[:, :, 3:8, 4:9] = 1
     index = torch.arange(size)
-    return Batch(images, index % classes, index * 0, masks, index % 2 == 0)
+    domains = index // classes % 2
+    return Batch(images, index % classes, domains, masks, index % 2 == 0)

@@ -49,7 +49,7 @@ def test_named_terms_are_finite_scalars(make: Make) -> None:
         assert name.isidentifier()
         assert term.shape == ()
         assert term.isfinite()
-        assert term >= 0
+        assert term >= 0 or name == "invariance"  # IRM's: a square, estimated without bias
     assert sum(terms.values()) > 0
 
 
@@ -93,12 +93,13 @@ def test_a_frozen_part_stays_out_of_it(make: Make) -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_is_the_callers(make: Make, training: bool) -> None:
     method = make(Tiny()).train(training)
+    own = {f"{name} buffer" for name, _ in method.named_buffers(recurse=False)}
     before = state_of(method)
     loss_of(method)
     after = state_of(method)
     moved = {key for key in before if not same_state({key: before[key]}, {key: after[key]})}
     if training:
-        assert {key.rpartition(".")[2] for key in moved} == {
+        assert {key.rpartition(".")[2] for key in moved - own} == {
             "running_mean buffer",
             "running_var buffer",
             "num_batches_tracked buffer",
