@@ -94,10 +94,13 @@ def _name(thing: Any) -> str:
 
 
 def _fingerprint(data: ImageData, parts: Mapping[Part, Split]) -> str:
-    """A hash of which samples are in which part."""
+    """A hash of which samples are in which part, and of which of them have a guide."""
     digest = hashlib.sha256()
     for name, part in parts.items():
-        keys = {domain: data.keys(domain) for domain in dict.fromkeys(d for d, _ in part.where)}
+        domains = dict.fromkeys(domain for domain, _ in part.where)
+        known = {domain: (data.keys(domain), data.guided(domain)) for domain in domains}
         for domain, index in part.where:
-            digest.update(f"{name}\0{domain}\0{keys[domain][index]}\n".encode())
+            keys, guided = known[domain]
+            line = f"{name}\0{domain}\0{keys[index]}" + guided[index] * "\0guided"
+            digest.update(f"{line}\n".encode())
     return digest.hexdigest()[:16]

@@ -26,6 +26,7 @@ from lookright.methods.method import Method
 from lookright.models import Classifier, load_weights, read_weights
 from lookright.progress import progress_bar
 from lookright.training.config import describe, describe_run, method_title
+from lookright.training.guiding import check_guided
 from lookright.training.module import Module
 from lookright.training.overfitting import OverfittingCheck
 from lookright.training.progress import Bar
@@ -100,8 +101,9 @@ def fit(
 
     Raises:
         UserError: an argument out of range; data of other classes or size than the model; one
-            domain for a method that compares them; a folder that holds a run, or for `resume`
-            another run; a loss that is not finite; a full disk; Ctrl-C (with how to go on).
+            domain for a method that compares them; data without the masks that the method's guide
+            needs; a folder that holds a run, or for `resume` another run; a loss that is not
+            finite; a full disk; Ctrl-C (with how to go on).
     """
     settings = Settings(
         domains=(domains,) if isinstance(domains, str) else tuple(domains),
@@ -121,6 +123,7 @@ def fit(
     )
     model = _checked(method, data)
     check_domains(method, settings)
+    unguided = check_guided(method, data.split(settings.domains, "train"))
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as stack:
         bar = progress if isinstance(progress, Progress) else None
@@ -136,6 +139,9 @@ def fit(
             load_weights(model.network, read_weights(opened.last), source=str(opened.last))
             opened.masker("last", masker_of(method))
             return opened
+        if unguided and first:
+            opened.log(unguided)
+            warnings.warn(unguided, stacklevel=2)
         records = Records(opened, method, model, selected_by(method), _speaker(bar))
         stack.enter_context(_quiet())
         switches: dict[str, Any] = {"precision": precision}

@@ -1,0 +1,107 @@
+"""A guide gets the masks it needs, or the training says at once what is missing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lookright.batch import Batch
+from lookright.data import load_data
+from lookright.errors import UserError
+from lookright.guides import Guide, HumanMask, PrecomputedMask, RandomMask, Swapped
+from lookright.methods import EGAT, ERM
+from lookright.training import Run, fit
+from test_data_folder import grow, paint
+from test_training import ATTACK, QUICK
+from tiny import Blobs, tiny_classifier
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Masked(Blobs):
+    """Blobs of which every `each`th has a mask and a guide; 0 for none."""
+
+    has_masks = True
+
+    def __init__(self, each: int) -> None:
+        super().__init__()
+        self._each = each
+
+    def masked(self, domain: str) -> Sequence[bool]:
+        return [self._each > 0 and index % self._each == 0 for index in range(self.n)]
+
+    guided = masked
+
+    def samples(self, domain: str, indices: Sequence[int]) -> Batch:
+        batch = super().samples(domain, indices)
+        has = torch.tensor(self.masked(domain))[list(indices)]
+        masks = has.view(-1, 1, 1, 1) * torch.ones(8, 8)
+        return replace(batch, masks=masks, has_mask=has, guides=masks, has_guide=has)
+
+
+def train(run: Path, guide: Guide | None, data: Blobs, **options) -> Run:
+    model = tiny_classifier()
+    method = EGAT(model, ATTACK, guide=guide) if guide else ERM(model)
+    return fit(method, data, "train", run, **(QUICK | {"epochs": 1} | options))
+
+
+@pytest.mark.parametrize("guide", [HumanMask(), PrecomputedMask(), Swapped()])
+@pytest.mark.parametrize("data", [Blobs(), Masked(0)])
+def test_a_guide_without_its_masks_is_refused_before_anything_is_written(tmp_path, guide, data):
+    what = "guides" if guide.needs_guides else "masks"
+    message = (
+        f"EGAT guided by {type(guide).__name__} needs {what}, and none of the [0-9]+ training "
+        rf"images of Blobs has one: .*\(--{what}\)"
+    )
+    with pytest.raises(UserError, match=message) as caught:
+        train(tmp_path / "run", guide, data)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("guide", [HumanMask(), PrecomputedMask()])
+def test_how_many_images_are_guided_is_told_where_it_is_a_part(tmp_path, guide):
+    data = Masked(2)
+    where = data.split("train", "train").where
+    count = sum(index % 2 == 0 for _, index in where)
+    what = "guides" if guide.needs_guides else "masks"
+    with pytest.warns(UserWarning, match=f"{count} of {len(where)} training images have {what}"):
+        run = train(tmp_path / "run", guide, data)
+    log = (run.folder / "log.txt").read_text().splitlines()
+    assert f" {count} of {len(where)} training images have {what} for" in log[0]
+    assert len(log) == 2
+
+
+@pytest.mark.parametrize(("guide", "each"), [(HumanMask(), 1), (RandomMask(), 0), (None, 2)])
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_told_where_all_is_there_or_nothing_is_needed(tmp_path, guide, each):
+    run = train(tmp_path / "run", guide, Masked(each))
+    assert len((run.folder / "log.txt").read_text().splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_run_goes_on_with_its_guides_wherever_they_lie_and_with_no_others(tmp_path):
+    root = grow(tmp_path / "pets", "cat", "dog", n=20)
+    for number in range(20):
+        paint(tmp_path / "sam" / "cat" / f"{number}.png", 100)
+
+    def again(**options) -> Run:
+        data = load_data(root, image_size=32, **options)
+        model = tiny_classifier(data=data)
+        method = EGAT(model, ATTACK, guide=PrecomputedMask())
+        return fit(method, data, "pets", tmp_path / "run", **QUICK, resume=True)
+
+    assert again(guides=tmp_path / "sam").config["data"]["guides"] == str(tmp_path / "sam")
+    moved = (tmp_path / "sam").rename(tmp_path / "segmenter")
+    again(guides=moved)
+    (moved / "cat" / "3.png").unlink()
+    with pytest.raises(UserError, match=r"of another config: data.samples"):
+        again(guides=moved)
