@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cases import DISTANCES, batch, learned_mask
+from cases import DISTANCES, GUIDES, batch, learned_mask
 from lookright.batch import Batch
 from lookright.distances import minmax, resize
 from lookright.errors import UserError
@@ -381,6 +381,23 @@ GUIDED: dict[str, Callable[[nn.Module, Guide], Method]] = {
     "mask-alignment": MaskAlignment,
 }
 guided = pytest.mark.parametrize("make", GUIDED.values(), ids=GUIDED)
+
+
+UNFIT = {"rrr": {"clean", "clean-detached", "mixed"}, "mask-alignment": {"clean", "clean-detached"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "guide"),
+    [(name, guide) for name in GUIDED for guide in GUIDES if guide not in UNFIT[name]],
+)
+def test_any_guide_moves_the_classifier(name: str, guide: str) -> None:
+    model = Smooth()
+    terms = GUIDED[name](model, GUIDES[guide]())(batch())
+    (term,) = (term for name, term in terms.items() if name not in ("clean", "masker"))
+    (moved,) = torch.autograd.grad(term, model.first.weight)
+    assert term > 0
+    assert moved.isfinite().all()
+    assert moved.abs().sum() > 0
 
 
 @guided
