@@ -31,11 +31,20 @@ from lookright.explainers import (
     SmoothGrad,
 )
 from lookright.guides import (
+    CentrePrior,
     CleanExplanation,
     ConvMasker,
+    Dilated,
+    GreyLevel,
+    Guide,
     HumanMask,
     LearnedMask,
     MixedExplanation,
+    Part,
+    PrecomputedMask,
+    RandomMask,
+    Shifted,
+    Swapped,
 )
 from lookright.methods.align import ALIGN
 from lookright.methods.at import AT
@@ -128,6 +137,23 @@ def learned_mask() -> LearnedMask:
         return LearnedMask(ConvMasker(grid=4, width=16))
 
 
+GUIDES: Mapping[str, Callable[[], Guide]] = {
+    "clean": CleanExplanation,
+    "clean-detached": lambda: CleanExplanation(detach=True),
+    "mixed": MixedExplanation,
+    "learned": learned_mask,
+    "human": HumanMask,
+    "precomputed": PrecomputedMask,
+    "grey": GreyLevel,
+    "centre": CentrePrior,
+    "random": RandomMask,
+    "dilated": Dilated,
+    "shifted": Shifted,
+    "part": Part,
+    "swapped": Swapped,
+}
+
+
 def _aligned(distance: Distance) -> Callable[[nn.Module], Method]:
     return lambda model: MaskAlignment(model, distance=distance)
 
@@ -178,11 +204,12 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
 
 
 def batch(size: int = 6, classes: int = 3, dtype: torch.dtype = torch.float32) -> Batch:
-    """Images of two domains with every class, and a mask for every second one."""
+    """Images of two domains with every class, a mask for every second one, and soft guides."""
     generator = torch.Generator().manual_seed(7)
     images = torch.rand(size, 3, SIZE, SIZE, generator=generator, dtype=torch.float64).to(dtype)
     masks = torch.zeros(size, 1, SIZE, SIZE, dtype=dtype)
     masks[:, :, 3:8, 4:9] = 1
     index = torch.arange(size)
     domains = index // classes % 2
-    return Batch(images, index % classes, domains, masks, index % 2 == 0)
+    guides = 0.5 * masks + 0.25 * masks.roll((2, 3), (-2, -1))
+    return Batch(images, index % classes, domains, masks, index % 2 == 0, guides, index % 3 != 1)
