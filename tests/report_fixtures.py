@@ -49,8 +49,8 @@ def result_json(name, seed=0, domains=DOMAINS, shift=0.0):
                 "accuracy_fgsm": rate(min(adversarial + 0.05, accuracy)),
                 "accuracy_pgd": rate(adversarial + 0.005),
                 "accuracy_adversarial": rate(adversarial),
-                "sufficiency": score(0.57 - mass_here / 4),
-                "comprehensiveness": score(0.6 + mass_here / 4),
+                "sufficiency_blur": score(0.57 - mass_here / 4),
+                "comprehensiveness_mean": score(0.6 + mass_here / 4),
                 "localisation_mass": score(mass_here),
                 "localisation_iou": score(mass_here + 0.1),
                 "pointing_game": rate(min(mass_here * 1.8, 1)),
@@ -86,7 +86,7 @@ def result_json(name, seed=0, domains=DOMAINS, shift=0.0):
         "revision": "0123456789abcdef0123456789abcdef01234567",
         "settings": {"eps": 8 / 255, "norm": "linf", "pgd_steps": 20, "restarts": 2,
                      "curve_eps": [0, 4 / 255, 16 / 255],
-                     "fill": "blur", "explainer": "GradCAM"},
+                     "fills": ["blur", "mean"], "explainer": "GradCAM"},
         "domains": body,
     }  # fmt: skip
 

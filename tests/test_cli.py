@@ -285,7 +285,7 @@ BAD = [
     (nothing, "evaluate erm --protocol.eps -0.1", r"between 0 and 1"),
     (nothing, "evaluate erm --protocol.limt 3", r"Did you mean '--protocol.limit'"),
     (nothing, "evaluate erm --protocol.curve_eps 0.1", r"Expected a list such as .*got '0.1'"),
-    (nothing, "evaluate erm --protocol.fill blurr", r"Did you mean 'blur'"),
+    (nothing, "evaluate erm --protocol.fills [blurr]", r"Did you mean 'blur'"),
     (nothing, "evaluate erm --which worst", r"Expected one of 'best', 'last' for which"),
     (nothing, "evaluate erm --domains skech", r"Did you mean 'sketch'"),
     (nothing, "evaluate erm", r"holds another result, with settings.*--overwrite"),

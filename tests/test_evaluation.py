@@ -257,7 +257,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_other_ones(tmp_path, l
 def test_figures_do_not_depend_on_the_batch_size(tmp_path, learned):
     one = figures(judge(tmp_path / "5", learned, Blobs(), {"batch_size": 5}))
     all_ = figures(judge(tmp_path / "72", learned, Blobs(), {"batch_size": 72}))
-    fixed = ("accuracy", "auc", "accuracy_fgsm", "sufficiency", "comprehensiveness")
+    fixed = ("accuracy", "auc", "accuracy_fgsm", "sufficiency_blur", "comprehensiveness_mean")
     assert one.keys() == all_.keys()
     for domain, key in one:
         if key in (*fixed, "degenerate_maps"):
@@ -398,7 +398,7 @@ def test_an_unknown_domain_and_other_classes_are_refused(tmp_path):
     [
         ({"eps": 8}, "Did you mean 8/255"),
         ({"curve_eps": (0.1, -1.0)}, "between 0 and 1"),
-        ({"fill": "blurr"}, "Did you mean 'blur'"),
+        ({"fills": ("mean", "blurr")}, "Did you mean 'blur'"),
         ({"limit": 0}, "limit must be 1 or more"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"pgd_steps": 0}, "at least 1 step"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lookright.errors import UserError
-from lookright.metrics import MEASURES, Estimate, mean, rate
+from lookright.metrics import FILLS, MEASURES, Estimate, mean, rate
 
 
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -73,13 +73,15 @@ def test_rate_refuses_scores_and_mean_refuses_nothing_finite():
 def test_every_measure_is_described_once():
     assert [measure.key for measure in MEASURES] == [
         "accuracy", "auc", "accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial",
-        "sufficiency", "comprehensiveness",
+        *[f"sufficiency_{fill}" for fill in FILLS],
+        *[f"comprehensiveness_{fill}" for fill in FILLS],
         "localisation_mass", "localisation_iou", "pointing_game", "mask_area",
+        "mask_mass", "mask_iou", "mask_coverage",
         "stability_cosine", "stability_spearman", "stability_topk", "degenerate_maps",
     ]  # fmt: skip
     lower = {measure.key for measure in MEASURES if measure.higher_is_better is False}
-    assert lower == {"sufficiency", "degenerate_maps"}
-    assert [m.key for m in MEASURES if m.higher_is_better is None] == ["mask_area"]
+    assert lower == {*(f"sufficiency_{fill}" for fill in FILLS), "degenerate_maps"}
+    assert [m.key for m in MEASURES if m.higher_is_better is None] == ["mask_area", "mask_coverage"]
     rates = {measure.key for measure in MEASURES if measure.unit == "rate"}
     assert rates == {"accuracy", "accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial",
                      "pointing_game", "degenerate_maps"}  # fmt: skip

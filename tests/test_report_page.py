@@ -79,7 +79,7 @@ def test_best_is_marked_by_direction_and_ties_share_it(tmp_path):
     folders = [fake.write(tmp_path / str(i), raw) for i, raw in enumerate(raws)]
     best = cells(write_page(folders, tmp_path / "p.html")).best
     assert {m for d, m, k in best if (d, k) == ("train", "accuracy")} == {"ERM", "AT"}
-    assert {m for d, m, k in best if (d, k) == ("train", "sufficiency")} == {"EGAT"}
+    assert {m for d, m, k in best if (d, k) == ("train", "sufficiency_blur")} == {"EGAT"}
     assert {m for d, m, k in best if (d, k) == ("train", "degenerate_maps")} == set()
 
 

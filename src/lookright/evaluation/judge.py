@@ -100,12 +100,13 @@ class Judge:
         self, batch: Batch, predicted: Tensor, saliency: Tensor, attacked: Tensor
     ) -> None:
         p = self.protocol
-        fill = metrics.fill_named(p.fill)
-        faithful = metrics.faithfulness(
-            self.model, batch.images, saliency, fill, target=predicted, max_images=p.batch_size
-        )
-        self._keep("comprehensiveness", faithful.comprehensiveness)
-        self._keep("sufficiency", faithful.sufficiency)
+        for name in p.fills:
+            fill = metrics.fill_named(name)
+            faithful = metrics.faithfulness(
+                self.model, batch.images, saliency, fill, target=predicted, max_images=p.batch_size
+            )
+            self._keep(f"comprehensiveness_{name}", faithful.comprehensiveness)
+            self._keep(f"sufficiency_{name}", faithful.sufficiency)
         self._keep("stability_cosine", metrics.stability_cosine(saliency, attacked))
         self._keep("stability_spearman", metrics.stability_spearman(saliency, attacked))
         self._keep("stability_topk", metrics.stability_topk(saliency, attacked))

@@ -19,7 +19,8 @@ class Protocol:
         curve_eps: further radii of the robustness curve, PGD with 10 steps each; 0 and eps are
             always on it.
         explainer: whose explanations are judged, always of the class predicted on the clean image.
-        fill: what takes the place of removed pixels: blur, mean or black.
+        fills: what takes the place of removed pixels, each in turn: blur, mean or black. The fill
+            decides these figures (a blur keeps colours, black makes edges), so there are two.
         batch_size: images at once.
         limit: judge at most so many images of a domain, drawn by the seed; None is all.
         examples: images of a domain that are kept to be shown.
@@ -32,14 +33,15 @@ class Protocol:
     restarts: int = 2
     curve_eps: tuple[float, ...] = (1 / 255, 2 / 255, 4 / 255, 16 / 255)
     explainer: Explainer = field(default_factory=GradCAM)
-    fill: str = "blur"
+    fills: tuple[str, ...] = ("blur", "mean")
     batch_size: int = 128
     limit: int | None = None
     examples: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
-        fill_named(self.fill)
+        for fill in self.fills:
+            fill_named(fill)
         for name in ("batch_size", "examples"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}.")
@@ -52,4 +54,5 @@ class Protocol:
         """The settings as JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain |= {"norm": type(self.norm).__name__, "curve_eps": list(self.curve_eps)}
+        plain["fills"] = list(self.fills)
         return plain | {"explainer": repr(self.explainer)}

@@ -8,27 +8,35 @@ from torch import Tensor, nn
 
 from lookright.distances import resize
 from lookright.errors import UserError
-from lookright.metrics.fills import Fill, blur
+from lookright.metrics.fills import FILLS, Fill, blur
 from lookright.metrics.measure import Measure
 from lookright.metrics.ranking import descending_ranks, pixels
 from lookright.modes import frozen
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
-SUFFICIENCY = Measure(
-    "sufficiency",
-    "Sufficiency",
-    False,
-    "score",
-    "Probability lost when only the most salient pixels stay, mean over 1, 5, 10, 20 and 50%.",
-)
-COMPREHENSIVENESS = Measure(
-    "comprehensiveness",
-    "Comprehensiveness",
-    True,
-    "score",
-    "Probability lost when the most salient pixels go, mean over 1, 5, 10, 20 and 50%.",
-)
+SUFFICIENCY = {
+    fill: Measure(
+        f"sufficiency_{fill}",
+        f"Sufficiency, {fill}",
+        False,
+        "score",
+        f"Probability lost when only the most salient pixels stay and the others are filled "
+        f"({fill}), mean over 1, 5, 10, 20 and 50%.",
+    )
+    for fill in FILLS
+}
+COMPREHENSIVENESS = {
+    fill: Measure(
+        f"comprehensiveness_{fill}",
+        f"Comprehensiveness, {fill}",
+        True,
+        "score",
+        f"Probability lost when the most salient pixels are filled ({fill}), mean over 1, 5, 10, "
+        "20 and 50%.",
+    )
+    for fill in FILLS
+}
 
 
 class Faithfulness(NamedTuple):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lookright.metrics import MEASURES
+from lookright.metrics import FILLS, MEASURES
 from lookright.report.grouping import Cell, Comparison
 
 CHANCE = "mask_area"
@@ -20,7 +20,11 @@ _GROUPS = (
     ),
     (
         "Does the explanation show what it uses?",
-        ("sufficiency", "comprehensiveness", "degenerate_maps"),
+        (
+            *(f"sufficiency_{fill}" for fill in FILLS),
+            *(f"comprehensiveness_{fill}" for fill in FILLS),
+            "degenerate_maps",
+        ),
     ),
 )
 

@@ -16,7 +16,7 @@ MAIN = (
     "accuracy_adversarial",
     "localisation_mass",
     "stability_cosine",
-    "sufficiency",
+    "comprehensiveness_mean",
 )
 
 
