@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -95,11 +96,11 @@ random numbers replaced by the middle of their range: the KL term and, for each 
     ("fill", "signed", "share"), SGT_PUBLISHED, ids=lambda value: str(value).lower()
 )
 def test_sgt_is_its_authors_loss(
-    monkeypatch: pytest.MonkeyPatch, fill: str, signed: bool, share: float
+    monkeypatch: pytest.MonkeyPatch, fill: Any, signed: bool, share: float
 ) -> None:
     monkeypatch.setattr(torch, "rand", lambda size, device: torch.full(size, 0.5))
     model = Waves()
-    terms = SGT(model, share, fill=fill, signed=signed)(waves())  # type: ignore[arg-type]
+    terms = SGT(model, share, fill=fill, signed=signed)(waves())
     sum_of(terms).backward()
     similarity, gradients = SGT_PUBLISHED[fill, signed, share]
     assert terms["clean"].item() == pytest.approx(1.53001070, rel=1e-5)
@@ -367,6 +368,15 @@ def test_mask_alignment_mixes_where_its_guide_does(monkeypatch: pytest.MonkeyPat
     terms = MaskAlignment(model, MixedExplanation())(data)
     torch.testing.assert_close(terms["explanation"], gap)
     torch.testing.assert_close(terms["clean"], F.cross_entropy(model(x), y))
+
+
+def test_mask_alignment_without_a_pair_to_mix_says_so() -> None:
+    model, data = Smooth(), batch(3)
+    with pytest.warns(UserWarning, match="No two of the 3 images"):
+        terms = MaskAlignment(model, MixedExplanation())(data)
+    assert terms["explanation"] == 0
+    sum_of(terms).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_mask_alignment_has_nothing_to_do_with_the_clean_explanation() -> None:
