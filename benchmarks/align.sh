@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# ALIGN against ERM on Shortcut, as in docs/results/align.md.
+#
+#     bash benchmarks/align.sh STRENGTH EPOCHS SEED...
+set -euo pipefail
+strength=$1 epochs=$2
+shift 2
+runs=() names=""
+for method in ERM ALIGN; do
+    for seed in "$@"; do
+        run=runs/align-$strength/${method,,}-$seed
+        lookright train --method "$method" --data Shortcut --strength "$strength" \
+            --epochs "$epochs" --seed "$seed" --run "$run" --resume
+        runs+=("$run")
+        names+="$method;"
+    done
+done
+lookright evaluate "${runs[@]}" --which last --names "$names" \
+    --protocol.pgd_steps 10 --protocol.restarts 1 --protocol.curve_eps "[]" \
+    --page "runs/align-$strength/report.html"
