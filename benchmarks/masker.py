@@ -16,9 +16,9 @@ from lookright.data import Shortcut
 from lookright.distances import L1
 from lookright.explainers import GradCAM
 from lookright.guides import ConvMasker, LearnedMask
+from lookright.methods import ALIGN, ERM, Method
 from lookright.metrics import faithfulness, localisation_mass, mask_mass
 from lookright.metrics.fills import blur
-from lookright.methods import ALIGN, ERM, Method
 from lookright.models import Classifier, build_model
 from lookright.training import fit
 
