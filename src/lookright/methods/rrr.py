@@ -23,7 +23,7 @@ class RRR(Method):
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: gives the masks, resized to the images; None is `HumanMask()`.
-        reasons: lambda_1; the authors' 1000 is for pixels from 0 to 255, so here it is 1000 / 255^2.
+        reasons: lambda_1; the authors' 1000 is for pixels up to 255, so here it is 1000 / 255^2.
 
     Raises:
         UserError: a negative weight; data without masks; a guide whose target is not a mask of the
