@@ -52,11 +52,12 @@ class GroupDRO(Method):
         log_q = self._moved([*members], risks.detach())
         if self.training:
             self.log_q = log_q
-        return {"clean": log_q[[*members]].exp() @ risks}
+        return {"clean": (log_q[[*members]].exp() * risks).sum()}
 
     def _moved(self, domains: list[int], risks: Tensor) -> Tensor:
-        known = max(domains[-1] + 1, len(self.log_q))
-        log_q = F.pad(self.log_q.to(risks), (0, known - len(self.log_q)), value=-torch.inf)
+        risks = risks.to(torch.promote_types(risks.dtype, torch.float32))
+        missing = max(0, domains[-1] + 1 - len(self.log_q))
+        log_q = F.pad(self.log_q.to(risks), (0, missing), value=-torch.inf)
         seen = log_q.isfinite()
         log_q[domains] = torch.where(seen, log_q, -seen.sum().clamp(min=1).log())[domains]
         log_q[domains] += self.rate * risks
