@@ -20,6 +20,26 @@ from lookright.errors import UserError
         ("train --method egat", "train --method=EGAT"),
         ("train --method=trades", "train --method=TRADES"),
         ("train --method.help aT", "train --method.help=AT"),
+        (
+            "train --method.guide.sparsity 1/2 --method.guide learnedmask --method egat",
+            "train --method=EGAT --method.guide=LearnedMask --method.guide.sparsity=0.5",
+        ),
+        ("train --method.guide.share 1 --method.guide part",
+            "train --method.guide=Part --method.guide.share=1"),
+        (
+            "train --method.guide.warm_up 0.5 --method align",
+            "train --method=ALIGN --method.guide=LearnedMask --method.guide.warm_up=0.5",
+        ),
+        (
+            "train --method align --method.guide.masker convmasker --method.guide.masker.width 8",
+            "train --method=ALIGN --method.guide=LearnedMask --method.guide.masker=ConvMasker "
+            "--method.guide.masker.width=8",
+        ),
+        (
+            "train --method align --method.guide.masker models_for_tests.Tiny",
+            "train --method=ALIGN --method.guide=LearnedMask "
+            "--method.guide.masker=models_for_tests.Tiny",
+        ),
         ("train --validation_attack null", "train --validation_attack=null"),
         ("train --lr 1/4", "train --lr=0.25"),
         ("train --run 2024/11", "train --run=2024/11"),
@@ -46,13 +66,36 @@ def test_spelling(given, parsed):
     [
         ("", "Say what to do: lookright demo, train"),
         ("trian", "no command 'trian'.*Did you mean 'train'"),
-        ("train --method egta", "no method 'egta': expected one of AT, EGAT, .*'EGAT'"),
+        ("train --method egta", "no method 'egta': expected one of ALIGN, AT, .*EGAT, .*'EGAT'"),
         ("explain r x --attack pdg", "no attack 'pdg'.*Did you mean 'PGD'"),
         ("evaluate r --protocol.explainer gradcm", "no explainer 'gradcm'.*Did you mean 'GradCAM'"),
         ("evaluate r --protocol.norm l3", "no norm 'l3': expected one of L2, LInf"),
         ("train --method egat --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
         ("train --method erm --method.attack pgd", "ERM has no option 'attack', but none at all"),
         ("train --method at --method.attack pgd --method.attack.stps 1", "PGD has no .*'steps'"),
+        ("train --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
+        ("train --method.guide humanmsk", "no guide 'humanmsk' for EGAT: .*Name.*'HumanMask'"),
+        ("train --method.guide part --method.guide.shar 1", "Part has no .*'shar', but share.*'sh"),
+        ("train --method.guide.share 1", "Say which before --method.guide.share: "),
+        ("train --method align --method.guide humanmask", "for ALIGN: expected one of LearnedMask"),
+        ("train --method align --method.guide.sparsty 1", "LearnedMask has no .*'sparsity'"),
+        ("train --method align --method.guide.masker convmask", "no masker 'conv.*'ConvMasker'"),
+        ("train --method align --method.guide.masker.width 8", "Say which before .*masker NAME"),
+        ("train --method align --method.guide.masker nowhere.M", "no module 'nowhere'.*import"),
+        (
+            "train --method align --method.guide.masker models_for_tests.Tiney",
+            "no masker 'Tiney' in the module 'models_for_tests': .*Module. Did you mean 'Tiny'",
+        ),
+        (
+            "train --method align --method.guide.masker models_for_tests.SIZE",
+            "no masker 'SIZE' in the module",
+        ),
+        (
+            "train --method align --method.guide.masker models_for_tests.Tiny "
+            "--method.guide.masker.clases 2",
+            "Tiny has no option 'clases', but classes. Did you mean 'classes'",
+        ),
+        ("train --method.guide models_for_tests.Tiny", "no guide 'Tiny' .*under lookright.guides"),
         ("explain r x --attack.eps 0.1", "Say which before --attack.eps: --attack NAME"),
     ],
 )  # fmt: skip
@@ -63,6 +106,8 @@ def test_mistakes_in_spelling(given, message):
 
 def test_a_config_may_name_what_options_change():
     spelled(["explain", "--config", "a.yaml", "--attack.eps", "0.1"], VERBS)
+    line = ["train", "--config", "a.yaml", "--method.guide.warm_up", "0.1"]
+    assert spelled(line, VERBS) == ["train", "--config=a.yaml", "--method.guide.warm_up=0.1"]
 
 
 def raised(*chain: BaseException) -> Any:

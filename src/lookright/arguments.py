@@ -3,19 +3,21 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from inspect import Parameter, isabstract, signature
+from importlib import import_module
+from inspect import Parameter, isabstract, isclass, signature
 from pathlib import Path
 from typing import NoReturn, get_args
 
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
+from torch import nn
 
 from lookright.attacks import Attack, Norm, Objective
 from lookright.distances import Distance
 from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer
-from lookright.guides import Guide
+from lookright.guides import ConvMasker, Guide
 from lookright.methods import Method
 
 Verbs = Mapping[str, Callable[..., None]]
@@ -82,6 +84,7 @@ _KINDS: dict[str, type] = {
     "explainer": Explainer,
     "distance": Distance,
     "guide": Guide,
+    "masker": nn.Module,
     "norm": Norm,
     "objective": Objective,
 }
@@ -94,8 +97,9 @@ def spelled(arguments: Sequence[str], verbs: Verbs) -> list[str]:
     """Arguments as the parser wants them.
 
     A dash in an option's name is an underscore; a switch needs no value; names of classes are
-    taken in any case; fractions such as 8/255 become numbers where a number is wanted; the folders
-    or images of a verb become one list, wherever they stand.
+    taken in any case; a part that can be of one class only needs no name; options may stand in any
+    order; fractions such as 8/255 become numbers where a number is wanted; the folders or images of
+    a verb become one list, wherever they stand.
 
     Raises:
         UserError: no such verb, class, or option of a class (the nearest is suggested), or an
@@ -119,19 +123,23 @@ def spelled(arguments: Sequence[str], verbs: Verbs) -> list[str]:
             positional.append(value or "")
         else:
             options.append((option, value))
-    named: dict[str, type | None] = {}
+    options.sort(key=lambda each: each[0].count("."))  # a part before its options
+    by_file = any(option == "config" for option, _ in options)
+    named = {} if by_file else _defaults(parameters)
     done = [verb, *_gathered(positional, parameters)]
     for option, value in options:
-        kind = _KINDS.get(option.removesuffix(".help").rpartition(".")[2])
-        if kind and value and re.fullmatch(r"\w+", value) and value != "null":
-            member = _member(kind, value)
-            named[option], value = member, member.__name__
+        if not by_file:
+            done += [f"--{part}={only.__name__}" for part, only in _unsaid(option, named)]
+        part = option.removesuffix(".help")
+        kind = _kind(part, named)
+        if kind and value and re.fullmatch(r"\w+(\.\w+)*", value) and value != "null":
+            named[option], value = _member(part, value, kind, named)
         elif kind:
             named[option] = None
         elif value and _numeric(option, parameters):
             value = re.sub(r"(?<![\w./])(\d+(?:\.\d+)?)/(\d+)(?![\w./])", _quotient, value)
         done.append(f"--{option}" if value is None else f"--{option}={value}")
-    if not any(option == "config" for option, _ in options):
+    if not by_file:
         for option, _ in options:
             _check_part(option, named)
     return done
@@ -183,22 +191,83 @@ def _quotient(fraction: re.Match[str]) -> str:
     return repr(over / under) if under else fraction[0]
 
 
-def _member(kind: type, name: str) -> type:
+Named = dict[str, type | None]
+"""The class of each part, by its option; None where it is not known here."""
+
+
+def _defaults(parameters: Mapping[str, Parameter]) -> Named:
+    """The parts that are of a class where nothing is said."""
+    return {
+        name: each.default
+        for name, each in parameters.items()
+        if isclass(each.default) and name in _KINDS
+    }
+
+
+def _kind(option: str, named: Named) -> type | None:
+    """What a part has to be: its kind, or the narrower class that the part round it takes."""
+    part, _, name = option.rpartition(".")
+    kind, holder = _KINDS.get(name), named.get(part)
+    if kind is None or holder is None or name not in signature(holder).parameters:
+        return kind
+    annotation = signature(holder).parameters[name].annotation
+    taken = (annotation, *get_args(annotation))
+    return next((each for each in taken if isclass(each) and issubclass(each, kind)), kind)
+
+
+def _unsaid(option: str, named: Named) -> Iterator[tuple[str, type]]:
+    """The part of an option that needs no name, because a single class fits."""
+    part = option.rpartition(".")[0]
+    kind = _kind(part, named)
+    if kind and part not in named and _concrete(kind) == [kind]:
+        named[part] = kind
+        yield part, kind
+
+
+def _member(part: str, name: str, kind: type, named: Named) -> tuple[type, str]:
+    """The class that a part is named by, and how the parser wants it written."""
+    of, _, what = part.rpartition(".")
+    what = what.rpartition("_")[2]
+    if "." in name:
+        return _own(name, kind, what), name
     members = {member.__name__.lower(): member for member in _concrete(kind)}
     if name.lower() not in members:
+        holder = named.get(of)
         names = sorted(member.__name__ for member in members.values())
         raise UserError(
-            f"There is no {kind.__name__.lower()} '{name}': expected one of "
-            f"{', '.join(names)}.{did_you_mean(name, names)}"
+            f"There is no {what} '{name}'{f' for {holder.__name__}' if holder else ''}: expected "
+            f"one of {', '.join(names)}, or one of your own as package.module.Name."
+            f"{did_you_mean(name, names)}"
         )
-    return members[name.lower()]
+    return members[name.lower()], members[name.lower()].__name__
+
+
+def _own(name: str, kind: type, what: str) -> type:
+    """The user's own class."""
+    module, _, last = name.rpartition(".")
+    try:
+        found = vars(import_module(module))
+    except ImportError as error:
+        raise UserError(
+            f"There is no module '{module}' for the {what} {name} ({error}): it must be importable "
+            "from here."
+        ) from error
+    members = [each for each, thing in found.items() if isclass(thing) and issubclass(thing, kind)]
+    if last not in members:
+        raise UserError(
+            f"There is no {what} '{last}' in the module '{module}': expected a class under "
+            f"{kind.__module__}.{kind.__name__}.{did_you_mean(last, members)}"
+        )
+    return found[last]
 
 
 def _concrete(kind: type) -> list[type]:
-    """The classes under an abstract one that can be built."""
+    """The classes of a kind that can be built; of modules, those that are maskers."""
+    if kind is nn.Module:
+        return [ConvMasker]
     members: list[type] = kind.__subclasses__()
     deeper = [each for member in members for each in _concrete(member)]
-    return [member for member in members if not isabstract(member)] + deeper
+    return deeper if isabstract(kind) else [kind, *deeper]
 
 
 def _check_part(option: str, named: Mapping[str, type | None]) -> None:
