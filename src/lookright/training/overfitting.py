@@ -41,14 +41,11 @@ class OverfittingCheck(L.Callback):
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.said = False
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if not trainer.is_global_zero or self.said or not overfitted(row):
-            return
-        self.said = True
-        if any(map(overfitted, self.run.history)):
+        said = any(map(overfitted, self.run.history))
+        if said or not overfitted(row) or not trainer.is_global_zero:
             return
         line = (
             f"catastrophic overfitting in epoch {trainer.current_epoch + 1}: {row[ONE_STEP]:.1%} "
