@@ -7,10 +7,11 @@ import pytest
 
 from lookright import cli
 from lookright import demo as module
+from lookright.comparison import compare
 from lookright.data import Shortcut
 from lookright.demo import demo
 from lookright.errors import UserError
-from lookright.evaluation import Protocol, evaluate
+from lookright.evaluation import Protocol
 from lookright.models import SmallResNet
 from lookright.result import read_examples, read_result
 from lookright.training import Run
@@ -21,6 +22,8 @@ ROWS = {
     "egat-term-off": "EGAT, term off",
     "egat": "EGAT",
     "egat-masks": "EGAT, masks",
+    "align": "ALIGN",
+    "egat-align-mask": "EGAT, ALIGN mask",
 }
 QUICK = Protocol(pgd_steps=2, restarts=1, curve_eps=(0.1,), limit=4, examples=2)
 
@@ -32,14 +35,14 @@ def _small():
         patch.setattr(SmallResNet.__init__, "__defaults__", (4,))
         keys = Shortcut.keys
         patch.setattr(Shortcut, "keys", lambda self, domain: keys(self, domain)[:90])
-        patch.setattr(module, "evaluate", partial(evaluate, protocol=QUICK))
+        patch.setattr(module, "compare", partial(compare, protocol=QUICK))
         yield
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory, _small):
     output = tmp_path_factory.mktemp("demo")
-    demo(output, epochs=1, masks=True)
+    demo(output, epochs=1, masks=True, align=True)
     return output
 
 
@@ -66,10 +69,32 @@ def test_every_method_is_trained_judged_and_on_the_page(shown):
 def test_the_rows_differ_as_they_say(shown):
     methods = {row: Run(shown / f"{row}-0").config["method"] for row in ROWS}
     classes = [method["class"] for method in methods.values()]
-    assert classes == ["ERM", "AT", "EGAT", "EGAT", "EGAT"]
+    assert classes == ["ERM", "AT", "EGAT", "EGAT", "EGAT", "ALIGN", "EGAT"]
     assert methods["egat-term-off"]["stability"] == 0
     assert methods["egat"]["stability"] > 0
     assert methods["egat-masks"]["guide"]["class"] == "HumanMask"
+    assert methods["align"]["guide"] == methods["egat-align-mask"]["guide"]
+    masked = {row for row in ROWS if Run(shown / f"{row}-0").masker() is not None}
+    assert masked == {"align", "egat-align-mask"}
+    for row in ROWS:
+        measures = read_result(shown / f"{row}-0" / "result").domains["train"].measures
+        assert ("mask_mass" in measures) == (row in masked)
+
+
+@pytest.mark.parametrize("options", ["", "--masks", "--align", "--masks --align"])
+def test_the_options_add_rows_to_the_four_that_are_always_there(tmp_path, monkeypatch, options):
+    asked = []
+
+    def stop(title, entries, *given, **more):
+        asked.extend(entry.name for entry in entries)
+        raise UserError("enough")
+
+    monkeypatch.setattr(module, "compare", stop)
+    with pytest.raises(SystemExit):
+        cli.main(["demo", "--output", str(tmp_path), *options.split()])
+    names = list(ROWS.values())
+    more = names[4:5] * ("--masks" in options.split()) + names[5:] * ("--align" in options.split())
+    assert asked == names[:4] + more
 
 
 def written(folder: Path) -> dict[Path, int]:
@@ -80,12 +105,12 @@ def test_a_second_call_does_nothing_twice(shown, monkeypatch, capsys):
     monkeypatch.setattr("lookright.evaluation.judge.Judge.see", None)
     monkeypatch.setattr("lightning.Trainer.fit", None)
     before = written(shown)
-    demo(shown, epochs=1, masks=True)
+    demo(shown, epochs=1, masks=True, align=True)
     after = written(shown)
     page = shown / "report.html"
     assert {path for path in after if after[path] != before.get(path)} == {page}
     printed = capsys.readouterr()
-    assert "EGAT, masks" in printed.out
+    assert all(f"  {name} " in printed.out for name in ROWS.values())
     assert "report.html" in printed.out
     assert "demo" in printed.err
 

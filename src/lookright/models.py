@@ -144,21 +144,27 @@ def _network(
             raise UserError("small_resnet has no pretrained weights; leave pretrained out.")
         return SmallResNet(num_classes), _HALF, _HALF, "head"
     if ":" in name:
-        return _own(name, num_classes), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ""
+        return own_module(name, num_classes), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ""
     if name.startswith("torchvision/"):
         return _torchvision(name.removeprefix("torchvision/"), num_classes, image_size, pretrained)
     return _timm(name, num_classes, image_size, pretrained)
 
 
-def _own(name: str, num_classes: int) -> nn.Module:
-    module, _, function = name.partition(":")
+def own_module(name: str, *arguments: Any) -> nn.Module:
+    """What the function or class `package.module:name`, or `package.module.name`, gives.
+
+    Raises:
+        UserError: it cannot be imported, or gives something else than a module.
+    """
+    module, _, function = name.rpartition(":" if ":" in name else ".")
     try:
-        network = getattr(import_module(module), function)(num_classes)
-    except (ImportError, AttributeError) as error:
+        make = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"No function '{function}' in a module '{module}' ({error}); a model of your own is "
+            f"No function '{function}' in a module '{module}' ({error}); one of your own is "
             "named package.module:function and must be importable from here."
         ) from error
+    network = make(*arguments)
     if not isinstance(network, nn.Module):
         raise UserError(f"{name} must give a torch.nn.Module, got {type(network).__name__}.")
     return network

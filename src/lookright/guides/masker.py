@@ -99,7 +99,9 @@ def load_masker(path: Path, masker: nn.Module | None = None) -> nn.Module:
         ) from error
     if masker is None:
         if about is None:
-            raise UserError(f"{path} was made from a masker of your own; give it as masker=.")
+            raise UserError(
+                f"{path} was made from a masker of your own; give it as masker= (--masker)."
+            )
         masker = ConvMasker(**about)
     load_weights(masker, state, source=str(path))
     return masker

@@ -43,7 +43,8 @@ def method_table(results: Sequence[Result]) -> Table:
     )
     table.add_column("Domain, method", max_width=20, overflow="fold")
     for column in columns:
-        title = fill(f"{column.title} {column.arrow}", width=12, break_long_words=False)
+        whole = column.title.replace("Comprehensiveness", "Comprehen-siveness")
+        title = fill(f"{whole} {column.arrow}", width=12, break_long_words=False)
         table.add_column(Text(title), justify="right")
     for domain in comparison.domains:
         star = " *" if comparison.in_distribution(domain) else ""
