@@ -19,8 +19,9 @@ from lookright.errors import UserError, did_you_mean
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
 from lookright.explainers import Explainer, GradCAM
+from lookright.guides.masker import masks_of
 from lookright.methods import AWP, EGAT, Method
-from lookright.models import Classifier, build_model, load_classifier
+from lookright.models import Classifier, build_model, load_classifier, own_module
 from lookright.report import explanation_figure, method_table, read_result, write_page
 from lookright.training import Run, fit
 from lookright.training.config import describe, method_title
@@ -63,7 +64,8 @@ def train(
     """Train a model so that it looks at the right thing.
 
     Args:
-        method: the training objective: ERM, AT, TRADES or EGAT.
+        method: the training objective, such as ERM, AT, EGAT or ALIGN; --method.help NAME shows the
+            options of each.
         data: Shortcut (built in), or a folder laid out <domain>/<class>/* or <class>/*.
         train_domain: domains to train on, as a,b; by default all that are not test domains, and on
             Shortcut the domain train.
@@ -125,6 +127,11 @@ def train(
     if awp:
         objective = AWP(objective, awp)
     title = method_title(describe(objective))
+    if guides and not (objective.guide and objective.guide.needs_guides):
+        warnings.warn(
+            f"{title} does not use the guides in '{guides}': choose --method.guide PrecomputedMask.",
+            stacklevel=1,
+        )
     trained = fit(
         objective,
         images,
@@ -157,6 +164,7 @@ def evaluate(
     domains: list[str] | str | None = None,
     masks: Path | None = None,
     which: Literal["best", "last"] = "best",
+    masker: str | None = None,
     protocol: Protocol = Protocol(),  # noqa: B008
     names: list[str] | str | None = None,
     page: Path | None = None,
@@ -171,6 +179,8 @@ def evaluate(
         domains: as a,b, all by default; of those trained on only the test part is judged.
         masks: folder of masks; those of the run by default.
         which: best or last epoch.
+        masker: package.module.Name of the masker, where it is one of your own; any other is known
+            from the run.
         protocol: attacks, explainer and sizes.
         names: what to call each run, as a;b; its method by default. Runs of one name are seeds.
         page: where report.html goes; into the run's folder by default, beside it for several.
@@ -197,6 +207,7 @@ def evaluate(
             Run(folder).classifier(which),
             images,
             folder / "result",
+            masker=Run(folder).masker(which, own_module(masker) if masker else None),
             domains=listed(domains),
             train_domains=[d for d in config["settings"]["domains"] if d in images.domains],
             protocol=protocol,
@@ -230,6 +241,7 @@ def explain(
     explainer: Explainer = GradCAM(),  # noqa: B008
     attack: Attack = PGD(steps=20),  # noqa: B008
     label: str | None = None,
+    masker: str | None = None,
     output: Path = Path("."),
     seed: int = 0,
 ) -> None:
@@ -241,16 +253,22 @@ def explain(
         explainer: whose explanation is shown, of the class predicted on the clean image.
         attack: against the label where it is given, against the prediction where it is not.
         label: the true class of the images, where it is known.
+        masker: package.module.Name of the masker, where it is one of your own; any other is known
+            from the run.
         output: folder of the PNGs, named <image>-explained.png.
         seed: of the attack's random start.
     """
     model = load_classifier(run) if run.is_file() else Run(run).classifier()
+    own = own_module(masker) if masker else None
+    found = None if run.is_file() else Run(run).masker("best", own)
     if label is not None and label not in model.classes:
         raise UserError(
             f"The model has no class '{label}', but {', '.join(model.classes)}."
             f"{did_you_mean(label, model.classes)}"
         )
     model.eval()
+    if found is not None:
+        found.eval()
     for path in images:
         x = load_image(path, model.image_size)[None]
         with torch.no_grad():
@@ -260,6 +278,7 @@ def explain(
             y = predicted if truth is None else torch.tensor([truth])
             attacked = attack(model, x, y, torch.Generator().manual_seed(seed))
             logits_attacked, saliency_attacked = explainer(model, attacked, predicted)
+            masks = [None if found is None else masks_of(found, z)[0] for z in (x, attacked)]
         target = output / f"{path.stem}-explained.png"
         explanation_figure(
             target,
@@ -267,6 +286,8 @@ def explain(
             attacked=attacked[0],
             saliency=saliency[0],
             saliency_attacked=saliency_attacked[0],
+            learned=masks[0],
+            learned_attacked=masks[1],
             classes=model.classes,
             probabilities=logits[0].softmax(0),
             probabilities_attacked=logits_attacked[0].softmax(0),
@@ -297,6 +318,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point `lookright`."""
     warnings.showwarning = _one_line
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if "" not in sys.path:
+        sys.path.append("")  # models, guides and maskers of one's own, from the working folder
     try:
         auto_cli(
             VERBS,
