@@ -23,6 +23,7 @@ from lookright.guides.masker import masks_of
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, build_model, load_classifier, own_module
 from lookright.report import explanation_figure, method_table, read_result, write_page
+from lookright.study import study
 from lookright.training import Run, fit
 from lookright.training.config import describe, method_title
 
@@ -311,6 +312,7 @@ VERBS: dict[str, Any] = {
     "evaluate": evaluate,
     "explain": explain,
     "report": report,
+    "study": study,
 }
 
 
