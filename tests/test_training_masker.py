@@ -137,7 +137,7 @@ def test_best_is_chosen_after_the_warm_up_alone_and_the_masker_is_of_that_epoch(
 
 
 def test_a_conv_masker_is_built_again_from_its_file_alone(tmp_path):
-    masker = ConvMasker(grid=5, width=24)
+    masker = ConvMasker(grid=5, width=48)
     save_masker(masker, tmp_path / "m.safetensors")
     assert same_masks(masker, load_masker(tmp_path / "m.safetensors"))
     assert not [*tmp_path.glob("*.partial")]
@@ -165,7 +165,7 @@ def test_files_that_hold_no_masker_are_one_clear_line(tmp_path):
         load_masker(path)
     save_masker(ConvMasker(4, 16), path)
     with pytest.raises(UserError, match="holds the weights of another model"):
-        load_masker(path, ConvMasker(4, 24))
+        load_masker(path, ConvMasker(4, 32))
     with pytest.raises(UserError, match="holds weights, but no lookright classifier"):
         load_classifier(path)
     path.write_bytes(path.read_bytes()[:500])
@@ -177,5 +177,5 @@ def test_a_masker_that_gives_no_masks_is_one_clear_line():
     images = torch.rand(2, 3, 8, 8)
     assert masks_of(ConvMasker(4, 16), images).shape == (2, 1, 8, 8)
     for wrong in (nn.Flatten(), nn.Conv2d(3, 2, 1), nn.Identity()):
-        with pytest.raises(UserError, match=rf"\(B, 1, h, w\), but {type(wrong).__name__} gave"):
+        with pytest.raises(UserError, match=r"\(B, 1, h, w\), but this one gave"):
             masks_of(wrong, images)

@@ -3,13 +3,12 @@
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.guides.guide import Guide, Target
-from lookright.guides.masker import ConvMasker
+from lookright.guides.masker import ConvMasker, at_size_of, masks_of
 from lookright.metrics.fills import fill_named
 from lookright.modes import frozen
 
@@ -22,12 +21,21 @@ class LearnedMask(nn.Module, Guide):
         dist   = p_y(x with M kept) - p_y(x with M removed)
         L_mask = mean (dist - 1)^2 + sparsity mean M + smoothness mean |difference of neighbours|
 
+    The paper publishes neither the fill nor the weights. The defaults are this project's, chosen on
+    in-distribution validation images of Shortcut (docs/results/align.md). What removed pixels are
+    filled with decides most: a hole of the object's shape still shows the object. Before the
+    classifier knows the object there is nothing to learn from it, hence the long warm-up.
+
     Args:
         masker: from images (B, 3, H, W) in [0, 1] to masks (B, 1, h, w) in [0, 1] of any size,
             resized to the image's; None is `ConvMasker()`.
-        sparsity, smoothness: weights.
-        fill: what removed pixels become.
+        sparsity: l1, the weight of the mask's area.
+        smoothness: l2.
+        fill: what removed pixels become: blur, mean or black.
         warm_up: share of training that neither trains nor follows the mask.
+
+    Raises:
+        UserError: an argument out of range; a masker that gives no masks.
     """
 
     def __init__(
@@ -41,6 +49,11 @@ class LearnedMask(nn.Module, Guide):
         super().__init__()
         if not 0 <= warm_up < 1:
             raise UserError(f"warm_up is a share of training, from 0 to below 1; got {warm_up}.")
+        if not (sparsity >= 0 and smoothness >= 0):
+            raise UserError(
+                "sparsity and smoothness are weights of 0 or more, got "
+                f"sparsity={sparsity}, smoothness={smoothness}."
+            )
         self.masker = masker or ConvMasker()
         self.sparsity = sparsity
         self.smoothness = smoothness
@@ -53,13 +66,12 @@ class LearnedMask(nn.Module, Guide):
 
     def masks(self, images: Tensor) -> Tensor:
         """M(x), (B, 1, H, W) in [0, 1]."""
-        masks = self.masker(images)
-        return F.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)
+        return masks_of(self.masker, images)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         x = batch.images
         coarse = self.masker(x)
-        mask = F.interpolate(coarse, x.shape[-2:], mode="bilinear", align_corners=False)
+        mask = at_size_of(x, coarse)
         fill = fill_named(self.fill)(x)
         kept, removed = torch.lerp(fill, x, mask), torch.lerp(x, fill, mask)
         with frozen(model):

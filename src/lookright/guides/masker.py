@@ -26,9 +26,9 @@ class ConvMasker(nn.Module):
 
     def __init__(self, grid: int = 16, width: int = 32) -> None:
         super().__init__()
-        if grid < 2 or width < 8 or width % 8:
+        if grid < 2 or width < 16 or width % 16:
             raise UserError(
-                "A masker needs a grid of 2 or more and a width that 8 divides, got "
+                "A masker needs a grid of 2 or more and a width that 16 divides, got "
                 f"grid={grid}, width={width}."
             )
         self.grid = grid
@@ -56,11 +56,19 @@ def masks_of(masker: nn.Module, images: Tensor) -> Tensor:
     Raises:
         UserError: a masker that gives anything but (B, 1, h, w).
     """
-    masks = masker(images)
+    return at_size_of(images, masker(images))
+
+
+def at_size_of(images: Tensor, masks: Tensor) -> Tensor:
+    """What a masker gave for images (B, 3, H, W), resized to (B, 1, H, W).
+
+    Raises:
+        UserError: it is anything but (B, 1, h, w).
+    """
     if masks.ndim != 4 or masks.shape[:2] != (len(images), 1):
         raise UserError(
-            f"A masker gives masks (B, 1, h, w), but {type(masker).__name__} gave "
-            f"{tuple(masks.shape)} for images {tuple(images.shape)}."
+            f"A masker gives masks (B, 1, h, w), but this one gave {tuple(masks.shape)} for images "
+            f"{tuple(images.shape)}."
         )
     return F.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)
 

@@ -15,13 +15,22 @@ from lookright.methods.method import Method, check_weights
 class ALIGN(Method):
     """L_clf = CE(f(x), y) + l3 d(Phi_y(x), M(x)) + l4 R_mix, and L_mask for the masker M.
 
+    f and M learn in the same step, with no gradient from one to the other: the mask is a constant
+    in L_clf, and f is one in L_mask (`LearnedMask`). During the warm-up f learns alone, by
+    cross-entropy and R_mix. The paper publishes neither l3, l4 nor the schedule's length relative
+    to training; the defaults are this project's, chosen on in-distribution validation images of
+    Shortcut (docs/results/align.md).
+
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the masker M with its loss L_mask; None is `LearnedMask()`.
-        explainer: Phi; None is `GradCAM()`.
-        distance: d; None is `BCE()`.
+        explainer: Phi; None is `GradCAM()`, as in the paper.
+        distance: d; None is `BCE()`, as in the paper.
         guidance: l3.
-        mixup: l4.
+        mixup: l4, of the same-class mixup on explanations; 0 leaves it out.
+
+    Raises:
+        UserError: a negative weight.
     """
 
     guide: LearnedMask

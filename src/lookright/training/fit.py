@@ -149,7 +149,7 @@ def fit(
             max_epochs=epochs,
             accelerator=accelerator,
             devices=devices,
-            strategy=strategy,
+            strategy=_strategy(strategy, method),
             **switches,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
@@ -167,6 +167,13 @@ def fit(
         stack.enter_context(full_disk(opened.folder))
         _train(trainer, module, opened if resume else None, records)
     return opened
+
+
+def _strategy(strategy: str, method: Method) -> str:
+    """During a warm-up some parameters have no gradient, which plain DDP takes for a mistake."""
+    if strategy == "ddp" and method.warm_up:
+        return "ddp_find_unused_parameters_true"
+    return strategy
 
 
 def selected_by(method: Method) -> str:
