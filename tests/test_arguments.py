@@ -73,6 +73,8 @@ def test_spelling(given, parsed):
         ("train --method egat --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
         ("train --method erm --method.attack pgd", "ERM has no option 'attack', but none at all"),
         ("train --method at --method.attack pgd --method.attack.stps 1", "PGD has no .*'steps'"),
+        ("train --method egat --method.guide", "--method.guide needs a name after it"),
+        ("train --method --epochs 3", "--method needs a name after it; --method.help shows"),
         ("train --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
         ("train --method.guide humanmsk", "no guide 'humanmsk' for EGAT: .*Name.*'HumanMask'"),
         ("train --method.guide part --method.guide.shar 1", "Part has no .*'shar', but share.*'sh"),

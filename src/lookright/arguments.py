@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from inspect import Parameter, isabstract, isclass, signature
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
-from jsonargparse import ArgumentParser
+import torch
+from jsonargparse import ArgumentParser, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from torch import nn
@@ -19,6 +20,7 @@ from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer
 from lookright.guides import ConvMasker, Guide
 from lookright.methods import Method
+from lookright.seeds import derived_seed
 
 Verbs = Mapping[str, Callable[..., None]]
 
@@ -29,6 +31,12 @@ class Parser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         options = [name for action in self._actions for name in action.option_strings]
         fail(_sentence(" ".join(message.split()), options), 2)
+
+    def instantiate(self, namespace: Namespace, *given: Any, **options: Any) -> Namespace:
+        """Parts that learn, such as a masker, begin from the seed that was asked for."""
+        if isinstance(seed := namespace.get("seed"), int):
+            torch.manual_seed(derived_seed(seed, "parts"))
+        return super().instantiate(namespace, *given, **options)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -134,6 +142,8 @@ def spelled(arguments: Sequence[str], verbs: Verbs) -> list[str]:
         kind = _kind(part, named)
         if kind and value and re.fullmatch(r"\w+(\.\w+)*", value) and value != "null":
             named[option], value = _member(part, value, kind, named)
+        elif kind and value is None and part == option:
+            raise UserError(f"--{option} needs a name after it; --{option}.help shows which.")
         elif kind:
             named[option] = None
         elif value and _numeric(option, parameters):

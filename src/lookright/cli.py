@@ -130,7 +130,7 @@ def train(
     title = method_title(describe(objective))
     if guides and not (objective.guide and objective.guide.needs_guides):
         warnings.warn(
-            f"{title} does not use the guides in '{guides}': choose --method.guide PrecomputedMask.",
+            f"{title} does not use the guides in '{guides}'; --method.guide PrecomputedMask does.",
             stacklevel=1,
         )
     trained = fit(
