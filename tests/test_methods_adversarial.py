@@ -2,6 +2,7 @@
 
 import copy
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from lookright.explainers import InputGradient
 from lookright.guides import ConvMasker, LearnedMask
 from lookright.methods import AT, AWP, EGAT, ERM, MART, TRADES, FastAT, FreeAT, Method
 from lookright.modes import frozen
+from lookright.training import Run
 from lookright.training.config import describe, method_title
 from models_for_tests import Smooth, Tiny, same_state, state_of
 
@@ -397,3 +399,18 @@ def test_the_command_line_refuses_awp_in_one_line(options, line, capsys, tmp_pat
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert line in said[0]
+
+
+def test_the_command_line_puts_awp_round_a_method(monkeypatch):
+    given = {}
+
+    def fit(method, data, domains, run, **options):
+        given.update(method=method, run=run)
+        return Run(run)
+
+    monkeypatch.setattr(cli, "fit", fit)
+    cli.main("train --method trades --method.beta 3 --awp 0.01 --seed 4".split())
+    assert isinstance(given["method"], AWP)
+    assert given["method"].gamma == 0.01
+    assert given["method"].method.beta == 3.0
+    assert given["run"] == Path("runs/shortcut-trades-awp-4")

@@ -17,7 +17,8 @@ ONE_STEP = "val/one_step_accuracy"
 MANY_STEPS = "val/adversarial_accuracy"
 
 _GAP = 0.3
-"""Of all validation images, those right under one step and wrong under many."""
+"""Of all validation images, those right under one step and wrong under many; a healthy FastAT on
+Shortcut has up to 0.27, and is then less than twice as good under one step."""
 
 
 def one_step(attack: Attack | None, validation: Attack | None) -> Attack | None:
