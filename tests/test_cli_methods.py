@@ -1,0 +1,71 @@
+"""Every method trains on Shortcut from the command line, by its name alone, and is judged."""
+
+from pathlib import Path
+
+import pytest
+
+from lookright import cli, methods
+from lookright.data import Shortcut
+from lookright.methods import AWP, Method
+from lookright.models import SmallResNet
+from lookright.result import read_result
+from lookright.training import Run
+
+NAMES = sorted(
+    name
+    for name in methods.__all__
+    if issubclass(getattr(methods, name), Method) and getattr(methods, name) not in (Method, AWP)
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _narrow():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SmallResNet.__init__, "__defaults__", (4,))
+        keys = Shortcut.keys
+        patch.setattr(Shortcut, "keys", lambda self, domain: keys(self, domain)[:60])
+        yield
+
+
+def trained(line: str, tmp_path: Path) -> Run:
+    where = tmp_path / "run"
+    cli.main([*line.split(), "--run", str(where), "--epochs", "2", "--batch_size", "20"])
+    return Run(where)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_method_by_its_name(name: str, tmp_path: Path) -> None:
+    domains = "train,random" if getattr(methods, name).needs_domains else "train"
+    line = f"train --method {name.lower()} --data Shortcut --train_domain {domains}"
+    run = trained(line, tmp_path)
+    assert run.finished
+    assert run.config["method"]["class"] == name
+    assert run.config["settings"]["domains"] == domains.split(",")
+    first, last = run.history
+    terms = [term for term in first if term.startswith("train/") and term != "train/loss"]
+    assert 0 < sum(last[term] for term in terms) < 1.2 * first["train/loss"]
+    assert run.best.is_file()
+
+
+@pytest.mark.parametrize("name", ["at", "egat"])
+def test_awp_is_an_option_of_any_adversarial_method(name: str, tmp_path: Path) -> None:
+    run = trained(f"train --method {name} --awp 0.005", tmp_path)
+    assert run.finished
+    assert run.config["method"]["class"] == "AWP"
+
+
+def test_egat_by_aligns_masker_is_judged_with_its_mask(tmp_path: Path) -> None:
+    run = trained("train --method egat --method.guide LearnedMask", tmp_path)
+    quick = "--protocol.pgd_steps 1 --protocol.restarts 1 --protocol.curve_eps [] --domains train"
+    cli.main(["evaluate", str(run.folder), *quick.split()])
+    measures = read_result(run.folder / "result").domains["train"].measures
+    assert {"mask_mass", "mask_iou", "mask_coverage"} <= measures.keys()
+    assert {"sufficiency_blur", "sufficiency_mean"} <= measures.keys()
+
+
+def test_two_domains_are_asked_for_in_one_line(tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit):
+        trained("train --method irm --train_domain train", tmp_path)
+    error = capsys.readouterr().err
+    assert "IRM" in error
+    assert "--train_domain" in error
