@@ -21,8 +21,7 @@ def image_chance(images: Tensor, count: int, purpose: int) -> Tensor:
 
 
 def _scattered(number: Tensor) -> Tensor:
-    """Whole numbers as others in [0, 2^31) that seem unrelated (multiply and shift, as in
-    MurmurHash3's finaliser)."""
+    """Whole numbers to others in [0, 2^31) that seem unrelated: shifted, multiplied, cut off."""
     number = (number + 0x2545F491) % _WIDE
     number = (number ^ number >> 16) * 0x45D9F3B % _WIDE
     number = (number ^ number >> 15) * 0x45D9F3B % _WIDE
