@@ -375,11 +375,10 @@ def test_a_run_is_described_and_called_by_both():
     assert described["method"]["beta"] == 3.0
     assert method_title(described) == "TRADES-AWP"
     assert method_title(describe(FastAT(Smooth()))) == "FastAT"
-    learned = describe(EGAT(Smooth(), guide=LearnedMask(sparsity=2.0)))["guide"]
-    assert (learned["class"], learned["sparsity"], learned["masker"]["grid"]) == (
-        *("LearnedMask", 2.0),
-        8,
-    )
+    guide = LearnedMask(ConvMasker(grid=4, width=16), sparsity=2.0)
+    learned = describe(EGAT(Smooth(), guide=guide))["guide"]
+    assert (learned["class"], learned["sparsity"]) == ("LearnedMask", 2.0)
+    assert learned["masker"] == {"class": "ConvMasker", "grid": 4, "width": 16}
 
 
 # --- From the command line ----------------------------------------------------------------------
