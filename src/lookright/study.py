@@ -99,7 +99,7 @@ def study(
     console.print(quality_table(trained))
     picture = quality_figure(output / "masks.png", trained)
     page = write_page([result.folder for _, result in judged], output / "report.html")
-    console.print(f"The figure: {picture}\nThe page: {page}", highlight=False)
+    console.print(f"The figure: {picture}\nThe page: {page}", soft_wrap=True, highlight=False)
 
 
 def _entries() -> Iterator[Entry]:
