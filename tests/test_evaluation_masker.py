@@ -112,7 +112,7 @@ def test_a_killed_evaluation_goes_on_and_another_masker_is_another_result(tmp_pa
         (Rows(1.5, 0.0), r"from 0 to 1, but Rows gave values from 0 to 1\.5: end .* sigmoid"),
         (Rows(-0.5), r"values from -0\.5 to -0\.5"),
         (Rows(torch.nan), r"values from nan"),
-        (nn.Flatten(), r"masks \(B, 1, h, w\), but Flatten gave"),
+        (nn.Flatten(), r"masks \(B, 1, h, w\), but this one gave"),
     ],
 )
 def test_a_masker_that_gives_no_masks_is_one_clear_line(tmp_path, masker, message):
