@@ -54,7 +54,7 @@ class LearnedMask(nn.Module, Guide):
                 "sparsity and smoothness are weights of 0 or more, got "
                 f"sparsity={sparsity}, smoothness={smoothness}."
             )
-        self.masker = masker or ConvMasker()
+        self.masker = ConvMasker() if masker is None else masker
         self.sparsity = sparsity
         self.smoothness = smoothness
         self.fill = fill
