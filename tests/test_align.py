@@ -97,6 +97,16 @@ def test_the_warm_up_neither_trains_nor_follows_the_mask() -> None:
     assert list(plain(data)) == ["clean"]
 
 
+def test_mixed_precision_gives_the_losses_of_full_precision_nearly() -> None:
+    data = batch()
+    method = ALIGN(Smooth(), mixup=0.0)
+    exact = method(data)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = method(data)
+    for name in exact:
+        torch.testing.assert_close(rough[name].float(), exact[name], rtol=0.1, atol=0.05)
+
+
 class Bright(nn.Module):
     """Says the class by which channel is bright, wherever that is."""
 

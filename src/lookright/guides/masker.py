@@ -70,6 +70,7 @@ def at_size_of(images: Tensor, masks: Tensor) -> Tensor:
             f"A masker gives masks (B, 1, h, w), but this one gave {tuple(masks.shape)} for images "
             f"{tuple(images.shape)}."
         )
+    masks = masks.to(images.dtype)
     return F.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)
 
 
