@@ -72,7 +72,7 @@ class LearnedMask(nn.Module, Guide):
         x = batch.images
         coarse = self.masker(x)
         mask = at_size_of(x, coarse)
-        fill = fill_named(self.fill)(x)
+        fill = fill_named(self.fill)(x).to(x.dtype)
         kept, removed = torch.lerp(fill, x, mask), torch.lerp(x, fill, mask)
         with frozen(model):
             p = model(torch.cat([kept, removed])).softmax(1)
