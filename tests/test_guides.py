@@ -225,6 +225,9 @@ def test_random_masks_are_smooth_spread_and_differ_between_images() -> None:
     assert maps.flatten(1).unique(dim=0).shape[0] == 400
     neighbours = (maps[:, 1:] == maps[:, :-1]).float().mean()
     assert neighbours > 0.9
+    falling = (maps[:, 4:, 4:] == maps[:, :-4, :-4]).float().mean()
+    rising = (maps[:, 4:, :-4] == maps[:, :-4, 4:]).float().mean()
+    assert (falling - rising).abs() < 0.02
     fine = asked(RandomMask(0.2, 12), data).maps
     assert (fine[:, 1:] == fine[:, :-1]).float().mean() < neighbours - 0.03
 
