@@ -1,25 +1,25 @@
-"""Every benchmark in one run; the tables of docs/speed.md are written anew."""
+"""Every benchmark in one run; the tables of docs/speed.md and docs/methods.md are written anew."""
 
 from pathlib import Path
 
+import cost
 import gradcam
 import pgd
 import step
-from timing import machine, options, report
+from timing import machine, options, report, write
 
 PAGE = Path(__file__).parent.parent / "docs" / "speed.md"
-START, END = "<!-- tables -->", "<!-- end of tables -->"
 
 
 def main() -> None:
-    """Measure, print, write the JSON and put the tables into the page."""
+    """Measure, print, write the JSON and put the tables into the pages."""
     given = options(__file__, __doc__)
     tables = [table for benchmark in (pgd, gradcam, step) for table in benchmark.tables(given)]
-    report(tables, given)
-    before, _, rest = PAGE.read_text().partition(START)
-    after = rest.partition(END)[2]
-    parts = [START, f"Machine: {machine(given.device)}.", *(table.markdown() for table in tables)]
-    PAGE.write_text(before + "\n\n".join([*parts, END]) + after)
+    costs = cost.tables(given)
+    report([*tables, *costs], given)
+    where = f"Machine: {machine(given.device)}."
+    write(PAGE, [where, *(table.markdown() for table in tables)])
+    write(cost.PAGE, [table.markdown() for table in costs])
 
 
 if __name__ == "__main__":

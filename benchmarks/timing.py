@@ -77,7 +77,26 @@ def compare(
     device: torch.device,
     notes: Sequence[str] = (),
 ) -> Table:
-    """Run every contender once per round, the order turning; ratios are taken within a round."""
+    """Every contender's time, and its ratio to the first one's within a round."""
+    wall, cpu = measure(contenders, rounds, device)
+    first = next(iter(contenders))
+    timings = [
+        Timing(
+            name,
+            Spread.of(wall[name]),
+            Spread.of(cpu[name]),
+            ratio(wall[name], wall[first]),
+            ratio(cpu[name], cpu[first]),
+        )
+        for name in contenders
+    ]
+    return Table(title, rounds, timings, list(notes))
+
+
+def measure(
+    contenders: Contenders, rounds: int, device: torch.device
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Run every contender once per round, the order turning: wall and processor times in ms."""
     names = list(contenders)
     for name in names:
         contenders[name]()
@@ -92,20 +111,11 @@ def compare(
             _wait(device)
             wall[name].append(1e3 * (time.perf_counter() - start))
             cpu[name].append(1e3 * (time.process_time() - start_cpu))
-    timings = [
-        Timing(
-            name,
-            Spread.of(wall[name]),
-            Spread.of(cpu[name]),
-            _ratio(wall[name], wall[names[0]]),
-            _ratio(cpu[name], cpu[names[0]]),
-        )
-        for name in names
-    ]
-    return Table(title, rounds, timings, list(notes))
+    return wall, cpu
 
 
-def _ratio(values: Sequence[float], first: Sequence[float]) -> Spread:
+def ratio(values: Sequence[float], first: Sequence[float]) -> Spread:
+    """The ratios within each round."""
     return Spread.of([value / base for value, base in zip(values, first, strict=True)])
 
 
@@ -151,3 +161,10 @@ def report(tables: Sequence[Table], given: Options) -> None:
         print(table.markdown(), end="\n\n")
     result = {"machine": machine(given.device), "tables": [asdict(table) for table in tables]}
     given.out.write_text(json.dumps(result, indent=1))
+
+
+def write(page: Path, parts: Sequence[str]) -> None:
+    """Put the parts where the page's tables are."""
+    before, start, rest = page.read_text().partition("<!-- tables -->")
+    _, end, after = rest.partition("<!-- end of tables -->")
+    page.write_text(before + "\n\n".join([start, *parts, end]) + after)

@@ -1,6 +1,8 @@
 """The table of members that the tests hold to their laws: a new member is one row here."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from captum.attr import Saliency
@@ -158,6 +160,16 @@ def _aligned(distance: Distance) -> Callable[[nn.Module], Method]:
     return lambda model: MaskAlignment(model, distance=distance)
 
 
+def _of_the_page() -> type[Method]:
+    """The method that docs/methods.md adds as an example."""
+    page = Path(__file__).parent.parent / "docs" / "methods.md"
+    names: dict[str, Any] = {"__name__": "docs.methods"}
+    exec(page.read_text().partition("```python\n")[2].partition("```")[0], names)
+    return names["ALP"]
+
+
+ALP = _of_the_page()
+
 METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "erm": ERM,
     "at": lambda model: AT(model, _ATTACK),
@@ -200,6 +212,7 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "vrex": VREx,
     "coral": CORAL,
     "rsc": RSC,
+    "alp": lambda model: ALP(model, _ATTACK),
 }
 
 
