@@ -22,9 +22,9 @@ class LearnedMask(nn.Module, Guide):
         L_mask = mean (dist - 1)^2 + sparsity mean M + smoothness mean |difference of neighbours|
 
     The paper publishes neither the fill nor the weights. The defaults are this project's, chosen on
-    in-distribution validation images of Shortcut (docs/results/align.md). What removed pixels are
-    filled with decides most: a hole of the object's shape still shows the object. Before the
-    classifier knows the object there is nothing to learn from it, hence the long warm-up.
+    in-distribution validation images of Shortcut (docs/results/align.md): there a mean colour and
+    black give better masks, a blur better explanations of the classifier. Before the classifier
+    knows the object there is nothing to learn from it, hence the long warm-up.
 
     Args:
         masker: from images (B, 3, H, W) in [0, 1] to masks (B, 1, h, w) in [0, 1] of any size,

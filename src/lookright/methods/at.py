@@ -13,7 +13,8 @@ class AT(Method):
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        attack: finds x'; the default is the paper's CIFAR setting, 10 steps of 2/255 in 8/255.
+        attack: finds x'; None is `PGD()`, steps of 2/255 in 8/255 as in the paper's CIFAR setting,
+            and 10 of them, as became usual.
     """
 
     attack: Attack
