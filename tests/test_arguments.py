@@ -66,7 +66,7 @@ def test_spelling(given, parsed):
     [
         ("", "Say what to do: lookright demo, train"),
         ("trian", "no command 'trian'.*Did you mean 'train'"),
-        ("train --method egta", "no method 'egta': expected one of ALIGN, AT, .*EGAT, .*'EGAT'"),
+        ("train --method egta", "no method 'egta': expected one of ALIGN, .*AT, .*EGAT, .*'EGAT'"),
         ("explain r x --attack pdg", "no attack 'pdg'.*Did you mean 'PGD'"),
         ("evaluate r --protocol.explainer gradcm", "no explainer 'gradcm'.*Did you mean 'GradCAM'"),
         ("evaluate r --protocol.norm l3", "no norm 'l3': expected one of L2, LInf"),
