@@ -80,16 +80,14 @@ DOMAINBED = {
 data and network below, in float64; of IRM and VREx after their annealing, of Mixup with lam 0.3."""
 
 
-class Always(Beta):
-    """In the place of a Beta distribution: 0.3."""
-
-    def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:  # type: ignore[override]
-        return torch.full(sample_shape, 0.3)
+def always(monkeypatch: pytest.MonkeyPatch, lam: float) -> None:
+    """In the place of Mixup's Beta distribution: lam."""
+    monkeypatch.setattr(Beta, "sample", lambda self, shape: torch.full(shape, lam))
 
 
 @pytest.mark.parametrize("name", DOMAINBED)
 def test_training_goes_as_in_domainbed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lookright.methods.mixup.Beta", Always)
+    always(monkeypatch, 0.3)
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 3)).double()
     at = 0
     for parameter in model.parameters():
@@ -206,7 +204,7 @@ def test_coral_compares_means_and_covariances_of_the_features_entering_the_head(
 
 
 def test_mixup_mixes_images_and_losses_of_two_domains(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lookright.methods.mixup.Beta", Always)
+    always(monkeypatch, 0.3)
     x = pixels([[1, 2], [5, 1], [3, 4], [0, 7], [6, 6]])
     data = of_domains([1, 0, 1, 0, 0], [0, 1, 1, 0, 1], x)  # the last has no partner
     weight = torch.tensor([[1.0, -0.5], [0.2, 0.3]]).double()
@@ -219,6 +217,18 @@ def test_mixup_mixes_images_and_losses_of_two_domains(monkeypatch: pytest.Monkey
 
     expected = (of(1, 0) + of(3, 2) + of(0, 1) + of(2, 3)) / 4
     torch.testing.assert_close(Mixup(Features(weight))(data)["mixup"], expected)
+
+
+def test_mixups_pairs_weigh_alike_whatever_their_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    always(monkeypatch, 0.5)
+    x = pixels([[1, 0], [5, 0], [3, 0], [0, 1], [6, 0]])
+    weight = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()
+    loss = Mixup(Features(weight))(of_domains([0, 1, 1, 2, 2], [0] * 5, x))["mixup"]
+
+    def of(first: int, second: int) -> Tensor:
+        return F.cross_entropy((x[first] + x[second]).flatten()[None] / 2, torch.tensor([0]))
+
+    torch.testing.assert_close(loss, (of(0, 1) + of(0, 3) + (of(1, 3) + of(2, 4)) / 2) / 3)
 
 
 def test_mixup_mixes_every_domain_with_another_in_changing_pairs() -> None:

@@ -1,5 +1,6 @@
 """Laws of which images each step sees: balanced, whole, repeatable, shared out, replayed."""
 
+import copy
 import math
 from collections import Counter
 from itertools import chain
@@ -142,7 +143,7 @@ def test_replays_are_the_same_whole_batches_in_a_row(size, batch, times, balance
         else DistributedSampler(range(size), num_replicas=1, rank=0)
     )
     batch = 2 * batch if balanced else min(batch, size)
-    replayed = Replayed(order, batch, times)
+    replayed = Replayed(copy.deepcopy(order), batch, times)
     for epoch in (0, 1):
         replayed.set_epoch(epoch)
         order.set_epoch(epoch)
