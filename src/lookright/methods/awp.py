@@ -50,7 +50,7 @@ class AWP(Method):
         self.attack = method.attack
         self.guide = method.guide
         self.warm_up = method.warm_up
-        self.needs_domains = method.needs_domains  # type: ignore[misc]
+        self.needs_domains = method.needs_domains
         self.replays = method.replays
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

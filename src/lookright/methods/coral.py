@@ -1,7 +1,6 @@
 """Correlation alignment (CORAL, Sun & Saenko, ECCV 2016 workshops, arXiv 1607.01719)."""
 
 from itertools import combinations
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ class CORAL(Method):
         UserError: a negative penalty; a batch without such domains; a network without such a layer.
     """
 
-    needs_domains: ClassVar[bool] = True
+    needs_domains = True
 
     def __init__(self, model: nn.Module, penalty: float = 1.0) -> None:
         super().__init__(model)

@@ -1,7 +1,5 @@
 """Group distributionally robust optimisation (GroupDRO, Sagawa et al., ICLR 2020)."""
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,7 +30,7 @@ class GroupDRO(Method):
     """
 
     log_q: Tensor
-    needs_domains: ClassVar[bool] = True
+    needs_domains = True
 
     def __init__(self, model: nn.Module, rate: float = 0.01) -> None:
         super().__init__(model)

@@ -1,7 +1,5 @@
 """Invariant risk minimisation (IRM, Arjovsky et al., arXiv 1907.02893)."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +28,7 @@ class IRM(Method):
         UserError: a negative penalty; a warm-up that is no share; a batch without such domains.
     """
 
-    needs_domains: ClassVar[bool] = True
+    needs_domains = True
 
     def __init__(self, model: nn.Module, penalty: float = 100.0, warm_up: float = 0.1) -> None:
         super().__init__(model)

@@ -1,7 +1,6 @@
 """What a method is."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -28,7 +27,7 @@ class Method(nn.Module, ABC):
     guide: Guide | None
     progress: float = 1.0
     warm_up: float = 0.0
-    needs_domains: ClassVar[bool] = False
+    needs_domains: bool = False
     replays: int = 1
 
     def __init__(self, model: nn.Module) -> None:

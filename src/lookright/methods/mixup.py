@@ -1,7 +1,5 @@
 """Mixup across domains (Xu et al., AAAI 2020, arXiv 1912.01805; Yan et al., arXiv 2001.00677)."""
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,7 +29,7 @@ class Mixup(Method):
         UserError: a concentration that is not above 0; a batch without such domains.
     """
 
-    needs_domains: ClassVar[bool] = True
+    needs_domains = True
 
     def __init__(self, model: nn.Module, concentration: float = 0.2) -> None:
         super().__init__(model)

@@ -1,7 +1,5 @@
 """Risk extrapolation by variance (V-REx, Krueger et al., ICML 2021, arXiv 2003.00688)."""
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from lookright.batch import Batch
@@ -27,7 +25,7 @@ class VREx(Method):
         UserError: a negative penalty; a warm-up that is no share; a batch without such domains.
     """
 
-    needs_domains: ClassVar[bool] = True
+    needs_domains = True
 
     def __init__(self, model: nn.Module, penalty: float = 10.0, warm_up: float = 0.1) -> None:
         super().__init__(model)
