@@ -13,6 +13,7 @@ from torch import Tensor
 from cases import GUIDES, batch
 from lookright.attacks import PGD
 from lookright.batch import Batch
+from lookright.chance import image_chance
 from lookright.data import Augment
 from lookright.distances import minmax
 from lookright.errors import UserError
@@ -29,7 +30,6 @@ from lookright.guides import (
     Swapped,
     Target,
 )
-from lookright.guides.chance import image_chance
 from lookright.methods import EGAT
 from models_for_tests import SIZE, Tiny
 

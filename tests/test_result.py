@@ -5,12 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lookright.certificates import Certificate
+from lookright.diagnostics import Diagnostic
 from lookright.errors import UserError
 from lookright.metrics import Estimate
 from lookright.result import (
+    Corrupted,
     CurvePoint,
     DomainResult,
     Examples,
+    RemovalCurve,
     Result,
     read_examples,
     read_result,
@@ -30,6 +34,13 @@ def result(folder: Path) -> Result:
         measures={"accuracy": estimate(0.5), "auc": estimate(1 / 3)},
         curve=(CurvePoint(0.0, estimate(0.5)), CurvePoint(8 / 255, estimate(0.1))),
         warnings=("suspect: [it]",),
+        controls={"random": {"sufficiency_blur": estimate(0.4)}},
+        removal=(
+            RemovalCurve("explanation", "deletion", "blur", (0.0, 0.5, 1.0), (0.9, 0.4, 0.1)),
+        ),
+        corruptions=(Corrupted("fog", 3, estimate(0.4), estimate(0.7)),),
+        diagnostics=(Diagnostic("black box", "suspect", "it beats the white box."),),
+        certificates=(Certificate("both", "PGD", 4, 5, 0.3, 0.05, 3, "cosine", 0.8),),
     )
     return Result(
         folder=folder,
@@ -65,6 +76,10 @@ def examples(n: int = 2, masks: bool = True, learned: bool = False) -> Examples:
         probability_attacked=random.random(n, dtype=np.float32),
         masks=pixels(4, 4) if masks else None,
         learned=pixels(4, 4) if learned else None,
+        pushed=pixels(2, 4, 4, 3) if learned else None,
+        saliency_pushed=pixels(2, 2, 2) if learned else None,
+        predicted_pushed=np.arange(2 * n).reshape(n, 2) % 2 if learned else None,
+        goals=np.array(["topk", "target"]) if learned else None,
     )
 
 

@@ -3,15 +3,17 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookright.certificates import Certificate
+from lookright.diagnostics import Diagnostic
 from lookright.errors import UserError
 from lookright.files import write_atomically
 from lookright.metrics.intervals import Estimate
@@ -28,14 +30,48 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class RemovalCurve:
+    """Mean probability of the explained class as pixels are filled, by a map's ranking.
+
+    map: "explanation", or a control's name; kind: the most salient pixels go first (deletion) or
+    come first (insertion); shares: of the pixels changed so far, from 0 to 1, each with its
+    probability.
+    """
+
+    map: str
+    kind: Literal["deletion", "insertion"]
+    fill: str
+    shares: tuple[float, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """Under one corruption: accuracy, and the explanation's similarity to the clean one."""
+
+    family: str
+    severity: int
+    accuracy: Estimate
+    stability: Estimate
+
+
+@dataclass(frozen=True)
 class DomainResult:
-    """What was measured in one domain; a measure that does not apply is absent."""
+    """What was measured in one domain; a measure that does not apply is absent.
+
+    controls: measures of maps that know nothing of the model, by the control's name.
+    """
 
     n: int
     in_distribution: bool
     measures: dict[str, Estimate]
     curve: tuple[CurvePoint, ...]
     warnings: tuple[str, ...]
+    controls: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    removal: tuple[RemovalCurve, ...] = ()
+    corruptions: tuple[Corrupted, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +81,10 @@ class Examples:
     `images` and `attacked` (N, H, W, 3), `saliency` and `saliency_attacked` (N, h, w), and, where
     there are any, the true `masks` and the masks `learned` (N, H, W) are uint8; labels, predictions
     and probabilities are (N,).
+
+    An attack on the explanation keeps the prediction and moves the map: `pushed` (N, G, H, W, 3)
+    and `saliency_pushed` (N, G, h, w), uint8, one for each of its G goals, whose names are
+    `goals` (G,); `predicted_pushed` (N, G).
     """
 
     images: NDArray[np.uint8]
@@ -58,6 +98,10 @@ class Examples:
     probability_attacked: NDArray[np.float32]
     masks: NDArray[np.uint8] | None = None
     learned: NDArray[np.uint8] | None = None
+    pushed: NDArray[np.uint8] | None = None
+    saliency_pushed: NDArray[np.uint8] | None = None
+    predicted_pushed: NDArray[np.int64] | None = None
+    goals: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -124,13 +168,8 @@ def write_result(result: Result) -> None:
         "revision": result.revision,
         "settings": result.settings,
         "domains": {
-            name: {
-                "n": domain.n,
-                "in_distribution": domain.in_distribution,
-                "measures": {key: asdict(value) for key, value in domain.measures.items()},
-                "curve": [{"eps": point.eps, **asdict(point.accuracy)} for point in domain.curve],
-                "warnings": domain.warnings,
-            }
+            name: asdict(domain)
+            | {"curve": [{"eps": point.eps, **asdict(point.accuracy)} for point in domain.curve]}
             for name, domain in result.domains.items()
         },
     }
@@ -199,15 +238,35 @@ def _result(folder: Path, raw: dict[str, Any]) -> Result:
 
 
 def _domain(raw: dict[str, Any]) -> DomainResult:
-    measures = {key: _estimate(fields) for key, fields in raw["measures"].items()}
     points = ((float(point["eps"]), _estimate(point)) for point in _list(raw.get("curve") or []))
     return DomainResult(
         n=int(raw["n"]),
         in_distribution=bool(raw["in_distribution"]),
-        measures={key: estimate for key, estimate in measures.items() if estimate is not None},
+        measures=_measures(raw["measures"]),
         curve=tuple(CurvePoint(eps, estimate) for eps, estimate in points if estimate is not None),
         warnings=tuple(str(warning) for warning in _list(raw.get("warnings") or [])),
+        controls={name: _measures(of) for name, of in (raw.get("controls") or {}).items()},
+        removal=tuple(_removal(curve) for curve in _list(raw.get("removal") or [])),
+        corruptions=tuple(
+            Corrupted(_text(c["family"]), int(c["severity"]), accuracy, stability)
+            for c in _list(raw.get("corruptions") or [])
+            if (accuracy := _estimate(c["accuracy"])) and (stability := _estimate(c["stability"]))
+        ),
+        diagnostics=tuple(Diagnostic(**each) for each in _list(raw.get("diagnostics") or [])),
+        certificates=tuple(Certificate(**each) for each in _list(raw.get("certificates") or [])),
     )
+
+
+def _measures(raw: dict[str, Any]) -> dict[str, Estimate]:
+    found = {key: _estimate(fields) for key, fields in raw.items()}
+    return {key: estimate for key, estimate in found.items() if estimate is not None}
+
+
+def _removal(raw: dict[str, Any]) -> RemovalCurve:
+    shares, probabilities = (
+        tuple(float(each) for each in _list(raw[name])) for name in ("shares", "probabilities")
+    )
+    return RemovalCurve(_text(raw["map"]), raw["kind"], _text(raw["fill"]), shares, probabilities)
 
 
 def _estimate(raw: dict[str, Any]) -> Estimate | None:
@@ -243,6 +302,13 @@ def _check(examples: Examples, classes: int) -> None:
         "masks": examples.images.shape[:3],
         "learned": examples.images.shape[:3],
     }
+    if examples.goals is not None:
+        goals = len(examples.goals)
+        shapes |= {
+            "pushed": (n, goals, *examples.images.shape[1:]),
+            "saliency_pushed": (n, goals, *examples.saliency.shape[1:]),
+            "predicted_pushed": (n, goals),
+        }
     for name, shape in shapes.items():
         array = getattr(examples, name)
         if array is not None and array.shape != shape:
@@ -252,9 +318,9 @@ def _check(examples: Examples, classes: int) -> None:
             raise ValueError(f"{name} is {getattr(examples, name).dtype}, expected uint8")
     for name in Examples.__dataclass_fields__:
         array = getattr(examples, name)
-        if array is not None and len(array) != n:
+        if array is not None and name != "goals" and len(array) != n:
             raise ValueError(f"{name} has {len(array)} rows for {n} labels")
-    for name in ("labels", "predicted", "predicted_attacked"):
+    for name in ("labels", "predicted", "predicted_attacked", "predicted_pushed"):
         indices = getattr(examples, name)
-        if n and (indices.min() < 0 or indices.max() >= classes):
+        if n and indices is not None and (indices.min() < 0 or indices.max() >= classes):
             raise ValueError(f"{name} points outside the {classes} classes")

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lookright.batch import Batch
+from lookright.chance import image_chance
 from lookright.errors import UserError
-from lookright.guides.chance import image_chance
 from lookright.guides.guide import Target
 from lookright.guides.human import HumanMask
 
@@ -18,7 +18,7 @@ from lookright.guides.human import HumanMask
 @dataclass(frozen=True)
 class Degraded(HumanMask):
     """A human mask made worse. What is random in it is the same for an image in every epoch, as an
-    annotator's mistakes are (`guides.chance`); augmentation makes other images."""
+    annotator's mistakes are (`chance.py`); augmentation makes other images."""
 
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
         exact = super().__call__(batch, saliency)

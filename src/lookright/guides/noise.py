@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from lookright.batch import Batch
+from lookright.chance import image_chance
 from lookright.errors import UserError
-from lookright.guides.chance import image_chance
 from lookright.guides.guide import Guide, Target
 
 
@@ -17,7 +17,7 @@ class RandomMask(Guide):
     """A mask that knows nothing of the image: blobs that cover `share` of it.
 
     They are where a sum of slow waves is highest, which is anywhere equally often. Each image has
-    one mask, the same in every epoch (`guides.chance`), as bad supervision has: masks drawn anew
+    one mask, the same in every epoch (`chance.py`), as bad supervision has: masks drawn anew
     each time would on average ask for nothing. Augmentation makes other images and so other masks.
 
     share: of the image, in (0, 1]; 0.15 is what the digits of Shortcut cover. waves: periods of the
