@@ -143,7 +143,7 @@ def test_saving_twice_replaces_and_a_failure_keeps_the_old_file(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lookright.models.save_file", full)
+        patch.setattr("lookright.models.stored.save_file", full)
         with pytest.raises(UserError, match="space"):
             save_classifier(build_model("small_resnet", CLASSES, 32), path)
     assert same_state(state_of(first), state_of(load_classifier(path)))

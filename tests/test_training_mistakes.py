@@ -184,7 +184,7 @@ def test_a_classifier_on_a_full_disk_is_one_clear_line(tmp_path, monkeypatch):
     def full(*arguments, **options):
         raise RuntimeError("No space left on device (os error 28)")
 
-    monkeypatch.setattr("lookright.models.save_file", full)
+    monkeypatch.setattr("lookright.models.stored.save_file", full)
     with pytest.raises(UserError, match="No space left"):
         save_classifier(tiny_classifier(), tmp_path / "model.safetensors")
 

@@ -1,0 +1,138 @@
+"""A classifier by its name, in any of the libraries or in a module of one's own."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import timm
+import torchvision
+from torch import nn
+
+from lookright.errors import UserError, did_you_mean
+from lookright.models.classifier import Classifier
+from lookright.models.small_resnet import SmallResNet
+from lookright.models.weights import load_weights, read_weights
+
+_HALF = (0.5, 0.5, 0.5)
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def build_model(
+    name: str,
+    classes: Sequence[str],
+    image_size: int,
+    pretrained: bool = False,
+    weights: Path | None = None,
+) -> Classifier:
+    """A classifier by name.
+
+    Args:
+        name: `small_resnet`; a timm name; `torchvision/<name>`; or `package.module:function`,
+            which is called with the number of classes and gives a network for images in [0, 1].
+        classes: names of the K classes.
+        image_size: height and width of the images, in pixels.
+        pretrained: load the library's own weights, from its hub.
+        weights: a file of weights instead, `.safetensors` or a state dict of tensors. A head for
+            another number of classes is left out; anything else that does not fit is an error.
+
+    Raises:
+        UserError: an unknown name (the nearest is suggested), weights that cannot be had or are
+            of another model.
+    """
+    if len(classes) < 2:
+        raise UserError(f"A classifier needs at least 2 classes, got {len(classes)}.")
+    if weights is not None and pretrained:
+        raise UserError("Give either pretrained or a file of weights, not both.")
+    network, mean, std, head = make_network(name, len(classes), image_size, pretrained)
+    if weights is not None:
+        load_weights(network, read_weights(weights), source=str(weights), head=head)
+    return Classifier(network, classes, image_size, mean, std, name)
+
+
+def make_network(
+    name: str, num_classes: int, image_size: int, pretrained: bool
+) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
+    """The network, its mean and std, and the name of its head."""
+    if name == "small_resnet":
+        if pretrained:
+            raise UserError("small_resnet has no pretrained weights; leave pretrained out.")
+        return SmallResNet(num_classes), _HALF, _HALF, "head"
+    if ":" in name:
+        return own_module(name, num_classes), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ""
+    if name.startswith("torchvision/"):
+        return _torchvision(name.removeprefix("torchvision/"), num_classes, image_size, pretrained)
+    return _timm(name, num_classes, image_size, pretrained)
+
+
+def own_module(name: str, *arguments: Any) -> nn.Module:
+    """What the function or class `package.module:name`, or `package.module.name`, gives.
+
+    Raises:
+        UserError: it cannot be imported, or gives something else than a module.
+    """
+    module, _, function = name.rpartition(":" if ":" in name else ".")
+    try:
+        make = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"No function '{function}' in a module '{module}' ({error}); one of your own is "
+            "named package.module:function and must be importable from here."
+        ) from error
+    network = make(*arguments)
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{name} must give a torch.nn.Module, got {type(network).__name__}.")
+    return network
+
+
+def _torchvision(
+    name: str, num_classes: int, image_size: int, pretrained: bool
+) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        raise UserError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
+    # Its vision transformers are built for one size of image and have to be told.
+    size: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") else {}
+    network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **size)
+    head = _last_layer(network)
+    if pretrained:
+        try:
+            state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict()
+        except OSError as error:
+            raise _no_hub(name, error) from error
+        load_weights(network, state, source=f"torchvision's {name}", head=head)
+    return network, *_IMAGENET, head
+
+
+def _timm(
+    name: str, num_classes: int, image_size: int, pretrained: bool
+) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
+    if not timm.is_model(name):
+        names = ["small_resnet", *timm.list_models()]
+        raise UserError(
+            f"No model is called '{name}': expected small_resnet, a timm name, torchvision/<name> "
+            f"or package.module:function.{did_you_mean(name, names)}"
+        )
+    # Transformers are built for one size of image and have to be told.
+    config = timm.get_pretrained_cfg(name)
+    size: dict[str, Any] = {"img_size": image_size} if config and config.fixed_input_size else {}
+    try:
+        network = timm.create_model(name, pretrained=pretrained, num_classes=num_classes, **size)
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise _no_hub(name, error) from error
+    about: Any = network.pretrained_cfg
+    return network, about["mean"], about["std"], about.get("classifier", "")
+
+
+def _no_hub(name: str, error: Exception) -> UserError:
+    return UserError(
+        f"The pretrained weights of '{name}' could not be fetched ({type(error).__name__}); give a "
+        "file with weights=, or train without pretrained."
+    )
+
+
+def _last_layer(network: nn.Module) -> str:
+    layers = (nn.Linear, nn.Conv2d)
+    return [name for name, module in network.named_modules() if isinstance(module, layers)][-1]

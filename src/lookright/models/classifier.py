@@ -1,0 +1,47 @@
+"""A classifier: any network with its normalisation inside, so that images are in [0, 1] outside."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Classifier(nn.Module):
+    """Images (B, 3, H, W) in [0, 1] to logits (B, K).
+
+    Args:
+        network: from normalised images to logits.
+        classes: the names of the K classes, in the order of the logits.
+        image_size: height and width that it was built for, in pixels.
+        mean, std: one value per channel; the network sees (x - mean) / std.
+        architecture: what `build_model` makes the network from.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        classes: Sequence[str],
+        image_size: int,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        architecture: str = "",
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.classes = tuple(classes)
+        self.image_size = image_size
+        self.architecture = architecture
+        # A library's network takes either layout of memory; one's own may flatten the image.
+        self.by_library = architecture != "" and ":" not in architecture
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (x - self.mean) / self.std
+        if self.by_library and x.device.type == "cpu":
+            # Up to 1.8 times as fast on a CPU, attacks and training alike (docs/speed.md).
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self.network(x)

@@ -1,0 +1,60 @@
+"""Tensors from a file into a network: plain data only, and all of them or an error."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lookright.errors import UserError
+
+
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a `.safetensors` file or of a state dict, read with `weights_only=True`."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"No file of weights at {path}.")
+    state: Any
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state) if isinstance(state, Mapping) else state
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read as weights ({type(error).__name__}): expected .safetensors or "
+            "a state dict of plain tensors saved by torch.save."
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"{path} is no state dict: expected names of parameters with tensors.")
+    return state
+
+
+def load_weights(
+    network: nn.Module, state: Mapping[str, Tensor], source: str, head: str = ""
+) -> None:
+    """Load a state dict; a head of another shape is left out, and starts at zero instead.
+
+    So fine-tuning begins with every class equally likely, not with a random head's certainty.
+
+    Raises:
+        UserError: parameters missing, unexpected or of another shape elsewhere than in the head.
+    """
+    own = network.state_dict()
+    in_head = [name for name in own if head and name.startswith(f"{head}.")]
+    if any(name in state and state[name].shape != own[name].shape for name in in_head):
+        state = {name: value for name, value in state.items() if name not in in_head}
+        state |= {name: torch.zeros_like(own[name]) for name in in_head}
+    missing = own.keys() - state.keys()
+    surplus = state.keys() - own.keys()
+    shapes = {name for name in own.keys() & state.keys() if own[name].shape != state[name].shape}
+    if missing or surplus or shapes:
+        examples = ", ".join(sorted(missing | surplus | shapes)[:3])
+        raise UserError(
+            f"{source} holds the weights of another model: {len(missing)} parameters missing, "
+            f"{len(surplus)} unexpected, {len(shapes)} of another shape (such as {examples})."
+        )
+    network.load_state_dict(state)
