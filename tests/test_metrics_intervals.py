@@ -70,19 +70,25 @@ def test_rate_refuses_scores_and_mean_refuses_nothing_finite():
         mean(torch.tensor([torch.nan]))
 
 
+ATTACKS = ("autoattack", "apgd", "square", "carliniwagner")
+
+
 def test_every_measure_is_described_once():
     assert [measure.key for measure in MEASURES] == [
-        "accuracy", "auc", "accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial",
+        "accuracy", "auc", "accuracy_fgsm", "accuracy_pgd",
+        *(f"accuracy_{attack}" for attack in ATTACKS), "accuracy_adversarial",
         *[f"sufficiency_{fill}" for fill in FILLS],
         *[f"comprehensiveness_{fill}" for fill in FILLS],
         "localisation_mass", "localisation_iou", "pointing_game", "mask_area",
         "mask_mass", "mask_iou", "mask_coverage",
-        "stability_cosine", "stability_spearman", "stability_topk", "degenerate_maps",
+        "stability_cosine", "stability_spearman", "stability_topk", "stability_domain",
+        "degenerate_maps",
     ]  # fmt: skip
     lower = {measure.key for measure in MEASURES if measure.higher_is_better is False}
     assert lower == {*(f"sufficiency_{fill}" for fill in FILLS), "degenerate_maps"}
     assert [m.key for m in MEASURES if m.higher_is_better is None] == ["mask_area", "mask_coverage"]
     rates = {measure.key for measure in MEASURES if measure.unit == "rate"}
     assert rates == {"accuracy", "accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial",
+                     *(f"accuracy_{attack}" for attack in ATTACKS),
                      "pointing_game", "degenerate_maps"}  # fmt: skip
     assert all(measure.title and measure.description.endswith(".") for measure in MEASURES)

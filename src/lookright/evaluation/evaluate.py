@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from lookright.batch import Batch
 from lookright.data import ImageData, Part
 from lookright.errors import UserError
-from lookright.evaluation.judge import Judge
+from lookright.evaluation.batches import judged
+from lookright.evaluation.judge import Judge, examples, figures
 from lookright.evaluation.protocol import Protocol
+from lookright.evaluation.records import Records
 from lookright.modes import frozen
 from lookright.progress import progress_bar
 from lookright.result import (
@@ -52,7 +52,8 @@ def evaluate(
     """Judge a model in each domain and write the result to the folder `save`, domain by domain.
 
     In a domain that was trained on, or that shares samples with one, only the test part is judged;
-    in any other all of it. A killed evaluation that is started again goes on where it was.
+    in any other all of it. A killed evaluation that is started again goes on after its last batch.
+    Memory that does not hold a batch is met by half as many images at once, with a warning.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
@@ -98,7 +99,8 @@ def evaluate(
         settings=protocol.describe(),
         domains={},
     )
-    result, examples = _resumed(result, overwrite)
+    kept = Records(result.folder, _identity(result) | {"by": result.revision})
+    result, shown = _resumed(result, overwrite)
     model = model.to(device)
     borrowed = nn.ModuleList([model] if masker is None else [model, masker.to(device)])
     with ExitStack() as stack:
@@ -108,42 +110,46 @@ def evaluate(
         stack.enter_context(_full_precision(device))
         task = bar.add_task(f"evaluating {name}", total=None, note="") if bar else None
         splits = {domain: _judged(data, domain, train_domains, protocol) for domain in chosen}
-        if bar and task is not None:
-            steps = sum(len(range(0, len(s), protocol.batch_size)) for s in splits.values())
-            done = sum(
-                len(range(0, len(splits[d]), protocol.batch_size))
-                for d in result.domains
-                if d in splits
-            )
-            bar.update(task, total=steps, completed=done)
+        total, before = sum(map(len, splits.values())), 0
+
+        def told(done: float, what: str) -> None:
+            if bar and task is not None:
+                bar.update(task, total=total, completed=before + done, note=f"{domain}: {what}")
+
         for domain, where in splits.items():
-            if domain in result.domains:
-                continue
-            with frozen(borrowed), _randomness(device, derived_seed(protocol.seed, domain)):
-                judge = Judge(model, protocol, domain, masker)
-                for batch in _batches(data, domain, where, protocol.batch_size):
-                    judge.see(batch.to(device))
-                    if bar and task is not None:
-                        bar.update(task, advance=1, note=domain)
-            in_distribution = domain in train_domains
-            result.domains[domain] = replace(judge.result(), in_distribution=in_distribution)
-            examples[domain] = judge.examples()
-            write_examples(result.folder, examples)
-            write_result(result)
+            if domain not in result.domains:
+                judge, home = (
+                    Judge(model, protocol, domain, masker),
+                    next(iter(train_domains), None),
+                )
+                with frozen(borrowed), _caller_randomness(device):
+                    records = list(judged(judge, data, where, kept, told, home, device))
+                result.domains[domain] = figures(records, protocol, domain in train_domains)
+                shown[domain] = examples(records, protocol)
+                write_examples(result.folder, shown)
+                write_result(result)
+            before += len(where)
+            told(0, "done")
+    kept.clear()
     return result
+
+
+def _identity(result: Result) -> dict[str, Any]:
+    """What makes two results the same one."""
+    names = ("name", "seed", "classes", "train_domain", "config", "settings")
+    return json.loads(json.dumps({name: getattr(result, name) for name in names}))
 
 
 def _resumed(result: Result, overwrite: bool) -> tuple[Result, dict[str, Examples]]:
     if overwrite or not (result.folder / "result.json").exists():
         return result, {}
     before = read_result(result.folder)
-    for what in ("name", "seed", "classes", "train_domain", "config", "settings"):
-        old, new = (json.loads(json.dumps(getattr(each, what))) for each in (before, result))
-        if old != new:
-            raise UserError(
-                f"{result.folder} holds another result, with {_difference(what, old, new)}: name "
-                "another folder, or replace it by overwrite=True (--overwrite)."
-            )
+    old, new = _identity(before), _identity(result)
+    if old != new:
+        raise UserError(
+            f"{result.folder} holds another result, with {_difference('', old, new)}: name "
+            "another folder, or replace it by overwrite=True (--overwrite)."
+        )
     examples = {domain: read_examples(before, domain) for domain in before.domains}
     if any(shown is None for shown in examples.values()):
         return result, {}
@@ -154,7 +160,7 @@ def _difference(what: str, old: Any, new: Any) -> str:
     """The first place where two JSON values differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         name = next(name for name in old | new if old.get(name) != new.get(name))
-        return _difference(f"{what}.{name}", old.get(name), new.get(name))
+        return _difference(f"{what}.{name}".lstrip("."), old.get(name), new.get(name))
     return f"{what} {old} instead of {new}"
 
 
@@ -196,18 +202,10 @@ def _judged(
     return [where[at] for at in order.tolist()]
 
 
-def _batches(
-    data: ImageData, domain: str, where: Sequence[int], batch_size: int
-) -> Iterator[Batch]:
-    for start in range(0, len(where), batch_size):
-        yield data.samples(domain, where[start : start + batch_size])
-
-
 @contextmanager
-def _randomness(device: torch.device, seed: int) -> Iterator[None]:
-    """Random numbers of its own for each domain; the caller's go on as if nothing had been."""
+def _caller_randomness(device: torch.device) -> Iterator[None]:
+    """The caller's random numbers go on as if nothing had been."""
     with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
-        torch.manual_seed(seed)
         yield
 
 

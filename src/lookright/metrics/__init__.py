@@ -6,6 +6,7 @@ from lookright.metrics.classification import (
     ACCURACY_ADVERSARIAL,
     ACCURACY_FGSM,
     ACCURACY_PGD,
+    ACCURACY_UNDER,
     AUC,
     correct,
     correct_under_all,
@@ -37,6 +38,7 @@ from lookright.metrics.masks import MASK_COVERAGE, MASK_IOU, MASK_MASS, mask_iou
 from lookright.metrics.measure import Measure
 from lookright.metrics.stability import (
     STABILITY_COSINE,
+    STABILITY_DOMAIN,
     STABILITY_SPEARMAN,
     STABILITY_TOPK,
     stability_cosine,
@@ -49,6 +51,7 @@ MEASURES: tuple[Measure, ...] = (
     AUC,
     ACCURACY_FGSM,
     ACCURACY_PGD,
+    *ACCURACY_UNDER.values(),
     ACCURACY_ADVERSARIAL,
     *SUFFICIENCY.values(),
     *COMPREHENSIVENESS.values(),
@@ -62,6 +65,7 @@ MEASURES: tuple[Measure, ...] = (
     STABILITY_COSINE,
     STABILITY_SPEARMAN,
     STABILITY_TOPK,
+    STABILITY_DOMAIN,
     DEGENERATE_MAPS,
 )
 

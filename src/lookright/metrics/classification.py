@@ -29,6 +29,16 @@ ACCURACY_PGD = Measure(
     "rate",
     "Share still classified correctly under PGD, the worst of its restarts for each image.",
 )
+ACCURACY_UNDER = {
+    attack: Measure(
+        f"accuracy_{attack.lower()}",
+        f"{attack} accuracy",
+        True,
+        "rate",
+        f"Share still classified correctly under {attack}.",
+    )
+    for attack in ("AutoAttack", "APGD", "Square", "CarliniWagner")
+}
 ACCURACY_ADVERSARIAL = Measure(
     "accuracy_adversarial",
     "Adversarial accuracy",

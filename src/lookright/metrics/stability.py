@@ -33,6 +33,14 @@ STABILITY_TOPK = Measure(
     "score",
     "Share of the 10% most salient places that stay so under attack; chance is 0.1.",
 )
+STABILITY_DOMAIN = Measure(
+    "stability_domain",
+    "Stability across domains",
+    True,
+    "score",
+    "Cosine between the saliency of a sample here and in the domain that was trained on, where the "
+    "same samples are in both.",
+)
 
 
 def stability_cosine(before: Tensor, after: Tensor) -> Tensor:

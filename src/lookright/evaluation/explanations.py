@@ -1,0 +1,66 @@
+"""The stage of explanations: is the map faithful, on the object, and the same elsewhere."""
+
+import torch
+from torch import Tensor
+
+from lookright import metrics
+from lookright.errors import UserError
+from lookright.evaluation.previews import grey
+from lookright.evaluation.seen import Seen
+from lookright.guides.masker import masks_of
+
+
+def explained(seen: Seen) -> None:
+    """What the saliency shows, beside maps that know nothing of the model."""
+    batch, p = seen.batch, seen.protocol
+    seen.values["degenerate_maps"] = metrics.degenerate(seen.saliency)
+    for name in p.fills:
+        faithful = metrics.faithfulness(
+            seen.model,
+            batch.images,
+            seen.saliency,
+            metrics.fill_named(name),
+            target=seen.predicted,
+            max_images=len(batch),
+        )
+        seen.values[f"comprehensiveness_{name}"] = faithful.comprehensiveness
+        seen.values[f"sufficiency_{name}"] = faithful.sufficiency
+    if batch.masks is None or batch.has_mask is None or not batch.has_mask.any():
+        return
+    saliency, masks = seen.saliency[batch.has_mask], batch.masks[batch.has_mask]
+    seen.values["localisation_mass"] = metrics.localisation_mass(saliency, masks)
+    seen.values["localisation_iou"] = metrics.localisation_iou(saliency, masks)
+    seen.values["pointing_game"] = metrics.pointing_game(saliency, masks)
+    seen.values["mask_area"] = metrics.mask_area(masks)
+
+
+def elsewhere(seen: Seen) -> None:
+    """The explanation of the same samples in the domain that was trained on."""
+    if seen.twin is not None:
+        _, there = seen.explain(seen.twin.images)
+        seen.values["stability_domain"] = metrics.stability_cosine(there, seen.saliency)
+
+
+def learned(seen: Seen) -> None:
+    """The masks that were learned with the model, against the true ones."""
+    assert seen.masker is not None
+    batch, masks = seen.batch, _masks(seen.masker, seen.batch.images)
+    seen.values["mask_coverage"] = metrics.mask_area(masks)
+    seen.shown["learned"] = grey(masks)
+    if batch.masks is not None and batch.has_mask is not None and batch.has_mask.any():
+        there = batch.has_mask
+        seen.values["mask_mass"] = metrics.mask_mass(masks[there], batch.masks[there])
+        seen.values["mask_iou"] = metrics.mask_iou(masks[there], batch.masks[there])
+
+
+def _masks(masker: torch.nn.Module, images: Tensor) -> Tensor:
+    """(B, 1, H, W) in [0, 1]; another range, but for rounding, is refused."""
+    with torch.no_grad():
+        masks = masks_of(masker, images)
+    if not ((masks - 0.5).abs() < 0.5001).all():
+        low, high = masks.aminmax()
+        raise UserError(
+            f"A mask is from 0 to 1, but {type(masker).__name__} gave values from {low:.3g} to "
+            f"{high:.3g}: end the masker in a sigmoid."
+        )
+    return masks.clamp(0, 1)

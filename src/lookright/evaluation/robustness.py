@@ -1,0 +1,73 @@
+"""The stage of attacks: is the answer still right, and by how much of a change is it not."""
+
+import torch
+from torch import Tensor
+
+from lookright import metrics
+from lookright.attacks import FGSM, PGD
+from lookright.evaluation.previews import grey, heat, pixels
+from lookright.evaluation.seen import Seen
+
+_CURVE_STEPS = 10
+
+
+def under_attack(seen: Seen) -> None:
+    """Accuracy under each attack, the worst of all, the curve, and the explanation's stability."""
+    p, model, values = seen.protocol, seen.model, seen.values
+    x, y = seen.batch.images, seen.batch.labels
+    seen.attacked = _pgd(seen, p.eps, p.pgd_steps, p.restarts)
+    logits, saliency = seen.explain(seen.attacked)
+    values["accuracy"] = seen.predicted == y
+    fgsm = FGSM(p.eps, p.norm)(model, x, y)
+    values["unmoved"] = (fgsm == x).flatten(1).all(1)
+    values["accuracy_fgsm"] = seen.right(fgsm)
+    values["accuracy_pgd"] = logits.argmax(1) == y
+    values["kept_pgd"] = logits.argmax(1) == seen.predicted
+    under = [values["accuracy_fgsm"], values["accuracy_pgd"]]
+    for attack in p.attacks:
+        name = attack_name(attack)
+        values[name] = seen.right(attack(model, x, y, seen.generator(name)))
+        under.append(values[name])
+    at = {0.0: values["accuracy"], p.eps: torch.stack(under).all(0)}
+    for eps in p.radii:
+        if eps not in at:
+            at[eps] = seen.right(_pgd(seen, eps, _CURVE_STEPS, 1))
+    # Right at a radius is right at every smaller one: the larger ball holds the smaller.
+    robust = at[0.0]
+    for eps in p.radii:
+        robust = robust & at[eps]
+        values[f"curve {eps}"], values[f"raw {eps}"] = robust, at[eps]
+    values["accuracy_adversarial"] = values[f"curve {p.eps}"]
+    values["stability_cosine"] = metrics.stability_cosine(seen.saliency, saliency)
+    values["stability_spearman"] = metrics.stability_spearman(seen.saliency, saliency)
+    values["stability_topk"] = metrics.stability_topk(seen.saliency, saliency)
+    _show(seen, logits, saliency)
+
+
+def attack_name(attack: object) -> str:
+    """The measure of an attack on its own, such as accuracy_autoattack."""
+    return f"accuracy_{type(attack).__name__.lower()}"
+
+
+def _pgd(seen: Seen, eps: float, steps: int, restarts: int) -> Tensor:
+    attack = PGD(eps, steps, norm=seen.protocol.norm, restarts=restarts)
+    generator = seen.generator(f"PGD {eps:.6f} {steps}")
+    return attack(seen.model, seen.batch.images, seen.batch.labels, generator)
+
+
+def _show(seen: Seen, logits: Tensor, saliency: Tensor) -> None:
+    probability, predicted = seen.logits.softmax(1).max(1)
+    probability_attacked, predicted_attacked = logits.softmax(1).max(1)
+    seen.shown |= {
+        "images": pixels(seen.batch.images),
+        "attacked": pixels(seen.attacked),
+        "saliency": heat(seen.saliency),
+        "saliency_attacked": heat(saliency),
+        "labels": seen.batch.labels,
+        "predicted": predicted,
+        "probability": probability,
+        "predicted_attacked": predicted_attacked,
+        "probability_attacked": probability_attacked,
+    }
+    if seen.batch.masks is not None:
+        seen.shown["masks"] = grey(seen.batch.masks)

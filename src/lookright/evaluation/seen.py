@@ -1,0 +1,54 @@
+"""A batch on its way through the stages of an evaluation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.evaluation.protocol import Protocol
+
+
+@dataclass
+class Seen:
+    """A batch, the model's answers to it, and what the stages have found so far.
+
+    logits (B, K), predicted (B,) and saliency (B, h, w) are the model's on the clean images; the
+    class explained is the predicted one, everywhere. twin: the same samples in the domain that was
+    trained on, where they are there too. generator: of a purpose, random numbers of its own, so
+    that one more purpose moves no other. values: one row for each image, by name. shown: what
+    becomes of the first images, to be looked at.
+    """
+
+    model: nn.Module
+    protocol: Protocol
+    batch: Batch
+    generator: Callable[[str], Generator]
+    twin: Batch | None = None
+    masker: nn.Module | None = None
+    values: dict[str, Tensor] = field(default_factory=dict)
+    shown: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        images, labels = self.batch.images, self.batch.labels
+        with torch.no_grad():
+            self.logits, self.saliency = self.protocol.explainer(self.model, images)
+        if self.logits.shape[1] <= int(labels.max()):
+            raise UserError(
+                f"The model has {self.logits.shape[1]} classes, the data a label "
+                f"{int(labels.max())}: evaluate it on data of its own classes."
+            )
+        self.predicted = self.logits.argmax(1)
+        self.attacked = images
+
+    def right(self, images: Tensor) -> Tensor:
+        """(B,) bool: whether each of these images is given its label."""
+        with torch.no_grad():
+            return self.model(images).argmax(1) == self.batch.labels
+
+    def explain(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the saliency of the class predicted on the clean images."""
+        with torch.no_grad():
+            return self.protocol.explainer(self.model, images, self.predicted)

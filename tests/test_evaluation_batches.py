@@ -1,0 +1,151 @@
+"""A kill loses one batch, memory that runs out halves it, and twins are found by their keys."""
+
+import numpy as np
+import pytest
+import torch
+
+from lookright.errors import UserError
+from lookright.evaluation import evaluate
+from lookright.result import read_examples
+from models_for_tests import BrokenError
+from test_evaluation import ChannelMeans, Margins, figures, judge, protocol
+from tiny import Blobs, tiny_classifier
+
+
+class Counted(Margins):
+    """Notes the samples that were asked for, and loses power after so many batches."""
+
+    def __init__(self, batches=99):
+        super().__init__()
+        self._left, self._seen = batches, []
+
+    def samples(self, domain, indices):
+        if not self._left:
+            raise BrokenError
+        self._left -= 1
+        self._seen += indices
+        return super().samples(domain, indices)
+
+
+def test_a_kill_loses_no_finished_batch(tmp_path):
+    given = {"domains": ["other"], "changes": {"batch_size": 4}}
+    with pytest.raises(BrokenError):
+        judge(tmp_path / "cut", data=Counted(3), **given)
+    assert not (tmp_path / "cut" / "result.json").exists()
+    rest = Counted()
+    resumed = judge(tmp_path / "cut", data=rest, **given)
+    assert len(rest._seen) == 4
+    assert not (tmp_path / "cut" / "partial").exists()
+    whole = judge(tmp_path / "whole", data=Counted(), **given)
+    assert resumed.domains == whole.domains
+    one, other = (read_examples(each, "other") for each in (resumed, whole))
+    assert all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ("images", "attacked"))
+
+
+@pytest.mark.parametrize("change", [{"eps": 0.03}, {"seed": 1}, {"pgd_steps": 3}])
+def test_batches_of_another_protocol_are_not_taken(tmp_path, change):
+    given = {"domains": ["other"]}
+    with pytest.raises(BrokenError):
+        judge(tmp_path, data=Counted(3), changes={"batch_size": 4}, **given)
+    again = Counted()
+    judge(tmp_path, data=again, changes={"batch_size": 4} | change, **given)
+    assert len(again._seen) == 16
+
+
+def test_a_damaged_batch_is_judged_again(tmp_path):
+    given = {"domains": ["other"], "changes": {"batch_size": 4}}
+    with pytest.raises(BrokenError):
+        judge(tmp_path, data=Counted(3), **given)
+    first, *_ = sorted((tmp_path / "partial").rglob("*.npz"))
+    first.write_bytes(first.read_bytes()[:100])
+    rest = Counted()
+    judge(tmp_path, data=rest, **given)
+    assert len(rest._seen) == 8
+
+
+class Small(ChannelMeans):
+    """A memory of so many images."""
+
+    def __init__(self, holds, error):
+        super().__init__()
+        self.holds, self.error = holds, error
+
+    def forward(self, x):
+        if len(x) > self.holds:
+            raise self.error
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
+        MemoryError(),
+    ],
+)
+def test_memory_that_runs_out_halves_the_batch(tmp_path, error):
+    with pytest.warns(UserWarning, match="does not hold a batch of 16 images; going on with 8"):
+        halved = judge(tmp_path / "a", Small(8, error), domains=["other"])
+    plain = judge(tmp_path / "b", domains=["other"])
+    assert figures(halved) == figures(plain)
+
+
+def test_memory_for_no_image_is_one_clear_line(tmp_path):
+    model = Small(0, torch.OutOfMemoryError("CUDA out of memory."))
+    with (
+        pytest.warns(UserWarning, match="going on with"),
+        pytest.raises(UserError, match="does not hold the evaluation of a single image"),
+    ):
+        judge(tmp_path, model, domains=["other"])
+
+
+def test_another_error_is_not_taken_for_it(tmp_path):
+    with pytest.raises(RuntimeError, match="shapes"):
+        judge(tmp_path, Small(0, RuntimeError("shapes do not fit")), domains=["other"])
+
+
+class Tinted(Blobs):
+    """The domain `shifted` shows the same blobs upside down."""
+
+    def keys(self, domain):
+        return super().keys("train")
+
+    def samples(self, domain, indices):
+        batch = super().samples("train", indices)
+        if domain == "train":
+            return batch
+        return type(batch)(batch.images.flip(2), batch.labels, batch.domains)
+
+
+def test_explanations_are_compared_with_those_at_home(tmp_path):
+    data = Tinted()
+    home, away = data.domains[:2]
+    result = evaluate(
+        tiny_classifier(data=data),
+        data,
+        tmp_path,
+        train_domains=[home],
+        protocol=protocol(),
+        progress=False,
+    )
+    assert "stability_domain" not in result.domains[home].measures
+    assert result.domains[away].measures["stability_domain"].value < 0.999
+    unpaired = judge(tmp_path / "unpaired", tiny_classifier(), Blobs(), train_domains=[home])
+    assert "stability_domain" not in unpaired.domains[away].measures
+
+
+def test_an_identical_twin_is_stable(tmp_path):
+    class Same(Tinted):
+        def samples(self, domain, indices):
+            return Blobs.samples(self, "train", indices)
+
+    result = judge(tmp_path, tiny_classifier(), Same(), train_domains=["train"])
+    away = result.domains[Same.domains[1]]
+    assert away.measures["stability_domain"].value == pytest.approx(1, abs=1e-6)
+
+
+def test_the_first_images_are_shown_across_batches(tmp_path):
+    result = judge(tmp_path, domains=["other"], changes={"batch_size": 2, "examples": 5})
+    shown = read_examples(result, "other")
+    assert len(shown) == 5
