@@ -71,6 +71,7 @@ def test_rate_refuses_scores_and_mean_refuses_nothing_finite():
 
 
 ATTACKS = ("autoattack", "apgd", "square", "carliniwagner")
+PUSHED = ("pushed_topk", "pushed_centre", "pushed_target", "pushed_kept")
 
 
 def test_every_measure_is_described_once():
@@ -82,13 +83,13 @@ def test_every_measure_is_described_once():
         "localisation_mass", "localisation_iou", "pointing_game", "mask_area",
         "mask_mass", "mask_iou", "mask_coverage",
         "stability_cosine", "stability_spearman", "stability_topk", "stability_domain",
-        "degenerate_maps",
+        *PUSHED, "degenerate_maps",
     ]  # fmt: skip
     lower = {measure.key for measure in MEASURES if measure.higher_is_better is False}
-    assert lower == {*(f"sufficiency_{fill}" for fill in FILLS), "degenerate_maps"}
+    assert lower == {*(f"sufficiency_{fill}" for fill in FILLS), *PUSHED, "degenerate_maps"}
     assert [m.key for m in MEASURES if m.higher_is_better is None] == ["mask_area", "mask_coverage"]
     rates = {measure.key for measure in MEASURES if measure.unit == "rate"}
     assert rates == {"accuracy", "accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial",
                      *(f"accuracy_{attack}" for attack in ATTACKS),
-                     "pointing_game", "degenerate_maps"}  # fmt: skip
+                     "pointing_game", "pushed_kept", "degenerate_maps"}  # fmt: skip
     assert all(measure.title and measure.description.endswith(".") for measure in MEASURES)

@@ -15,6 +15,10 @@ from lookright.metrics import (
     mask_iou,
     mask_mass,
     pointing_game,
+    pushed_centre,
+    pushed_kept,
+    pushed_target,
+    pushed_topk,
     stability_cosine,
     stability_spearman,
     stability_topk,
@@ -73,6 +77,13 @@ MEASURES = {
     "stability_cosine": (lambda x: stability_cosine(x.saliency, x.other), (0, 1)),
     "stability_spearman": (lambda x: stability_spearman(x.saliency, x.other), (-1, 1)),
     "stability_topk": (lambda x: stability_topk(x.saliency, x.other, 0.3), (0, 1)),
+    "pushed_topk": (lambda x: pushed_topk(x.saliency, x.other, 0.3), (0, 1)),
+    "pushed_centre": (lambda x: pushed_centre(x.saliency, x.other), (0, 1)),
+    "pushed_target": (lambda x: pushed_target(x.saliency, x.other), (-1, 1)),
+    "pushed_kept": (
+        lambda x: pushed_kept(x.saliency, x.other, x.masks[:, 0, 0, 0] > 0.5),
+        (0, 1),
+    ),
     "degenerate_maps": (lambda x: degenerate(x.saliency), (0, 1)),
 }
 every_measure = pytest.mark.parametrize(("measure", "bounds"), MEASURES.values(), ids=MEASURES)

@@ -21,6 +21,8 @@ class Captum(Explainer):
     constant.
     """
 
+    differentiable = False
+
     def __init__(self, make: Callable[[nn.Module], Any], **arguments: Any) -> None:
         self.make = make
         self.arguments = arguments

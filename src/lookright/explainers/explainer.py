@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,11 @@ class Explainer(ABC):
 
     x is (B, 3, H, W) in [0, 1]; y (B,) the classes explained, the predicted ones where it is None.
     The saliency is non-negative and finite. With gradients on, both are part of the graph, to any
-    order; under `torch.no_grad()` both are detached and as cheap as they can be.
+    order; under `torch.no_grad()` both are detached and as cheap as they can be. One that is not
+    `differentiable` works under `torch.no_grad()` alone.
     """
+
+    differentiable: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(

@@ -36,6 +36,14 @@ from lookright.metrics.localisation import (
 )
 from lookright.metrics.masks import MASK_COVERAGE, MASK_IOU, MASK_MASS, mask_iou, mask_mass
 from lookright.metrics.measure import Measure
+from lookright.metrics.pushed import (
+    PUSHED,
+    PUSHED_KEPT,
+    pushed_centre,
+    pushed_kept,
+    pushed_target,
+    pushed_topk,
+)
 from lookright.metrics.stability import (
     STABILITY_COSINE,
     STABILITY_DOMAIN,
@@ -66,12 +74,15 @@ MEASURES: tuple[Measure, ...] = (
     STABILITY_SPEARMAN,
     STABILITY_TOPK,
     STABILITY_DOMAIN,
+    *PUSHED.values(),
+    PUSHED_KEPT,
     DEGENERATE_MAPS,
 )
 
 __all__ = [
     "FILLS",
     "MEASURES",
+    "PUSHED",
     "SHARES",
     "Estimate",
     "Faithfulness",
@@ -91,6 +102,10 @@ __all__ = [
     "mask_mass",
     "mean",
     "pointing_game",
+    "pushed_centre",
+    "pushed_kept",
+    "pushed_target",
+    "pushed_topk",
     "rate",
     "removal_curves",
     "stability_cosine",

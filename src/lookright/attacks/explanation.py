@@ -1,0 +1,179 @@
+"""Attacks on explanations: the prediction stays, the saliency goes elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from math import inf
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright.attacks.goals import Goal, TopK
+from lookright.attacks.gradient import Attack, check_eps, check_input
+from lookright.attacks.norms import LInf, Norm
+from lookright.attacks.softened import Softened
+from lookright.errors import UserError
+from lookright.explainers import Explainer, GradCAM
+from lookright.modes import frozen, ordinary
+
+_SURE = 1e-3
+"""Lead in logits at which a prediction is kept: beyond what another batch size rounds away."""
+
+
+@dataclass(frozen=True)
+class ExplanationAttack(Attack):
+    """Move the explanation within the ball while the prediction stays (Ghorbani, Abid and Zou,
+    AAAI 2019, algorithm 1; Dombrowski et al., NeurIPS 2019).
+
+    y is the class predicted on the clean image, whose explanation is attacked. Each step ascends
+    the goal on the images that are predicted as y and, on the others, y's lead over the other
+    classes. Of every image the iterate that was pushed furthest comes back, among those that the
+    model itself, not its softened self, predicts as y by 0.001 or more in logits; x where there is
+    none, and where y is not the prediction to begin with.
+
+    An explainer that is not differentiable is attacked by random search instead: patches of random
+    colours, ever smaller as in Square (Andriushchenko et al., ECCV 2020), each kept where it pushes
+    further and the prediction stays. An explainer that draws noise is judged under one and the same
+    noise, and ascended under new noise at each step.
+
+    Args:
+        goal: `TopK()`, `MassCentre()` or `TargetMap()`.
+        eps: radius of the ball in pixel units, images being in [0, 1]; for L-inf at most 1.
+        steps: gradient steps, each of two explanations and a backward pass; of the search, patches,
+            each of one explanation, so that it needs more of them.
+        step_size: length of a gradient step; None is 2.5 * eps / steps, that of `PGD`.
+        norm: `LInf()` or `L2()`.
+        explainer: whose explanation is attacked.
+        beta: of the softplus that stands in for ReLU while a slope is sought; None leaves ReLU.
+        search: random search even where the explainer is differentiable.
+
+    Raises:
+        UserError: eps, steps, step_size or beta out of range; images outside [0, 1]; labels outside
+            the classes of a `Classifier`.
+    """
+
+    goal: Goal = field(default_factory=TopK)
+    eps: float = 8 / 255
+    steps: int = 50
+    step_size: float | None = None
+    norm: Norm = field(default_factory=LInf)
+    explainer: Explainer = field(default_factory=GradCAM)
+    beta: float | None = 30.0
+    search: bool = False
+
+    def __post_init__(self) -> None:
+        check_eps(self.eps, self.norm)
+        if self.steps < 1:
+            raise UserError(f"ExplanationAttack needs at least 1 step, got steps={self.steps}.")
+        for name in ("step_size", "beta"):
+            number = getattr(self, name)
+            if number is not None and not 0 < number < inf:
+                raise UserError(f"{name} is a number above 0, got {number}.")
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        check_input(model, x, y)
+        if len(x) == 0:
+            return ordinary(x)
+        device = generator.device if generator else None
+        seed = int(torch.randint(2**31, (), generator=generator, device=device))
+        with frozen(model), _own_noise(x.device):
+            found = _Furthest(self, model, ordinary(x), ordinary(y), seed)
+            if self.search or not self.explainer.differentiable:
+                self._search(found, generator)
+            else:
+                self._ascend(found)
+        return found.image
+
+    def _ascend(self, found: "_Furthest") -> None:
+        step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
+        z, kept = found.clean, found.kept
+        for step in range(1, self.steps + 1):
+            direction = self.norm.direction(found.slope(z, kept, step))
+            delta = (z - found.clean).add_(direction, alpha=step_size)
+            z = self.norm.project(delta, self.eps).add_(found.clean).clamp_(0, 1)
+            kept = found.judge(z)
+
+    def _search(self, found: "_Furthest", generator: Generator | None) -> None:
+        for step in range(self.steps):
+            share = 0.3 * (1 - step / self.steps)
+            patch = self.norm.direction(_patch(found.clean, share, generator))
+            delta = (found.image - found.clean).add_(patch, alpha=2 * self.eps)
+            z = self.norm.project(delta, self.eps).add_(found.clean).clamp_(0, 1)
+            found.judge(z)
+
+
+class _Furthest:
+    """Of every image, the iterate that was pushed furthest with the prediction kept."""
+
+    def __init__(
+        self, attack: ExplanationAttack, model: nn.Module, x: Tensor, y: Tensor, seed: int
+    ) -> None:
+        self.attack, self.model, self.clean, self.y, self.seed = attack, model, x, y, seed
+        self.image = x.clone()
+        logits, self.saliency = self._explain(x)
+        self.ascended = attack.goal(self.saliency)
+        self.right = self.kept = logits.argmax(1) == y
+        self.reached = self._reached(self.saliency)
+
+    def judge(self, z: Tensor) -> Tensor:
+        """(B,) whether z is predicted as y; keeps the images of z that were pushed further."""
+        logits, saliency = self._explain(z)
+        kept = self.right & (_lead(logits, self.y) > _SURE)
+        reached = self._reached(saliency)
+        (pushed, value), (best, best_value) = reached, self.reached
+        further = kept & ((pushed > best) | (pushed == best) & (value > best_value))
+        self.image = torch.where(further[:, None, None, None], z, self.image)
+        self.reached = (
+            torch.where(further, pushed, best),
+            torch.where(further, value, best_value),
+        )
+        return kept
+
+    def slope(self, z: Tensor, kept: Tensor, step: int) -> Tensor:
+        """(B, C, H, W): of the goal where the prediction is kept, of its lead where it is not."""
+        z = z.clone().requires_grad_()
+        beta = self.attack.beta
+        torch.manual_seed(self.seed + step)
+        with nullcontext() if beta is None else Softened(beta):
+            logits, saliency = self.attack.explainer(self.model, z, self.y)
+        value = torch.where(kept, self.ascended(saliency), _lead(logits, self.y))
+        (gradient,) = torch.autograd.grad(value.sum(), z)
+        return gradient
+
+    def _explain(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(self.seed)
+        with torch.no_grad():
+            return self.attack.explainer(self.model, z, self.y)
+
+    def _reached(self, saliency: Tensor) -> tuple[Tensor, Tensor]:
+        return self.attack.goal.pushed(self.saliency, saliency), self.ascended(saliency)
+
+
+def _lead(logits: Tensor, y: Tensor) -> Tensor:
+    """(B,): the logit of y minus the best other."""
+    label = y[:, None]
+    return logits.gather(1, label)[:, 0] - logits.scatter(1, label, -torch.inf).amax(1)
+
+
+def _patch(like: Tensor, share: float, generator: Generator | None) -> Tensor:
+    """(B, C, H, W): a random colour of -1 and 1 on a random square of that share of the image."""
+    count, channels, h, w = like.shape
+    colour = torch.empty(count, channels, 1, 1).to(like).uniform_(-1, 1, generator=generator)
+    corner = torch.empty(count, 2).to(like).uniform_(generator=generator)
+    sides = [max(1, round(share**0.5 * size)) for size in (h, w)]
+    inside = []
+    for axis, (size, side) in enumerate(zip((h, w), sides, strict=True)):
+        first = (corner[:, axis : axis + 1] * (size - side + 1)).floor()
+        place = torch.arange(size, device=like.device)
+        inside.append((place >= first) & (place < first + side))
+    square = inside[0][:, :, None] & inside[1][:, None, :]
+    return colour.sign() * square[:, None]
+
+
+@contextmanager
+def _own_noise(device: torch.device) -> Iterator[None]:
+    """Torch's global noise as it was, afterwards."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield

@@ -1,0 +1,106 @@
+"""Where an attack on an explanation wants the saliency to go."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from lookright.attacks.objectives import Ascended
+from lookright.distances import Cosine, unit_mass
+from lookright.errors import UserError
+from lookright.metrics.pushed import (
+    centre_of_mass,
+    diagonals,
+    on_grid,
+    pushed_centre,
+    pushed_target,
+    pushed_topk,
+    top_places,
+)
+
+_BEHIND = 0.01
+
+
+class Goal(ABC):
+    """`goal(clean)` gives a function of maps to values, and `goal.pushed` says how far they went.
+
+    The function is what a gradient attack ascends: of saliency (B, h, w), (B,), differentiable and
+    with a slope at the clean map itself. `pushed` is the measure, 0 at the clean map.
+    """
+
+    @abstractmethod
+    def __call__(self, clean: Tensor) -> Ascended:
+        """From attacked maps (B, h, w) to values (B,), given the clean ones (B, h, w)."""
+
+    @abstractmethod
+    def pushed(self, clean: Tensor, saliency: Tensor) -> Tensor:
+        """(B,): how far the maps went towards the goal, at most 1."""
+
+
+@dataclass(frozen=True)
+class TopK(Goal):
+    """Drive the saliency off its most salient places (Ghorbani, Abid and Zou, AAAI 2019).
+
+    share: of the places, that counts as the most salient; a tenth is that of `pushed_topk`. What is
+    ascended is the share of the mass that lies elsewhere.
+
+    Raises:
+        UserError: a share outside (0, 1].
+    """
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise UserError(f"TopK's share lies in (0, 1], got {self.share}; give 0.1 for 10%.")
+
+    def __call__(self, clean: Tensor) -> Ascended:
+        top = top_places(clean, self.share)
+        return lambda saliency: (unit_mass(saliency) * ~top).sum((-2, -1))
+
+    def pushed(self, clean: Tensor, saliency: Tensor) -> Tensor:
+        """The share of the clean map's most salient places that are lost."""
+        return pushed_topk(clean, saliency, self.share)
+
+
+@dataclass(frozen=True)
+class MassCentre(Goal):
+    """Move the saliency's centre of mass away (Ghorbani, Abid and Zou, AAAI 2019).
+
+    The distance has no slope at the clean centre, so it is taken from a point a hundredth of the
+    side behind it, as seen from the farthest corner.
+    """
+
+    def __call__(self, clean: Tensor) -> Ascended:
+        centre = centre_of_mass(clean)
+        corner = (centre < 0.5).to(centre.dtype)
+        behind = centre - _BEHIND * (corner - centre)
+        return lambda saliency: diagonals(centre_of_mass(saliency) - behind, clean)
+
+    def pushed(self, clean: Tensor, saliency: Tensor) -> Tensor:
+        """The centre's way as a share of the diagonal."""
+        return pushed_centre(clean, saliency)
+
+
+@dataclass(frozen=True)
+class TargetMap(Goal):
+    """Reach a given map (Dombrowski et al., NeurIPS 2019).
+
+    target: non-negative, one map (h, w) for all images or (B, h, w); resized to the saliency's
+    grid. None is a disc in the corner that is farthest from the clean map's centre of mass
+    (`metrics.pushed.far_disc`). What is ascended is the cosine, blind to the maps' scale.
+    """
+
+    target: Tensor | None = field(default=None, compare=False)
+
+    def __call__(self, clean: Tensor) -> Ascended:
+        target = on_grid(self.target, clean)
+        return lambda saliency: 1 - Cosine()(saliency, target)
+
+    def pushed(self, clean: Tensor, saliency: Tensor) -> Tensor:
+        """The cosine with the target that was gained."""
+        return pushed_target(clean, saliency, self.target)
+
+
+GOALS: dict[str, Goal] = {"topk": TopK(), "centre": MassCentre(), "target": TargetMap()}
+"""Each goal by the name of its measure, `pushed_<name>`."""

@@ -1,0 +1,64 @@
+"""A network of ReLUs as a smooth one, while an attack looks for a slope."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+class Softened(TorchFunctionMode):
+    """Inside `with Softened(beta):` every ReLU is softplus(beta x) / beta.
+
+    The gradient of a ReLU network is constant in pieces, so a gradient explanation has no slope
+    there; Dombrowski et al. (NeurIPS 2019) and Ghorbani et al. (AAAI 2019) attack the softplus
+    network instead. ReLU6, hardtanh and leaky ReLU become sums of softplus likewise, as functions,
+    methods and modules, in place too; the smooth activations stay. The model is not touched. What a
+    TorchScript or exported program does inside is out of reach.
+    """
+
+    def __init__(self, beta: float) -> None:
+        super().__init__()
+        self.beta = beta
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        options = dict(kwargs or {})
+        smooth = _SMOOTH.get(func)
+        if smooth is None or not args:
+            return func(*args, **options)
+        x, *rest = args
+        in_place = options.pop("inplace", False) or func.__name__.endswith("_")
+        softened = smooth(self.beta, x.clone() if in_place else x, *rest, **options)
+        return x.copy_(softened) if in_place else softened
+
+
+def _relu(beta: float, x: Tensor) -> Tensor:
+    return F.softplus(x, beta)
+
+
+def _hardtanh(beta: float, x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    return min_val + F.softplus(x - min_val, beta) - F.softplus(x - max_val, beta)
+
+
+def _relu6(beta: float, x: Tensor) -> Tensor:
+    return _hardtanh(beta, x, 0.0, 6.0)
+
+
+def _leaky_relu(beta: float, x: Tensor, negative_slope: float = 0.01) -> Tensor:
+    return negative_slope * x + (1 - negative_slope) * F.softplus(x, beta)
+
+
+_SMOOTH: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), _relu),
+    **dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh),
+    F.relu6: _relu6,
+    **dict.fromkeys((F.leaky_relu, F.leaky_relu_), _leaky_relu),
+}
