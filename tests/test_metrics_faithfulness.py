@@ -87,7 +87,7 @@ def test_exactly_the_share_of_pixels_goes_in_all_channels_at_once():
     variants = torch.cat(model.seen[2:])
     assert torch.equal(variants.amin(1), variants.amax(1))
     removed = (variants[:, 0] == 0).sum((1, 2)).tolist()
-    assert removed == [1, 1, 12, 12, 50, 50, 99, 99, 88, 88, 50, 50]
+    assert removed == 2 * [1, 12, 50, 99, 88, 50]
 
 
 def test_the_most_salient_pixels_go_first():

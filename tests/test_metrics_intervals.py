@@ -80,13 +80,20 @@ def test_every_measure_is_described_once():
         *(f"accuracy_{attack}" for attack in ATTACKS), "accuracy_adversarial",
         *[f"sufficiency_{fill}" for fill in FILLS],
         *[f"comprehensiveness_{fill}" for fill in FILLS],
+        *[f"{measure}_{fill}" for measure in ("deletion", "insertion", "infidelity")
+          for fill in FILLS],
+        "max_sensitivity", "randomisation_spearman",
         "localisation_mass", "localisation_iou", "pointing_game", "mask_area",
         "mask_mass", "mask_iou", "mask_coverage",
         "stability_cosine", "stability_spearman", "stability_topk", "stability_domain",
         *PUSHED, "degenerate_maps",
     ]  # fmt: skip
     lower = {measure.key for measure in MEASURES if measure.higher_is_better is False}
-    assert lower == {*(f"sufficiency_{fill}" for fill in FILLS), *PUSHED, "degenerate_maps"}
+    assert lower == {
+        *(f"{measure}_{fill}" for measure in ("sufficiency", "deletion", "infidelity")
+          for fill in FILLS),
+        "max_sensitivity", "randomisation_spearman", *PUSHED, "degenerate_maps",
+    }  # fmt: skip
     assert [m.key for m in MEASURES if m.higher_is_better is None] == ["mask_area", "mask_coverage"]
     rates = {measure.key for measure in MEASURES if measure.unit == "rate"}
     assert rates == {"accuracy", "accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial",

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.guides.guide import Guide, Target
+from lookright.metrics.controls import centre_prior
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,6 @@ class CentrePrior(Guide):
             raise UserError(f"sigma is a share of the side above 0, got {self.sigma}.")
 
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
-        height, width = batch.images.shape[-2:]
-        down, across = (
-            (-((_places(side).to(batch.images) / self.sigma) ** 2) / 2).exp()
-            for side in (height, width)
-        )
-        maps = down[:, None] * across
+        h, w = batch.images.shape[-2:]
+        maps = centre_prior((h, w), batch.images, self.sigma)
         return Target(maps.expand(len(batch), -1, -1), is_mask=True)
-
-
-def _places(side: int) -> Tensor:
-    """The middles of a side's pixels, from -1/2 to 1/2."""
-    return (torch.arange(side) + 0.5) / side - 0.5

@@ -12,6 +12,15 @@ from lookright.metrics.classification import (
     correct_under_all,
     macro_auc,
 )
+from lookright.metrics.controls import CONTROLS, controls
+from lookright.metrics.deletion import (
+    DELETION,
+    INSERTION,
+    deletion,
+    deletion_curve,
+    insertion,
+    insertion_curve,
+)
 from lookright.metrics.faithfulness import (
     COMPREHENSIVENESS,
     SHARES,
@@ -22,6 +31,13 @@ from lookright.metrics.faithfulness import (
     removal_curves,
 )
 from lookright.metrics.fills import FILLS, Fill, fill_named
+from lookright.metrics.infidelity import (
+    INFIDELITY,
+    GaussianNoise,
+    Perturbation,
+    Squares,
+    infidelity,
+)
 from lookright.metrics.intervals import Estimate, mean, rate
 from lookright.metrics.localisation import (
     DEGENERATE_MAPS,
@@ -44,6 +60,14 @@ from lookright.metrics.pushed import (
     pushed_target,
     pushed_topk,
 )
+from lookright.metrics.randomisation import (
+    RANDOMISATION_SPEARMAN,
+    cascade,
+    randomisation_spearman,
+    randomised,
+)
+from lookright.metrics.scorecard import Scorecard
+from lookright.metrics.sensitivity import MAX_SENSITIVITY, max_sensitivity
 from lookright.metrics.stability import (
     STABILITY_COSINE,
     STABILITY_DOMAIN,
@@ -63,6 +87,11 @@ MEASURES: tuple[Measure, ...] = (
     ACCURACY_ADVERSARIAL,
     *SUFFICIENCY.values(),
     *COMPREHENSIVENESS.values(),
+    *DELETION.values(),
+    *INSERTION.values(),
+    *INFIDELITY.values(),
+    MAX_SENSITIVITY,
+    RANDOMISATION_SPEARMAN,
     LOCALISATION_MASS,
     LOCALISATION_IOU,
     POINTING_GAME,
@@ -80,6 +109,7 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 __all__ = [
+    "CONTROLS",
     "FILLS",
     "MEASURES",
     "PUSHED",
@@ -87,25 +117,39 @@ __all__ = [
     "Estimate",
     "Faithfulness",
     "Fill",
+    "GaussianNoise",
     "Measure",
+    "Perturbation",
     "RemovalCurves",
+    "Scorecard",
+    "Squares",
+    "cascade",
+    "controls",
     "correct",
     "correct_under_all",
     "degenerate",
+    "deletion",
+    "deletion_curve",
     "faithfulness",
     "fill_named",
+    "infidelity",
+    "insertion",
+    "insertion_curve",
     "localisation_iou",
     "localisation_mass",
     "macro_auc",
     "mask_area",
     "mask_iou",
     "mask_mass",
+    "max_sensitivity",
     "mean",
     "pointing_game",
     "pushed_centre",
     "pushed_kept",
     "pushed_target",
     "pushed_topk",
+    "randomisation_spearman",
+    "randomised",
     "rate",
     "removal_curves",
     "stability_cosine",

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from lookright.distances import resize
 from lookright.errors import UserError
 from lookright.metrics.fills import FILLS, Fill, blur
 from lookright.metrics.measure import Measure
-from lookright.metrics.ranking import descending_ranks, pixels
-from lookright.modes import frozen
+from lookright.metrics.ranking import pixels
+from lookright.metrics.removal import clean, ranks_of, removed_and_kept
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
@@ -77,35 +75,20 @@ def removal_curves(
 
     Raises UserError on maps for another number of images or a share outside (0, 1].
     """
-    count, _, h, w = images.shape
-    if saliency.ndim != 3 or len(saliency) != count:
-        raise UserError(
-            f"Faithfulness needs one saliency map (h, w) for each of {count} images, but got "
-            f"{tuple(saliency.shape)}; pass the maps of this same batch."
-        )
+    counts = share_counts(shares, images)
+    ranks = ranks_of(saliency, images)
+    target, start = clean(model, images, target, max_images)
+    removed, kept = removed_and_kept(model, images, fill, [ranks], counts, target, max_images)[:, 0]
+    return RemovalCurves(target, start, removed, kept)
+
+
+def share_counts(shares: Sequence[float], images: Tensor) -> list[int]:
+    """How many pixels of the images each share is; raises UserError outside (0, 1]."""
     if not shares or not all(0 < share <= 1 for share in shares):
         raise UserError(
             f"Shares of removed pixels lie in (0, 1], but got {tuple(shares)}; give 0.1 for 10%."
         )
-    device = images.device
-    with frozen(model), torch.no_grad():
-        logits = torch.cat([model(chunk) for chunk in images.split(max_images)])
-        target = logits.argmax(1) if target is None else target
-        filled = fill(images)
-        ranks = descending_ranks(resize(saliency.to(images.dtype), (h, w)))[:, None]
-        tops = torch.tensor([pixels(share, h * w) for share in shares], device=device)
-
-        probabilities = []
-        every_variant = torch.arange(2 * len(shares) * count, device=device)
-        for index in every_variant.split(max_images):
-            image = index % count
-            share = index // count % len(shares)
-            keeps = (index // (count * len(shares))).bool()
-            shown = (ranks[image] < tops[share].view(-1, 1, 1, 1)) == keeps.view(-1, 1, 1, 1)
-            variant = torch.where(shown, images[image], filled[image])
-            probabilities.append(_probability(model(variant), target[image]))
-        removed, kept = torch.cat(probabilities).view(2, len(shares), count).mT
-    return RemovalCurves(target, _probability(logits, target), removed, kept)
+    return [pixels(share, images.shape[-2] * images.shape[-1]) for share in shares]
 
 
 def faithfulness(
@@ -127,7 +110,3 @@ def faithfulness(
         comprehensiveness=curves.clean - curves.removed.mean(1),
         sufficiency=curves.clean - curves.kept.mean(1),
     )
-
-
-def _probability(logits: Tensor, target: Tensor) -> Tensor:
-    return logits.softmax(1).gather(1, target[:, None])[:, 0]

@@ -1,0 +1,190 @@
+"""Infidelity: does the explanation foresee what a perturbation costs (Yeh et al., NeurIPS 2019)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lookright.chance import image_chance
+from lookright.errors import UserError
+from lookright.metrics.fills import FILLS, Fill, blur
+from lookright.metrics.measure import Measure
+from lookright.metrics.removal import class_probability, clean, on_images, split
+from lookright.modes import frozen
+
+INFIDELITY = {
+    fill: Measure(
+        f"infidelity_{fill}",
+        f"Infidelity, {fill}",
+        False,
+        "score",
+        f"Mean squared gap between the probability that filling one square ({fill}) costs and the "
+        "saliency in it, at the best scale of the map; each square of an 8 by 8 grid in turn.",
+    )
+    for fill in FILLS
+}
+_PURPOSE = 50
+
+Perturbed = Callable[[slice], tuple[Tensor, Tensor]]
+
+
+class Perturbation(ABC):
+    """`perturbation(images)` gives a function: numbers to perturbed images and what they lost, I.
+
+    A slice of g of the `count` numbers gives (g, B, 3, H, W) images in [0, 1] and (g, B, 3, H, W)
+    I, both the same for an image in every batch.
+    """
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """How many perturbations there are of each image."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Perturbed:
+        """The perturbations of these images."""
+
+
+@dataclass(frozen=True)
+class Squares(Perturbation):
+    """One square of a grid at a time becomes the fill; I is 1 there and 0 elsewhere.
+
+    The binary I of the authors' code for squares, which suits maps of importance: it asks whether
+    the saliency in a square foresees the probability that the square is worth. They slide squares
+    of 1 to 10 px over digits of 28 px, filled black; here `per_side` by `per_side` squares tile an
+    image of any size, so that each pixel goes once and `per_side` squared passes are enough.
+    """
+
+    fill: Fill = blur
+    per_side: int = 8
+
+    def __post_init__(self) -> None:
+        if self.per_side < 1:
+            raise UserError(f"Squares need at least 1 per side, but got {self.per_side}.")
+
+    @property
+    def count(self) -> int:
+        return self.per_side**2
+
+    def __call__(self, images: Tensor) -> Perturbed:
+        h, w = images.shape[-2:]
+        down, across = (
+            torch.arange(side, device=images.device) * self.per_side // side for side in (h, w)
+        )
+        square = down[:, None] * self.per_side + across
+        filled = self.fill(images)
+
+        def perturbed(numbers: slice) -> tuple[Tensor, Tensor]:
+            chosen = torch.arange(numbers.start, numbers.stop, device=images.device)
+            inside = (square == chosen[:, None, None])[:, None, None]
+            without = torch.where(inside, filled, images)
+            return without, inside.to(images.dtype).expand_as(without)
+
+        return perturbed
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Perturbation):
+    """I is Gaussian noise of standard deviation `sigma` in pixel units, cut where x - I would leave
+    [0, 1].
+
+    The perturbation of captum's example, with its sigma and number of samples. It asks for the
+    signed gradient: a map without signs cannot foresee it.
+    """
+
+    sigma: float = 0.003
+    samples: int = 10
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or not self.sigma > 0:
+            raise UserError(
+                f"Noise needs at least 1 sample and sigma > 0, but got samples={self.samples}, "
+                f"sigma={self.sigma}."
+            )
+
+    @property
+    def count(self) -> int:
+        return self.samples
+
+    def __call__(self, images: Tensor) -> Perturbed:
+        def perturbed(numbers: slice) -> tuple[Tensor, Tensor]:
+            places = images[0].numel() if len(images) else images.shape[1:].numel()
+            uniform = torch.stack(
+                [
+                    image_chance(images, places, _PURPOSE + number).view_as(images)
+                    for number in range(numbers.start, numbers.stop)
+                ]
+            )
+            noise = self.sigma * torch.special.ndtri(uniform + 2**-25)
+            without = (images - noise).clamp(0, 1)
+            return without, images - without
+
+        return perturbed
+
+
+def infidelity(
+    model: nn.Module,
+    images: Tensor,
+    saliency: Tensor,
+    perturbation: Perturbation | None = None,
+    target: Tensor | None = None,
+    max_images: int = 128,
+    normalised: bool = True,
+) -> Tensor:
+    """(B,) mean over perturbations I of (I . saliency - (p(x) - p(x - I)))^2, at least 0.
+
+    Definition 2.1 of Yeh et al. (NeurIPS 2019), with p the probability of `target`, (B,) int64, by
+    default the class predicted on the clean image. images: (B, 3, H, W) in [0, 1]; saliency:
+    (B, h, w), brought to (H, W) bilinearly and the same for all channels; perturbation: by default
+    `Squares()`. normalised: scale the map by the factor that fits best, as the authors' code and
+    captum's `normalize` do, so that the scale of the map does not matter. A map that says nothing
+    scores the mean of (p(x) - p(x - I))^2, and no map scores more when normalised.
+
+    Raises UserError on maps for another number of images.
+    """
+    target, start = clean(model, images, target, max_images)
+    maps, perturbation = [saliency], Squares() if perturbation is None else perturbation
+    return infidelities(model, images, maps, perturbation, target, start, max_images, normalised)[0]
+
+
+def infidelities(
+    model: nn.Module,
+    images: Tensor,
+    maps: Sequence[Tensor],
+    perturbation: Perturbation,
+    target: Tensor,
+    start: Tensor,
+    max_images: int = 128,
+    normalised: bool = True,
+) -> Tensor:
+    """(M, B): the infidelity of M maps (B, h, w) from the same passes; start: (B,) p(x)."""
+    every = torch.stack([_scaled(on_images(one, images), normalised) for one in maps])
+    foreseen, lost = [], []
+    with frozen(model), torch.no_grad():
+        for block in split(len(images), max_images):
+            x, y, saliency = images[block], target[block], every[:, block]
+            perturbed = perturbation(x)
+            foresees, costs = [], []
+            for numbers in split(perturbation.count, max(1, max_images // max(1, len(x)))):
+                without, taken = perturbed(numbers)
+                logits = model(without.flatten(0, 1)).unflatten(0, without.shape[:2])
+                costs.append(start[block] - class_probability(logits, y))
+                foresees.append(torch.einsum("gchw,mchw->mgc", taken.sum(-3), saliency))
+            foreseen.append(torch.cat(foresees, 1))
+            lost.append(torch.cat(costs))
+    predicted, actual = torch.cat(foreseen, -1), torch.cat(lost, -1)
+    if normalised:
+        power = predicted.square().mean(1, keepdim=True)
+        shared = (predicted * actual).mean(1, keepdim=True)
+        predicted = predicted * torch.where(power > 0, shared / power, 0)
+    return (predicted - actual).square().mean(1)
+
+
+def _scaled(saliency: Tensor, to_peak: bool) -> Tensor:
+    """A map that is not finite says nothing: zeros; with `to_peak`, the largest magnitude is 1."""
+    finite = saliency.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+    saliency = torch.where(finite, saliency, 0)
+    peak = saliency.abs().amax((-2, -1), keepdim=True)
+    return torch.where(peak > 0, saliency / peak, 0) if to_peak else saliency

@@ -1,0 +1,94 @@
+"""The class probability as pixels of an image become its fill: one engine for several measures."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+from lookright.distances import resize
+from lookright.errors import UserError
+from lookright.metrics.fills import Fill
+from lookright.metrics.ranking import descending_ranks
+from lookright.modes import frozen
+
+
+def clean(
+    model: nn.Module, images: Tensor, target: Tensor | None = None, max_images: int = 128
+) -> tuple[Tensor, Tensor]:
+    """(B,) `target`, by default the predicted classes, and (B,) their probabilities.
+
+    Never more than `max_images` pass at once.
+    """
+    with frozen(model), torch.no_grad():
+        logits = torch.cat([model(x) for x in images.split(max_images)])
+    target = logits.argmax(1) if target is None else target.detach()
+    return target, class_probability(logits, target)
+
+
+def class_probability(logits: Tensor, target: Tensor) -> Tensor:
+    """(..., B, K) and (B,) to (..., B)."""
+    return logits.softmax(-1).gather(-1, target.expand(logits.shape[:-1])[..., None])[..., 0]
+
+
+def ranks_of(saliency: Tensor, images: Tensor) -> Tensor:
+    """(B, H, W) int32: 0 for the most salient pixel of each image, after bilinear enlargement.
+
+    Raises UserError on maps for another number of images.
+    """
+    return descending_ranks(on_images(saliency, images)).int()
+
+
+def on_images(saliency: Tensor, images: Tensor) -> Tensor:
+    """(B, h, w) to (B, H, W), in the images' type."""
+    if saliency.ndim != 3 or len(saliency) != len(images):
+        raise UserError(
+            f"Faithfulness needs one saliency map (h, w) for each of {len(images)} images, but got "
+            f"{tuple(saliency.shape)}; pass the maps of this same batch."
+        )
+    return resize(saliency.detach().to(images.dtype), images.shape[-2:])
+
+
+def removed_and_kept(
+    model: nn.Module,
+    images: Tensor,
+    fill: Fill,
+    rankings: Sequence[Tensor],
+    counts: Sequence[int],
+    target: Tensor,
+    max_images: int = 128,
+    kinds: Sequence[bool] = (False, True),
+) -> Tensor:
+    """(kinds, M, B, S): the probability of `target` without the first pixels, or with only those.
+
+    rankings: M of (B, H, W), as from `ranks_of`; counts: S numbers of first pixels, in [0, H * W];
+    kinds: False removes those pixels, True keeps only them. Images and variants of one image pass
+    together, `max_images` at once.
+    """
+    filled = fill(images)
+    variants = list(product(kinds, range(len(rankings)), counts))
+    blocks = []
+    with frozen(model), torch.no_grad():
+        for block in split(len(images), max_images):
+            x, z, y = images[block], filled[block], target[block]
+            ranks = torch.stack([ranking[block] for ranking in rankings])[:, :, None]
+            done = []
+            for group in split(len(variants), max(1, max_images // max(1, len(x)))):
+                keeps, of, tops = zip(*variants[group], strict=True)
+                shown = ranks[list(of)] < _column(tops, ranks)
+                shown = shown == _column(keeps, shown)
+                batch = torch.where(shown, x, z)
+                logits = model(batch.flatten(0, 1))
+                done.append(class_probability(logits.unflatten(0, batch.shape[:2]), y))
+            blocks.append(torch.cat(done).unflatten(0, (len(kinds), len(rankings), len(counts))))
+    return torch.cat(blocks, -1).mT
+
+
+def split(total: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of at most `size`; one that is empty where there is nothing."""
+    for start in range(0, max(1, total), size):
+        yield slice(start, min(start + size, total))
+
+
+def _column(values: Sequence[int], like: Tensor) -> Tensor:
+    return torch.tensor(values, device=like.device, dtype=like.dtype).view(-1, 1, 1, 1, 1)

@@ -1,0 +1,183 @@
+"""Every measure of an explanation and of its controls, from as few passes as they need."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from lookright.errors import UserError
+from lookright.explainers.explainer import Explainer
+from lookright.explainers.gradcam import GradCAM
+from lookright.metrics.controls import controls
+from lookright.metrics.deletion import area, step_counts
+from lookright.metrics.faithfulness import SHARES, share_counts
+from lookright.metrics.fills import fill_named
+from lookright.metrics.infidelity import Squares, infidelities
+from lookright.metrics.localisation import (
+    localisation_iou,
+    localisation_mass,
+    mask_area,
+    pointing_game,
+)
+from lookright.metrics.randomisation import randomisation_spearman, randomised
+from lookright.metrics.removal import clean, ranks_of, removed_and_kept
+from lookright.metrics.sensitivity import RADIUS, SAMPLES, explained_by, largest_changes
+from lookright.metrics.stability import stability_spearman
+from lookright.modes import frozen
+
+Scores = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """All explanation measures of one batch; passes that several measures need are made once.
+
+    explainer: what is judged; fills: names of what removed pixels become, two or more because the
+    fill decides much; steps: points of the deletion and insertion curves after the first;
+    squares: per side, of infidelity; radius, samples: of max-sensitivity; seed: of the randomised
+    model. A batch costs about 2 * fills * 3 * (steps + 3) + fills * squares^2 forward passes for
+    the explanation and both controls, and samples + 1 explanations.
+
+    Raises UserError on an unknown fill.
+    """
+
+    explainer: Explainer = field(default_factory=GradCAM)
+    fills: tuple[str, ...] = ("blur", "mean")
+    steps: int = 16
+    squares: int = 8
+    radius: float = RADIUS
+    samples: int = SAMPLES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.fills:
+            fill_named(name)
+        if not self.fills:
+            raise UserError("A scorecard needs at least one fill; give blur and mean.")
+
+    @property
+    def curve_shares(self) -> tuple[float, ...]:
+        """The shares of changed pixels, from 0 to 1, of the S points of every curve."""
+        return tuple(k / self.steps for k in range(self.steps + 1))
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        saliency: Tensor,
+        target: Tensor,
+        masks: Tensor | None = None,
+        has_mask: Tensor | None = None,
+        max_images: int = 128,
+    ) -> Scores:
+        """Scores by `Measure` key: (B,); a control's under `key@random` and `key@centre`.
+
+        images: (B, 3, H, W) in [0, 1]; saliency: (B, h, w), the explanation of class target, (B,)
+        int64; masks: (B, 1, H, W) of the object, has_mask: (B,) bool. Never more than `max_images`
+        pass at once.
+
+        Localisation scores have a row for each image with a mask, and are absent where there is
+        none. `curve deletion blur` and the like are (B, S), at `curve_shares`.
+        """
+        maps = {"": saliency} | {
+            f"@{name}": one for name, one in controls(images, _size(saliency)).items()
+        }
+        scores = self._faithfulness(model, images, maps, target, max_images)
+        scores |= self._explained_again(model, images, maps, target, max_images)
+        if masks is not None:
+            known = slice(None) if has_mask is None else has_mask
+            if has_mask is None or bool(has_mask.any()):
+                scores |= _localisation(
+                    {name: one[known] for name, one in maps.items()}, masks[known]
+                )
+        return scores
+
+    def _faithfulness(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        maps: Mapping[str, Tensor],
+        target: Tensor,
+        max_images: int,
+    ) -> Scores:
+        """Removal curves and infidelity, of every map and fill."""
+        total = images.shape[-2] * images.shape[-1]
+        steps, shares = step_counts(self.steps, total), share_counts(SHARES, images)
+        counts = sorted({*steps[1:-1], *shares})
+        at_step, at_share = ([counts.index(n) for n in some] for some in (steps[1:-1], shares))
+        rankings = [ranks_of(one, images) for one in maps.values()]
+        target, start = clean(model, images, target, max_images)
+        scores: Scores = {}
+        for fill_name in self.fills:
+            fill = fill_named(fill_name)
+            end = clean(model, fill(images), target, max_images)[1]
+            curves = removed_and_kept(model, images, fill, rankings, counts, target, max_images)
+            unfaithful = infidelities(
+                model,
+                images,
+                list(maps.values()),
+                Squares(fill, self.squares),
+                target,
+                start,
+                max_images,
+            )
+            for number, name in enumerate(maps):
+                removed, kept = curves[:, number]
+                deletion = torch.cat([start[:, None], removed[:, at_step], end[:, None]], 1)
+                insertion = torch.cat([end[:, None], kept[:, at_step], start[:, None]], 1)
+                scores |= {
+                    f"comprehensiveness_{fill_name}{name}": start - removed[:, at_share].mean(1),
+                    f"sufficiency_{fill_name}{name}": start - kept[:, at_share].mean(1),
+                    f"deletion_{fill_name}{name}": area(deletion),
+                    f"insertion_{fill_name}{name}": area(insertion),
+                    f"infidelity_{fill_name}{name}": unfaithful[number],
+                    f"curve deletion {fill_name}{name}": deletion,
+                    f"curve insertion {fill_name}{name}": insertion,
+                }
+        return scores
+
+    def _explained_again(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        maps: Mapping[str, Tensor],
+        target: Tensor,
+        max_images: int,
+    ) -> Scores:
+        """Max-sensitivity and the randomisation check: what needs new explanations."""
+        size = _size(maps[""])
+        explains: list[Callable[[Tensor, Tensor], Tensor]] = [
+            explained_by(self.explainer, model),
+            lambda x, _: controls(x, size)["random"],
+            lambda x, _: controls(x, size)["centre"],
+        ]
+        with frozen(model):
+            sensitivity = largest_changes(
+                explains, images, list(maps.values()), target, self.radius, self.samples, max_images
+            )
+        random_model = randomised(model, self.seed)
+        kept = randomisation_spearman(
+            random_model, images, maps[""], self.explainer, target, max_images
+        )
+        scores = {f"max_sensitivity{name}": sensitivity[number] for number, name in enumerate(maps)}
+        scores["randomisation_spearman"] = kept
+        for name, one in maps.items():
+            if name:  # a control does not know the model, so it stays as it is
+                scores[f"randomisation_spearman{name}"] = stability_spearman(one, one)
+        return scores
+
+
+def _localisation(maps: Mapping[str, Tensor], masks: Tensor) -> Scores:
+    scores: Scores = {"mask_area": mask_area(masks)}
+    for name, saliency in maps.items():
+        scores |= {
+            f"localisation_mass{name}": localisation_mass(saliency, masks),
+            f"localisation_iou{name}": localisation_iou(saliency, masks),
+            f"pointing_game{name}": pointing_game(saliency, masks),
+        }
+    return scores
+
+
+def _size(saliency: Tensor) -> tuple[int, int]:
+    return saliency.shape[-2], saliency.shape[-1]

@@ -1,0 +1,100 @@
+"""Max-sensitivity: how far the explanation moves when the image hardly does."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lookright.chance import image_chance
+from lookright.errors import UserError
+from lookright.explainers.explainer import Explainer
+from lookright.metrics.measure import Measure
+from lookright.metrics.removal import clean, split
+from lookright.modes import frozen, ordinary
+
+MAX_SENSITIVITY = Measure(
+    "max_sensitivity",
+    "Max-sensitivity",
+    False,
+    "score",
+    "Largest change of the explanation, as a share of its own length, over 10 random perturbations "
+    "of at most 0.02 in every pixel.",
+)
+RADIUS, SAMPLES = 0.02, 10
+_PURPOSE = 70
+
+Explain = Callable[[Tensor, Tensor], Tensor]
+
+
+def max_sensitivity(
+    model: nn.Module,
+    images: Tensor,
+    explainer: Explainer,
+    target: Tensor | None = None,
+    radius: float = RADIUS,
+    samples: int = SAMPLES,
+    max_images: int = 128,
+) -> Tensor:
+    """(B,) max over d of |Phi(x + d) - Phi(x)| / |Phi(x)|, Frobenius norms, at least 0.
+
+    Yeh et al. (NeurIPS 2019), section 4: d is drawn `samples` times, uniformly in [-radius, radius]
+    in pixel units, and x + d kept in [0, 1]; both numbers are captum's defaults. target: (B,)
+    int64, the class explained at x and at every x + d, by default the one predicted at x. Where the
+    explanation is zero its change is not divided, as in captum.
+
+    Raises UserError on a negative radius or less than one sample.
+    """
+    target = clean(model, images, target, max_images)[0] if target is None else target
+    explain = explained_by(explainer, model)
+    with frozen(model):
+        blocks = zip(images.split(max_images), target.split(max_images), strict=True)
+        saliency = torch.cat([explain(x, y) for x, y in blocks])
+        return largest_changes([explain], images, [saliency], target, radius, samples, max_images)[
+            0
+        ]
+
+
+def largest_changes(
+    explains: Sequence[Explain],
+    images: Tensor,
+    maps: Sequence[Tensor],
+    target: Tensor,
+    radius: float = RADIUS,
+    samples: int = SAMPLES,
+    max_images: int = 128,
+) -> Tensor:
+    """(M, B) for M functions of (images, target) and their maps (B, h, w) at the images."""
+    if radius < 0 or samples < 1:
+        raise UserError(
+            "Max-sensitivity needs a radius of at least 0 and at least 1 sample, but got "
+            f"radius={radius}, samples={samples}."
+        )
+    blocks = []
+    for block in split(len(images), max_images):
+        x, y = ordinary(images[block]), target[block]
+        largest = [torch.zeros(len(x), device=x.device, dtype=x.dtype) for _ in maps]
+        for sample in range(samples):
+            chance = image_chance(x, x.shape[1:].numel(), _PURPOSE + sample).view_as(x)
+            moved = (x + radius * (2 * chance - 1)).clamp(0, 1)
+            for number, (explain, saliency) in enumerate(zip(explains, maps, strict=True)):
+                change = relative_change(saliency[block], explain(moved, y))
+                largest[number] = torch.maximum(largest[number], change)
+        blocks.append(torch.stack(largest))
+    return torch.cat(blocks, 1)
+
+
+def relative_change(before: Tensor, after: Tensor) -> Tensor:
+    """(B, h, w) twice to (B,): |after - before| / |before|, not divided where that is zero."""
+    length = torch.linalg.vector_norm(before, dim=(-2, -1))
+    change = torch.linalg.vector_norm(after - before, dim=(-2, -1))
+    return change / torch.where(length > 0, length, 1)
+
+
+def explained_by(explainer: Explainer, model: nn.Module) -> Explain:
+    """The explainer's maps of one model, without gradients."""
+
+    def explain(images: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            return explainer(model, images, target)[1]
+
+    return explain
