@@ -116,7 +116,8 @@ def test_a_learned_mask_is_shown_beside_those_that_have_none(tmp_path):
     assert html.count("Where a method has learned a mask") == 1
     group = re.search(r'colspan="(\d)">Has it learned where the object is\?', html)
     assert group[1] == "3"
-    chance = re.search(r'<tr class="chance">.*?</tr>', html, re.DOTALL)[0]
+    train = html[: html.index('data-domain="recoloured"')]
+    chance = "".join(re.findall(r'<tr class="chance">.*?</tr>', train, re.DOTALL))
     assert re.findall(r">([\d.]+%?)</td>", chance) == ["0.140", "14.0%", "0.140"]
     alone = write_page(folders[:1], tmp_path / "q.html").read_text()
     assert "mask</span>" not in alone
@@ -182,13 +183,6 @@ def test_settings_are_printed_in_their_units(tmp_path):
     )
     expected = {"eps": "8/255", "curve_eps": "0, 4, 16 (/255)", "pgd_steps": "20", "norm": "linf"}
     assert expected.items() <= rows.items()
-
-
-def test_a_suspect_figure_is_marked_and_noted(tmp_path):
-    folders = [fake.write(tmp_path / m, fake.result_json(m)) for m in ("ERM", "AT")]
-    html = write_page(folders, tmp_path / "p.html").read_text()
-    assert html.count('class="mark-suspect"') == 1
-    assert re.search(r"AT: accuracy does not fall with eps", html)
 
 
 def test_different_images_are_not_put_in_one_row(tmp_path):

@@ -1,5 +1,6 @@
 """The columns of every table: which measures, in which order, and how a figure is printed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookright.metrics import FILLS, MEASURES
@@ -9,22 +10,64 @@ CHANCE = "mask_area"
 CHANCE_OF = ("localisation_mass", "pointing_game", "mask_mass")
 LEARNED = ("mask_mass", "mask_iou", "mask_coverage")
 
-_GROUPS = (
-    ("Is it right?", ("accuracy", "auc")),
-    ("Is it right under attack?", ("accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial")),
-    ("Does it look at the object?", ("localisation_mass", "localisation_iou", "pointing_game")),
-    ("Has it learned where the object is?", LEARNED),
-    (
+_ATTACKS = {
+    "accuracy_fgsm": "FGSM",
+    "accuracy_pgd": "PGD",
+    "accuracy_apgd": "APGD",
+    "accuracy_square": "Square",
+    "accuracy_carliniwagner": "Carlini-Wagner",
+    "accuracy_worstcase": "Worst-case",
+    "accuracy_autoattack": "AutoAttack",
+}
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A question's measures in order; then all that begin with `prefix`; then the `last`."""
+
+    words: str
+    keys: tuple[str, ...]
+    prefix: str | None = None
+    last: tuple[str, ...] = ()
+
+    def of(self, keys: set[str]) -> list[str]:
+        """Those of the keys that answer it."""
+        named = {*self.keys, *self.last}
+        more = (key for key in keys - named if self.prefix and key.startswith(self.prefix))
+        return [key for key in (*self.keys, *sorted(more), *self.last) if key in keys]
+
+
+UNDER_ATTACK = "Is it right under attack?"
+_QUESTIONS = (
+    _Question("Is it right?", ("accuracy", "auc")),
+    _Question(UNDER_ATTACK, tuple(_ATTACKS), "accuracy_", ("accuracy_adversarial",)),
+    _Question(
+        "Does it look at the object?", ("localisation_mass", "localisation_iou", "pointing_game")
+    ),
+    _Question("Has it learned where the object is?", LEARNED),
+    _Question(
         "Does it keep looking there under attack?",
         ("stability_cosine", "stability_spearman", "stability_topk"),
     ),
-    (
+    _Question(
+        "How far can its explanation be pushed, the answer being kept?",
+        ("pushed_topk", "pushed_centre", "pushed_target"),
+        "pushed_",
+        ("pushed_kept",),
+    ),
+    _Question(
         "Does the explanation show what it uses?",
         (
             *(f"sufficiency_{fill}" for fill in FILLS),
             *(f"comprehensiveness_{fill}" for fill in FILLS),
+            *(f"deletion_{fill}" for fill in FILLS),
+            *(f"insertion_{fill}" for fill in FILLS),
+            "infidelity",
             "degenerate_maps",
         ),
+    ),
+    _Question(
+        "Is the explanation steady, and this model's own?", ("max_sensitivity",), "randomisation_"
     ),
 )
 
@@ -56,11 +99,22 @@ class Column:
         """A rate as a percentage with one decimal, a score with three."""
         return f"{100 * value:.1f}%" if self.unit == "rate" else f"{value:.3f}"
 
+    def printed(self, cell: Cell) -> float:
+        """The value as precise as it is printed."""
+        return float(self._bare(cell.value))
+
     def spread(self, cell: Cell) -> str:
         """'± sd' over several seeds, 'low-high' of the 95% interval for one."""
         if cell.sd is not None:
             return f"± {self._bare(cell.sd)}"
         return f"{self._bare(cell.low)}\N{EN DASH}{self._bare(cell.high)}"
+
+    def range(self, cells: Sequence[Cell]) -> str:
+        """'low-high' of several cells as printed, or the one value that all print."""
+        low, high = min(cells, key=self.printed), max(cells, key=self.printed)
+        if self.printed(low) == self.printed(high):
+            return self.show(low.value)
+        return f"{self._bare(low.value)}\N{EN DASH}{self.show(high.value)}"
 
     def _bare(self, value: float) -> str:
         return self.show(value).removesuffix("%")
@@ -70,7 +124,7 @@ class Column:
         cells = comparison.cells(domain, self.key)
         if self.higher_is_better is None or len(cells) < 2:
             return set()
-        rounded = {method.name: float(self._bare(cell.value)) for method, cell in cells}
+        rounded = {method.name: self.printed(cell) for method, cell in cells}
         winner = (max if self.higher_is_better else min)(rounded.values())
         names = {name for name, value in rounded.items() if value == winner}
         return names if len(names) < len(cells) else set()
@@ -83,6 +137,11 @@ class ColumnGroup:
     question: str
     columns: tuple[Column, ...]
 
+    @property
+    def robust(self) -> bool:
+        """Whether its figures are only as good as the attacks behind them."""
+        return self.question == UNDER_ATTACK
+
 
 def column_groups(comparison: Comparison) -> list[ColumnGroup]:
     """The columns that any result fills, grouped by the question they answer.
@@ -90,17 +149,24 @@ def column_groups(comparison: Comparison) -> list[ColumnGroup]:
     A measure that this version does not know comes last, under its key and without direction.
     """
     keys = comparison.keys - {CHANCE}
-    known = {key for _, group in _GROUPS for key in group}
-    others = tuple(sorted(keys - known))
-    groups = (
-        ColumnGroup(question, tuple(_column(key) for key in group if key in keys))
-        for question, group in (*_GROUPS, ("Other measures", others))
-    )
-    return [group for group in groups if group.columns]
+    found = [(question.words, question.of(keys)) for question in _QUESTIONS]
+    others = sorted(keys.difference(*(group for _, group in found)))
+    return [
+        ColumnGroup(words, tuple(column(key) for key in group))
+        for words, group in (*found, ("Other measures", others))
+        if group
+    ]
 
 
-def _column(key: str) -> Column:
+def column(key: str) -> Column:
+    """The column of a measure, or of an attack that was run on its own."""
     measure = next((measure for measure in MEASURES if measure.key == key), None)
-    if measure is None:
-        return Column(key, key, None, "score", "")
-    return Column(key, measure.title, measure.higher_is_better, measure.unit, measure.description)
+    if measure is not None:
+        return Column(
+            key, measure.title, measure.higher_is_better, measure.unit, measure.description
+        )
+    if key.startswith("accuracy_"):
+        attack = _ATTACKS.get(key, key.removeprefix("accuracy_"))
+        description = f"Share still classified correctly under {attack} alone."
+        return Column(key, f"{attack} accuracy", True, "rate", description)
+    return Column(key, key, None, "score", "")

@@ -1,12 +1,12 @@
 """Results grouped for comparison: the runs of one name are seeds of one method."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lookright.errors import UserError
 from lookright.metrics.intervals import Estimate
-from lookright.result import Result
+from lookright.result import DomainResult, Result
 
 
 @dataclass(frozen=True)
@@ -45,33 +45,35 @@ class Method:
     name: str
     runs: tuple[Result, ...]
 
+    def within(self, domain: str) -> list[tuple[Result, DomainResult]]:
+        """The runs that were judged in the domain, with what was measured there."""
+        return [(run, run.domains[domain]) for run in self.runs if domain in run.domains]
+
     def cell(self, domain: str, key: str) -> Cell | None:
         """A measure in a domain, over the seeds that have it; None where none has."""
-        estimates = [
-            run.domains[domain].measures[key]
-            for run in self.runs
-            if domain in run.domains and key in run.domains[domain].measures
-        ]
-        return Cell.of(estimates) if estimates else None
+        return _cell([here.measures for _, here in self.within(domain)], key)
+
+    def control(self, domain: str, name: str, key: str) -> Cell | None:
+        """The same measure of a map that knows nothing of the model."""
+        return _cell([here.controls.get(name, {}) for _, here in self.within(domain)], key)
+
+    def controls(self, domain: str) -> list[str]:
+        """The names of those maps."""
+        return list(
+            dict.fromkeys(name for _, here in self.within(domain) for name in here.controls)
+        )
 
     def curve(self, domain: str) -> list[tuple[float, Cell]]:
         """(eps, accuracy) by ascending eps."""
         by_eps: dict[float, list[Estimate]] = {}
-        for run in self.runs:
-            if domain in run.domains:
-                for point in run.domains[domain].curve:
-                    by_eps.setdefault(round(point.eps, 6), []).append(point.accuracy)
+        for _, here in self.within(domain):
+            for point in here.curve:
+                by_eps.setdefault(round(point.eps, 6), []).append(point.accuracy)
         return [(eps, Cell.of(estimates)) for eps, estimates in sorted(by_eps.items())]
 
-    def warnings(self, domain: str) -> list[str]:
-        """What makes this method's figures in the domain suspect; the seed is named."""
-        several = len(self.runs) > 1
-        return [
-            f"seed {run.seed}: {warning}" if several else warning
-            for run in self.runs
-            if domain in run.domains
-            for warning in run.domains[domain].warnings
-        ]
+    def of_seed(self, run: Result, text: str) -> str:
+        """What is said of one run, its seed named where the method has several."""
+        return f"seed {run.seed}: {text}" if len(self.runs) > 1 else text
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ class Comparison:
         return {
             key for run in self.runs for domain in run.domains.values() for key in domain.measures
         }
+
+
+def _cell(measures: Sequence[Mapping[str, Estimate]], key: str) -> Cell | None:
+    estimates = [of[key] for of in measures if key in of]
+    return Cell.of(estimates) if estimates else None
 
 
 def compare(results: Sequence[Result]) -> Comparison:

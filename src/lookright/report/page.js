@@ -3,10 +3,11 @@
 document.documentElement.classList.add("js");
 
 for (const choice of document.querySelectorAll(".choice")) {
-  const panels = document.getElementById(choice.dataset.for).querySelectorAll("[data-domain]");
-  const show = (domain) => {
+  const { for: id, by } = choice.dataset;
+  const panels = document.getElementById(id).querySelectorAll(`[data-${by}]`);
+  const show = (value) => {
     for (const panel of panels) {
-      panel.classList.toggle("away", domain !== "" && panel.dataset.domain !== domain);
+      panel.classList.toggle("away", value !== "" && panel.dataset[by] !== value);
     }
   };
   choice.addEventListener("change", (event) => show(event.target.value));

@@ -1,19 +1,21 @@
 """The page: one offline HTML file that shows what the models learned to look at."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lookright import __version__
 from lookright.files import write_atomically
-from lookright.report.columns import CHANCE, CHANCE_OF, Column, ColumnGroup, column_groups
+from lookright.report.columns import column_groups
+from lookright.report.controls import control_names
 from lookright.report.figures import Style, accuracy_panels, curve_panels, pixel_levels
 from lookright.report.gallery import galleries
-from lookright.report.grouping import Cell, Comparison, Method, compare
+from lookright.report.grouping import Comparison, Method, compare
 from lookright.report.story import CRITERIA, findings, listing
+from lookright.report.tables import domain_tables, span
+from lookright.report.verdicts import Verdict, verdicts
 from lookright.result import Result, read_result
 
 DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
@@ -27,28 +29,6 @@ _ABOUT = {
     "and the explanation must not move.",
     "ALIGN": "The explanation follows an object mask that a second network learns.",
 }
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A method's cells in the order of the columns; None where it lacks the measure."""
-
-    method: Method
-    style: Style
-    cells: tuple[Cell | None, ...]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class DomainTable:
-    """The table of one domain; `best` holds (method name, measure key) pairs."""
-
-    domain: str
-    in_distribution: bool
-    n: str
-    rows: tuple[TableRow, ...]
-    best: frozenset[tuple[str, str]]
-    chance: Cell | None
 
 
 def write_page(results: Sequence[Path], target: Path, title: str = DEFAULT_TITLE) -> Path:
@@ -66,7 +46,7 @@ def write_page(results: Sequence[Path], target: Path, title: str = DEFAULT_TITLE
 
 def render(comparison: Comparison, title: str) -> str:
     """The page as HTML text."""
-    groups = column_groups(comparison)
+    groups, trust = column_groups(comparison), verdicts(comparison)
     environment = Environment(
         loader=PackageLoader("lookright", "report"),
         autoescape=True,
@@ -75,6 +55,7 @@ def render(comparison: Comparison, title: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters["json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    environment.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
     source = environment.loader
     assert source is not None
     return environment.get_template("template.html.j2").render(
@@ -86,18 +67,14 @@ def render(comparison: Comparison, title: str) -> str:
         findings=findings(comparison),
         criteria=CRITERIA,
         groups=groups,
-        tables=[_table(comparison, domain, groups) for domain in comparison.domains],
-        chance_of=CHANCE_OF,
+        tables=domain_tables(comparison, groups),
+        controlled=any(control_names(comparison, domain) for domain in comparison.domains),
         accuracy_panels=accuracy_panels(comparison),
         curve_panels=curve_panels(comparison),
         galleries=galleries(comparison, EXAMPLES),
         settings=_settings(comparison.runs),
-        suspects=[
-            (method.name, domain, warning)
-            for method in comparison.methods
-            for domain in comparison.domains
-            for warning in method.warnings(domain)
-        ],
+        trust=trust,
+        suspects=_suspects(trust),
         version=__version__,
         css=source.get_source(environment, "style.css")[0],
         js=source.get_source(environment, "page.js")[0],
@@ -110,7 +87,7 @@ def _about(method: Method) -> str:
 
 def _summary(comparison: Comparison) -> str:
     trained = dict.fromkeys(name for run in comparison.runs for name in run.train_domain)
-    seeds = _range(len(method.runs) for method in comparison.methods)
+    seeds = span(len(method.runs) for method in comparison.methods)
     parts = [_count(len(comparison.methods), "method"), f"{seeds} seed{'s' * (seeds != '1')} each"]
     if trained:
         parts.append(f"trained on {listing([f'“{name}”' for name in trained])}")
@@ -122,29 +99,11 @@ def _summary(comparison: Comparison) -> str:
     return f"{', '.join(parts)}."
 
 
-def _table(comparison: Comparison, domain: str, groups: Sequence[ColumnGroup]) -> DomainTable:
-    columns: list[Column] = [column for group in groups for column in group.columns]
-    rows = tuple(
-        TableRow(
-            method,
-            Style.of(index),
-            tuple(method.cell(domain, column.key) for column in columns),
-            tuple(method.warnings(domain)),
-        )
-        for index, method in enumerate(comparison.methods)
-        if any(domain in run.domains for run in method.runs)
-    )
-    areas = comparison.cells(domain, CHANCE)
-    return DomainTable(
-        domain=domain,
-        in_distribution=comparison.in_distribution(domain),
-        n=_range(run.domains[domain].n for run in comparison.runs if domain in run.domains),
-        rows=rows,
-        best=frozenset(
-            (name, column.key) for column in columns for name in column.best(comparison, domain)
-        ),
-        chance=areas[0][1] if areas and any(c.key in CHANCE_OF for c in columns) else None,
-    )
+def _suspects(trust: Mapping[str, Sequence[Verdict]]) -> list[str]:
+    """'method in “domain”' for every verdict that says so."""
+    return [
+        f"{one.method} in “{domain}”" for domain, of in trust.items() for one in of if one.suspects
+    ]
 
 
 def _settings(runs: Sequence[Result]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -168,11 +127,6 @@ def _setting(key: str, run: Result) -> str:
     if key == "curve_eps" and isinstance(value, list):
         return f"{', '.join(pixel_levels(eps) for eps in value)} (/255)"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _range(numbers: Iterable[int]) -> str:
-    found = sorted(set(numbers))
-    return str(found[0]) if len(found) == 1 else f"{found[0]}\N{EN DASH}{found[-1]}"
 
 
 def _count(n: int, noun: str) -> str:

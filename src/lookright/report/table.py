@@ -9,6 +9,7 @@ from rich.text import Text
 
 from lookright.report.columns import Column, column_groups
 from lookright.report.grouping import Comparison, Method, compare
+from lookright.report.verdicts import notes, verdict
 from lookright.result import Result
 
 MAIN = (
@@ -58,16 +59,28 @@ def method_table(results: Sequence[Result]) -> Table:
 
 
 def _caption(comparison: Comparison) -> str:
-    caption = "* in distribution; ± standard deviation over seeds, else the 95% interval"
-    if not any(comparison.cells(domain, "mask_mass") for domain in comparison.domains):
-        return caption
-    return f"{caption}\nmask mass: share of the learned mask that lies on the object"
+    lines = ["* in distribution; ± standard deviation over seeds, else the 95% interval"]
+    if any(comparison.cells(domain, "mask_mass") for domain in comparison.domains):
+        lines.append("mask mass: share of the learned mask that lies on the object")
+    said = [
+        (verdict(method, domain), notes(method, domain))
+        for domain in comparison.domains
+        for method in comparison.methods
+    ]
+    if any(trust and trust.suspects for trust, _ in said):
+        lines.append("(suspect): the attack may have failed; the page says why")
+    if any(noted for _, noted in said):
+        lines.append("(note): the page says what")
+    return "\n".join(lines)
 
 
 def _label(method: Method, domain: str) -> Text:
     label = Text(f"  {method.name}")
-    if method.warnings(domain):
+    trust = verdict(method, domain)
+    if trust and trust.suspects:
         label.append(" (suspect)", style="yellow")
+    if notes(method, domain):
+        label.append(" (note)", style="yellow")
     if mask := method.cell(domain, "mask_mass"):
         label.append(f"\n    mask mass {mask.value:.3f}", style="dim")
     return label
