@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any, get_args
 
 import torch
 from captum.attr import Saliency
@@ -11,17 +13,25 @@ from torch import nn
 
 from lookright import distances
 from lookright.attacks import (
+    APGD,
     FGSM,
     KL,
     L2,
     PGD,
+    Attack,
+    AutoAttack,
+    CarliniWagner,
     CrossEntropy,
     ExplanationChange,
     LInf,
     Margin,
     Norm,
     Objective,
+    Square,
+    WorstCase,
 )
+from lookright.attacks.apgd import LossName
+from lookright.attacks.autoattack import Version
 from lookright.batch import Batch
 from lookright.distances import Cosine, Distance
 from lookright.explainers import (
@@ -106,6 +116,41 @@ def _attacks() -> dict[str, FGSM | PGD]:
 
 
 ATTACKS = _attacks()
+
+
+class QuickAutoAttack(AutoAttack):
+    """AutoAttack whose parts stop after few steps."""
+
+    def _library(self, *arguments: Any) -> Any:
+        theirs = super()._library(*arguments)
+        theirs.apgd.n_iter = theirs.apgd_targeted.n_iter = theirs.fab.n_iter = 3
+        theirs.apgd.eot_iter = min(theirs.apgd.eot_iter, 2)
+        theirs.square.n_queries = 20
+        return theirs
+
+
+def _evaluation_attacks() -> dict[str, Attack]:
+    table: dict[str, Attack] = {"carlini_wagner": CarliniWagner(steps=20, searches=4)}
+    for row, (norm, eps) in NORMS.items():
+        for loss in get_args(LossName)[:3]:
+            table[f"apgd-{row}-{loss}"] = APGD(eps, 8, 2, norm, loss)
+        table[f"square-{row}"] = Square(eps, 30, norm)
+        for version in get_args(Version):
+            table[f"autoattack-{row}-{version}"] = QuickAutoAttack(eps, norm, version)
+        table[f"worst_case-{row}"] = WorstCase((FGSM(eps, norm), APGD(eps, 8, 1, norm)))
+    return table
+
+
+EVALUATION_ATTACKS = _evaluation_attacks()
+"""Attacks that leave what the model gets wrong as it is, and may leave what withstands them."""
+
+
+def in_ball(attack: Attack, eps: float) -> Any:
+    """The same attack of another radius."""
+    if isinstance(attack, WorstCase):
+        return WorstCase(tuple(in_ball(each, eps) for each in attack.attacks))
+    return replace(attack, eps=eps)  # type: ignore[type-var]
+
 
 EXPLAINERS: Mapping[str, Explainer] = {
     "gradcam": GradCAM(),

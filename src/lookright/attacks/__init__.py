@@ -1,5 +1,8 @@
 """Attacks: `attack(model, x, y) -> x'`, inside the eps-ball and [0, 1], the model untouched."""
 
+from lookright.attacks.apgd import APGD
+from lookright.attacks.autoattack import AutoAttack
+from lookright.attacks.carlini_wagner import CarliniWagner
 from lookright.attacks.explanation import ExplanationAttack
 from lookright.attacks.goals import GOALS, Goal, MassCentre, TargetMap, TopK
 from lookright.attacks.gradient import FGSM, PGD, Attack
@@ -11,14 +14,19 @@ from lookright.attacks.objectives import (
     Margin,
     Objective,
 )
+from lookright.attacks.square import Square
+from lookright.attacks.worst_case import WorstCase
 
 __all__ = [
+    "APGD",
     "FGSM",
     "GOALS",
     "KL",
     "L2",
     "PGD",
     "Attack",
+    "AutoAttack",
+    "CarliniWagner",
     "CrossEntropy",
     "ExplanationAttack",
     "ExplanationChange",
@@ -28,6 +36,8 @@ __all__ = [
     "MassCentre",
     "Norm",
     "Objective",
+    "Square",
     "TargetMap",
     "TopK",
+    "WorstCase",
 ]

@@ -23,6 +23,7 @@ class Attack(ABC):
     """
 
     eps: float
+    norm: Norm
 
     @abstractmethod
     def __call__(
@@ -106,7 +107,7 @@ class PGD(Attack):
         length = -step_size if self.targeted else step_size
         for _ in range(self.steps):
             z.requires_grad_()
-            (gradient,) = torch.autograd.grad(value(z).sum(), z)
+            gradient = gradient_of(value(z), z)
             with torch.no_grad():
                 delta = (z - x).add_(self.norm.direction(gradient), alpha=length)
                 z = self.norm.project(delta, self.eps).add_(x).clamp_(0, 1)
@@ -143,6 +144,13 @@ class FGSM(Attack):
         return PGD(
             self.eps, 1, self.eps or 1.0, self.norm, False, 1, self.targeted, self.objective
         )(model, x, y, generator)
+
+
+def gradient_of(value: Tensor, z: Tensor) -> Tensor:
+    """The gradient of the values (B,) by their images; zero where the model passes none on."""
+    if not value.requires_grad:
+        return torch.zeros_like(z)
+    return torch.autograd.grad(value.sum(), z, materialize_grads=True)[0]
 
 
 def check_eps(eps: float, norm: Norm) -> None:

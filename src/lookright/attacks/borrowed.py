@@ -1,0 +1,54 @@
+"""What pyautoattack's attacks need to be run as ours: the model, the random numbers, the norm."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright.attacks.norms import L2, LInf, Norm
+from lookright.errors import UserError
+
+Predict = Callable[[Tensor], Tensor]
+
+
+def norm_name(norm: Norm) -> str:
+    """pyautoattack's name of a norm."""
+    for known, name in ((LInf, "Linf"), (L2, "L2")):
+        if isinstance(norm, known):
+            return name
+    raise UserError(f"This attack knows LInf() and L2(), got {norm}.")
+
+
+@contextmanager
+def seeded(generator: Generator | None) -> Iterator[int]:
+    """A seed drawn from the generator, for a library that seeds torch's global random numbers.
+
+    The global ones go on afterwards as if it had not; without a generator they give the seed.
+    """
+    device = "cpu" if generator is None else generator.device
+    seed = int(torch.randint(2**31, (), generator=generator, device=device))
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        yield seed
+
+
+def as_float32(model: nn.Module, dtype: torch.dtype) -> Predict:
+    """The model, of images of this dtype, as float32 to float32: pyautoattack knows no other.
+
+    The logits are the caller's to write into. A model that passes no gradient on has one of zero.
+    """
+
+    def predict(z: Tensor) -> Tensor:
+        logits = model(z.to(dtype)).to(torch.float32, copy=True)
+        if z.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
+            logits = logits + 0 * z.flatten(1).sum(1, keepdim=True)
+        return logits
+
+    return predict
+
+
+def inside(z: Tensor, x: Tensor, eps: float, norm: Norm) -> Tensor:
+    """z, (B, C, H, W) of any floating type, back in the ball around x, [0, 1] and x's dtype."""
+    whole = z.isfinite().flatten(1).all(1).view(-1, 1, 1, 1)
+    delta = torch.where(whole, z.to(x.dtype) - x, 0)
+    return norm.project(delta, eps).add_(x).clamp_(0, 1)

@@ -1,0 +1,90 @@
+"""The worst of several attacks, image by image."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright.attacks.gradient import Attack, check_input
+from lookright.attacks.norms import Norm
+from lookright.errors import UserError
+from lookright.modes import frozen, ordinary
+
+Run = Callable[[Tensor, Tensor], Tensor]
+"""An attack that knows its model: images and labels to perturbed images."""
+
+
+@dataclass(frozen=True)
+class WorstCase(Attack):
+    """Several attacks one after another, each on the images that withstood those before it.
+
+    An image that the model gets wrong comes back as it was; one that falls, as the first attack
+    left it that made the model wrong; one that withstands all, where its margin is the smallest.
+    The model is asked again about what each attack returns, whatever the attack says of itself.
+
+    Args:
+        attacks: the quickest first, since most images fall to it; the same one twice is a restart.
+
+    Raises:
+        UserError: no attacks, or attacks in different balls.
+    """
+
+    attacks: tuple[Attack, ...]
+    eps: float = field(init=False, repr=False)
+    norm: Norm = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.attacks:
+            raise UserError("WorstCase needs at least one attack, got none.")
+        balls = {f"{type(a.norm).__name__} {a.eps:g}": a for a in self.attacks}
+        if len(balls) > 1:
+            raise UserError(
+                f"The attacks of a worst case share one ball, but theirs are {', '.join(balls)}: "
+                "give all of them the same norm and eps."
+            )
+        object.__setattr__(self, "eps", self.attacks[0].eps)
+        object.__setattr__(self, "norm", self.attacks[0].norm)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        check_input(model, x, y)
+
+        def run(attack: Attack) -> Run:
+            return lambda x, y: attack(model, x, y, generator)
+
+        with frozen(model):
+            return one_after_another(model, ordinary(x), ordinary(y), map(run, self.attacks))
+
+
+def one_after_another(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    attacks: Iterable[Run],
+) -> Tensor:
+    """What `WorstCase` returns, of attacks that know their model already."""
+    found = x.clone()
+    if len(x) == 0:
+        return found
+    right, least = _asked(model, x, y)
+    left = right.nonzero()[:, 0]
+    for attack in attacks:
+        if len(left) == 0:
+            break
+        z = attack(x[left], y[left])
+        right, margin = _asked(model, z, y[left])
+        closer = ~right | (margin < least[left])
+        found[left[closer]], least[left[closer]] = z[closer], margin[closer]
+        left = left[right]
+    return found
+
+
+def _asked(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) whether the model is right, and the label's logit minus the best other one."""
+    with torch.no_grad():
+        logits = model(x)
+    label = y[:, None]
+    margin = logits.gather(1, label)[:, 0] - logits.scatter(1, label, -torch.inf).amax(1)
+    return logits.argmax(1) == y, margin
