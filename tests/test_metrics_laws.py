@@ -7,18 +7,25 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lookright.explainers import InputGradient
 from lookright.metrics import (
+    GaussianNoise,
     degenerate,
+    deletion,
     faithfulness,
+    infidelity,
+    insertion,
     localisation_iou,
     localisation_mass,
     mask_iou,
     mask_mass,
+    max_sensitivity,
     pointing_game,
     pushed_centre,
     pushed_kept,
     pushed_target,
     pushed_topk,
+    randomisation_spearman,
     stability_cosine,
     stability_spearman,
     stability_topk,
@@ -54,10 +61,15 @@ def inputs(count=COUNT):
 
 def model(images):
     torch.manual_seed(6)
-    network = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * (SIZE - 2) ** 2, 3)
-    )
-    return network.to(images)
+    with torch.inference_mode(False):
+        network = nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.Softplus(), nn.Flatten(), nn.Linear(4 * (SIZE - 2) ** 2, 3)
+        )
+        return network.to(images)
+
+
+def classes(x):
+    return torch.zeros(len(x.images), dtype=torch.long, device=x.images.device)
 
 
 MEASURES = {
@@ -67,6 +79,34 @@ MEASURES = {
     ),
     "sufficiency": (
         lambda x: faithfulness(model(x.images), x.images, x.saliency).sufficiency,
+        (-1, 1),
+    ),
+    "deletion": (
+        lambda x: deletion(model(x.images), x.images, x.saliency, steps=8, max_images=200),
+        (0, 1),
+    ),
+    "insertion": (
+        lambda x: insertion(model(x.images), x.images, x.saliency, steps=8, max_images=200),
+        (0, 1),
+    ),
+    "infidelity-squares": (
+        lambda x: infidelity(model(x.images), x.images, x.saliency, max_images=1000),
+        (0, 1),
+    ),
+    "infidelity-noise": (
+        lambda x: infidelity(
+            model(x.images), x.images, x.saliency, GaussianNoise(0.1, 4), max_images=1000
+        ),
+        (0, 1),
+    ),
+    "max_sensitivity": (
+        lambda x: max_sensitivity(model(x.images), x.images, InputGradient(), samples=3),
+        (0, 10),
+    ),
+    "randomisation_spearman": (
+        lambda x: randomisation_spearman(
+            model(x.images), x.images, x.learned[:, 0], InputGradient(), classes(x)
+        ),
         (-1, 1),
     ),
     "localisation_mass": (lambda x: localisation_mass(x.saliency, x.masks), (0, 1)),
