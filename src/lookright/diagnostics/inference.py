@@ -1,0 +1,76 @@
+"""Does an image's answer depend on that image alone?"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lookright.certificates.bounds import sign_test
+from lookright.diagnostics.diagnostic import Diagnostic, asked, fine, suspect
+
+TOLERANCE = 1e-3
+"""Of the largest logit; rounding moves logits by 1e-5 of it (TF32: 1e-4), batch statistics by more
+than 1e-2."""
+
+_ALPHA = 0.01
+
+
+def see(model: nn.Module, x: Tensor, logits: Tensor) -> dict[str, Tensor]:
+    """How far the logits (B, K) of x move, as a share of the largest (B,).
+
+    repeat: when asked once more; company: among as many other images, half of which are negatives
+    of themselves, so that the statistics of the batch are others.
+    """
+    with torch.no_grad():
+        again, among = model(x), torch.empty_like(logits)
+        for half in (slice(0, None, 2), slice(1, None, 2)):
+            mine = x[half]
+            if len(mine):
+                among[half] = model(torch.cat((mine, 1 - mine)))[: len(mine)]
+    return {"repeat": _moved(logits, again), "company": _moved(logits, among)}
+
+
+def verdicts(values: Mapping[str, Tensor], model: nn.Module | None) -> Iterator[Diagnostic]:
+    """Randomness, and coupling within a batch; the model is asked for the layers to be named."""
+    repeat, company = asked(values, "repeat"), asked(values, "company")
+    n, random = len(repeat), int((repeat > TOLERANCE).sum())
+    yield (
+        suspect(
+            "randomness",
+            f"The logits of {random} of {n} images change from one pass to the next, by up to "
+            f"{float(repeat.max()):.1%}: switch the noise off, or attack the mean of many passes "
+            "(AutoAttack, version=rand).",
+        )
+        if random
+        else fine("randomness", f"Asked twice, all {n} images are given the same logits.")
+    )
+    moved = company > TOLERANCE
+    more, less = int((moved & (company > repeat)).sum()), int((company < repeat).sum())
+    if not moved.any() or (random and sign_test(more, less) > _ALPHA):
+        yield fine("batch", f"The logits of {n} images do not depend on the images beside them.")
+        return
+    names = [] if model is None else batch_statistics(model)
+    layers = f" ({', '.join(names[:3])}{' and more' if len(names) > 3 else ''})" if names else ""
+    yield suspect(
+        "batch",
+        f"The logits of {int(moved.sum())} of {n} images depend on the images beside them, by up "
+        f"to {float(company.max()):.1%}, as with BatchNorm in training mode{layers}: put the model "
+        "into evaluation mode, with running statistics.",
+    )
+
+
+def batch_statistics(model: nn.Module) -> list[str]:
+    """The names of BatchNorm layers that take their statistics from the batch at inference."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm)
+        and (module.running_mean is None or (module.training and not model.training))
+    ]
+
+
+def _moved(logits: Tensor, others: Tensor) -> Tensor:
+    """A logit that is not finite in one alone has moved by everything."""
+    scale = logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
+    return ((others - logits).abs().amax(1) / scale).nan_to_num(nan=1, posinf=1).float()

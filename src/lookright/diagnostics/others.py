@@ -1,0 +1,125 @@
+"""Does something weaker, or a ball in which nothing can be robust, fool what the attack did not?"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright.attacks import FGSM, L2, PGD, LInf, Norm, Square
+from lookright.certificates.bounds import sign_test
+from lookright.diagnostics.diagnostic import (
+    Diagnostic,
+    asked,
+    clearly,
+    fine,
+    nothing_to_doubt,
+    suspect,
+)
+
+_WIDE_STEPS = 10
+_BETTER, _WITHSTANDS, _ALPHA, _RISE = 0.02, 0.1, 0.01, 0.01
+
+
+@dataclass(frozen=True)
+class Others:
+    """Other attacks on images that withstood the attack in the ball of `eps`."""
+
+    eps: float
+    norm: Norm
+    queries: int
+    large_eps: float | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the values."""
+        return ("one step", "black box", "wide", "grey")
+
+    def see(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None
+    ) -> dict[str, Tensor]:
+        """For each image (B,) whether it is fooled: by FGSM, by Square, by PGD in a large ball, and
+        by grey, an image which lies in the large ball of every image."""
+
+        def fooled(z: Tensor) -> Tensor:
+            with torch.no_grad():
+                return model(z).argmax(1) != y
+
+        wide = PGD(self._wide(x), _WIDE_STEPS, norm=self.norm)
+        square = Square(self.eps, self.queries, self.norm) if self._searchable(x) else None
+        return {
+            "one step": fooled(FGSM(self.eps, self.norm)(model, x, y)),
+            "black box": torch.full(y.shape, torch.nan, device=y.device)
+            if square is None
+            else fooled(square(model, x, y, generator)),
+            "wide": fooled(wide(model, x, y, generator)),
+            "grey": fooled(torch.full_like(x, 0.5)),
+        }
+
+    def verdicts(self, values: Mapping[str, Tensor]) -> Iterator[Diagnostic]:
+        """Black box above white box, one step above many, and accuracy against the radius."""
+        yield _beaten(
+            "black box",
+            asked(values, "black box"),
+            f"Square with {self.queries} queries, which sees no gradient,",
+            "the gradients mislead, so quote Square with 5000 queries or AutoAttack",
+        )
+        yield _beaten(
+            "one step",
+            asked(values, "one step"),
+            "a single step (FGSM)",
+            "the way there misleads the gradient, so raise the restarts, or quote AutoAttack",
+        )
+        yield self._radius(values)
+
+    def _radius(self, values: Mapping[str, Tensor]) -> Diagnostic:
+        curve = sorted((float(name[4:]), of) for name, of in values.items() if name[:4] == "raw ")
+        for (small, before), (large, after) in pairwise(curve):
+            up, down = int((after & ~before).sum()), int((before & ~after).sum())
+            if sign_test(up, down) < _ALPHA and up - down > _RISE * len(after):
+                return suspect(
+                    "radius",
+                    f"Accuracy rises from {_share(before)} at eps {small:.3g} to {_share(after)} "
+                    f"at eps {large:.3g}, a ball that holds the first: the attack fails in it, so "
+                    "raise the steps, or quote AutoAttack.",
+                )
+        wide, grey = asked(values, "wide"), asked(values, "grey")
+        n, left = len(wide), int(((wide == 0) & (grey == 1)).sum())
+        if n == 0:
+            return nothing_to_doubt("radius")
+        said = (
+            f"PGD in a ball that holds grey leaves {left} of {n} images right that grey makes wrong"
+        )
+        if clearly(left, n, _WITHSTANDS):
+            return suspect(
+                "radius", f"{said}: it fails where nothing can be robust, so quote Square."
+            )
+        return fine("radius", f"{said}; {int(wide.sum())} fall to it.")
+
+    def _wide(self, x: Tensor) -> float:
+        """`large_eps`, or the first of 0.5, 1, 2, ... in whose ball grey is, for every image."""
+        if self.large_eps is not None:
+            return self.large_eps
+        farthest, eps = torch.full_like(x[:1], 0.5), 0.5
+        while not torch.allclose(self.norm.project(farthest, eps), farthest):
+            eps *= 2
+        return eps
+
+    def _searchable(self, x: Tensor) -> bool:
+        """Whether Square knows this ball and this size."""
+        return isinstance(self.norm, LInf) or (isinstance(self.norm, L2) and min(x.shape[2:]) >= 5)
+
+
+def _beaten(name: str, fooled: Tensor, by: str, then: str) -> Diagnostic:
+    n, found = len(fooled), int(fooled.sum())
+    if n == 0:
+        return nothing_to_doubt(name)
+    said = f"{by[0].upper()}{by[1:]} fools {found} of {n} images that withstand the attack"
+    return (
+        suspect(name, f"{said}: {then}.") if clearly(found, n, _BETTER) else fine(name, f"{said}.")
+    )
+
+
+def _share(right: Tensor) -> str:
+    return f"{float(right.double().mean()):.1%}"

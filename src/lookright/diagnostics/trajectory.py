@@ -1,0 +1,187 @@
+"""Does the attack have a slope, does it climb, and has it arrived?"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright.attacks import PGD, Margin, Norm
+from lookright.diagnostics.diagnostic import (
+    Diagnostic,
+    asked,
+    clearly,
+    fine,
+    nothing_to_doubt,
+    suspect,
+)
+
+_MARGIN_STEPS = 10
+_BLIND, _BETTER, _STUCK, _LATE = 0.1, 0.02, 0.1, 0.5
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One run of the attack, watched step by step, on images that withstood it before.
+
+    eps, steps, norm: of the attack, PGD on the cross-entropy.
+    """
+
+    eps: float
+    steps: int
+    norm: Norm
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """The steps at which the loss is told, 0 being the random start."""
+        return tuple(sorted({0, 1, self.steps // 4, self.steps // 2, self.steps}))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the values."""
+        told = (f"loss {at}" for at in self.points)
+        return (*told, "slope", "sure", "margin slope", "margin fooled")
+
+    def see(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None
+    ) -> dict[str, Tensor]:
+        """For each image (B,) the loss at the points, and the steepest slope of any step.
+
+        loss: the log-odds against the label, log((1 - p_y) / p_y), which order images as the
+        cross-entropy does and do not saturate. slope: the largest absolute gradient of a pixel,
+        infinite where one is not finite. sure: p_y is 1 in float32 at the image, where the
+        cross-entropy cannot tell the label's logit; there the margin is ascended as well, for
+        `margin slope` and `margin fooled`, and elsewhere these are NaN.
+        """
+        watching = Watching(model, y)
+        watching(PGD(self.eps, self.steps, norm=self.norm)(watching, x, y, generator))
+        values = {f"loss {at}": watching.odds[at] for at in self.points}
+        values["slope"] = watching.slope(len(x))
+        with torch.no_grad():
+            sure = model(x).softmax(1).gather(1, y[:, None])[:, 0] == 1
+        flat = sure | (values["slope"] < torch.finfo(torch.float32).tiny)
+        values["sure"] = sure
+        values["margin slope"] = torch.full_like(values["slope"], torch.nan)
+        values["margin fooled"] = torch.full_like(values["slope"], torch.nan)
+        if flat.any():
+            watching = Watching(model, y[flat])
+            attack = PGD(self.eps, _MARGIN_STEPS, norm=self.norm, objective=Margin())
+            z = attack(watching, x[flat], y[flat], generator)
+            values["margin slope"][flat] = watching.slope(len(z))
+            with torch.no_grad():
+                values["margin fooled"][flat] = (model(z).argmax(1) != y[flat]).float()
+        return values
+
+    def verdicts(self, values: Mapping[str, Tensor]) -> Iterator[Diagnostic]:
+        """Gradients that are missing, that vanish in the loss; a loss that does not rise."""
+        yield _gradients(values)
+        yield _saturation(values)
+        yield self._steps(values)
+
+    def _steps(self, values: Mapping[str, Tensor]) -> Diagnostic:
+        loss = {at: asked(values, f"loss {at}") for at in self.points}
+        n = len(loss[0])
+        if n == 0:
+            return nothing_to_doubt("steps")
+        told = ", ".join(f"{float(of.mean()):.3g}" for of in loss.values())
+        course = f"the log-odds against the label are {told} after {_listed(self.points)} steps"
+        rise = loss[self.steps] - loss[0]
+        stuck = int((rise <= 0).sum())
+        if clearly(stuck, n, _STUCK):
+            return suspect(
+                "steps",
+                f"More steps do not raise the loss of {stuck} of {n} images that withstand the "
+                f"attack ({course}): the gradient does not lead uphill, so use Square.",
+            )
+        late = int((loss[self.steps] - loss[self.steps // 2] > _LATE * rise).sum())
+        if self.steps > 1 and clearly(late, n, 0.5):
+            return suspect(
+                "steps",
+                f"The attack has not arrived: at {late} of {n} images that withstand it the later "
+                f"half of the steps makes most of the loss ({course}): raise the steps.",
+            )
+        return fine("steps", f"The loss rises and levels off: {course}.")
+
+
+class Watching(nn.Module):
+    """A model as it is; it remembers the log-odds against y (B,), and the gradients asked of it."""
+
+    def __init__(self, model: nn.Module, y: Tensor) -> None:
+        super().__init__()
+        self.model, self.y = model, y
+        self.odds: list[Tensor] = []
+        self.slopes: list[Tensor] = []
+
+    def forward(self, z: Tensor) -> Tensor:
+        logits = self.model(z)
+        self.odds.append(log_odds(logits.detach(), self.y))
+        if z.requires_grad:
+            z.register_hook(self._keep)
+        return logits
+
+    def _keep(self, gradient: Tensor) -> None:
+        largest = gradient.detach().abs().flatten(1).amax(1)
+        self.slopes.append(largest.nan_to_num(nan=torch.inf).float())
+
+    def slope(self, n: int) -> Tensor:
+        """(n,) the steepest of all steps; 0 where no gradient came back."""
+        nothing = torch.zeros(n, device=self.y.device)
+        return torch.stack([nothing, *self.slopes]).amax(0)
+
+
+def log_odds(logits: Tensor, y: Tensor) -> Tensor:
+    """log((1 - p_y) / p_y) of logits (B, K), as (B,) float32."""
+    label = y[:, None]
+    others = logits.float().scatter(1, label, -torch.inf)
+    return others.logsumexp(1) - logits.float().gather(1, label)[:, 0]
+
+
+def _gradients(values: Mapping[str, Tensor]) -> Diagnostic:
+    slope, margin = asked(values, "slope"), values["margin slope"].double()
+    n, broken = len(slope), int(slope.isinf().sum())
+    if n == 0:
+        return nothing_to_doubt("gradients")
+    if broken:
+        return suspect(
+            "gradients",
+            f"The gradient is not finite at {broken} of {n} images, and PGD leads nowhere from "
+            "there: look for a division, root or logarithm of zero in the model, or use Square.",
+        )
+    zero = int(((values["slope"] == 0) & (margin == 0)).sum())
+    if clearly(zero, n, _BLIND):
+        return suspect(
+            "gradients",
+            f"The gradient is exactly zero at {zero} of {n} images that withstand the attack, at "
+            "every step: a layer such as rounding passes none on, so use Square, or a smooth "
+            "stand-in for that layer.",
+        )
+    return fine("gradients", f"The gradient is finite, and zero at {zero} of {n} images.")
+
+
+def _saturation(values: Mapping[str, Tensor]) -> Diagnostic:
+    slope, margin = values["slope"].double(), values["margin slope"].double()
+    n = len(asked(values, "slope"))
+    if n == 0:
+        return nothing_to_doubt("saturation")
+    sure = int((asked(values, "sure") == 1).sum())
+    said = f"p_y is 1 in float32 at {sure} of {n} images that withstand the attack"
+    flat = int(((slope < torch.finfo(torch.float32).tiny) & (margin > 0)).sum())
+    if clearly(flat, n, _BLIND):
+        return suspect(
+            "saturation",
+            f"{said}; at {flat} the gradient of the cross-entropy vanishes and that of the margin does "
+            "not, so the logits are saturated: use APGD with loss=margin or dlr.",
+        )
+    alive = margin > 0
+    fooled = int((values["margin fooled"].double()[alive] == 1).sum())
+    if clearly(fooled, n, _BETTER):
+        return suspect(
+            "saturation",
+            f"{said}, and ascending the margin instead of the cross-entropy fools {fooled}: use "
+            "APGD with loss=margin or dlr.",
+        )
+    return fine("saturation", f"{said}; ascending the margin there fools {fooled}.")
+
+
+def _listed(points: tuple[int, ...]) -> str:
+    return f"{', '.join(map(str, points[:-1]))} and {points[-1]}"
