@@ -1,0 +1,46 @@
+"""Common corruptions: ImageNet-C's fifteen and three of its four extra ones, batched.
+
+Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and
+Perturbations, ICLR 2019; the parameters are theirs, where imagecorruptions 1.1.2 (Michaelis et al.,
+2019) departs from them its name stands beside. Written anew because imagecorruptions no longer runs
+with NumPy 2 and scikit-image 0.26, and takes one image at a time: `docs/corruptions.md`.
+"""
+
+from torch import Tensor
+
+from lookright.corruptions.blur import BLURS, GAUSSIAN
+from lookright.corruptions.corruption import Corruption, Family
+from lookright.corruptions.digital import DIGITAL, SATURATE
+from lookright.corruptions.noise import NOISES, SPECKLE
+from lookright.corruptions.weather import WEATHER
+from lookright.errors import UserError, did_you_mean
+
+CORRUPTIONS: dict[str, Corruption] = {
+    member.name: member for member in (*NOISES, *BLURS, *WEATHER, *DIGITAL)
+}
+"""The fifteen that a mean over corruptions is taken of, in ImageNet-C's order."""
+
+EXTRA_CORRUPTIONS: dict[str, Corruption] = {
+    member.name: member for member in (SPECKLE, GAUSSIAN, SATURATE)
+}
+"""Kept apart by ImageNet-C, to choose settings on; its fourth, spatter, is not here."""
+
+
+def corrupt(images: Tensor, name: str, severity: int) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] corrupted: same shape, type and device, again in [0, 1].
+
+    What is random follows from the image (`chance.image_chance`): the same in every batch and run,
+    and at every severity. Lengths in pixels are ImageNet-C's for 224, times shorter side / 224.
+
+    name: of CORRUPTIONS or EXTRA_CORRUPTIONS. severity: 1 to 5. Raises UserError for others.
+    """
+    known = CORRUPTIONS | EXTRA_CORRUPTIONS
+    if name not in known:
+        raise UserError(
+            f"Unknown corruption '{name}'; expected one of {', '.join(known)}."
+            f"{did_you_mean(name, known)}"
+        )
+    return known[name](images, severity)
+
+
+__all__ = ["CORRUPTIONS", "EXTRA_CORRUPTIONS", "Corruption", "Family", "corrupt"]

@@ -1,0 +1,33 @@
+"""What a corruption is: images in, the same images spoiled at one of five severities out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lookright.errors import UserError
+
+Family = Literal["noise", "blur", "weather", "digital"]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One way in which images go bad, by ImageNet-C's name and family.
+
+    spoil: float32 images (B, 3, H, W) in [0, 1] and a severity from 1 to 5 to images of that shape.
+    """
+
+    name: str
+    family: Family
+    spoil: Callable[[Tensor, int], Tensor]
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, severity: int) -> Tensor:
+        """(B, 3, H, W) in [0, 1], computed in float32 and given back in the images' own type."""
+        if severity not in range(1, 6):
+            raise UserError(
+                f"Severity {severity} of '{self.name}'; expected a whole number from 1 to 5."
+            )
+        return self.spoil(images.float(), severity).clamp(0, 1).to(images.dtype)
