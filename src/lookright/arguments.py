@@ -14,7 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from torch import nn
 
-from lookright.attacks import Attack, Norm, Objective
+from lookright.attacks import Attack, Goal, Norm, Objective
 from lookright.distances import Distance
 from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer
@@ -95,6 +95,7 @@ _KINDS: dict[str, type] = {
     "masker": nn.Module,
     "norm": Norm,
     "objective": Objective,
+    "goal": Goal,
 }
 
 _UNNAMED = _KINDS.keys() - {"method"}
