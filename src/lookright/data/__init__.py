@@ -7,6 +7,7 @@ from lookright.data.dataset import ImageData, Part, Split
 from lookright.data.folder import Folder
 from lookright.data.images import load_image
 from lookright.data.layout import require_folder
+from lookright.data.selection import Selected
 from lookright.data.shortcut import Shortcut
 from lookright.errors import UserError
 
@@ -15,6 +16,7 @@ __all__ = [
     "Folder",
     "ImageData",
     "Part",
+    "Selected",
     "Shortcut",
     "Split",
     "load_data",

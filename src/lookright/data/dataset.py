@@ -16,6 +16,8 @@ from lookright.errors import UserError, did_you_mean
 
 Part = Literal["train", "validation", "test", "all"]
 
+_READ = 256
+
 _ENDS = {"train": 0.70, "validation": 0.85, "test": 1.0}
 
 
@@ -48,6 +50,12 @@ class ImageData(ABC):
     @abstractmethod
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         """The domain's samples at these positions of `keys`, in this order."""
+
+    def labels(self, domain: str) -> Sequence[int]:
+        """The class number of each of `keys`; from all samples, where it is not known for less."""
+        indices = range(len(self.keys(domain)))
+        parts = (indices[at : at + _READ] for at in range(0, len(indices), _READ))
+        return [label for part in parts for label in self.samples(domain, part).labels.tolist()]
 
     def masked(self, domain: str) -> Sequence[bool]:
         """For each of `keys`, whether `samples` gives it a mask that is not empty."""

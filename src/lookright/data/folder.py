@@ -144,6 +144,9 @@ class Folder(ImageData):
             has_guide=has_guide,
         )
 
+    def labels(self, domain: str) -> Sequence[int]:
+        return [label for _, label in self._samples[domain]]
+
     def masked(self, domain: str) -> Sequence[bool]:
         return ["masks" in self._known[file.key] for file, _ in self._samples[domain]]
 

@@ -112,6 +112,9 @@ class Shortcut(ImageData):
             has_mask=torch.ones_like(at, dtype=torch.bool),
         )
 
+    def labels(self, domain: str) -> Sequence[int]:
+        return self._scenes.labels.tolist()
+
     def hues(self, domain: str) -> Tensor:
         """(1797,) the hue of each background as a class number, plus 0.5 where recoloured."""
         look, scenes = _LOOKS[domain], self._scenes

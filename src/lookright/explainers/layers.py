@@ -24,8 +24,10 @@ class FeatureLayer:
 
 def named_layer(model: nn.Module, name: str) -> FeatureLayer:
     """The submodule of that name, in the model or in the network that it wraps."""
+    _refuse_script(model)
     modules = dict(model.named_modules())
-    module = modules.get(name) or modules.get(f"network.{name}")
+    wrapped = (modules.get(prefix + name) for prefix in ("", "network.", "network.network."))
+    module = next((found for found in wrapped if found is not None), None)
     if module is None:
         raise UserError(
             f"The model has no layer '{name}'.{did_you_mean(name, modules)} "
@@ -112,7 +114,16 @@ def _no_map(output: Tensor) -> str:
     )
 
 
+def _refuse_script(model: nn.Module) -> None:
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise UserError(
+            "Grad-CAM cannot look into a TorchScript program: take an explanation of the pixels "
+            "(--protocol.explainer InputGradient, or --explainer), or export it by torch.export."
+        )
+
+
 def _last_map(model: nn.Module, x: Tensor) -> _Found:
+    _refuse_script(model)
     found: list[str] = []
     handles = []
 
@@ -135,8 +146,8 @@ def _last_map(model: nn.Module, x: Tensor) -> _Found:
     if not found:
         raise UserError(
             "Grad-CAM found no feature map (B, C, h, w) larger than one place in this model; name "
-            f"a layer with GradCAM(layer=...). Layers near its end: "
-            f"{', '.join(_near_the_end(model))}."
+            f"a layer with GradCAM(layer=...), out of such as {', '.join(_near_the_end(model))}, "
+            "or explain the pixels (InputGradient)."
         )
     return found[-1], _channels_first
 

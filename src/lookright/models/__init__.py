@@ -1,18 +1,25 @@
 """Any classifier: by name, from a file, or a program that someone else has saved."""
 
 from lookright.models.build import build_model, own_module
+from lookright.models.class_map import ClassMap, Mapped, read_class_map, read_classes
 from lookright.models.classifier import Classifier
+from lookright.models.opening import open_model
 from lookright.models.small_resnet import SmallResNet
 from lookright.models.stored import load_classifier, save_classifier
 from lookright.models.weights import load_weights, read_weights
 
 __all__ = [
+    "ClassMap",
     "Classifier",
+    "Mapped",
     "SmallResNet",
     "build_model",
     "load_classifier",
     "load_weights",
+    "open_model",
     "own_module",
+    "read_class_map",
+    "read_classes",
     "read_weights",
     "save_classifier",
 ]

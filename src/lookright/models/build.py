@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -51,25 +52,52 @@ def build_model(
 
 
 def make_network(
-    name: str, num_classes: int, image_size: int, pretrained: bool
+    name: str, num_classes: int | None, image_size: int, pretrained: bool
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
-    """The network, its mean and std, and the name of its head."""
+    """The network, its mean and std, and the name of its head.
+
+    The number of classes may be unknown (None) of a function of one's own.
+    """
+    require_name(name)
+    if ":" in name:
+        known = () if num_classes is None else (num_classes,)
+        return own_module(name, *known), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ""
+    if num_classes is None:
+        raise UserError(f"Say how many classes {name} has.")
     if name == "small_resnet":
         if pretrained:
             raise UserError("small_resnet has no pretrained weights; leave pretrained out.")
         return SmallResNet(num_classes), _HALF, _HALF, "head"
-    if ":" in name:
-        return own_module(name, num_classes), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ""
     if name.startswith("torchvision/"):
         return _torchvision(name.removeprefix("torchvision/"), num_classes, image_size, pretrained)
     return _timm(name, num_classes, image_size, pretrained)
 
 
+def require_name(name: str) -> None:
+    """Raises UserError, with the nearest name, where no library has a model of that name."""
+    if name == "small_resnet" or ":" in name or timm.is_model(name):
+        return
+    if name.startswith("torchvision/"):
+        name = name.removeprefix("torchvision/")
+        names = torchvision.models.list_models(module=torchvision.models)
+        if name not in names:
+            raise UserError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
+        return
+    names = ["small_resnet", *timm.list_models()]
+    raise UserError(
+        f"No model is called '{name}': expected small_resnet, a timm name, torchvision/<name> "
+        "or package.module:function; to judge one, a run's folder or a model's file too."
+        f"{did_you_mean(name, names)}"
+    )
+
+
 def own_module(name: str, *arguments: Any) -> nn.Module:
     """What the function or class `package.module:name`, or `package.module.name`, gives.
 
+    It is called with the arguments, or without where it takes none.
+
     Raises:
-        UserError: it cannot be imported, or gives something else than a module.
+        UserError: it cannot be imported or called so, or gives something else than a module.
     """
     module, _, function = name.rpartition(":" if ":" in name else ".")
     try:
@@ -79,7 +107,17 @@ def own_module(name: str, *arguments: Any) -> nn.Module:
             f"No function '{function}' in a module '{module}' ({error}); one of your own is "
             "named package.module:function and must be importable from here."
         ) from error
-    network = make(*arguments)
+    try:
+        taken = arguments if signature(make).parameters else ()
+        signature(make).bind(*taken)
+    except ValueError:  # a function without a signature, as some of C are
+        taken = arguments
+    except TypeError as error:
+        raise UserError(
+            f"{name} cannot be called with {arguments} ({error}): a network comes from a function "
+            "of the number of classes (--classes says it where no data do), or of nothing."
+        ) from error
+    network = make(*taken)
     if not isinstance(network, nn.Module):
         raise UserError(f"{name} must give a torch.nn.Module, got {type(network).__name__}.")
     return network
@@ -88,9 +126,6 @@ def own_module(name: str, *arguments: Any) -> nn.Module:
 def _torchvision(
     name: str, num_classes: int, image_size: int, pretrained: bool
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
-    names = torchvision.models.list_models(module=torchvision.models)
-    if name not in names:
-        raise UserError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
     # Its vision transformers are built for one size of image and have to be told.
     size: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") else {}
     network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **size)
@@ -107,12 +142,6 @@ def _torchvision(
 def _timm(
     name: str, num_classes: int, image_size: int, pretrained: bool
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
-    if not timm.is_model(name):
-        names = ["small_resnet", *timm.list_models()]
-        raise UserError(
-            f"No model is called '{name}': expected small_resnet, a timm name, torchvision/<name> "
-            f"or package.module:function.{did_you_mean(name, names)}"
-        )
     # Transformers are built for one size of image and have to be told.
     config = timm.get_pretrained_cfg(name)
     size: dict[str, Any] = {"img_size": image_size} if config and config.fixed_input_size else {}

@@ -49,7 +49,8 @@ def load_classifier(path: Path, network: nn.Module | None = None) -> Classifier:
     except (SafetensorError, TypeError, KeyError) as error:
         raise UserError(
             f"{path} holds weights, but no lookright classifier: expected a file written by "
-            "lookright train or save_classifier."
+            "lookright train or save_classifier; to judge another, give the name of its "
+            f"architecture, with --weights {path}."
         ) from error
     if network is None:
         if not about["architecture"]:

@@ -1,0 +1,59 @@
+"""Some of the classes of a data set, as a data set."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar, final
+
+import torch
+
+from lookright.batch import Batch
+from lookright.data.dataset import ImageData
+
+T = TypeVar("T")
+
+
+@final
+class Selected(ImageData):
+    """The samples of `data` that are of these classes, labelled in their order.
+
+    Keys stay as they are, and so does each sample's part. A class that the data has not has no
+    samples. A domain without a sample of the classes is left out.
+    """
+
+    def __init__(self, data: ImageData, classes: Sequence[str]) -> None:
+        # The options that tell it from others, such as a seed, stay visible to what describes it.
+        plain = {k: v for k, v in vars(data).items() if isinstance(v, str | int | float | bool)}
+        vars(self).update(plain)
+        self.name, self.image_size, self.has_masks = data.name, data.image_size, data.has_masks
+        self.classes = tuple(classes)
+        self._data = data
+        number = {name: index for index, name in enumerate(self.classes)}
+        self._new = torch.tensor([number.get(name, -1) for name in data.classes])
+        kept = {
+            domain: [at for at, label in enumerate(data.labels(domain)) if self._new[label] >= 0]
+            for domain in data.domains
+        }
+        self._where = {domain: where for domain, where in kept.items() if where}
+        self.domains = tuple(self._where)
+
+    def keys(self, domain: str) -> Sequence[str]:
+        return self._of(domain, self._data.keys(domain))
+
+    def labels(self, domain: str) -> Sequence[int]:
+        return [int(self._new[label]) for label in self._of(domain, self._data.labels(domain))]
+
+    def masked(self, domain: str) -> Sequence[bool]:
+        return self._of(domain, self._data.masked(domain))
+
+    def guided(self, domain: str) -> Sequence[bool]:
+        return self._of(domain, self._data.guided(domain))
+
+    def samples(self, domain: str, indices: Sequence[int]) -> Batch:
+        number = self.domain_index(domain)
+        batch = self._data.samples(domain, [self._where[domain][index] for index in indices])
+        domains = torch.full_like(batch.labels, number)
+        return replace(batch, labels=self._new[batch.labels], domains=domains)
+
+    def _of(self, domain: str, values: Sequence[T]) -> list[T]:
+        self.domain_index(domain)
+        return [values[at] for at in self._where[domain]]

@@ -1,0 +1,157 @@
+"""A model that is there, by its name or its file, with as many classes as it was made for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from lookright.errors import UserError
+from lookright.models.build import make_network, require_name
+from lookright.models.class_map import imagenet_classes
+from lookright.models.classifier import Classifier
+from lookright.models.programs import SUFFIXES, load_program
+from lookright.models.stored import load_classifier
+from lookright.models.weights import load_weights, read_weights
+
+_STATE_DICTS = (".pth", ".bin", ".ckpt", ".tar")
+
+
+def open_model(
+    model: str,
+    *,
+    weights: Path | None = None,
+    pretrained: bool = False,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    classes: Sequence[str] | None = None,
+    count: int | None = None,
+) -> Classifier:
+    """A classifier to be judged, in evaluation mode, with classes of its own.
+
+    Args:
+        model: a classifier's `.safetensors` file; a program (`programs.load_program`); or a name
+            that `build_model` knows, with its weights.
+        weights, pretrained: of a name. A function of one's own may do without.
+        image_size: pixels a side; by default what the file says, or the size at which timm or
+            torchvision judge the architecture.
+        mean, std: one value per channel; the network sees (x - mean) / std of images x in [0, 1].
+            Known from a name or a classifier's file; a program, or a function of one's own, is
+            taken to have them inside.
+        classes: their names, in the order of the logits; ImageNet's by default where there are
+            1000, and numbers from 0 where the names are unknown.
+        count: the number of classes for a function of one's own, where `classes` does not say it.
+
+    Raises:
+        UserError: an unknown name; a file that is no model, or needs an architecture; no weights;
+            no size; a wrong number of classes; and what `count_classes` refuses.
+    """
+    path = Path(model).expanduser()
+    stored = path.suffix in (*SUFFIXES, ".safetensors")
+    if path.suffix in _STATE_DICTS and ":" not in model:
+        raise UserError(
+            f"{model} is a state dict by its name: give its architecture as the model, with "
+            f"--weights {model}."
+        )
+    if stored and (weights or pretrained):
+        raise UserError(f"{model} has its weights in it: leave out --weights and --pretrained.")
+    network: nn.Module
+    centre: Sequence[float] = (0.0, 0.0, 0.0)
+    scale: Sequence[float] = (1.0, 1.0, 1.0)
+    architecture, size = "", image_size
+    if path.suffix == ".safetensors":
+        opened = load_classifier(path)
+        network, size, architecture = opened.network, opened.image_size, opened.architecture
+        centre, scale = opened.mean.flatten().tolist(), opened.std.flatten().tolist()
+        classes = classes or opened.classes
+    elif stored:
+        network, size = load_program(path)
+    else:
+        require_name(model)
+        architecture, size = model, own_size(model) if image_size is None else image_size
+        count = len(classes) if classes else count
+        network, centre, scale = _named(model, _known(size, model), weights, pretrained, count)
+    pixels = _known(size if image_size is None else image_size, model)
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and (len(values) != 3 or (name == "std" and min(values) <= 0)):
+            raise UserError(f"Expected three numbers for {name}, of std above 0; got {values}.")
+    made = Classifier(network, (), pixels, mean or centre, std or scale, architecture).eval()
+    found = count_classes(made, pixels, model)
+    made.classes = tuple(classes or imagenet_classes(found) or map(str, range(found)))
+    if len(made.classes) != found:
+        raise UserError(
+            f"{model} has {found} classes, but {len(made.classes)} names were given: name each of "
+            "its logits, in their order."
+        )
+    return made
+
+
+def own_size(name: str) -> int | None:
+    """Pixels a side at which timm or torchvision judge their model; None of any other."""
+    if name.startswith("torchvision/"):
+        weights = torchvision.models.get_model_weights(name.removeprefix("torchvision/"))
+        return weights.DEFAULT.transforms().crop_size[0]
+    config = timm.get_pretrained_cfg(name) if ":" not in name and timm.is_model(name) else None
+    return config.input_size[-1] if config else None
+
+
+def _known(size: int | None, model: str) -> int:
+    if size is None:
+        raise UserError(f"Say for which size of image {model} was made: --image_size PIXELS.")
+    if size < 1:
+        raise UserError(f"Expected an image size of 1 pixel or more; got {size}.")
+    return size
+
+
+def _named(
+    name: str, size: int, weights: Path | None, pretrained: bool, count: int | None
+) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
+    """The network of that name with its weights, its mean and its std."""
+    if weights is None and not pretrained and ":" not in name:
+        raise UserError(f"{name} needs weights to be judged: --weights FILE, or --pretrained.")
+    if weights is not None and pretrained:
+        raise UserError("Give either pretrained or a file of weights, not both.")
+    if ":" not in name:
+        config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+        count = config.num_classes if config and config.num_classes else 1000
+    network, mean, std, head = make_network(name, count, size, pretrained)
+    if weights is not None:
+        state = read_weights(weights)
+        rows = state.get(f"{head}.weight")
+        if rows is not None and len(rows) != count:
+            network, mean, std, head = make_network(name, len(rows), size, pretrained)
+        load_weights(network, state, source=str(weights))
+    return network, mean, std
+
+
+def count_classes(model: nn.Module, image_size: int, called: str) -> int:
+    """The number of logits, from one look at random images.
+
+    Raises:
+        UserError: it cannot be run on one and on two such images; what it gives are no logits
+            (B, K); an image's logits depend on the images beside it, as in training mode.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, image_size, image_size, generator=generator)
+    try:
+        with torch.no_grad():
+            together, alone = model(x), model(x[:1])
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{called} could not be run on images of {image_size} px ({type(error).__name__}: "
+            f"{reason[-200:]}); --image_size says for which it was made."
+        ) from error
+    if not isinstance(together, Tensor) or together.ndim != 2 or together.shape[1] < 2:
+        got = tuple(together.shape) if isinstance(together, Tensor) else type(together).__name__
+        raise UserError(f"Expected logits (B, K) of {called}, got {got}: wrap it to give these.")
+    scale = together.abs().max().clamp_min(1)
+    if not torch.allclose(together[:1] / scale, alone / scale, atol=1e-3):
+        raise UserError(
+            f"{called} gives an image other logits when another is beside it, or a second time: "
+            "save it in evaluation mode, after model.eval()."
+        )
+    return together.shape[1]

@@ -1,0 +1,232 @@
+"""What a user names into what is judged: a model, its data, and what is known of both."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lookright.data import ImageData, Selected, load_data
+from lookright.errors import UserError
+from lookright.models import (
+    Classifier,
+    ClassMap,
+    open_model,
+    own_module,
+    read_class_map,
+    read_classes,
+)
+from lookright.training.config import method_title
+from lookright.training.run import Run, Which
+
+Opened = dict[tuple[Any, ...], ImageData]
+"""Data sets that were loaded before, by how they were asked for."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and the data it is judged on, of the same classes in the same order.
+
+    name: what to call it: a run's method, else the file's or the architecture's name.
+    train_domains: those of the data that it was trained on, where that is known. seed: of its
+    training. config: how it was made. masker: the mask learned with it. run: its run's folder.
+    """
+
+    model: Classifier
+    data: ImageData
+    name: str
+    train_domains: tuple[str, ...] = ()
+    seed: int | None = None
+    config: dict[str, Any] | None = None
+    masker: nn.Module | None = None
+    run: Path | None = None
+
+    def folder(self, output: Path) -> Path:
+        """Where its results go: into its run, else into a folder of its name below `output`."""
+        return output / self.name.replace("/", "-") if self.run is None else self.run
+
+
+def load_subject(
+    model: str,
+    data: str | None = None,
+    *,
+    weights: Path | None = None,
+    pretrained: bool = False,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    classes: Path | None = None,
+    class_map: Path | None = None,
+    others: bool = False,
+    masks: Path | None = None,
+    which: Which = "best",
+    masker: str | None = None,
+    skip_unreadable: bool = False,
+    progress: bool = False,
+    opened: Opened | None = None,
+) -> Subject:
+    """A model and data by what a user calls them.
+
+    Args:
+        model: the folder of a run, or what `models.open_model` takes, as it takes weights,
+            pretrained, image_size, mean and std.
+        data: what `load_data` takes; a run's own by default.
+        classes: a file with the names of the model's classes (`models.read_classes`).
+        class_map: a file that says which of the model's classes count as which of the data's
+            (`models.read_class_map`). Classes of the data that it does not name are left out, with
+            a warning. Without it both must have the same names, in any order; where the model's
+            names are unknown and as many, they are taken in the data's order, with a warning.
+        others: count the model's other classes as one more, which is always wrong.
+        masks: folder of masks; a run's own by default.
+        which, masker: which epoch of a run, and the user's own masker in it, if it is one.
+        skip_unreadable, progress: as in `load_data`.
+        opened: data of earlier calls, to be used again; what is loaded is added.
+
+    Raises:
+        UserError: what the functions above refuse; no data; classes that do not fit.
+    """
+    opened = {} if opened is None else opened
+    names = read_classes(classes) if classes else None
+
+    def images(
+        name: str, size: int, where: Path | None, seed: int = 0, strength: float = 0.9
+    ) -> ImageData:
+        asked = (name, size, str(where), seed, strength, skip_unreadable)
+        if asked not in opened:
+            opened[asked] = load_data(
+                name,
+                size,
+                seed,
+                strength,
+                where,
+                skip_unreadable=skip_unreadable,
+                progress=progress,
+            )
+        return opened[asked]
+
+    if is_run(model):
+        run = Run(Path(model).expanduser())
+        config = run.config
+        of_run = config["data"]
+        found = images(
+            data or of_run.get("root") or of_run["name"],
+            image_size or config["model"]["image_size"],
+            masks or of_run.get("masks"),
+            of_run.get("seed", 0),
+            of_run.get("strength", 0.9),
+        )
+        own, learned = _of_run(run, which, masker, weights, pretrained)
+        judged, chosen, _ = _fitted(own, found, class_map, others)
+        return Subject(
+            judged,
+            chosen,
+            method_title(config["method"]),
+            tuple(d for d in config["settings"]["domains"] if d in chosen.domains),
+            config["settings"]["seed"],
+            config,
+            learned,
+            run.folder,
+        )
+    if data is None:
+        raise UserError(f"Say on which images {model} is judged: --data; only a run knows its own.")
+    count = None
+    if ":" in model and image_size and not names and not class_map:
+        count = len(images(data, image_size, masks).classes)
+    own = open_model(
+        model,
+        weights=weights,
+        pretrained=pretrained,
+        image_size=image_size,
+        mean=mean,
+        std=std,
+        classes=names,
+        count=count,
+    )
+    judged, chosen, mapped = _fitted(own, images(data, own.image_size, masks), class_map, others)
+    about = {
+        "name": model,
+        "architecture": own.architecture or type(own.network).__name__,
+        "image_size": own.image_size,
+        "mean": own.mean.flatten().tolist(),
+        "std": own.std.flatten().tolist(),
+        "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
+    }
+    name = Path(model).stem if Path(model).suffix else model
+    return Subject(judged, chosen, name, config={"model": about})
+
+
+def load_model(
+    model: str, *, which: Which = "best", masker: str | None = None, **options: Any
+) -> tuple[Classifier, nn.Module | None]:
+    """A model without data, and the mask that its run has learned; options as in `open_model`."""
+    if not is_run(model):
+        return open_model(model, **options), None
+    return _of_run(Run(Path(model)), which, masker, options.get("weights"), False)
+
+
+def is_run(model: str) -> bool:
+    """Whether a folder is meant, and no file or name."""
+    path = Path(model).expanduser()
+    named = ":" in model or path.parts[:1] == ("torchvision",)
+    return path.is_dir() or (len(path.parts) > 1 and not path.suffix and not named)
+
+
+def _of_run(
+    run: Run, which: Which, masker: str | None, weights: Path | None, pretrained: bool
+) -> tuple[Classifier, nn.Module | None]:
+    if weights or pretrained:
+        raise UserError(
+            f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
+        )
+    learned = run.masker(which, own_module(masker) if masker else None)
+    return run.classifier(which), learned
+
+
+def _fitted(
+    model: Classifier,
+    data: ImageData,
+    class_map: Path | None,
+    others: bool,
+) -> tuple[Classifier, ImageData, ClassMap | None]:
+    """Model and data with the same classes in the same order, and the map that made them so."""
+    own, wanted = model.classes, data.classes
+    if class_map is not None:
+        mapped = read_class_map(class_map, wanted, own)
+        judged = mapped.onto(model, len(own), others)
+        _say_left_out(data, mapped, class_map)
+        return judged, Selected(data, judged.classes), mapped
+    if own == wanted:
+        return model, data, None
+    if set(own) == set(wanted):
+        same = ClassMap({name: (own.index(name),) for name in wanted})
+        return same.onto(model, len(own)), data, same
+    if own == tuple(map(str, range(len(wanted)))):
+        warnings.warn(
+            f"The model's {len(own)} classes have no names here and are taken in the order of the "
+            f"data's ({', '.join(wanted)}): name them by --classes if that is wrong.",
+            stacklevel=3,
+        )
+        model.classes = wanted
+        return model, data, None
+    raise UserError(
+        f"The model's {len(own)} classes are {_some(own)}, those of {data.name} {_some(wanted)}: "
+        "say which counts as which by --class_map FILE, with lines such as "
+        f"'{wanted[0]}: [{own[0].partition(',')[0]}]'."
+    )
+
+
+def _say_left_out(data: ImageData, mapped: ClassMap, class_map: Path) -> None:
+    gone = [name for name in data.classes if name not in mapped.groups]
+    if not gone:
+        return
+    labels = [label for domain in data.domains for label in data.labels(domain)]
+    counts = [f"{name} ({labels.count(data.classes.index(name))} images)" for name in gone]
+    warnings.warn(
+        f"{class_map} has nothing for {', '.join(counts)} of {data.name}: left out.", stacklevel=4
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
