@@ -11,6 +11,7 @@ from lookright.metrics.measure import Measure
 from lookright.metrics.sensitivity import explained_by
 from lookright.metrics.stability import stability_spearman
 from lookright.modes import frozen
+from lookright.seeds import derived_seed
 
 RANDOMISATION_SPEARMAN = Measure(
     "randomisation_spearman",
@@ -68,7 +69,7 @@ def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
             continue
         devices = {tensor.device for tensor in (*own, *module.buffers())}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + number)
+            torch.manual_seed(derived_seed(seed, f"randomised {number}"))
             module.cpu()
             if reset is not None:
                 reset()

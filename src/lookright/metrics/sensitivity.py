@@ -84,7 +84,15 @@ def largest_changes(
 
 
 def relative_change(before: Tensor, after: Tensor) -> Tensor:
-    """(B, h, w) twice to (B,): |after - before| / |before|, not divided where that is zero."""
+    """(B, h, w) twice to (B,): |after - before| / |before|, not divided where that is zero.
+
+    Raises UserError on maps of two sizes.
+    """
+    if before.shape != after.shape:
+        raise UserError(
+            f"Max-sensitivity compares maps of one size, but got {tuple(before.shape)} and "
+            f"{tuple(after.shape)}; pass the maps of the same explainer."
+        )
     length = torch.linalg.vector_norm(before, dim=(-2, -1))
     change = torch.linalg.vector_norm(after - before, dim=(-2, -1))
     return change / torch.where(length > 0, length, 1)

@@ -1,0 +1,140 @@
+"""The scorecard is the measures it is made of, with controls, from fewer passes."""
+
+import pytest
+import torch
+
+from lookright import metrics
+from lookright.chance import image_chance
+from lookright.errors import UserError
+from lookright.explainers import GradCAM, InputGradient
+from lookright.guides import CentrePrior
+from lookright.metrics import MEASURES, Scorecard, Squares, controls
+from models_for_tests import SIZE, Tiny, same_state, state_of, used
+
+CARD = Scorecard(GradCAM(), steps=5, squares=3, samples=2)
+NAMES = ("", "@random", "@centre")
+
+
+def scene(count=5):
+    torch.manual_seed(3)
+    model = Tiny().eval()
+    images = torch.rand(count, 3, SIZE, SIZE)
+    with torch.no_grad():
+        logits, saliency = GradCAM()(model, images)
+    masks = (torch.rand(count, 1, SIZE, SIZE) > 0.5).float()
+    return model, images, saliency, logits.argmax(1), masks, torch.arange(count) % 2 == 0
+
+
+def test_every_score_is_that_of_its_own_function():
+    model, x, saliency, y, masks, known = scene()
+    scores = CARD(model, x, saliency, y, masks, known)
+    maps = {"": saliency, **{f"@{k}": v for k, v in controls(x, saliency.shape[1:]).items()}}
+    expected = {"mask_area": metrics.mask_area(masks[known])}
+    for name, one in maps.items():
+        for fill_name in CARD.fills:
+            fill = metrics.FILLS[fill_name]
+            faithful = metrics.faithfulness(model, x, one, fill, target=y)
+            expected |= {
+                f"comprehensiveness_{fill_name}{name}": faithful.comprehensiveness,
+                f"sufficiency_{fill_name}{name}": faithful.sufficiency,
+                f"deletion_{fill_name}{name}": metrics.deletion(model, x, one, fill, 5, y),
+                f"insertion_{fill_name}{name}": metrics.insertion(model, x, one, fill, 5, y),
+                f"infidelity_{fill_name}{name}": metrics.infidelity(
+                    model, x, one, Squares(fill, 3), y
+                ),
+                f"curve deletion {fill_name}{name}": metrics.deletion_curve(
+                    model, x, one, fill, 5, y
+                ),
+                f"curve insertion {fill_name}{name}": metrics.insertion_curve(
+                    model, x, one, fill, 5, y
+                ),
+            }
+        expected |= {
+            f"localisation_mass{name}": metrics.localisation_mass(one[known], masks[known]),
+            f"localisation_iou{name}": metrics.localisation_iou(one[known], masks[known]),
+            f"pointing_game{name}": metrics.pointing_game(one[known], masks[known]),
+        }
+    expected["max_sensitivity"] = metrics.max_sensitivity(model, x, GradCAM(), y, samples=2)
+    expected["randomisation_spearman"] = metrics.randomisation_spearman(
+        metrics.randomised(model), x, saliency, GradCAM(), y
+    )
+    for name in NAMES[1:]:
+        expected[f"randomisation_spearman{name}"] = torch.ones(5)
+        expected[f"max_sensitivity{name}"] = scores[f"max_sensitivity{name}"]
+    assert scores.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(scores[key], value, rtol=1e-4, atol=1e-5, msg=key)
+    assert torch.equal(scores["max_sensitivity@centre"], torch.zeros(5))
+    assert (scores["max_sensitivity@random"] > 0.3).all()
+
+
+def test_keys_are_those_of_the_measures():
+    scores = CARD(*scene())
+    known = {measure.key for measure in MEASURES}
+    for key in scores:
+        measure, _, control = key.partition("@")
+        assert control in ("", *metrics.CONTROLS)
+        assert measure in known or measure.startswith("curve ")
+    assert CARD.curve_shares == pytest.approx((0, 0.2, 0.4, 0.6, 0.8, 1))
+    assert scores["curve deletion blur"].shape == (5, 6)
+
+
+def test_places_need_masks():
+    model, x, saliency, y, masks, known = scene()
+    for given in ((None, None), (masks, torch.zeros(5, dtype=torch.bool))):
+        assert not any("localisation" in key for key in CARD(model, x, saliency, y, *given))
+    everywhere = CARD(model, x, saliency, y, masks)
+    assert everywhere["pointing_game@centre"].shape == (5,)
+    assert everywhere["pointing_game"].dtype == torch.bool
+
+
+def test_passes_are_shared_and_bounded():
+    model, x, _, y, *_ = scene()
+    saliency = InputGradient()(model, x, y)[1].detach()
+    sizes = []
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    card = Scorecard(InputGradient(), ("blur", "mean"), steps=10, squares=4, samples=2)
+    card(model, x, saliency, y, max_images=7)
+    assert max(sizes) <= 7
+    points = len({1, 7, 14, 29, 43, 58, 72, 86, 101, 115, 130})  # steps of 144 px and shares
+    each = 1 + 2 * (1 + 2 * 3 * points + 16) + 2
+    # The randomised model is a copy: its hook counts the one explanation of it too.
+    assert sum(sizes) == 5 * (each + 1)
+
+
+def test_scores_belong_to_the_image_and_not_to_its_batch():
+    model, x, saliency, y, masks, _ = scene()
+    together = CARD(model, x, saliency, y, masks)
+    order = torch.tensor([4, 1])
+    apart = CARD(model, x[order], saliency[order], y[order], masks[order], max_images=3)
+    for key, value in together.items():
+        torch.testing.assert_close(apart[key], value[order], rtol=1e-4, atol=1e-5, msg=key)
+
+
+def test_the_model_comes_back_as_it_was():
+    _, x, saliency, y, *_ = scene()
+    model = used(Tiny())
+    before = state_of(model)
+    CARD(model, x, saliency, y)
+    assert same_state(before, state_of(model))
+
+
+def test_controls_are_the_centre_prior_and_the_images_own_chance():
+    x = torch.rand(3, 3, 8, 12)
+    maps = controls(x, (4, 5))
+    assert maps["random"].shape == (3, 4, 5)
+    assert torch.equal(maps["random"][1], image_chance(x[1:2], 20, 40).view(4, 5))
+    assert not torch.equal(maps["random"][0], maps["random"][1])
+    batch = type("Batch", (), {"images": x, "__len__": lambda self: 3})()
+    assert torch.equal(maps["centre"], CentrePrior()(batch, None).maps)
+    assert maps["centre"][0, 3:5, 5:7].min() > 0.9
+    assert maps["centre"][0, 0, 0] < 0.1
+
+
+def test_mistakes_are_named():
+    with pytest.raises(UserError, match="Did you mean 'blur'"):
+        Scorecard(fills=("blurr",))
+    with pytest.raises(UserError, match="the same explainer"):
+        Scorecard(InputGradient(), steps=1, squares=1)(*scene()[:4])
+    with pytest.raises(UserError, match="at least one fill"):
+        Scorecard(fills=())
