@@ -138,7 +138,7 @@ def trusted(name, d, judged, mass):
         "corruptions": [
             {"family": family, "severity": severity,
              "accuracy": rate(clean * (1 - lost * severity * (1.2 - still)), 100),
-             "stability": score(round(1 - lost * severity * 0.8, 3), n=100)}
+             "stability": score(round(1 - lost * severity * (1.3 - still), 3), n=100)}
             for family, lost in CORRUPTIONS.items() for severity in range(1, 6)
         ],
         "diagnostics": [

@@ -10,15 +10,7 @@ CHANCE = "mask_area"
 CHANCE_OF = ("localisation_mass", "pointing_game", "mask_mass")
 LEARNED = ("mask_mass", "mask_iou", "mask_coverage")
 
-_ATTACKS = {
-    "accuracy_fgsm": "FGSM",
-    "accuracy_pgd": "PGD",
-    "accuracy_apgd": "APGD",
-    "accuracy_square": "Square",
-    "accuracy_carliniwagner": "Carlini-Wagner",
-    "accuracy_worstcase": "Worst-case",
-    "accuracy_autoattack": "AutoAttack",
-}
+_ATTACKS = ("fgsm", "pgd", "apgd", "square", "carliniwagner", "worstcase", "autoattack")
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,12 @@ class _Question:
 UNDER_ATTACK = "Is it right under attack?"
 _QUESTIONS = (
     _Question("Is it right?", ("accuracy", "auc")),
-    _Question(UNDER_ATTACK, tuple(_ATTACKS), "accuracy_", ("accuracy_adversarial",)),
+    _Question(
+        UNDER_ATTACK,
+        tuple(f"accuracy_{attack}" for attack in _ATTACKS),
+        "accuracy_",
+        ("accuracy_adversarial",),
+    ),
     _Question(
         "Does it look at the object?", ("localisation_mass", "localisation_iou", "pointing_game")
     ),
@@ -49,6 +46,7 @@ _QUESTIONS = (
         "Does it keep looking there under attack?",
         ("stability_cosine", "stability_spearman", "stability_topk"),
     ),
+    _Question("Does it keep looking there elsewhere?", ("stability_domain",), "stability_"),
     _Question(
         "How far can its explanation be pushed, the answer being kept?",
         ("pushed_topk", "pushed_centre", "pushed_target"),
@@ -62,7 +60,7 @@ _QUESTIONS = (
             *(f"comprehensiveness_{fill}" for fill in FILLS),
             *(f"deletion_{fill}" for fill in FILLS),
             *(f"insertion_{fill}" for fill in FILLS),
-            "infidelity",
+            *(f"infidelity_{fill}" for fill in FILLS),
             "degenerate_maps",
         ),
     ),
@@ -166,7 +164,7 @@ def column(key: str) -> Column:
             key, measure.title, measure.higher_is_better, measure.unit, measure.description
         )
     if key.startswith("accuracy_"):
-        attack = _ATTACKS.get(key, key.removeprefix("accuracy_"))
+        attack = key.removeprefix("accuracy_")
         description = f"Share still classified correctly under {attack} alone."
         return Column(key, f"{attack} accuracy", True, "rate", description)
     return Column(key, key, None, "score", "")

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from lookright.report.grouping import Cell, Comparison
+from lookright.report.grouping import Cell, Comparison, Method
+from lookright.report.verdicts import verdict
 
 MARKERS = (
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0Z",
@@ -13,6 +14,7 @@ MARKERS = (
     "M-1.6 -5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z",
     "M-5 -4.5L5 4.5V-4.5L-5 4.5Z",
 )
+STAR = "M0 -8L1.9 -2.6L7.6 -2.5L3 1L4.7 6.5L0 3.2L-4.7 6.5L-3 1L-7.6 -2.5L-1.9 -2.6Z"
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4")
 COLOURS = 8
 
@@ -51,11 +53,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """One method in one panel."""
+    """One method in one panel; `star` is what AutoAttack leaves."""
 
     name: str
     style: Style
     points: tuple[Point, ...]
+    star: Point | None = None
 
     @property
     def line(self) -> str:
@@ -95,7 +98,10 @@ def curve_panels(comparison: Comparison) -> list[Panel]:
 
 def _curve_panel(comparison: Comparison, domain: str) -> Panel:
     curves = [(method, method.curve(domain)) for method in comparison.methods]
-    eps = sorted({eps for _, curve in curves for eps, _ in curve})
+    stars = {method.name: star for method in comparison.methods if (star := _star(method, domain))}
+    eps = sorted(
+        {eps for _, curve in curves for eps, _ in curve} | {eps for eps, _ in stars.values()}
+    )
     span = max(eps, default=0) or 1
     inner = _WIDTH - _LEFT - _RIGHT
 
@@ -106,20 +112,28 @@ def _curve_panel(comparison: Comparison, domain: str) -> Panel:
         value = min(max(value, 0.0), 1.0)
         return _TOP + (_CURVE_HEIGHT - _TOP - _BOTTOM) * (1 - value)
 
+    def point(name: str, e: float, cell: Cell) -> Point:
+        return Point(x(e), y(cell.value), y(cell.low), y(cell.high), _hover(name, e, cell))
+
     series = tuple(
         Series(
             method.name,
             Style.of(index),
-            tuple(
-                Point(x(e), y(cell.value), y(cell.low), y(cell.high), _hover(method.name, e, cell))
-                for e, cell in curve
-            ),
+            tuple(point(method.name, e, cell) for e, cell in curve),
+            point(f"{method.name} under AutoAttack", *stars[method.name])
+            if method.name in stars
+            else None,
         )
         for index, (method, curve) in enumerate(curves)
         if curve
     )
     ends = [
         f"{method.name} from {100 * curve[0][1].value:.1f}% to {100 * curve[-1][1].value:.1f}%"
+        + (
+            f" (AutoAttack {100 * stars[method.name][1].value:.1f}%)"
+            if method.name in stars
+            else ""
+        )
         for method, curve in curves
         if curve
     ]
@@ -134,6 +148,12 @@ def _curve_panel(comparison: Comparison, domain: str) -> Panel:
         description=f"Accuracy in {domain}, from the smallest to the largest attack: "
         f"{'; '.join(ends)}.",
     )
+
+
+def _star(method: Method, domain: str) -> tuple[float, Cell] | None:
+    """The size and what is left of it, where AutoAttack was run."""
+    cell, eps = method.cell(domain, "accuracy_autoattack"), method.runs[0].settings.get("eps")
+    return (float(eps), cell) if cell and isinstance(eps, int | float) else None
 
 
 def accuracy_panels(comparison: Comparison) -> list[Panel]:
@@ -158,8 +178,16 @@ def _accuracy_panel(comparison: Comparison, domain: str) -> Panel:
         if not cells or cells[0][0] != "clean":
             continue
         y = 32 + _ROW * len(series)
+        trust = verdict(method, domain)
         points = tuple(
-            Point(x(cell.value), y, x(cell.low), x(cell.high), f"{word} {100 * cell.value:.1f}%")
+            Point(
+                x(cell.value),
+                y,
+                x(cell.low),
+                x(cell.high),
+                f"{word} {100 * cell.value:.1f}%"
+                + (" ⚠" if trust and trust.suspects and word != "clean" else ""),
+            )
             for word, cell in cells
         )
         series.append(Series(method.name, Style.of(index), points))

@@ -59,7 +59,9 @@ class DomainGallery:
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
+    """The examples of a method's first seed in one domain."""
+
     method: Method
     style: Style
     run: Result
@@ -72,34 +74,42 @@ def galleries(comparison: Comparison, per_domain: int) -> list[DomainGallery]:
     return [gallery for gallery in found if gallery.rows]
 
 
-def _gallery(comparison: Comparison, domain: str, per_domain: int) -> DomainGallery:
-    sources = [
-        _Source(method, Style.of(index), method.runs[0], examples)
+def sources(comparison: Comparison, domain: str) -> list[Source]:
+    """Of every method that has examples in the domain."""
+    return [
+        Source(method, Style.of(index), method.runs[0], examples)
         for index, method in enumerate(comparison.methods)
         if domain in method.runs[0].domains
         and (examples := read_examples(method.runs[0], domain)) is not None
     ]
-    shared = _same_images([source.examples for source in sources])
-    grids = [sources] if shared else [[source] for source in sources]
+
+
+def grids(found: Sequence[Source]) -> list[list[Source]]:
+    """One grid of all where they show the same images, else one of each."""
+    return [list(found)] if _same_images(found) else [[source] for source in found]
+
+
+def _gallery(comparison: Comparison, domain: str, per_domain: int) -> DomainGallery:
+    found = sources(comparison, domain)
     rows = [
         _row(grid, i)
-        for grid in grids
+        for grid in grids(found)
         for i in range(min(per_domain, *(len(source.examples) for source in grid)))
     ]
-    return DomainGallery(domain, shared, tuple(rows))
+    return DomainGallery(domain, _same_images(found), tuple(rows))
 
 
-def _same_images(all_examples: Sequence[Examples]) -> bool:
-    if not all_examples:
+def _same_images(found: Sequence[Source]) -> bool:
+    if not found:
         return False
-    first, *others = all_examples
+    first, *others = (source.examples for source in found)
     return all(
         np.array_equal(first.labels, other.labels) and np.array_equal(first.images, other.images)
         for other in others
     )
 
 
-def _row(sources: Sequence[_Source], i: int) -> Row:
+def _row(sources: Sequence[Source], i: int) -> Row:
     run, examples = sources[0].run, sources[0].examples
     image = examples.images[i]
     return Row(
@@ -111,7 +121,7 @@ def _row(sources: Sequence[_Source], i: int) -> Row:
     )
 
 
-def _cell(source: _Source, i: int) -> GalleryCell:
+def _cell(source: Source, i: int) -> GalleryCell:
     e, classes = source.examples, source.run.classes
     label = e.labels[i]
     return GalleryCell(

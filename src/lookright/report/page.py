@@ -8,18 +8,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lookright import __version__
 from lookright.files import write_atomically
+from lookright.report.claims import claims
 from lookright.report.columns import column_groups
 from lookright.report.controls import control_names
-from lookright.report.figures import Style, accuracy_panels, curve_panels, pixel_levels
+from lookright.report.figures import STAR, Style, accuracy_panels, curve_panels, pixel_levels
 from lookright.report.gallery import galleries
 from lookright.report.grouping import Comparison, Method, compare
+from lookright.report.heatmap import heat_maps
+from lookright.report.pushed import GOALS, pushed_galleries
+from lookright.report.removal import legend, removals, x_ticks, y_ticks
 from lookright.report.story import CRITERIA, findings, listing
 from lookright.report.tables import domain_tables, span
 from lookright.report.verdicts import Verdict, verdicts
 from lookright.result import Result, read_result
 
 DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
-EXAMPLES = 8
+EXAMPLES, PUSHED_EXAMPLES = 8, 4
+MANY = 6
 
 _ABOUT = {
     "ERM": "Ordinary training: the loss on the images as they are.",
@@ -47,6 +52,7 @@ def write_page(results: Sequence[Path], target: Path, title: str = DEFAULT_TITLE
 def render(comparison: Comparison, title: str) -> str:
     """The page as HTML text."""
     groups, trust = column_groups(comparison), verdicts(comparison)
+    curves = curve_panels(comparison)
     environment = Environment(
         loader=PackageLoader("lookright", "report"),
         autoescape=True,
@@ -70,8 +76,17 @@ def render(comparison: Comparison, title: str) -> str:
         tables=domain_tables(comparison, groups),
         controlled=any(control_names(comparison, domain) for domain in comparison.domains),
         accuracy_panels=accuracy_panels(comparison),
-        curve_panels=curve_panels(comparison),
-        galleries=galleries(comparison, EXAMPLES),
+        curve_panels=curves,
+        star_path=STAR,
+        starred=any(series.star for panel in curves for series in panel.series),
+        heat=heat_maps(comparison),
+        removal=removals(comparison),
+        removal_legend=legend(comparison),
+        removal_ticks=(x_ticks(), y_ticks()),
+        claims=claims(comparison),
+        galleries=galleries(comparison, _shown(EXAMPLES, comparison)),
+        pushed=pushed_galleries(comparison, _shown(PUSHED_EXAMPLES, comparison)),
+        goal_words=GOALS,
         settings=_settings(comparison.runs),
         trust=trust,
         suspects=_suspects(trust),
@@ -97,6 +112,11 @@ def _summary(comparison: Comparison) -> str:
     if isinstance(only, int | float):
         parts.append(f"attacked by changes of at most {pixel_levels(only)}/255")
     return f"{', '.join(parts)}."
+
+
+def _shown(examples: int, comparison: Comparison) -> int:
+    """Fewer images where many methods are shown on each, so that the page stays small."""
+    return max(2, examples * MANY // max(len(comparison.methods), MANY))
 
 
 def _suspects(trust: Mapping[str, Sequence[Verdict]]) -> list[str]:

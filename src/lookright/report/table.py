@@ -79,7 +79,7 @@ def _label(method: Method, domain: str) -> Text:
     trust = verdict(method, domain)
     if trust and trust.suspects:
         label.append(" (suspect)", style="yellow")
-    if notes(method, domain):
+    elif notes(method, domain):
         label.append(" (note)", style="yellow")
     if mask := method.cell(domain, "mask_mass"):
         label.append(f"\n    mask mass {mask.value:.3f}", style="dim")

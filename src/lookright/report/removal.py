@@ -1,0 +1,174 @@
+"""Curves of deletion and insertion: the explanation against maps that know nothing of the model."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lookright.report.columns import Column, column
+from lookright.report.controls import in_words
+from lookright.report.figures import Style, Tick
+from lookright.report.grouping import Comparison, Method
+
+EXPLANATION = "explanation"
+KINDS = {"deletion": "taken away", "insertion": "put in"}
+_CONTROL_DASHES = ("6 4", "1.5 3.5", "10 3 2 3")
+_WIDTH, _HEIGHT = 230, 170
+_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 8, 8, 36
+
+
+@dataclass(frozen=True)
+class MapCurve:
+    """A map's curve as a path in pixels; its measure is the area, '' where it has none."""
+
+    name: str
+    control: bool
+    dash: str
+    path: str
+    area: str
+
+
+@dataclass(frozen=True)
+class RemovalPanel:
+    """Deletion or insertion of one method in one domain, under one fill."""
+
+    kind: str
+    curves: tuple[MapCurve, ...]
+    description: str
+    width: int = _WIDTH
+    height: int = _HEIGHT
+
+    @property
+    def words(self) -> str:
+        return KINDS[self.kind]
+
+
+@dataclass(frozen=True)
+class MethodRemoval:
+    """One method's panels under one fill."""
+
+    method: str
+    style: Style
+    panels: tuple[RemovalPanel, ...]
+
+
+@dataclass(frozen=True)
+class DomainRemoval:
+    """A domain's panels by fill; `controls` have their dashes as the legend shows them."""
+
+    domain: str
+    in_distribution: bool
+    fills: dict[str, tuple[MethodRemoval, ...]]
+
+
+def x_ticks() -> list[Tick]:
+    """Shares of the pixels."""
+    return [Tick(_x(share), f"{100 * share:.0f}%") for share in (0, 0.5, 1)]
+
+
+def y_ticks() -> list[Tick]:
+    """Probabilities of the class."""
+    return [Tick(_y(p), f"{p:g}") for p in (0, 0.5, 1)]
+
+
+def removals(comparison: Comparison) -> list[DomainRemoval]:
+    """The curves of every domain that has any."""
+    found = []
+    for domain in comparison.domains:
+        fills = list(
+            dict.fromkeys(
+                curve.fill
+                for method in comparison.methods
+                for _, here in method.within(domain)
+                for curve in here.removal
+            )
+        )
+        if fills:
+            of_fills = {fill: _methods(comparison, domain, fill) for fill in fills}
+            found.append(DomainRemoval(domain, comparison.in_distribution(domain), of_fills))
+    return found
+
+
+def legend(comparison: Comparison) -> dict[str, str]:
+    """The controls that any curve is of, in words, with the dashes that they are drawn with."""
+    names = dict.fromkeys(
+        curve.map
+        for run in comparison.runs
+        for here in run.domains.values()
+        for curve in here.removal
+        if curve.map != EXPLANATION
+    )
+    return {in_words(name): _dash(i) for i, name in enumerate(names)}
+
+
+def _methods(comparison: Comparison, domain: str, fill: str) -> tuple[MethodRemoval, ...]:
+    dashes = legend(comparison)
+    drawn = (
+        MethodRemoval(
+            method.name,
+            Style.of(index),
+            tuple(
+                panel
+                for kind in KINDS
+                if (panel := _panel(method, domain, kind, fill, dashes)) is not None
+            ),
+        )
+        for index, method in enumerate(comparison.methods)
+    )
+    return tuple(one for one in drawn if one.panels)
+
+
+def _panel(
+    method: Method, domain: str, kind: str, fill: str, dashes: dict[str, str]
+) -> RemovalPanel | None:
+    points: dict[str, dict[float, list[float]]] = {}
+    for _, here in method.within(domain):
+        for curve in here.removal:
+            if (curve.kind, curve.fill) == (kind, fill):
+                by_share = points.setdefault(curve.map, {})
+                for share, probability in zip(curve.shares, curve.probabilities, strict=True):
+                    by_share.setdefault(round(share, 6), []).append(probability)
+    measure = column(f"{kind}_{fill}")
+    names = sorted(points, key=lambda name: name == EXPLANATION)
+    curves = []
+    for name in names:
+        means = [(share, statistics.fmean(of)) for share, of in sorted(points[name].items())]
+        words = in_words(name)
+        area = _area(method, domain, measure, name)
+        curves.append(
+            MapCurve(words, name != EXPLANATION, dashes.get(words, ""), _path(means), area)
+        )
+    if not curves:
+        return None
+    areas = "; ".join(f"{one.name} {one.area}" for one in curves if one.area)
+    return RemovalPanel(
+        kind,
+        tuple(curves),
+        f"{method.name} in {domain}: probability of the explained class as pixels are "
+        f"{KINDS[kind]}, the most salient first; filled: {fill}."
+        + (f" Areas: {areas}." * bool(areas)),
+    )
+
+
+def _area(method: Method, domain: str, measure: Column, name: str) -> str:
+    cell = (
+        method.cell(domain, measure.key)
+        if name == EXPLANATION
+        else method.control(domain, name, measure.key)
+    )
+    return measure.show(cell.value) if cell else ""
+
+
+def _path(means: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{_x(share):.1f} {_y(value):.1f}" for share, value in means)
+
+
+def _x(share: float) -> float:
+    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * min(max(share, 0.0), 1.0)
+
+
+def _y(value: float) -> float:
+    return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - min(max(value, 0.0), 1.0))
+
+
+def _dash(index: int) -> str:
+    return _CONTROL_DASHES[index % len(_CONTROL_DASHES)]
