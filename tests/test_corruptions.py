@@ -1,11 +1,7 @@
 """The corruptions: laws of every member, values by hand, and agreement with imagecorruptions."""
 
-import importlib.util
-import sys
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -78,6 +74,8 @@ def test_the_images_type_and_device_are_kept(name):
     assert twice.dtype == torch.float64
     torch.testing.assert_close(twice.float(), once, rtol=0, atol=1e-6)
     assert twice.device == images.device
+    another_layout = corrupt(images.to(memory_format=torch.channels_last), name, 2)
+    torch.testing.assert_close(another_layout, once, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", sorted(ORDERED))
@@ -248,48 +246,30 @@ def test_the_fifteen_stand_in_imagenet_c_order():
 
 @pytest.fixture(scope="module")
 def reference():
-    """imagecorruptions' corrupt, with what its dependencies have since removed put back."""
-    reason = "imagecorruptions, and the OpenCV and scikit-image that it needs, are not installed"
-    found = importlib.util.find_spec("imagecorruptions")
-    if found is None or found.origin is None:
-        pytest.skip(reason)
-    folder = Path(found.origin).parent
-    patch = pytest.MonkeyPatch()
-    resources = ModuleType("pkg_resources")
-    resources.resource_filename = lambda _, name: str(folder / name)  # type: ignore[attr-defined]
-    patch.setitem(sys.modules, "pkg_resources", resources)
-    patch.setattr(np, "float_", np.float64, raising=False)
-    pytest.importorskip("imagecorruptions", reason=reason, exc_type=ImportError)
-    theirs = importlib.import_module("imagecorruptions.corruptions")
-    blur = theirs.gaussian
-
-    def gaussian(image, sigma, multichannel=False, **options):
-        return blur(image, sigma, channel_axis=-1 if multichannel else None, **options)
-
-    patch.setattr(theirs, "gaussian", gaussian)
+    """The same corruption, image by image, by imagecorruptions."""
+    reason = "imagecorruptions-imaug (or an imagecorruptions that imports) is not installed"
+    theirs = pytest.importorskip("imagecorruptions", reason=reason, exc_type=ImportError)
 
     def result(images: Tensor, name: str, severity: int) -> Tensor:
         np.random.seed(0)
         pixels = (255 * images).round().byte().permute(0, 2, 3, 1).numpy()
-        corrupted = [theirs.Image.fromarray(image) for image in pixels]
-        spoiled = [np.asarray(getattr(theirs, name)(image, severity)) for image in corrupted]
-        return torch.tensor(np.stack(spoiled)).permute(0, 3, 1, 2).float() / 255
+        spoiled = [theirs.corrupt(image, severity, name) for image in pixels]
+        return torch.tensor(np.stack(spoiled)).permute(0, 3, 1, 2) / 255
 
-    yield result
-    patch.undo()
+    return result
 
 
 EXACT = {
-    "brightness": 0.5 / 255,
-    "contrast": 0.5 / 255,
-    "zoom_blur": 0.5 / 255,
-    "gaussian_blur": 0.5 / 255,
-    "saturate": 0.5 / 255,
+    "brightness": 1 / 255,
+    "contrast": 1 / 255,
+    "zoom_blur": 1 / 255,
+    "gaussian_blur": 1 / 255,
+    "saturate": 1 / 255,
     "jpeg_compression": 0.0,
-    "pixelate": 1.01 / 255,
+    "pixelate": 1 / 255,
     "defocus_blur": 0.03,
 }
-"""The largest difference: half a level of rounding, and the disc's softer edge."""
+"""The largest difference: it cuts off to 8 bits, and its disc has a harder edge."""
 
 
 @pytest.mark.parametrize("severity", [1, 3, 5])
@@ -297,7 +277,7 @@ EXACT = {
 def test_what_knows_no_chance_equals_imagecorruptions(reference, name, severity):
     images = scenes(224, 2)
     ours, theirs = corrupt(images, name, severity), reference(images, name, severity)
-    assert (ours - theirs).abs().max() <= EXACT[name] + 1e-6
+    assert (ours - theirs).abs().max() <= EXACT[name] + 1e-4
     assert (ours - theirs).abs().mean() < 0.006
 
 

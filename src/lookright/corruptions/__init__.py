@@ -1,9 +1,9 @@
 """Common corruptions: ImageNet-C's fifteen and three of its four extra ones, batched.
 
 Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations, ICLR 2019; the parameters are theirs, where imagecorruptions 1.1.2 (Michaelis et al.,
-2019) departs from them its name stands beside. Written anew because imagecorruptions no longer runs
-with NumPy 2 and scikit-image 0.26, and takes one image at a time: `docs/corruptions.md`.
+Perturbations, ICLR 2019; the parameters are theirs. Of its own, because the kept library
+(imagecorruptions-imaug) takes one image at a time, on the processor, with NumPy's global chance and
+lengths that do not follow the image's size: `docs/corruptions.md`.
 """
 
 from torch import Tensor

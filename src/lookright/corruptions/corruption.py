@@ -30,4 +30,4 @@ class Corruption:
             raise UserError(
                 f"Severity {severity} of '{self.name}'; expected a whole number from 1 to 5."
             )
-        return self.spoil(images.float(), severity).clamp(0, 1).to(images.dtype)
+        return self.spoil(images.float().contiguous(), severity).clamp(0, 1).to(images.dtype)

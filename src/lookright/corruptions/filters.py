@@ -72,7 +72,7 @@ def motion(images: Tensor, radius: float, sigma: float, angle: Tensor) -> Tensor
     number = torch.arange(len(images), device=images.device)
     smeared = torch.zeros_like(images)
     for step, share in enumerate(weight):
-        smeared += share * windows[number, :, down[step], right[step]]
+        smeared.add_(windows[number, :, down[step], right[step]], alpha=share)
     return smeared
 
 

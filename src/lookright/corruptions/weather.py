@@ -43,7 +43,7 @@ def ice(images: Tensor) -> Tensor:
     """(B, 3, H, W): bluish crystals, each streaked in one of five directions, over clouds.
 
     An image's ice is 0.45 to 0.85 bright on average and deviates from that by 0.11, as the five
-    photographs that imagecorruptions 1.1.2 lays (measured: means 0.51 to 0.81, deviations 0.06 to
+    photographs that imagecorruptions lays (measured: means 0.51 to 0.81, deviations 0.06 to
     0.17).
     """
     b, _, h, w = images.shape
@@ -53,8 +53,8 @@ def ice(images: Tensor) -> Tensor:
     streaks = filters.motion(grain, 12 * size, 8 * size, angle).view(b, 5, h, w)
     growth = normal(images, "frost crystals", 5, 9, 9)
     growth = F.interpolate(growth, (h, w), mode="bilinear", align_corners=True)
-    grown = growth.argmax(1, keepdim=True)
-    crystals = _standard(streaks.gather(1, grown)[:, 0] * growth.amax(1).clamp_min(0).sqrt())
+    grown, crystal = growth.max(1, keepdim=True)
+    crystals = _standard((streaks.gather(1, crystal) * grown.clamp_min(0).sqrt())[:, 0])
     texture = _standard(crystals + 0.5 * _standard(_clouds(images, "frost", decay=1.6)))
     brightness = between(0.45, 0.85, images, "frost brightness", 1)[:, :, None]
     tint = images.new_tensor([0.89, 1.02, 1.09])[:, None, None]
