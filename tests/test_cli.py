@@ -12,7 +12,8 @@ import yaml
 from PIL import Image
 
 from lookright import cli
-from lookright.data import Shortcut
+from lookright.attacks import PGD
+from lookright.data import Shortcut, load_image
 from lookright.models import Classifier, SmallResNet, save_classifier
 from lookright.result import read_result
 from lookright.training import Run
@@ -182,20 +183,20 @@ def test_explain_writes_pictures(here, lookright):
 def test_explain_attacks_the_label_that_is_given(here, lookright, monkeypatch):
     attacked = []
 
-    class Spy(cli.PGD):
+    class Spy(PGD):
         def __call__(self, model, x, y, generator=None):
             attacked.append(model.classes[int(y)])
             return x
 
-    monkeypatch.setattr(cli, "explanation_figure", lambda target, **given: given)
+    monkeypatch.setattr("lookright.explain.explanation_figure", lambda target, **given: given)
     for label in ("cat", "dog"):
-        cli.explain(Path("erm"), [Path("pets/sketch/dog/0.png")], attack=Spy(), label=label)
+        cli.explain("erm", [Path("pets/sketch/dog/0.png")], attack=Spy(), label=label)
     assert attacked == ["cat", "dog"]
     weights = Run(Path("erm")).last
-    cli.explain(weights, [Path("pets/sketch/dog/0.png")], attack=Spy())
+    cli.explain(str(weights), [Path("pets/sketch/dog/0.png")], attack=Spy())
     with torch.no_grad():
         model = Run(Path("erm")).classifier("last").eval()
-        image = cli.load_image(Path("pets/sketch/dog/0.png"), 32)[None]
+        image = load_image(Path("pets/sketch/dog/0.png"), 32)[None]
         assert attacked[2] == model.classes[int(model(image).argmax(1))]
 
 
@@ -289,19 +290,23 @@ BAD = [
     (nothing, "evaluate erm --which worst", r"Expected one of 'best', 'last' for which"),
     (nothing, "evaluate erm --domains skech", r"Did you mean 'sketch'"),
     (nothing, "evaluate erm", r"holds another result, with settings.*--overwrite"),
-    (nothing, "evaluate nowhere", r"No run in nowhere: expected the folder of a training"),
-    (nothing, "evaluate", r"Still needed: runs"),
-    (nothing, "evaluate erm --data Shortcut", r"classes are cat, dog, those of Shortcut 0, 1"),
+    (nothing, "evaluate runs/nowhere", r"No run in runs/nowhere: expected the folder"),
+    (nothing, "evaluate nowhere --data pets", r"No model is called 'nowhere'.* run's folder"),
+    (nothing, "evaluate resnet10t", r"on which images resnet10t is judged: --data"),
+    (nothing, "evaluate resnet10t --data pets", r"needs weights to be judged: --weights FILE"),
+    (nothing, "evaluate erm --pretrained", r"run in erm has its weights: leave out --weights"),
+    (nothing, "evaluate", r"Still needed: models"),
+    (nothing, "evaluate erm --data Shortcut", r"are cat, dog, those of Shortcut 0, 1.*class_map"),
     (other_pets, "evaluate erm --overwrite --data pets", r"cat, dog, those of pets cat, cow"),
     (another_model, f"evaluate erm {QUICK}", r"holds the weights of another model"),
-    (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 runs, got 1"),
+    (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 models, got 1"),
     (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write file/p.html"),
     (nothing, "report nowhere", r"result.json is not there: give .*`lookright evaluate"),
     (nothing, "explain erm pets/sketch/cat/99.png", r"no such file. Did you mean '9.png'"),
     (nothing, "explain erm erm/config.json", r"Expected a readable image at 'erm/config.json'"),
     (nothing, "explain erm", r"Still needed: images"),
     (nothing, "explain erm pets/sketch/cat/1.png --label cta", r"Did you mean 'cat'"),
-    (nothing, "explain erm/config.json pets/sketch/cat/1.png", r"cannot be read as weights"),
+    (nothing, "explain erm/config.json pets/sketch/cat/1.png", r"is no model by its name"),
     (nothing, "explain erm pets/sketch/cat/1.png --attack pdg", r"Did you mean 'PGD'"),
     (nothing, "explain erm pets/sketch/cat/1.png --attack.eps 1", r"Say which before --attack.eps"),
     (

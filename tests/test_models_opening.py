@@ -222,7 +222,7 @@ def of_text(tmp_path: Path) -> str:
         (in_training, {}, "for which size of image .*--image_size"),
         (fixed, {}, "exactly 4 images at once: .*Dim"),
         (of_state, {"image_size": SIZE}, "no TorchScript program.*architecture.*--weights"),
-        (lambda at: of_state(at, "net.pth"), {}, "state dict by its name.*architecture"),
+        (lambda at: of_state(at, "net.pth"), {}, "no model by its name.*architecture"),
         (of_text, {}, "cannot be read as a program"),
         (lambda at: str(at / "none.pt"), {}, "No file at .*none.pt"),
         (lambda at: str(at / "none.safetensors"), {}, "No file of weights"),

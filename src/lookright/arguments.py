@@ -20,6 +20,7 @@ from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer
 from lookright.guides import ConvMasker, Guide
 from lookright.methods import Method
+from lookright.perturbations import Perturbation
 from lookright.seeds import derived_seed
 
 Verbs = Mapping[str, Callable[..., None]]
@@ -95,6 +96,7 @@ _KINDS: dict[str, type] = {
     "masker": nn.Module,
     "norm": Norm,
     "objective": Objective,
+    "perturbation": Perturbation,
     "goal": Goal,
 }
 
@@ -181,9 +183,9 @@ def _pairs(
 
 
 def _gathered(values: list[str], parameters: Mapping[str, Parameter]) -> list[str]:
-    """The last list of paths as one argument."""
+    """The last list of paths or names as one argument."""
     types = [each.annotation for each in parameters.values() if each.default is each.empty]
-    if not types or types[-1] != list[Path] or len(values) < len(types):
+    if not types or types[-1] not in (list[Path], list[str]) or len(values) < len(types):
         return values
     single = len(types) - 1
     return [*values[:single], json.dumps(values[single:])]

@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,19 +13,20 @@ from rich.console import Console
 
 from lookright import __doc__ as description
 from lookright.arguments import Parser, escaped, fail, mistake_behind, spelled
-from lookright.attacks import PGD, Attack
-from lookright.data import Augment, load_data, load_image
+from lookright.attacks import Attack
+from lookright.certify import certify
+from lookright.data import Augment, load_data
 from lookright.demo import demo
-from lookright.errors import UserError, did_you_mean
+from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
-from lookright.explainers import Explainer, GradCAM
-from lookright.guides.masker import masks_of
+from lookright.explain import explain
 from lookright.methods import AWP, EGAT, Method
-from lookright.models import Classifier, build_model, load_classifier, own_module
-from lookright.report import explanation_figure, method_table, read_result, write_page
+from lookright.models import Classifier, build_model
+from lookright.report import method_table, read_result, write_page
 from lookright.study import study
-from lookright.training import Run, fit
+from lookright.subject import Opened, load_subject
+from lookright.training import fit
 from lookright.training.config import describe, method_title
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
@@ -160,66 +162,101 @@ def train(
 
 
 def evaluate(
-    runs: list[Path],
+    models: list[str],
     data: str | None = None,
     domains: list[str] | str | None = None,
     masks: Path | None = None,
+    weights: Path | None = None,
+    pretrained: bool = False,
+    image_size: int | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    classes: Path | None = None,
+    class_map: Path | None = None,
+    others: bool = False,
     which: Literal["best", "last"] = "best",
     masker: str | None = None,
     protocol: Protocol = Protocol(),  # noqa: B008
+    thorough: bool = False,
     names: list[str] | str | None = None,
+    output: Path = Path("results"),
     page: Path | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Judge trained runs in every domain, and write their table and page.
+    """Judge models in every domain, and write their table and page.
 
     Args:
-        runs: folders of runs.
-        data: the data of the run by default.
+        models: folders of runs, classifiers (.safetensors), TorchScript (.pt, .ts) or exported
+            programs (.pt2), timm names, torchvision/<name>, or package.module:function.
+        data: Shortcut, a folder of images, or a data set that Hugging Face's datasets has saved;
+            the data of the run by default.
         domains: as a,b, all by default; of those trained on only the test part is judged.
         masks: folder of masks; those of the run by default.
-        which: best or last epoch.
+        weights: file of weights of a named model (.safetensors or a state dict).
+        pretrained: the library's own weights of a named model, from its hub.
+        image_size: pixels a side that the model is made for, where it does not say so itself.
+        mean: a program sees (x - mean) / std of images in [0, 1], as [r,g,b]; inside by default.
+        std: see mean.
+        classes: file with the names of the model's classes in their order, one a line.
+        class_map: file that says which of the model's classes count as which of the data's, with
+            lines such as 'dog: [151-268]'.
+        others: with a class map, count the model's other classes as one more, always wrong.
+        which: best or last epoch of a run.
         masker: package.module.Name of the masker, where it is one of your own; any other is known
             from the run.
         protocol: attacks, explainer and sizes.
-        names: what to call each run, as a;b; its method by default. Runs of one name are seeds.
-        page: where report.html goes; into the run's folder by default, beside it for several.
+        thorough: add AutoAttack, all corruptions and attacks on the explanation to the protocol.
+        names: what to call each model, as a;b; by default a run's method or the model's name. Runs
+            of one name are seeds.
+        output: folder of the results of models that are no runs; those of a run go into it.
+        page: where report.html goes; by default beside the result of a single model, above those of
+            several.
         skip_unreadable: go on without images that cannot be read.
         overwrite: replace results of another protocol.
     """
     called = listed(names, ";")
-    if called and len(called) != len(runs):
-        raise UserError(f"Expected one name for each of {len(runs)} runs, got {len(called)}.")
-    results = []
-    for number, folder in enumerate(runs):
-        config = Run(folder).config
-        of_run = config["data"]
-        images = load_data(
-            data or of_run.get("root") or of_run["name"],
-            config["model"]["image_size"],
-            of_run.get("seed", 0),
-            of_run.get("strength", 0.9),
-            masks or of_run.get("masks"),
+    if called and len(called) != len(models):
+        raise UserError(f"Expected one name for each of {len(models)} models, got {len(called)}.")
+    results, opened = [], Opened()
+    for number, model in enumerate(models):
+        subject = load_subject(
+            model,
+            data,
+            weights=weights,
+            pretrained=pretrained,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            classes=classes,
+            class_map=class_map,
+            others=others,
+            masks=masks,
+            which=which,
+            masker=masker,
             skip_unreadable=skip_unreadable,
             progress=sys.stderr.isatty(),
+            opened=opened,
         )
+        if called:
+            subject = replace(subject, name=called[number])
         result = judge(
-            Run(folder).classifier(which),
-            images,
-            folder / "result",
-            masker=Run(folder).masker(which, own_module(masker) if masker else None),
+            subject.model,
+            subject.data,
+            subject.folder(output) / "result",
+            masker=subject.masker,
             domains=listed(domains),
-            train_domains=[d for d in config["settings"]["domains"] if d in images.domains],
-            protocol=protocol,
-            name=called[number] if called else method_title(config["method"]),
-            seed=config["settings"]["seed"],
-            config=config,
+            train_domains=subject.train_domains,
+            protocol=protocol.thorough() if thorough else protocol,
+            name=subject.name,
+            seed=subject.seed,
+            config=subject.config,
             overwrite=overwrite,
         )
         results.append(result)
     Console().print(method_table(results))
-    target = page or (runs[0] if len(runs) == 1 else runs[0].parent) / "report.html"
+    folders = [result.folder.parent for result in results]
+    target = page or (folders[0] if len(folders) == 1 else folders[0].parent) / "report.html"
     write_page([result.folder for result in results], target)
     Console().print(f"The page: {target}")
 
@@ -236,69 +273,6 @@ def report(results: list[Path], page: Path = Path("report.html")) -> None:
     Console().print(f"The page: {write_page(folders, page)}")
 
 
-def explain(
-    run: Path,
-    images: list[Path],
-    explainer: Explainer = GradCAM(),  # noqa: B008
-    attack: Attack = PGD(steps=20),  # noqa: B008
-    label: str | None = None,
-    masker: str | None = None,
-    output: Path = Path("."),
-    seed: int = 0,
-) -> None:
-    """Show where a model looks, and where it looks under attack: one PNG for each image.
-
-    Args:
-        run: folder of a run, or a classifier's .safetensors file.
-        images: photos.
-        explainer: whose explanation is shown, of the class predicted on the clean image.
-        attack: against the label where it is given, against the prediction where it is not.
-        label: the true class of the images, where it is known.
-        masker: package.module.Name of the masker, where it is one of your own; any other is known
-            from the run.
-        output: folder of the PNGs, named <image>-explained.png.
-        seed: of the attack's random start.
-    """
-    model = load_classifier(run) if run.is_file() else Run(run).classifier()
-    own = own_module(masker) if masker else None
-    found = None if run.is_file() else Run(run).masker("best", own)
-    if label is not None and label not in model.classes:
-        raise UserError(
-            f"The model has no class '{label}', but {', '.join(model.classes)}."
-            f"{did_you_mean(label, model.classes)}"
-        )
-    model.eval()
-    if found is not None:
-        found.eval()
-    for path in images:
-        x = load_image(path, model.image_size)[None]
-        with torch.no_grad():
-            logits, saliency = explainer(model, x)
-            predicted = logits.argmax(1)
-            truth = None if label is None else model.classes.index(label)
-            y = predicted if truth is None else torch.tensor([truth])
-            attacked = attack(model, x, y, torch.Generator().manual_seed(seed))
-            logits_attacked, saliency_attacked = explainer(model, attacked, predicted)
-            masks = [None if found is None else masks_of(found, z)[0] for z in (x, attacked)]
-        target = output / f"{path.stem}-explained.png"
-        explanation_figure(
-            target,
-            image=x[0],
-            attacked=attacked[0],
-            saliency=saliency[0],
-            saliency_attacked=saliency_attacked[0],
-            learned=masks[0],
-            learned_attacked=masks[1],
-            classes=model.classes,
-            probabilities=logits[0].softmax(0),
-            probabilities_attacked=logits_attacked[0].softmax(0),
-            label=truth,
-            title=path.name,
-        )
-        clean, moved = (model.classes[int(each.argmax())] for each in (logits, logits_attacked))
-        Console().print(f"{path.name}: {clean}, under attack {moved}: {target}", highlight=False)
-
-
 def listed(names: list[str] | str | None, separator: str = ",") -> list[str]:
     """Names given as a list, or as one text with separators."""
     if isinstance(names, str):
@@ -310,6 +284,7 @@ VERBS: dict[str, Any] = {
     "demo": demo,
     "train": train,
     "evaluate": evaluate,
+    "certify": certify,
     "explain": explain,
     "report": report,
     "study": study,

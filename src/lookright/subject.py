@@ -1,5 +1,6 @@
 """What a user names into what is judged: a model, its data, and what is known of both."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Subject:
 
     def folder(self, output: Path) -> Path:
         """Where its results go: into its run, else into a folder of its name below `output`."""
-        return output / self.name.replace("/", "-") if self.run is None else self.run
+        return output / re.sub("[/:]", "-", self.name) if self.run is None else self.run
 
 
 def load_subject(
@@ -153,7 +154,7 @@ def load_subject(
         "std": own.std.flatten().tolist(),
         "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
     }
-    name = Path(model).stem if Path(model).suffix else model
+    name = Path(model).stem if Path(model).is_file() else model
     return Subject(judged, chosen, name, config={"model": about})
 
 
@@ -211,7 +212,7 @@ def _fitted(
         model.classes = wanted
         return model, data, None
     raise UserError(
-        f"The model's {len(own)} classes are {_some(own)}, those of {data.name} {_some(wanted)}: "
+        f"The model's {len(own)} classes are {some(own)}, those of {data.name} {some(wanted)}: "
         "say which counts as which by --class_map FILE, with lines such as "
         f"'{wanted[0]}: [{own[0].partition(',')[0]}]'."
     )
@@ -228,5 +229,6 @@ def _say_left_out(data: ImageData, mapped: ClassMap, class_map: Path) -> None:
     )
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first ten names, with dots where there are more."""
     return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

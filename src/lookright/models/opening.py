@@ -16,8 +16,6 @@ from lookright.models.programs import SUFFIXES, load_program
 from lookright.models.stored import load_classifier
 from lookright.models.weights import load_weights, read_weights
 
-_STATE_DICTS = (".pth", ".bin", ".ckpt", ".tar")
-
 
 def open_model(
     model: str,
@@ -51,10 +49,10 @@ def open_model(
     """
     path = Path(model).expanduser()
     stored = path.suffix in (*SUFFIXES, ".safetensors")
-    if path.suffix in _STATE_DICTS and ":" not in model:
+    if path.is_file() and not stored:
         raise UserError(
-            f"{model} is a state dict by its name: give its architecture as the model, with "
-            f"--weights {model}."
+            f"{model} is no model by its name: expected {', '.join(SUFFIXES)} or .safetensors. "
+            f"Where it is a state dict, give its architecture as the model, with --weights {model}."
         )
     if stored and (weights or pretrained):
         raise UserError(f"{model} has its weights in it: leave out --weights and --pretrained.")
