@@ -80,7 +80,7 @@ def test_keys_are_those_of_the_measures():
 
 
 def test_places_need_masks():
-    model, x, saliency, y, masks, known = scene()
+    model, x, saliency, y, masks, _ = scene()
     for given in ((None, None), (masks, torch.zeros(5, dtype=torch.bool))):
         assert not any("localisation" in key for key in CARD(model, x, saliency, y, *given))
     everywhere = CARD(model, x, saliency, y, masks)
