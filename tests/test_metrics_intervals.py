@@ -78,6 +78,7 @@ def test_every_measure_is_described_once():
     assert [measure.key for measure in MEASURES] == [
         "accuracy", "auc", "accuracy_fgsm", "accuracy_pgd",
         *(f"accuracy_{attack}" for attack in ATTACKS), "accuracy_adversarial",
+        "accuracy_corrupted",
         *[f"sufficiency_{fill}" for fill in FILLS],
         *[f"comprehensiveness_{fill}" for fill in FILLS],
         *[f"{measure}_{fill}" for measure in ("deletion", "insertion", "infidelity")
@@ -86,7 +87,7 @@ def test_every_measure_is_described_once():
         "localisation_mass", "localisation_iou", "pointing_game", "mask_area",
         "mask_mass", "mask_iou", "mask_coverage",
         "stability_cosine", "stability_spearman", "stability_topk", "stability_domain",
-        *PUSHED, "degenerate_maps",
+        "stability_corrupted", *PUSHED, "degenerate_maps",
     ]  # fmt: skip
     lower = {measure.key for measure in MEASURES if measure.higher_is_better is False}
     assert lower == {

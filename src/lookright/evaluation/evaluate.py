@@ -15,7 +15,8 @@ from torch import nn
 from lookright.data import ImageData, Part
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
-from lookright.evaluation.judge import Judge, examples, figures
+from lookright.evaluation.figures import figures
+from lookright.evaluation.judge import Judge, examples
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.records import Records
 from lookright.modes import frozen
@@ -119,12 +120,12 @@ def evaluate(
         for domain, where in splits.items():
             if domain not in result.domains:
                 judge, home = (
-                    Judge(model, protocol, domain, masker),
+                    Judge(model, protocol, domain, len(where), masker),
                     next(iter(train_domains), None),
                 )
                 with frozen(borrowed), _caller_randomness(device):
                     records = list(judged(judge, data, where, kept, told, home, device))
-                result.domains[domain] = figures(records, protocol, domain in train_domains)
+                result.domains[domain] = figures(records, judge, domain in train_domains)
                 shown[domain] = examples(records, protocol)
                 write_examples(result.folder, shown)
                 write_result(result)

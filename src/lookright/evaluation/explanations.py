@@ -12,26 +12,17 @@ from lookright.guides.masker import masks_of
 
 def explained(seen: Seen) -> None:
     """What the saliency shows, beside maps that know nothing of the model."""
-    batch, p = seen.batch, seen.protocol
+    batch = seen.batch
     seen.values["degenerate_maps"] = metrics.degenerate(seen.saliency)
-    for name in p.fills:
-        faithful = metrics.faithfulness(
-            seen.model,
-            batch.images,
-            seen.saliency,
-            metrics.fill_named(name),
-            target=seen.predicted,
-            max_images=len(batch),
-        )
-        seen.values[f"comprehensiveness_{name}"] = faithful.comprehensiveness
-        seen.values[f"sufficiency_{name}"] = faithful.sufficiency
-    if batch.masks is None or batch.has_mask is None or not batch.has_mask.any():
-        return
-    saliency, masks = seen.saliency[batch.has_mask], batch.masks[batch.has_mask]
-    seen.values["localisation_mass"] = metrics.localisation_mass(saliency, masks)
-    seen.values["localisation_iou"] = metrics.localisation_iou(saliency, masks)
-    seen.values["pointing_game"] = metrics.pointing_game(saliency, masks)
-    seen.values["mask_area"] = metrics.mask_area(masks)
+    seen.values |= seen.protocol.scorecard(
+        seen.model,
+        batch.images,
+        seen.saliency,
+        seen.predicted,
+        batch.masks,
+        batch.has_mask,
+        max_images=len(batch),
+    )
 
 
 def elsewhere(seen: Seen) -> None:

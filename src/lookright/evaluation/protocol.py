@@ -1,12 +1,17 @@
 """How a model is judged."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
-from lookright.attacks import PGD, Attack, LInf, Norm
-from lookright.errors import UserError
+from lookright.attacks import GOALS, PGD, Attack, AutoAttack, LInf, Norm
+from lookright.certificates.bounds import check_delta
+from lookright.certificates.certify import check_tau
+from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS
+from lookright.diagnostics import Diagnosis
+from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer, GradCAM
-from lookright.metrics import fill_named
+from lookright.metrics import Scorecard
 
 
 @dataclass(frozen=True)
@@ -20,9 +25,16 @@ class Protocol:
             always on it.
         attacks: more attacks in the same ball, such as AutoAttack; each has an accuracy of its own,
             and its share in the worst of all.
+        diagnosed: of a domain's images, about how many the checks of its robust figures look at.
         explainer: whose explanations are judged, always of the class predicted on the clean image.
         fills: what takes the place of removed pixels, each in turn: blur, mean or black. The fill
             decides these figures (a blur keeps colours, black makes edges), so there are two.
+        removal_steps: points of the deletion and insertion curves after the first.
+        corruptions, severities: each corruption, by its name in ImageNet-C, at each severity from 1
+            to 5.
+        goals: where attacks on the explanation push it: topk, centre, target.
+        tau, delta: an explanation counts as kept from a cosine of tau on, and the certificates of a
+            domain hold together with probability 1 - delta.
         batch_size: images at once.
         limit: judge at most so many images of a domain, drawn by the seed; None is all.
         examples: images of a domain that are kept to be shown.
@@ -35,17 +47,29 @@ class Protocol:
     restarts: int = 2
     curve_eps: tuple[float, ...] = (1 / 255, 2 / 255, 4 / 255, 16 / 255)
     attacks: tuple[Attack, ...] = ()
+    diagnosed: int = 256
     explainer: Explainer = field(default_factory=GradCAM)
     fills: tuple[str, ...] = ("blur", "mean")
+    removal_steps: int = 16
+    corruptions: tuple[str, ...] = ()
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    goals: tuple[str, ...] = ()
+    tau: float = 0.8
+    delta: float = 0.05
     batch_size: int = 128
     limit: int | None = None
     examples: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for fill in self.fills:
-            fill_named(fill)
-        for name in ("batch_size", "examples"):
+        _ = self.scorecard
+        check_tau(self.tau)
+        check_delta(self.delta)
+        _check_names("corruption", self.corruptions, CORRUPTIONS | EXTRA_CORRUPTIONS)
+        _check_names("goal of an attack on the explanation", self.goals, GOALS)
+        if not set(self.severities) <= {1, 2, 3, 4, 5}:
+            raise UserError(f"Severities are numbers from 1 to 5, got {list(self.severities)}.")
+        for name in ("batch_size", "examples", "diagnosed"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}.")
         if self.limit is not None and self.limit < 1:
@@ -59,6 +83,30 @@ class Protocol:
                     f"{type(attack).__name__} has eps {attack.eps:g}: give it the same."
                 )
 
+    def thorough(self) -> Self:
+        """This protocol with AutoAttack, all corruptions and all attacks on the explanation."""
+        return replace(
+            self,
+            attacks=(*self.attacks, AutoAttack(self.eps, self.norm)),
+            corruptions=tuple(CORRUPTIONS),
+            goals=tuple(GOALS),
+        )
+
+    def diagnosis(self, total: int) -> Diagnosis:
+        """The checks of the robust figures of a domain of so many images."""
+        share = min(1.0, self.diagnosed / total)
+        return Diagnosis(self.eps, self.norm, self.pgd_steps, share=share)
+
+    @property
+    def scorecard(self) -> Scorecard:
+        """What measures the explanations."""
+        return Scorecard(self.explainer, self.fills, self.removal_steps)
+
+    @property
+    def corrupted(self) -> list[tuple[str, int]]:
+        """Every corruption with every severity."""
+        return [(name, severity) for name in self.corruptions for severity in self.severities]
+
     @property
     def radii(self) -> tuple[float, ...]:
         """Those of the robustness curve, ascending from 0."""
@@ -68,5 +116,18 @@ class Protocol:
         """The settings as JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain |= {"norm": type(self.norm).__name__, "curve_eps": list(self.curve_eps)}
-        plain |= {"fills": list(self.fills), "attacks": [repr(attack) for attack in self.attacks]}
+        plain |= {"attacks": [repr(attack) for attack in self.attacks]}
+        plain |= {
+            name: list(getattr(self, name))
+            for name in ("fills", "corruptions", "severities", "goals")
+        }
         return plain | {"explainer": repr(self.explainer)}
+
+
+def _check_names(what: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"Unknown {what} '{name}'; expected one of {', '.join(known)}."
+                f"{did_you_mean(name, known)}"
+            )

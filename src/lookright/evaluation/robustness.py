@@ -18,9 +18,7 @@ def under_attack(seen: Seen) -> None:
     seen.attacked = _pgd(seen, p.eps, p.pgd_steps, p.restarts)
     logits, saliency = seen.explain(seen.attacked)
     values["accuracy"] = seen.predicted == y
-    fgsm = FGSM(p.eps, p.norm)(model, x, y)
-    values["unmoved"] = (fgsm == x).flatten(1).all(1)
-    values["accuracy_fgsm"] = seen.right(fgsm)
+    values["accuracy_fgsm"] = seen.right(FGSM(p.eps, p.norm)(model, x, y))
     values["accuracy_pgd"] = logits.argmax(1) == y
     values["kept_pgd"] = logits.argmax(1) == seen.predicted
     under = [values["accuracy_fgsm"], values["accuracy_pgd"]]
@@ -42,6 +40,13 @@ def under_attack(seen: Seen) -> None:
     values["stability_spearman"] = metrics.stability_spearman(seen.saliency, saliency)
     values["stability_topk"] = metrics.stability_topk(seen.saliency, saliency)
     _show(seen, logits, saliency)
+
+
+def diagnosed(seen: Seen) -> None:
+    """What the checks of the robust figures need."""
+    diagnosis = seen.protocol.diagnosis(seen.total)
+    x, y = seen.batch.images, seen.batch.labels
+    seen.values |= diagnosis.see(seen.model, x, y, seen.attacked, seen.generator("diagnosis"))
 
 
 def attack_name(attack: object) -> str:

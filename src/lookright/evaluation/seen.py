@@ -16,16 +16,17 @@ class Seen:
     """A batch, the model's answers to it, and what the stages have found so far.
 
     logits (B, K), predicted (B,) and saliency (B, h, w) are the model's on the clean images; the
-    class explained is the predicted one, everywhere. twin: the same samples in the domain that was
-    trained on, where they are there too. generator: of a purpose, random numbers of its own, so
-    that one more purpose moves no other. values: one row for each image, by name. shown: what
-    becomes of the first images, to be looked at.
+    class explained is the predicted one, everywhere. generator: of a purpose, random numbers of its
+    own, so that one more purpose moves no other. total: images of the whole domain. twin: the same
+    samples in the domain that was trained on, where they are there too. values: one row for each
+    image, by name. shown: what becomes of the first images, to be looked at.
     """
 
     model: nn.Module
     protocol: Protocol
     batch: Batch
     generator: Callable[[str], Generator]
+    total: int
     twin: Batch | None = None
     masker: nn.Module | None = None
     values: dict[str, Tensor] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from lookright.distances import degenerate
 from lookright.metrics.classification import (
     ACCURACY,
     ACCURACY_ADVERSARIAL,
+    ACCURACY_CORRUPTED,
     ACCURACY_FGSM,
     ACCURACY_PGD,
     ACCURACY_UNDER,
@@ -69,6 +70,7 @@ from lookright.metrics.randomisation import (
 from lookright.metrics.scorecard import Scorecard
 from lookright.metrics.sensitivity import MAX_SENSITIVITY, max_sensitivity
 from lookright.metrics.stability import (
+    STABILITY_CORRUPTED,
     STABILITY_COSINE,
     STABILITY_DOMAIN,
     STABILITY_SPEARMAN,
@@ -85,6 +87,7 @@ MEASURES: tuple[Measure, ...] = (
     ACCURACY_PGD,
     *ACCURACY_UNDER.values(),
     ACCURACY_ADVERSARIAL,
+    ACCURACY_CORRUPTED,
     *SUFFICIENCY.values(),
     *COMPREHENSIVENESS.values(),
     *DELETION.values(),
@@ -103,6 +106,7 @@ MEASURES: tuple[Measure, ...] = (
     STABILITY_SPEARMAN,
     STABILITY_TOPK,
     STABILITY_DOMAIN,
+    STABILITY_CORRUPTED,
     *PUSHED.values(),
     PUSHED_KEPT,
     DEGENERATE_MAPS,

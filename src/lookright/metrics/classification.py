@@ -46,6 +46,13 @@ ACCURACY_ADVERSARIAL = Measure(
     "rate",
     "Share still classified correctly under the worst of all attacks and restarts for each image.",
 )
+ACCURACY_CORRUPTED = Measure(
+    "accuracy_corrupted",
+    "Corrupted accuracy",
+    True,
+    "score",
+    "Share classified correctly when corrupted, mean over the corruptions and their severities.",
+)
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:

@@ -41,6 +41,14 @@ STABILITY_DOMAIN = Measure(
     "Cosine between the saliency of a sample here and in the domain that was trained on, where the "
     "same samples are in both.",
 )
+STABILITY_CORRUPTED = Measure(
+    "stability_corrupted",
+    "Stability, corrupted",
+    True,
+    "score",
+    "Cosine between the saliency of an image and of its corrupted version, mean over the "
+    "corruptions and their severities.",
+)
 
 
 def stability_cosine(before: Tensor, after: Tensor) -> Tensor:

@@ -1,0 +1,20 @@
+"""The stage of unseen inputs: is the answer right, and the explanation the same, when corrupted."""
+
+import torch
+
+from lookright import metrics
+from lookright.corruptions import corrupt
+from lookright.evaluation.seen import Seen
+
+
+def corrupted(seen: Seen) -> None:
+    """Every corruption at every severity, and the mean over them for each image."""
+    right, stable = [], []
+    for name, severity in seen.protocol.corrupted:
+        logits, saliency = seen.explain(corrupt(seen.batch.images, name, severity))
+        right.append(logits.argmax(1) == seen.batch.labels)
+        stable.append(metrics.stability_cosine(seen.saliency, saliency))
+        seen.values[f"corrupted {name} {severity}"] = right[-1]
+        seen.values[f"corrupted stability {name} {severity}"] = stable[-1]
+    seen.values["accuracy_corrupted"] = torch.stack(right).float().mean(0)
+    seen.values["stability_corrupted"] = torch.stack(stable).mean(0)

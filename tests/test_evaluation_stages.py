@@ -1,0 +1,120 @@
+"""Every stage of a thorough evaluation on planted models: the figures are those of the images."""
+
+import pytest
+import torch
+
+from lookright.attacks import Square
+from lookright.certificates.bounds import share_at_least
+from lookright.corruptions import corrupt
+from lookright.evaluation import Protocol
+from lookright.explainers import GradCAM
+from lookright.metrics import stability_cosine
+from lookright.result import read_examples, read_result
+from test_evaluation import judge, learned, protocol  # noqa: F401
+from tiny import Blobs
+
+EPS = 8 / 255
+GIVEN = {
+    "eps": EPS,
+    "curve_eps": (4 / 255,),
+    "attacks": (Square(EPS, 20),),
+    "explainer": GradCAM(),
+    "corruptions": ("brightness", "gaussian_noise"),
+    "severities": (1, 5),
+    "goals": ("topk", "target"),
+    "removal_steps": 4,
+    "limit": 30,
+    "examples": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def thorough(tmp_path_factory, learned):  # noqa: F811
+    """A larger Blobs, as some corruptions need 32 px."""
+    folder = tmp_path_factory.mktemp("thorough")
+    data = Blobs(image_size=32)
+    return judge(folder, learned, data, GIVEN), learned, data, folder
+
+
+def test_everything_comes_back_from_disk(thorough):
+    result, *_, folder = thorough
+    assert read_result(folder).domains == result.domains
+
+
+def test_an_attack_of_ones_own_has_its_figure_and_its_share_in_the_worst(thorough):
+    result, *_ = thorough
+    for domain in result.domains.values():
+        value = {key: estimate.value for key, estimate in domain.measures.items()}
+        assert value["accuracy_adversarial"] <= value["accuracy_square"] <= value["accuracy"]
+
+
+def test_corruptions_are_those_of_the_images(thorough):
+    result, model, data, _ = thorough
+    shown = read_examples(result, "train")
+    images = torch.from_numpy(shown.images).permute(0, 3, 1, 2) / 255
+    assert len(images) == 3
+    everything = data.samples("train", range(data.n))
+    batch = everything.select(slice(0, 30))
+    found = {(c.family, c.severity): c for c in result.domains["train"].corruptions}
+    assert list(found) == [(n, s) for n in GIVEN["corruptions"] for s in (1, 5)]
+    changes = {**GIVEN, "limit": None, "attacks": (), "goals": ()}
+    whole = judge(result.folder / "whole", model, data, changes, domains=["train"])
+    for point in whole.domains["train"].corruptions:
+        with torch.no_grad():
+            logits, clean = GradCAM()(model, everything.images)
+            z = corrupt(everything.images, point.family, point.severity)
+            answers, saliency = GradCAM()(model, z, logits.argmax(1))
+        right = (answers.argmax(1) == everything.labels).float().mean()
+        assert point.accuracy.value == pytest.approx(float(right))
+        stable = stability_cosine(clean, saliency).mean()
+        assert point.stability.value == pytest.approx(float(stable), abs=1e-6)
+    points = whole.domains["train"].corruptions
+    mean = sum(point.accuracy.value for point in points) / len(points)
+    measured = whole.domains["train"].measures["accuracy_corrupted"].value
+    assert measured == pytest.approx(mean)
+    assert len(batch) == 30
+
+
+def test_pushed_examples_keep_their_answer_and_their_ball(thorough):
+    result, *_ = thorough
+    shown = read_examples(result, "other")
+    assert list(shown.goals) == ["topk", "target"]
+    assert shown.pushed.shape == (3, 2, 32, 32, 3)
+    assert (shown.predicted_pushed == shown.predicted[:, None]).all()
+    moved = abs(shown.pushed.astype(int) - shown.images[:, None].astype(int))
+    assert 0 < moved.max() <= 9
+    measures = result.domains["other"].measures
+    assert measures["pushed_topk"].value > 0
+    assert measures["pushed_target"].value > 0
+
+
+def test_controls_and_curves_stand_beside_the_explanation(thorough):
+    result, *_ = thorough
+    domain = result.domains["train"]
+    assert domain.controls.keys() == {"random", "centre"}
+    for control in domain.controls.values():
+        assert {"deletion_blur", "insertion_mean", "sufficiency_blur"} <= control.keys()
+    curves = {(c.map, c.kind, c.fill): c for c in domain.removal}
+    assert len(curves) == 3 * 2 * 2
+    for (of, kind, fill), curve in curves.items():
+        assert curve.shares == (0, 0.25, 0.5, 0.75, 1)
+        measures = domain.measures if of == "explanation" else domain.controls[of]
+        area = sum(curve.probabilities) - (curve.probabilities[0] + curve.probabilities[-1]) / 2
+        assert measures[f"{kind}_{fill}"].value == pytest.approx(area / 4, abs=1e-5)
+
+
+def test_certificates_are_of_what_was_seen(thorough):
+    result, *_ = thorough
+    prediction, explanation, both = result.domains["train"].certificates
+    assert (prediction.n, prediction.family) == (30, 3)
+    assert both.kept <= min(prediction.kept, explanation.kept)
+    assert prediction.bound == share_at_least(prediction.kept, 30, 0.05 / 3)
+    assert 'domain "train"' in prediction.sentence
+
+
+def test_thorough_adds_what_is_dear():
+    thorough = protocol().thorough()
+    assert [type(attack).__name__ for attack in thorough.attacks] == ["AutoAttack"]
+    assert thorough.attacks[0].eps == thorough.eps
+    assert len(thorough.corrupted) == 15 * 5
+    assert Protocol().thorough().goals == ("topk", "centre", "target")
