@@ -1,0 +1,230 @@
+"""What may happen to an image before a model sees it: an attack, a corruption, another background,
+another domain. Each image is changed apart from the others that are drawn with it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from lookright.attacks import PGD, Attack, LInf, Norm
+from lookright.batch import Batch
+from lookright.chance import image_chance
+from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
+from lookright.data import ImageData
+from lookright.errors import UserError, did_you_mean
+from lookright.seeds import derived_seed
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A batch of one domain, its positions there, and those of images that were not drawn."""
+
+    data: ImageData
+    domain: str
+    where: Sequence[int]
+    others: Sequence[int]
+    batch: Batch
+
+
+class Perturbation(ABC):
+    """`perturbation(model, drawn, y, generator)` gives images (B, 3, H, W) in [0, 1].
+
+    y (B,) is the class predicted for the clean images: what a certificate says is kept.
+    """
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What it does, for "... keep their prediction under"."""
+
+    def possible(self, data: ImageData, domain: str) -> Sequence[int]:
+        """Positions of the domain's images that it can change; all by default.
+
+        Raises:
+            UserError: the data lacks what it needs.
+        """
+        return range(len(data.keys(domain)))
+
+    @abstractmethod
+    def __call__(
+        self, model: nn.Module, drawn: Drawn, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        """The perturbed images."""
+
+
+@dataclass(frozen=True)
+class Attacked(Perturbation):
+    """An attack on the prediction.
+
+    attack: PGD with the 20 steps of an evaluation's by default.
+    """
+
+    attack: Attack = field(default_factory=lambda: PGD(steps=20))
+
+    @property
+    def words(self) -> str:
+        return attack_in_words(self.attack)
+
+    def __call__(
+        self, model: nn.Module, drawn: Drawn, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        return self.attack(model, drawn.batch.images, y, generator)
+
+
+@dataclass(frozen=True)
+class Corrupted(Perturbation):
+    """One of ImageNet-C's corruptions; what is random in it follows from the image.
+
+    name: of `lookright.corruptions.CORRUPTIONS` or EXTRA_CORRUPTIONS. severity: 1 to 5; the middle
+    by default.
+    """
+
+    name: str = "gaussian_noise"
+    severity: int = 3
+
+    def __post_init__(self) -> None:
+        known = CORRUPTIONS | EXTRA_CORRUPTIONS
+        if self.name not in known:
+            raise UserError(
+                f"There is no corruption '{self.name}': expected one of {', '.join(known)}."
+                f"{did_you_mean(self.name, known)}"
+            )
+        if not 1 <= self.severity <= 5:
+            raise UserError(f"A corruption's severity is 1 to 5, but got {self.severity}.")
+
+    @property
+    def words(self) -> str:
+        return f"{self.name} at severity {self.severity}"
+
+    def __call__(
+        self, model: nn.Module, drawn: Drawn, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        return corrupt(drawn.batch.images, self.name, self.severity)
+
+
+@dataclass(frozen=True)
+class SwappedBackground(Perturbation):
+    """The object, pixel for pixel, on the background of another image of its domain.
+
+    The other image is drawn from those that are not judged, each as likely, so that what happens
+    to one image says nothing of what happens to the next. Its own object is taken out by what lies
+    round it (`background`).
+
+    seed: of the pairing; an image's partner follows from its pixels and the seed.
+    """
+
+    seed: int = 0
+
+    @property
+    def words(self) -> str:
+        return "a change of background"
+
+    def possible(self, data: ImageData, domain: str) -> Sequence[int]:
+        known = [at for at, has in enumerate(data.masked(domain)) if has]
+        if not known:
+            raise UserError(
+                f"A change of background needs masks of the objects, but {data.name} has none in "
+                f"domain '{domain}': name their folder with --masks."
+            )
+        return known
+
+    def __call__(
+        self, model: nn.Module, drawn: Drawn, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        images, masks = drawn.batch.images, drawn.batch.masks
+        if masks is None or not drawn.others:
+            raise UserError(
+                "A change of background takes backgrounds from images that were not drawn, but "
+                f"none with a mask is left in domain '{drawn.domain}': draw fewer images."
+            )
+        chance = image_chance(images, 1, derived_seed(self.seed, "background"))[:, 0]
+        partners = (chance.double() * len(drawn.others)).long().tolist()
+        other = drawn.data.samples(drawn.domain, [drawn.others[at] for at in partners])
+        other = other.to(images.device)
+        assert other.masks is not None
+        return masks * images + (1 - masks) * background(other.images, other.masks)
+
+
+@dataclass(frozen=True)
+class OtherDomain(Perturbation):
+    """The same scene as another domain shows it, where domains share samples as Shortcut's do.
+
+    name: of the domain.
+    """
+
+    name: str
+
+    @property
+    def words(self) -> str:
+        return f"a change of domain to {self.name}"
+
+    def possible(self, data: ImageData, domain: str) -> Sequence[int]:
+        data.domain_index(self.name)
+        there = set(data.keys(self.name))
+        paired = [at for at, key in enumerate(data.keys(domain)) if key in there]
+        if not paired or self.name == domain:
+            raise UserError(
+                f"A change of domain needs the same scenes in both, but '{domain}' and "
+                f"'{self.name}' of {data.name} share none: judge each by `lookright evaluate`."
+                if self.name != domain
+                else f"A change of domain needs another domain than '{domain}'."
+            )
+        return paired
+
+    def __call__(
+        self, model: nn.Module, drawn: Drawn, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        there = {key: at for at, key in enumerate(drawn.data.keys(self.name))}
+        keys = drawn.data.keys(drawn.domain)
+        twins = drawn.data.samples(self.name, [there[keys[at]] for at in drawn.where])
+        return twins.images.to(drawn.batch.images.device)
+
+
+def background(images: Tensor, masks: Tensor) -> Tensor:
+    """Images (B, 3, H, W) whose object, (B, 1, H, W) masks above 0, is filled by what is round it.
+
+    A pixel of the object becomes the mean of the background within the smallest square round it
+    that holds any; the background itself stays as it is. Black where there is no background.
+    """
+    weight = (masks == 0).to(images.dtype)
+    filled, known = images * weight, weight.bool()
+    reach = 1
+    while reach < 2 * max(images.shape[-2:]) and not known.all():
+        near = _means(weight, reach)
+        found = (near > 0) & ~known
+        mean = _means(images * weight, reach) / near.clamp_min(1e-12)
+        filled, known, reach = torch.where(found, mean, filled), known | found, 2 * reach
+    return filled.clamp(0, 1)
+
+
+def _means(images: Tensor, reach: int) -> Tensor:
+    """Over the square of `reach` pixels to each side, zero outside the image."""
+    side = 2 * reach + 1
+    rows = F.avg_pool2d(images, (side, 1), 1, (reach, 0))
+    return F.avg_pool2d(rows, (1, side), 1, (0, reach))
+
+
+def attack_in_words(attack: Attack) -> str:
+    """Such as "PGD (8/255, L-inf, 20 steps)"; of an attack that is no dataclass, its name."""
+    name = type(attack).__name__
+    if not is_dataclass(attack):
+        return name
+    known = {each.name: getattr(attack, each.name) for each in fields(attack)}
+    told = [", ".join(type(each).__name__ for each in known.get("attacks", ()))]
+    if "eps" in known:
+        told.append(pixels_in_words(known["eps"]))
+    if isinstance(norm := known.get("norm"), Norm):
+        told.append("L-inf" if isinstance(norm, LInf) else type(norm).__name__)
+    told += [f"{known[count]} {count}" for count in ("steps", "queries") if count in known]
+    if (restarts := known.get("restarts", 1)) > 1:
+        told.append(f"{restarts} restarts")
+    return f"{name} ({', '.join(filter(None, told))})" if any(told) else name
+
+
+def pixels_in_words(eps: float) -> str:
+    """A length in pixel units, as whole 255ths where it is so many."""
+    levels = round(eps * 255)
+    return f"{levels}/255" if abs(levels - eps * 255) < 1e-6 and eps < 1 else f"{eps:g}"

@@ -1,0 +1,95 @@
+"""certificates.json: every plan that was tried, what it found of each image, and its claims."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lookright.data import ImageData
+from lookright.errors import UserError
+from lookright.files import write_atomically
+from lookright.trials.plan import Draw, Plan
+from lookright.trials.trial import Trial
+
+
+@dataclass
+class Record:
+    """The part of certificates.json that is of one plan; the other plans in it stay."""
+
+    path: Path
+    key: dict[str, Any]
+    images: list[str]
+    trials: dict[str, Trial]
+    others: list[dict[str, Any]]
+
+    @classmethod
+    def opened(
+        cls,
+        path: Path,
+        models: Mapping[str, nn.Module],
+        data: ImageData,
+        plan: Plan,
+        drawn: Draw,
+    ) -> "Record":
+        keys = data.keys(plan.domain)
+        images = [keys[at] for at in drawn.where]
+        key = {
+            "plan": plan.describe(),
+            "data": data.name,
+            "models": {name: _weights(model) for name, model in models.items()},
+        }
+        trials = {name: Trial() for name in models}
+        others = []
+        for record in _read(path):
+            same_images = record["images"] == images
+            if same_images and all(record[name] == value for name, value in key.items()):
+                trials = {name: Trial(**trial) for name, trial in record["trials"].items()}
+            else:
+                others.append(record)
+        if again := [each for each in others if set(each["images"]) & set(images)]:
+            warnings.warn(
+                f"{path} holds {len(again)} other plans with some of these images: each claim "
+                "holds with its own probability, and all of them together only with --family "
+                "their number. What was chosen after a look at these images needs a fresh --seed.",
+                stacklevel=3,
+            )
+        return cls(path, key, images, trials, others)
+
+    def write(self, claims: Mapping[str, Any]) -> None:
+        """Atomically; no claims while images are still to be tried."""
+        record = self.key | {
+            "images": self.images,
+            "trials": {name: trial.describe() for name, trial in self.trials.items()},
+            **claims,
+        }
+        content = {"format": 1, "records": [*self.others, record]}
+        write_atomically(self.path, json.dumps(content, indent=1).encode())
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))["records"]
+        for record in records:
+            record["images"], record["trials"], record["plan"], record["models"], record["data"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged ({' '.join(str(error).split())}): move it away, and certify again."
+        ) from error
+    return list(records)
+
+
+def _weights(model: nn.Module) -> str:
+    """A name for the weights: equal for equal ones."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,95 @@
+"""What a model keeps of the images drawn: the counts behind certificates, and lemmas' outputs."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright.certificates import Outputs
+from lookright.data import ImageData
+from lookright.modes import frozen
+from lookright.perturbations import Drawn, SwappedBackground
+from lookright.seeds import derived_seed
+from lookright.trials.plan import SIMILARITIES, Draw, Plan
+
+SWAPS = 8
+"""Backgrounds that each image is tried on where its sensitivity to them is measured."""
+
+
+@dataclass
+class Trial:
+    """What a model kept, image by image in the order of the draw."""
+
+    kept: list[bool] = field(default_factory=list)
+    similarity: list[float] = field(default_factory=list)
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """(n,) bool and (n,) float64."""
+        similarity = torch.tensor(self.similarity, dtype=torch.float64)
+        return torch.tensor(self.kept, dtype=torch.bool), similarity
+
+    def describe(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def try_batches(
+    model: nn.Module, data: ImageData, plan: Plan, drawn: Draw, trial: Trial, batch_size: int
+) -> Iterator[int]:
+    """Go on with `trial` where it ended; after each batch, how many images are done."""
+    device = _device(model)
+    similar = SIMILARITIES[plan.similarity]
+    while (start := len(trial.kept)) < plan.n:
+        chunk = _batch(data, plan, drawn, slice(start, start + batch_size), device)
+        generator = _generator(plan, start, device)
+        with frozen(model):
+            with torch.no_grad():
+                logits, before = plan.explainer(model, chunk.batch.images)
+            predicted = logits.argmax(1)
+            changed = plan.perturbation(model, chunk, predicted, generator)
+            with torch.no_grad():
+                logits, after = plan.explainer(model, changed, predicted)
+        trial.kept += (logits.argmax(1) == predicted).tolist()
+        trial.similarity += similar(before, after).tolist()
+        yield len(trial.kept)
+
+
+def lemma_outputs(
+    model: nn.Module, data: ImageData, plan: Plan, drawn: Draw, batch_size: int
+) -> Outputs:
+    """Logits on the drawn images, on the same perturbed, and on each with SWAPS backgrounds."""
+    device = _device(model)
+    source, target, swapped, labels = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
+    swaps = [SwappedBackground(derived_seed(plan.seed, "swap", at)) for at in range(SWAPS)]
+    for start in range(0, plan.n, batch_size):
+        chunk = _batch(data, plan, drawn, slice(start, start + batch_size), device)
+        with frozen(model), torch.no_grad():
+            source.append(model(chunk.batch.images))
+            y = source[-1].argmax(1)
+            shifted = plan.perturbation(model, chunk, y, _generator(plan, start, device))
+            target.append(model(shifted))
+            swapped.append(torch.stack([model(swap(model, chunk, y)) for swap in swaps]))
+            labels.append(chunk.batch.labels)
+    return Outputs(
+        torch.cat(source).cpu(),
+        torch.cat(target).cpu(),
+        torch.cat(swapped, 1).cpu(),
+        torch.cat(labels).cpu(),
+    )
+
+
+def _batch(data: ImageData, plan: Plan, drawn: Draw, chosen: slice, device: torch.device) -> Drawn:
+    where = drawn.where[chosen]
+    batch = data.samples(plan.domain, where).to(device)
+    return Drawn(data, plan.domain, where, drawn.others, batch)
+
+
+def _generator(plan: Plan, start: int, device: torch.device) -> Generator:
+    seed = derived_seed(plan.seed, "perturbation", plan.domain, start)
+    return Generator(device).manual_seed(seed)
+
+
+def _device(model: nn.Module) -> torch.device:
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device

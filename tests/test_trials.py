@@ -1,0 +1,232 @@
+"""A plan, a draw and a trial: fresh images, values by hand, resumed after a kill."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from lookright.attacks import FGSM, PGD
+from lookright.data import Shortcut
+from lookright.data.dataset import part_of
+from lookright.errors import UserError
+from lookright.explainers import InputGradient
+from lookright.metrics import stability_cosine, stability_topk
+from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
+from lookright.trials import Plan, certify_models
+from lookright.trials.plan import draw
+from lookright.trials.trial import Trial, try_batches
+from tiny import Blobs, tiny_classifier
+
+DATA = Blobs()
+
+
+def plan(**options):
+    given = {"domain": "other", "perturbation": Attacked(FGSM(0.3)), "n": 20}
+    return Plan(**given | {"explainer": InputGradient()} | options)
+
+
+def certified(save, models=None, data=DATA, lemmas=False, batch_size=8, **options):
+    models = models or {"net": tiny_classifier(data=data)}
+    return certify_models(
+        models, data, plan(**options), save, lemmas=lemmas, batch_size=batch_size, progress=False
+    )
+
+
+def test_the_draw_is_fresh_and_follows_the_seed():
+    drawn = draw(DATA, plan(), ["train"])
+    assert len(set(drawn.where)) == 20
+    assert sorted((*drawn.where, *drawn.others)) == list(range(72))
+    assert drawn == draw(DATA, plan(), ["train"])
+    assert drawn.where != draw(DATA, plan(seed=1), ["train"]).where
+    assert draw(DATA, plan(n=5), ["train"]).where == drawn.where[:5]
+
+
+def test_images_that_were_trained_on_are_never_drawn():
+    drawn = draw(DATA, plan(domain="train", n=4), ["train"])
+    keys = DATA.keys("train")
+    assert {part_of(keys[at]) for at in (*drawn.where, *drawn.others)} == {"test"}
+    same_scenes = draw(Shortcut(), plan(domain="reversed", n=50), ["train"])
+    keys = Shortcut().keys("reversed")
+    assert {part_of(keys[at]) for at in same_scenes.where} == {"test"}
+    with pytest.raises(UserError, match=r"has 1\d images that can be drawn \(its test part"):
+        draw(DATA, plan(domain="train", n=40), ["train"])
+    with pytest.raises(UserError, match=r"has 72 images that can be drawn \(all of it.*n = 73"):
+        draw(DATA, plan(n=73), ["train"])
+
+
+def test_every_image_of_the_domain_is_as_likely_to_be_drawn():
+    counts = torch.zeros(72)
+    for seed in range(400):
+        counts[list(draw(DATA, plan(seed=seed, n=18), []).where)] += 1
+    assert (counts - 100).abs().max() < 35  # a standard deviation is 8.7
+
+
+class Brightest(nn.Module):
+    """The channel with the most light in it."""
+
+    def forward(self, x):
+        return 9 * x.square().mean((2, 3))
+
+
+def test_values_are_those_computed_by_hand():
+    model, trial, attack = Brightest(), Trial(), FGSM(0.07)
+    of = plan(perturbation=Attacked(attack))
+    drawn = draw(DATA, of, [])
+    assert list(try_batches(model, DATA, of, drawn, trial, 8)) == [8, 16, 20]
+    x = DATA.samples("other", drawn.where).images
+    y = model(x).argmax(1)
+    attacked = attack(model, x, y)
+    explain = InputGradient()
+    after, before = (explain(model, each, y)[1] for each in (attacked, x))
+    kept, similarity = trial.tensors()
+    assert torch.equal(kept, model(attacked).argmax(1) == y)
+    assert 0 < kept.sum() < 20
+    torch.testing.assert_close(similarity.float(), stability_cosine(before, after))
+    by_top = Trial()
+    list(try_batches(model, DATA, replace(of, similarity="topk"), drawn, by_top, 20))
+    torch.testing.assert_close(by_top.tensors()[1].float(), stability_topk(before, after))
+
+
+def test_certificates_count_what_was_kept(tmp_path):
+    found = certified(tmp_path)
+    record = json.loads((tmp_path / "certificates.json").read_text())["records"][0]
+    kept = torch.tensor(record["trials"]["net"]["kept"])
+    similar = torch.tensor(record["trials"]["net"]["similarity"]) >= 0.8
+    counts = [int(kept.sum()), int(similar.sum()), int((kept & similar).sum())]
+    assert [each.kept for each in found.certificates] == counts
+    assert {each.n for each in found.certificates} == {20}
+    assert record["certificates"][0]["sentence"] == found.certificates[0].sentence
+    assert "images of Blobs's domain other keep" in found.certificates[0].sentence
+    assert "under FGSM (0.3, L-inf)" in found.certificates[0].sentence
+    assert set(record["images"]) < set(DATA.keys("other"))
+    assert found.comparisons == ()
+
+
+def test_a_killed_certification_goes_on_where_it_was(tmp_path, monkeypatch):
+    options = {"perturbation": Attacked(PGD(0.05, 2))}
+    whole = certified(tmp_path / "whole", **options)
+    seen, attack = [], PGD.__call__
+
+    def killed(self, model, x, y, generator=None):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(len(x))
+        return attack(self, model, x, y, generator)
+
+    monkeypatch.setattr(PGD, "__call__", killed)
+    with pytest.raises(KeyboardInterrupt):
+        certified(tmp_path / "killed", **options)
+    seen[:] = [0]
+    assert certified(tmp_path / "killed", **options) == whole
+    assert seen == [0, 4]
+    one, other = (
+        (tmp_path / name / "certificates.json").read_bytes() for name in ("whole", "killed")
+    )
+    assert one == other
+    seen[:] = [0, 0]
+    assert certified(tmp_path / "killed", **options) == whole
+
+
+def test_another_plan_is_added_and_said_to_share_its_images(tmp_path):
+    certified(tmp_path)
+    with pytest.warns(UserWarning, match="holds 1 other plans with some of these images"):
+        certified(tmp_path, tau=0.5)
+    records = json.loads((tmp_path / "certificates.json").read_text())["records"]
+    assert [record["plan"]["tau"] for record in records] == [0.8, 0.5]
+    with pytest.warns(UserWarning, match="holds 2 other plans"):
+        certified(tmp_path, models={"net": tiny_classifier(seed=1)})
+
+
+def test_two_models_share_a_family_and_the_images(tmp_path):
+    models = {"one": tiny_classifier(), "two": tiny_classifier(seed=1)}
+    found = certified(tmp_path, models)
+    assert {each.family for each in (*found.certificates, *found.comparisons)} == {6}
+    record = json.loads((tmp_path / "certificates.json").read_text())["records"][0]
+    one, two = (torch.tensor(record["trials"][name]["kept"]) for name in models)
+    first = found.comparisons[0]
+    assert (first.first, first.second) == ("one", "two")
+    assert first.only_first == int((one & ~two).sum())
+    assert first.only_second == int((two & ~one).sum())
+    assert certified(tmp_path / "more", models, family=30).certificates[0].family == 30
+
+
+class Eyeless(nn.Module):
+    """Sees nothing: the same logits for every image."""
+
+    def forward(self, x):
+        return x.mean((2, 3)) * 0 + torch.tensor([0.0, 1.0, 2.0])
+
+
+class Blind(nn.Module):
+    """Looks at the object alone: Shortcut's digits are brighter than 0.8, and nothing else is."""
+
+    def forward(self, x):
+        ink = (x.mean(1, keepdim=True) - 0.8).relu().flatten(1)
+        return torch.stack([ink[:, at::10].sum(1) for at in range(10)], 1)
+
+
+def test_a_model_that_looks_at_the_object_alone_is_not_moved_by_backgrounds(tmp_path):
+    found = certified(
+        tmp_path,
+        {"blind": Blind(), "net": tiny_classifier(data=Shortcut())},
+        Shortcut(),
+        domain="train",
+        perturbation=SwappedBackground(),
+        lemmas=True,
+    )
+    assert found.certificates[0].kept == 20
+    blind, net = found.lemmas["blind"], found.lemmas["net"]
+    assert blind[0].right == 0
+    assert net[0].right > 0
+    assert all(each.held for each in (*blind, *net))
+    assert found.lemmas["both"][0].statement.startswith("blind is less sensitive")
+    assert found.lemmas["both"][0].held
+    record = json.loads((tmp_path / "certificates.json").read_text())["records"][0]
+    assert record["lemmas"]["net"][0]["sentence"] == net[0].sentence
+
+
+def test_a_model_without_an_explanation_keeps_none(tmp_path):
+    found = certified(tmp_path, {"eyeless": Eyeless()})
+    assert [each.kept for each in found.certificates] == [20, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n": 0}, "n is a number of images"),
+        ({"delta": 1.0}, "between 0 and 1"),
+        ({"tau": 0.0}, "above 0 and at most 1"),
+        ({"similarity": "cos"}, "Expected a similarity out of cosine"),
+    ],
+)
+def test_a_plan_out_of_range_is_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        plan(**options)
+
+
+def test_what_cannot_be_certified_is_refused(tmp_path):
+    with pytest.raises(UserError, match="an attack is none"):
+        certified(tmp_path, lemmas=True)
+    with pytest.raises(UserError, match="needs masks"):
+        certified(tmp_path, perturbation=Corrupted(), lemmas=True)
+    with pytest.raises(UserError, match="draws all there are"):
+        certified(
+            tmp_path,
+            data=Shortcut(),
+            perturbation=OtherDomain("noisy"),
+            domain="train",
+            n=1797,
+            lemmas=True,
+        )
+    three = {name: tiny_classifier() for name in "abc"}
+    with pytest.raises(UserError, match="but got 3"):
+        certified(tmp_path, three)
+    with pytest.raises(UserError, match="The classes of net are red, green, blue, those of Shor"):
+        certified(tmp_path, {"net": tiny_classifier()}, Shortcut(), domain="train")
+    with pytest.raises(UserError, match="Expected a domain of Blobs"):
+        certified(tmp_path, domain="nowhere")
+    (tmp_path / "certificates.json").write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        certified(tmp_path)
