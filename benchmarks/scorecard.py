@@ -140,8 +140,8 @@ def _table(name: str, size: int, count: int, given: Options) -> Table:
     shared = sorted(mine.keys() & others.keys())
     gap = max((mine[key].cpu().double() - others[key].double()).abs().max() for key in shared)
     notes = [
-        f"{len(shared)} of the scores are defined alike and differ by at most {gap:.0e}; infidelity,",
-        "max-sensitivity and randomisation draw or perturb in their own way (docs/metrics.md).",
+        f"{len(shared)} of the scores are defined alike and differ by at most {gap:.0e};",
+        "infidelity, max-sensitivity and randomisation draw or perturb in their own way (docs/metrics.md).",
         "Quantus does not repeat squares that do not vary in the second row, and does, as its",
         "default of 10 samples says, in the third.",
     ]
