@@ -53,7 +53,9 @@ def disc(images: Tensor, radius: float) -> Tensor:
     kernel = hat @ inside @ hat.T
     kernel = (kernel / kernel.sum()).to(images)
     padded = F.pad(images, [reach] * 4, mode="reflect")
-    return F.conv2d(padded.flatten(0, 1)[:, None], kernel[None, None]).view_as(images)
+    size = padded.shape[-2:]
+    spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel, s=size)
+    return torch.fft.irfft2(spectrum, s=size)[..., 2 * reach :, 2 * reach :]
 
 
 def motion(images: Tensor, radius: float, sigma: float, angle: Tensor) -> Tensor:
