@@ -122,8 +122,8 @@ def trusted(name, d, judged, mass):
     for control, share in (("random", AREA), ("centre", AREA + 0.11)):
         controls[control]["localisation_mass"] = score(round(share, 3))
         controls[control]["pointing_game"] = rate(share)
-    more["infidelity"], more["max_sensitivity"] = score(0.02 + mass / 40), score(0.9 - still)
-    more["randomisation_model"] = score(0.31)
+    more["infidelity_blur"], more["max_sensitivity"] = score(0.02 + mass / 40), score(0.9 - still)
+    more["randomisation_spearman"] = score(0.31)
     judged["measures"] = more | judged["measures"]
     failed = name == "AT" and d == 2
     return {

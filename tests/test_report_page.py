@@ -9,7 +9,7 @@ import pytest
 import report_fixtures as fake
 from lookright.errors import UserError
 from lookright.report import read_result, write_page
-from lookright.report.columns import LEARNED
+from lookright.report.columns import LEARNED, column_groups
 from lookright.report.grouping import compare
 from lookright.report.page import render
 from lookright.report.story import findings
@@ -261,10 +261,85 @@ def test_story_of_learned_masks(tmp_path):
         "image): ALIGN 49% (covers 20% of the image) and EGAT, ALIGN mask 45% (covers 31% of the "
         "image). ALIGN has the mask most on the object, clear of the others."
     )
-    assert len(told) == 5
+    assert len(told) == 7
     bare = fake.result_json("ALIGN")
     for domain in bare["domains"].values():
         del domain["measures"]["mask_area"], domain["measures"]["mask_coverage"]
     told = story(tmp_path / "bare", [bare])
     expected = "Of the learned mask, this much lies on the object: ALIGN 49%."
     assert told["What the learned masks show, in “train”"] == expected
+
+
+def controls(name, random, **measures):
+    """One domain; `random` are a random map's figures, `measures` the explanation's."""
+    raw = fake.result_json(name, domains=("here",), full=False)
+    here = raw["domains"]["here"]
+    here["measures"] = {"accuracy": fake.rate(0.9)} | {
+        key: fake.score(value) for key, value in measures.items()
+    }
+    here["controls"] = {"random": {key: fake.score(value) for key, value in random.items()}}
+    return raw
+
+
+def test_story_says_whether_an_explanation_beats_a_map_that_knows_nothing(tmp_path):
+    random = {"comprehensiveness_blur": 0.2, "deletion_blur": 0.5}
+    told = story(
+        tmp_path,
+        [
+            controls("clear", random, comprehensiveness_blur=0.3, deletion_blur=0.4),
+            controls("near", random, comprehensiveness_blur=0.215, deletion_blur=0.4),
+            controls("worse", random, comprehensiveness_blur=0.3, deletion_blur=0.6),
+            controls("unjudged", {}, comprehensiveness_blur=0.3),
+        ],
+    )
+    assert told["Whether the explanation shows what the model uses, in “here”"] == (
+        "clear: the explanation shows more of what the model uses than maps that know nothing of "
+        "it. Not shown to be better than a control: near (a random map; Comprehensiveness, blur: "
+        "0.215 against 0.200) and worse (a random map; Deletion, blur: 0.600 against 0.500)."
+    )
+
+
+def test_story_of_pushed_explanations_praises_the_lowest(tmp_path):
+    raws = [fake.result_json(name, domains=("here",), full=False) for name in ("ERM", "AT")]
+    for raw, value in zip(raws, (0.75, 0.2), strict=True):
+        raw["domains"]["here"]["measures"]["pushed_topk"] = fake.score(value)
+    told = story(tmp_path, raws)["How far the explanation can be pushed, in “here”"]
+    assert told.endswith(": ERM 75% and AT 20%. AT can be pushed least, clear of the others.")
+
+
+def test_story_tells_of_suspicion_beside_the_robust_figures(tmp_path):
+    raw = fake.result_json("AT", domains=("here",))
+    raw["domains"]["here"]["diagnostics"] = [
+        {"name": "size", "verdict": "suspect", "reason": "9% are right at <64>/255"}
+    ]
+    told = story(tmp_path, [raw, fake.result_json("ERM", domains=("here",))])
+    assert told["Under attack, in “here”"].endswith(
+        "Suspect, since an attack may have failed: AT (9% are right at &lt;64&gt;/255)."
+    )
+
+
+def test_story_stays_short_with_many_methods(tmp_path):
+    raws = [fake.result_json("ERM") | {"name": f"M{i:02}"} for i in range(20)]
+    raws[11]["domains"]["train"]["measures"]["localisation_mass"] = fake.score(0.9)
+    told = story(tmp_path, raws)
+    assert (
+        "M06 (98% → 21% in “reversed”) and 13 others follow" in told["When the surroundings change"]
+    )
+    assert ": M11 90%, M00 22%, " in told["Where they look, in “train”"]
+    assert max(len(answer) for answer in told.values()) < 700
+
+
+def test_every_measure_stands_in_one_column(tmp_path):
+    raw = fake.result_json("ERM", domains=("here",))
+    measures = raw["domains"]["here"]["measures"]
+    measures |= {key: fake.rate(0.5) for key in ("accuracy_mine", "stability_domain", "new_thing")}
+    comparison = compare([read_result(fake.write(tmp_path / "r", raw))])
+    groups = {g.question: [c.key for c in g.columns] for g in column_groups(comparison)}
+    assert sorted(key for keys in groups.values() for key in keys) == sorted(
+        set(measures) - {"mask_area"}
+    )
+    assert groups["Is it right under attack?"][-3:] == [
+        "accuracy_autoattack", "accuracy_mine", "accuracy_adversarial"
+    ]  # fmt: skip
+    assert groups["Other measures"] == ["new_thing"]
+    assert groups["Does it keep looking there elsewhere?"] == ["stability_domain"]

@@ -24,8 +24,7 @@ class _Question:
 
     def of(self, keys: set[str]) -> list[str]:
         """Those of the keys that answer it."""
-        named = {*self.keys, *self.last}
-        more = (key for key in keys - named if self.prefix and key.startswith(self.prefix))
+        more = (key for key in keys - _NAMED if self.prefix and key.startswith(self.prefix))
         return [key for key in (*self.keys, *sorted(more), *self.last) if key in keys]
 
 
@@ -68,6 +67,7 @@ _QUESTIONS = (
         "Is the explanation steady, and this model's own?", ("max_sensitivity",), "randomisation_"
     ),
 )
+_NAMED = {key for question in _QUESTIONS for key in (*question.keys, *question.last)}
 
 
 @dataclass(frozen=True)

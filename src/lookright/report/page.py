@@ -119,11 +119,12 @@ def _shown(examples: int, comparison: Comparison) -> int:
     return max(2, examples * MANY // max(len(comparison.methods), MANY))
 
 
-def _suspects(trust: Mapping[str, Sequence[Verdict]]) -> list[str]:
-    """'method in “domain”' for every verdict that says so."""
-    return [
+def _suspects(trust: Mapping[str, Sequence[Verdict]]) -> str:
+    """'method in “domain”' for every verdict that says so; '' where none does."""
+    found = [
         f"{one.method} in “{domain}”" for domain, of in trust.items() for one in of if one.suspects
     ]
+    return listing(found) if found else ""
 
 
 def _settings(runs: Sequence[Result]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:

@@ -1,20 +1,26 @@
 """Sentences that say what the figures say: every claim has a criterion, printed with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lookright.report.columns import CHANCE
+from lookright.report.columns import CHANCE, Column, column_groups
+from lookright.report.controls import in_words
 from lookright.report.grouping import Cell, Comparison, Method
+from lookright.report.verdicts import verdict
 
 NOTABLE_DROP = 0.10
+LISTED = 8
+_FAITHFUL = ("comprehensiveness_", "deletion_")
 
 CRITERIA = (
     "A method follows a shortcut where its accuracy in another domain is under half of that in "
     "distribution; it loses where the fall is at least 10 points. In both cases the two intervals "
     "must not overlap. Otherwise it holds.",
     "A method breaks under attack where it keeps less than half of its clean accuracy.",
+    "An explanation shows more than a control where, by every comprehensiveness and deletion that "
+    "was measured, its interval lies clear of the control's on the same model.",
     "A method is called best only where its interval lies clear of every other's; an interval is "
     "the 95% interval of one seed, or mean ± standard deviation over several. With few seeds this "
     "is a rough guide, not a test.",
@@ -30,8 +36,8 @@ class Finding:
 
 
 def findings(comparison: Comparison) -> list[Finding]:
-    """Up to five findings; one whose measures are missing is left out."""
-    questions = (_shift, _attack, _place, _stay, _mask)
+    """Up to seven findings; one whose measures are missing is left out."""
+    questions = (_shift, _attack, _place, _stay, _push, _faithful, _mask)
     candidates = (question(comparison) for question in questions)
     return [finding for finding in candidates if finding is not None]
 
@@ -45,9 +51,19 @@ def percent(value: float) -> str:
 
 
 def listing(items: Sequence[str]) -> str:
-    """'a', 'a and b', 'a, b and c'; of Markup where the items are."""
+    """'a', 'a and b', 'a, b and c', of Markup where the items are; the last of many are counted."""
+    if len(items) > LISTED:
+        others = f"{len(items) - LISTED + 1} others"
+        items = [*items[: LISTED - 1], type(items[0])(others)]
     *before, last = items
     return type(last)(", ").join(before) + " and " + last if before else last
+
+
+def _figures(cells: Sequence[tuple[Method, Cell]], show: Callable[[float], str]) -> Markup:
+    """Every method's figure; of many, the highest first."""
+    if len(cells) > LISTED:
+        cells = sorted(cells, key=lambda pair: -pair[1].value)
+    return Markup(listing([_named(method, show(cell.value)) for method, cell in cells]))
 
 
 def _named(method: Method, figures: str) -> Markup:
@@ -119,6 +135,12 @@ def _attack(comparison: Comparison) -> Finding | None:
         verb = "keeps" if len(keeping) == 1 else "keep"
         clauses.append(f"{listing(keeping)} {verb} at least half of the accuracy.")
     clauses.append(_winner(attacked, "is right most often under attack"))
+    if suspect := [
+        _named(method, f"({trust.reason})")
+        for method, _ in attacked
+        if (trust := verdict(method, domain)) and trust.suspects
+    ]:
+        clauses.append(f"Suspect, since an attack may have failed: {listing(suspect)}.")
     return Finding(f"Under attack, in “{domain}”", Markup(" ".join(clauses).strip()))
 
 
@@ -127,7 +149,7 @@ def _place(comparison: Comparison) -> Finding | None:
     cells = comparison.cells(domain, "localisation_mass")
     if not cells:
         return None
-    shares = listing([_named(method, percent(cell.value)) for method, cell in cells])
+    shares = _figures(cells, percent)
     chance = _chance(comparison, domain)
     answer = f"Of the explanation, this much lies on the object{chance}: {shares}."
     verdict = _winner(cells, "looks at the object most")
@@ -139,12 +161,78 @@ def _stay(comparison: Comparison) -> Finding | None:
     cells = comparison.cells(domain, "stability_cosine")
     if not cells:
         return None
-    figures = listing([_named(method, f"{cell.value:.2f}") for method, cell in cells])
+    figures = _figures(cells, lambda value: f"{value:.2f}")
     answer = f"Similarity of the explanation before and after the attack (1: unmoved): {figures}."
     verdict = _winner(cells, "keeps its explanation best")
     return Finding(
         f"Whether they keep looking there, in “{domain}”", Markup(f"{answer} {verdict}".strip())
     )
+
+
+def _push(comparison: Comparison) -> Finding | None:
+    domain = comparison.home or comparison.domains[0]
+    cells = comparison.cells(domain, "pushed_topk")
+    if not cells:
+        return None
+    answer = (
+        "With the answer kept, an attack on the explanation drives out this much of its most "
+        "salient places (90%: as good as another map): "
+    )
+    verdict = _winner(cells, "can be pushed least", lowest=True)
+    return Finding(
+        f"How far the explanation can be pushed, in “{domain}”",
+        Markup(f"{answer}{_figures(cells, percent)}. {verdict}".strip()),
+    )
+
+
+def _faithful(comparison: Comparison) -> Finding | None:
+    domain = comparison.home or comparison.domains[0]
+    columns = [
+        column
+        for group in column_groups(comparison)
+        for column in group.columns
+        if column.key.startswith(_FAITHFUL)
+    ]
+    beating, failing = [], []
+    for method in comparison.methods:
+        judged, missed = _against_controls(method, domain, columns)
+        if missed:
+            failing.append(_named(method, f"({missed})"))
+        elif judged:
+            beating.append(Markup("<b>{}</b>").format(method.name))
+    clauses = []
+    if beating:
+        clauses.append(
+            f"{listing(beating)}: the explanation shows more of what the model uses than maps that "
+            "know nothing of it."
+        )
+    if failing:
+        clauses.append(f"Not shown to be better than a control: {listing(failing)}.")
+    if not clauses:
+        return None
+    return Finding(
+        f"Whether the explanation shows what the model uses, in “{domain}”",
+        Markup(" ".join(clauses)),
+    )
+
+
+def _against_controls(
+    method: Method, domain: str, columns: Sequence[Column]
+) -> tuple[bool, str | None]:
+    """Whether there was anything to compare, and the first control that is not clearly beaten."""
+    judged = False
+    for name in method.controls(domain):
+        for column in columns:
+            own = method.cell(domain, column.key)
+            control = method.control(domain, name, column.key)
+            if own is None or control is None:
+                continue
+            judged = True
+            better = (own.value > control.value) == column.higher_is_better
+            if own.overlaps(control) or not better:
+                figures = f"{column.show(own.value)} against {column.show(control.value)}"
+                return True, f"{in_words(name)}; {column.title}: {figures}"
+    return judged, None
 
 
 def _mask(comparison: Comparison) -> Finding | None:
@@ -171,10 +259,10 @@ def _chance(comparison: Comparison, domain: str) -> str:
     return f" (by chance {percent(areas[0][1].value)}, its share of the image)" if areas else ""
 
 
-def _winner(cells: list[tuple[Method, Cell]], praise: str) -> Markup:
+def _winner(cells: Sequence[tuple[Method, Cell]], praise: str, *, lowest: bool = False) -> Markup:
     if len(cells) < 2:
         return Markup("")
-    method, best = max(cells, key=lambda pair: pair[1].value)
+    method, best = (min if lowest else max)(cells, key=lambda pair: pair[1].value)
     rivals = [
         Markup("<b>{}</b>").format(rival.name)
         for rival, cell in cells
@@ -183,6 +271,5 @@ def _winner(cells: list[tuple[Method, Cell]], praise: str) -> Markup:
     if not rivals:
         return _named(method, f"{praise}, clear of the others.")
     return Markup(
-        "<b>{}</b> has the highest figure, but its interval overlaps with {}: "
-        "no difference is shown."
-    ).format(method.name, listing(rivals))
+        "<b>{}</b> has the {} figure, but its interval overlaps with {}: no difference is shown."
+    ).format(method.name, "lowest" if lowest else "highest", listing(rivals))
