@@ -31,10 +31,11 @@ class ExplanationAttack(Attack):
     model itself, not its softened self, predicts as y by 0.001 or more in logits; x where there is
     none, and where y is not the prediction to begin with.
 
-    An explainer that is not differentiable is attacked by random search instead: patches of random
-    colours, ever smaller as in Square (Andriushchenko et al., ECCV 2020), each kept where it pushes
-    further and the prediction stays. An explainer that draws noise is judged under one and the same
-    noise, and ascended under new noise at each step.
+    An explainer that is not differentiable, or has no slope on any of the images (where ReLU is
+    inside a TorchScript program), is attacked by random search instead: patches of random colours,
+    ever smaller as in Square (Andriushchenko et al., ECCV 2020), each kept where it pushes further
+    and the prediction stays. An explainer that draws noise is judged under one and the same noise,
+    and ascended under new noise at each step.
 
     Args:
         goal: `TopK()`, `MassCentre()` or `TargetMap()`.
@@ -83,15 +84,17 @@ class ExplanationAttack(Attack):
             if self.search or not self.explainer.differentiable:
                 self._search(found, generator)
             else:
-                self._ascend(found)
+                self._ascend(found, generator)
         return found.image
 
-    def _ascend(self, found: "_Furthest") -> None:
+    def _ascend(self, found: "_Furthest", generator: Generator | None) -> None:
         step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
         z, kept = found.clean, found.kept
         for step in range(1, self.steps + 1):
-            direction = self.norm.direction(found.slope(z, kept, step))
-            delta = (z - found.clean).add_(direction, alpha=step_size)
+            slope = found.slope(z, kept, step)
+            if step == 1 and not slope[found.right].any():
+                return self._search(found, generator)
+            delta = (z - found.clean).add_(self.norm.direction(slope), alpha=step_size)
             z = self.norm.project(delta, self.eps).add_(found.clean).clamp_(0, 1)
             kept = found.judge(z)
 

@@ -15,8 +15,8 @@ class Softened(TorchFunctionMode):
     The gradient of a ReLU network is constant in pieces, so a gradient explanation has no slope
     there; Dombrowski et al. (NeurIPS 2019) and Ghorbani et al. (AAAI 2019) attack the softplus
     network instead. ReLU6, hardtanh and leaky ReLU become sums of softplus likewise, as functions,
-    methods and modules, in place too; the smooth activations stay. The model is not touched. What a
-    TorchScript or exported program does inside is out of reach.
+    methods and modules, in place too, and in exported programs; the smooth activations stay. The
+    model is not touched. What a TorchScript program does inside is out of reach.
     """
 
     def __init__(self, beta: float) -> None:
@@ -35,7 +35,7 @@ class Softened(TorchFunctionMode):
         if smooth is None or not args:
             return func(*args, **options)
         x, *rest = args
-        in_place = options.pop("inplace", False) or func.__name__.endswith("_")
+        in_place = options.pop("inplace", False) or func.__name__.split(".")[0].endswith("_")
         softened = smooth(self.beta, x.clone() if in_place else x, *rest, **options)
         return x.copy_(softened) if in_place else softened
 
@@ -56,9 +56,13 @@ def _leaky_relu(beta: float, x: Tensor, negative_slope: float = 0.01) -> Tensor:
     return negative_slope * x + (1 - negative_slope) * F.softplus(x, beta)
 
 
+_aten = torch.ops.aten
 _SMOOTH: dict[Callable[..., Any], Callable[..., Tensor]] = {
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), _relu),
+    **dict.fromkeys((_aten.relu.default, _aten.relu_.default), _relu),
     **dict.fromkeys((F.hardtanh, F.hardtanh_), _hardtanh),
+    **dict.fromkeys((_aten.hardtanh.default, _aten.hardtanh_.default), _hardtanh),
     F.relu6: _relu6,
     **dict.fromkeys((F.leaky_relu, F.leaky_relu_), _leaky_relu),
+    **dict.fromkeys((_aten.leaky_relu.default, _aten.leaky_relu_.default), _leaky_relu),
 }

@@ -1,0 +1,419 @@
+"""Laws of attacks on explanations: the prediction stays, the map goes, for every explainer."""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cases import ALL_EXPLAINERS, EXPLAINERS, NORMS
+from lookright.attacks import (
+    GOALS,
+    PGD,
+    ExplanationAttack,
+    Goal,
+    LInf,
+    MassCentre,
+    Norm,
+    Objective,
+    TargetMap,
+    TopK,
+)
+from lookright.attacks.objectives import Ascended
+from lookright.errors import UserError
+from lookright.explainers import Explainer, GradCAM, GradientTimesInput, InputGradient
+from lookright.metrics import pushed_target
+from lookright.metrics.pushed import far_disc
+from models_for_tests import (
+    SIZE,
+    BrokenError,
+    Counts,
+    Fails,
+    Smooth,
+    Tiny,
+    same_state,
+    state_of,
+    used,
+)
+from tiny import Blobs
+
+every_goal = pytest.mark.parametrize("goal", GOALS.values(), ids=GOALS)
+every_explainer = pytest.mark.parametrize("explainer", ALL_EXPLAINERS.values(), ids=ALL_EXPLAINERS)
+every_norm = pytest.mark.parametrize(("norm", "eps"), NORMS.values(), ids=NORMS)
+
+DETERMINISTIC = {name: EXPLAINERS[name] for name in EXPLAINERS.keys() - {"smoothgrad"}}
+
+
+@cache
+def trained() -> tuple[nn.Module, Tensor, Tensor]:
+    """A network of ReLUs that learnt Blobs, images and the classes that it predicts."""
+    data = Blobs(48, SIZE)
+    batch = data.samples("train", range(48))
+    torch.manual_seed(0)
+    model = Tiny()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        F.cross_entropy(model(batch.images), batch.labels).backward()
+        optimizer.step()
+    model.eval()
+    x = batch.images[:10]
+    with torch.no_grad():
+        return model, x, model(x).argmax(1)
+
+
+def maps(explainer: Explainer, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return explainer(model, x, y)[1]
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# --- The laws ----------------------------------------------------------------------------------
+
+
+@every_goal
+@every_explainer
+def test_every_goal_is_neared_with_every_explainer(explainer: Explainer, goal: Goal) -> None:
+    model, x, y = trained()
+    steps = 8 if explainer.differentiable else 40
+    z = ExplanationAttack(goal, 0.1, steps, explainer=explainer)(model, x, y, seeded())
+    assert ((z - x).abs() <= 0.1 + 1e-6).all()
+    assert z.min() >= 0
+    assert z.max() <= 1
+    assert z.shape == x.shape
+    assert not z.requires_grad
+    one_by_one = torch.cat([model(image[None]) for image in z]).argmax(1)
+    assert torch.equal(one_by_one, y)
+    clean, moved = (maps(explainer, model, each, y) for each in (x, z))
+    random = maps(explainer, model, (x + 0.1 * torch.randn_like(x).sign()).clamp(0, 1), y)
+    assert goal.pushed(clean, moved).mean() > 0.03
+    assert goal.pushed(clean, moved).mean() > goal.pushed(clean, random).mean()
+
+
+@every_goal
+@every_norm
+@pytest.mark.parametrize("search", [False, True], ids=["gradient", "search"])
+def test_inside_the_ball_and_never_worse_than_the_clean_map(
+    norm: Norm, eps: float, goal: Goal, search: bool
+) -> None:
+    model, x, y = trained()
+    x = torch.where(seededrand(x) < 0.3, x.round(), x)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    for radius in (0.0, eps, 1.0):
+        attack = ExplanationAttack(goal, radius, 3, norm=norm, search=search)
+        z = attack(model, x, y, seeded())
+        order = torch.inf if isinstance(norm, LInf) else 2
+        length = torch.linalg.vector_norm((z - x).double().flatten(1), order, dim=1)
+        assert (length <= radius + 1e-6).all()
+        assert z.min() >= 0
+        assert z.max() <= 1
+        assert torch.equal(model(z).argmax(1), y)
+        pushed = goal.pushed(maps(GradCAM(), model, x, y), maps(GradCAM(), model, z, y))
+        assert (pushed >= -1e-6).all()
+        assert radius > 0 or torch.equal(z, x)
+
+
+def seededrand(like: Tensor) -> Tensor:
+    return torch.rand(like.shape, generator=seeded(4))
+
+
+@every_explainer
+def test_randomness_is_the_generators(explainer: Explainer) -> None:
+    model, x, y = trained()
+    attack = ExplanationAttack(TopK(0.3), 0.1, 4, explainer=explainer)
+    state = torch.get_rng_state()
+    first = attack(model, x, y, seeded(3))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(attack(model, x, y, seeded(3)), first)
+    torch.manual_seed(1)
+    unseeded = attack(model, x, y)
+    torch.manual_seed(1)
+    assert torch.equal(attack(model, x, y), unseeded)
+
+
+def test_another_seed_is_another_search() -> None:
+    model, x, y = trained()
+    attack = ExplanationAttack(MassCentre(), search=True)
+    assert not torch.equal(attack(model, x, y, seeded(3)), attack(model, x, y, seeded(4)))
+
+
+@every_goal
+@pytest.mark.parametrize("explainer", DETERMINISTIC.values(), ids=DETERMINISTIC)
+def test_a_batch_is_its_images_one_by_one(explainer: Explainer, goal: Goal) -> None:
+    model, x = Smooth().double().eval(), seededrand(torch.zeros(4, 3, SIZE, SIZE)).double()
+    if explainer == GradCAM(layer="first"):
+        model = Tiny().double().eval()
+    y = model(x).argmax(1)
+    attack = ExplanationAttack(goal, 0.02, 3, explainer=explainer)
+    single = [attack(model, x[i : i + 1], y[i : i + 1]) for i in range(len(x))]
+    assert attack(model, x, y).dtype == torch.float64
+    torch.testing.assert_close(attack(model, x, y), torch.cat(single))
+
+
+@every_explainer
+def test_the_model_and_the_inputs_come_back(explainer: Explainer) -> None:
+    model = used(Tiny())
+    x = seededrand(torch.zeros(4, 3, SIZE, SIZE))
+    with torch.no_grad():
+        y = Tiny()(x).argmax(1)
+    kept = x.clone(), y.clone()
+    x.requires_grad_()
+    before = state_of(model)
+    ExplanationAttack(steps=2, explainer=explainer)(model, x, y)
+    assert same_state(before, state_of(model))
+    assert torch.equal(x.detach(), kept[0])
+    assert torch.equal(y, kept[1])
+    assert x.grad is None
+    assert F.relu(torch.tensor(-1.0)) == 0
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_the_model_comes_back_after_an_exception(at: int) -> None:
+    model, state = Fails(used(Tiny()), at), torch.get_rng_state()
+    before = state_of(model)
+    attack = ExplanationAttack(explainer=InputGradient())
+    x = seededrand(torch.zeros(3, 3, SIZE, SIZE))
+    with pytest.raises(BrokenError):
+        attack(model, x, torch.zeros(3, dtype=torch.int64), seeded())
+    assert same_state(before, state_of(model))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert F.relu(torch.tensor(-1.0)) == 0
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("name", ["gradcam", "captum"])
+def test_works_in_any_grad_mode(mode: Callable[[], torch.no_grad], name: str) -> None:
+    model, x, y = trained()
+    attack = ExplanationAttack(eps=0.1, steps=3, explainer=ALL_EXPLAINERS[name])
+    expected = attack(model, x, y, seeded())
+    with mode():
+        assert torch.equal(attack(model, x * 1, y * 1, seeded()), expected)
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    model, x, y = trained()
+    assert ExplanationAttack()(model, x[:0], y[:0]).shape == x[:0].shape
+
+
+def test_a_step_is_two_explanations() -> None:
+    _, x, y = trained()
+    for search, passes in ((False, 1 + 2 * 7), (True, 1 + 7)):
+        model = Counts(trained()[0])
+        ExplanationAttack(steps=7, explainer=InputGradient(), search=search)(model, x, y)
+        assert model.passes == passes
+
+
+# --- The prediction ----------------------------------------------------------------------------
+
+
+def test_what_is_not_the_prediction_is_left_alone() -> None:
+    model, x, y = trained()
+    other = y.clone()
+    other[::2] = (y[::2] + 1) % 3
+    z = ExplanationAttack(eps=0.1, steps=5)(model, x, other)
+    assert torch.equal(z[::2], x[::2])
+    assert (z[1::2] != x[1::2]).flatten(1).any(1).all()
+
+
+@pytest.mark.parametrize("search", [False, True], ids=["gradient", "search"])
+def test_the_prediction_is_kept_where_the_ball_is_full_of_others(search: bool) -> None:
+    model, x, y = trained()
+    fooled = model(PGD(0.3, 5)(model, x, y)).argmax(1) != y
+    assert fooled.all()
+    z = ExplanationAttack(eps=0.3, steps=30, search=search)(model, x, y, seeded())
+    assert torch.equal(model(z).argmax(1), y)
+    assert (z != x).flatten(1).any(1).float().mean() > 0.8
+
+
+class Edge(nn.Module):
+    """Class 0 while the mean is below 0.51; the explanation moves only with the first pixel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.mean(1).flatten(1)
+        score = 10 * (0.51 - x.mean(1))
+        weights = torch.arange(1, 1 + x.shape[1]).to(x) / 100
+        return torch.stack([score + 0.5 * (weights * x.square()).sum(1) / 100, 0 * score], 1)
+
+
+def test_an_image_that_crossed_the_edge_comes_back_over_it() -> None:
+    x = torch.full((2, 3, 2, 2), 0.5)
+    y = torch.zeros(2, dtype=torch.int64)
+    attack = ExplanationAttack(MassCentre(), 0.1, 30, explainer=GradientTimesInput())
+    z = attack(Edge(), x, y)
+    assert torch.equal(Edge()(z).argmax(1), y)
+    assert (z - x).abs().max() > 0.05
+
+
+# --- Where there is no slope -------------------------------------------------------------------
+
+
+class Towards(Objective):
+    """A goal as an objective, ascended on the network as it is."""
+
+    def __init__(self, goal: Goal, explainer: Explainer) -> None:
+        self.goal, self.explainer = goal, explainer
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        ascended = self.goal(maps(self.explainer, model, x, y))
+        return lambda z: ascended(self.explainer(model, z, y)[1])
+
+
+@every_goal
+def test_a_gradient_of_relus_moves_only_when_softened(goal: Goal) -> None:
+    model, x, y = trained()
+    plain = PGD(0.1, 3, random_start=False, objective=Towards(goal, InputGradient()))
+    assert torch.equal(plain(model, x, y), x)
+    clean = maps(InputGradient(), model, x, y)
+    pushed = {}
+    for beta in (None, 30.0):
+        attack = ExplanationAttack(goal, 0.1, 3, explainer=InputGradient(), beta=beta)
+        z = attack(model, x, y, seeded())
+        pushed[beta] = goal.pushed(clean, maps(InputGradient(), model, z, y)).mean()
+    assert pushed[30.0] > pushed[None] > 0  # None: a search of as many steps
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_torchscript_program_is_searched() -> None:
+    model, x, y = trained()
+    program = torch.jit.trace(model, x)
+    attack = ExplanationAttack(eps=0.1, steps=20, explainer=InputGradient())
+    z = attack(program, x, y, seeded())
+    clean, moved = (maps(InputGradient(), model, each, y) for each in (x, z))
+    assert TopK().pushed(clean, moved).mean() > 0.1
+    searched = ExplanationAttack(eps=0.1, steps=20, explainer=InputGradient(), search=True)
+    assert torch.equal(z, searched(program, x, y, seeded()))
+
+
+# --- Planted: how far a map can go, by hand ----------------------------------------------------
+
+
+class Squares(nn.Module):
+    """Class 0's logit is half the sum of squared pixels: its input gradient is the image itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        score = 0.5 * x.square().sum((1, 2, 3))
+        return torch.stack([score, score - 100], 1)
+
+
+def line(*values: float) -> Tensor:
+    """(1, 3, 1, W): one row of pixels, the same in each channel."""
+    return torch.tensor(values).expand(1, 3, 1, len(values)).contiguous()
+
+
+ZERO = torch.zeros(1, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(("eps", "lost"), [(0.01, 0.0), (0.024, 0.0), (0.03, 0.5), (0.08, 1.0)])
+@pytest.mark.parametrize("search", [False, True], ids=["gradient", "search"])
+def test_places_are_lost_when_the_ball_allows_it(eps: float, lost: float, search: bool) -> None:
+    x = line(0.65, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
+    steps = 120 if search else 20
+    attack = ExplanationAttack(TopK(0.2), eps, steps, explainer=InputGradient(), search=search)
+    z = attack(Squares(), x, ZERO, seeded())
+    pushed = TopK(0.2).pushed(x.sum(1), z.sum(1)).item()
+    assert pushed == pytest.approx(lost)
+
+
+@pytest.mark.parametrize("eps", [0.02, 0.1])
+def test_the_centre_goes_as_far_as_it_can(eps: float) -> None:
+    x = line(0.8, 0.6, 0.5, 0.5, 0.4, 0.5, 0.3, 0.4)
+    left = torch.arange(9)[:, None] > torch.arange(8)  # the far corner is on the right
+    corners = torch.where(left, x[0, 0] - eps, x[0, 0] + eps)
+    best = MassCentre().pushed(x[:, 0].expand(9, 1, 8), corners[:, None]).max()
+    attack = ExplanationAttack(MassCentre(), eps, 40, explainer=InputGradient())
+    z = attack(Squares(), x, ZERO)
+    pushed = MassCentre().pushed(x.sum(1), z.sum(1)).item()
+    assert 0.999 * best <= pushed <= best + 1e-6
+
+
+def test_a_target_within_reach_is_reached() -> None:
+    x, target = line(0.5, 0.5, 0.4, 0.6), line(0.45, 0.55, 0.45, 0.55)
+    goal = TargetMap(target[0, 0])
+    z = ExplanationAttack(goal, 0.05, 60, explainer=InputGradient())(Squares(), x, ZERO)
+    clean, moved = x.sum(1), z.sum(1)
+    missing = pushed_target(clean, target.sum(1), target[0, 0])
+    assert goal.pushed(clean, moved) > 0.98 * missing
+
+
+# --- Goals -------------------------------------------------------------------------------------
+
+
+def test_what_top_k_ascends_by_hand() -> None:
+    clean = torch.tensor([[[4.0, 1.0, 2.0, 0.0, 3.0]]])
+    ascended = TopK(0.4)(clean)  # the first and the last place
+    assert ascended(clean).item() == pytest.approx(3 / 10)
+    assert ascended(torch.tensor([[[1.0, 5.0, 5.0, 5.0, 4.0]]])).item() == pytest.approx(15 / 20)
+
+
+@every_goal
+def test_a_goal_has_a_slope_at_the_clean_map_and_ends_where_it_is_reached(goal: Goal) -> None:
+    clean = torch.rand(5, 7, 9, generator=seeded(1))
+    saliency = clean.clone().requires_grad_()
+    ascended = goal(clean)
+    (slope,) = torch.autograd.grad(ascended(saliency).sum(), saliency)
+    assert (slope.flatten(1).norm(dim=1) > 1e-3).all()
+    assert goal.pushed(clean, clean).abs().max() < 1e-6
+    step = saliency.detach() + 0.1 * slope / slope.abs().amax((1, 2), keepdim=True)
+    assert (ascended(step.clamp(min=0)) > ascended(clean)).all()
+    scaled = ascended(1e3 * clean)
+    torch.testing.assert_close(scaled, ascended(clean))
+
+
+@every_goal
+def test_silent_maps_have_finite_values_and_slopes(goal: Goal) -> None:
+    clean = torch.rand(4, 6, 6, generator=seeded(1))
+    clean[0], clean[1] = 0, 0.5
+    saliency = torch.zeros(4, 6, 6, requires_grad=True)
+    value = goal(clean)(saliency)
+    (slope,) = torch.autograd.grad(value.sum(), saliency)
+    assert value.isfinite().all()
+    assert slope.isfinite().all()
+
+
+def test_the_centre_is_pushed_to_the_far_corner_first() -> None:
+    clean = far_disc(torch.eye(8)[None, :1].expand(1, 8, 8))
+    saliency = (clean + 1e-3).requires_grad_()
+    (slope,) = torch.autograd.grad(MassCentre()(clean)(saliency).sum(), saliency)
+    centre_row, centre_column = (clean[0].sum(axis).argmax().item() for axis in (1, 0))
+    far = slope[0, 7 if centre_row < 4 else 0, 7 if centre_column < 4 else 0]
+    assert far == slope.max()
+
+
+# --- Mistakes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ExplanationAttack(eps=8), "8/255"),
+        (lambda: ExplanationAttack(steps=0), "steps=0"),
+        (lambda: ExplanationAttack(step_size=0.0), "step_size"),
+        (lambda: ExplanationAttack(beta=-1.0), "beta"),
+        (lambda: ExplanationAttack(beta=float("nan")), "beta"),
+        (lambda: TopK(10), "0.1 for 10%"),
+        (lambda: TopK(0), "0.1 for 10%"),
+    ],
+)
+def test_arguments_out_of_range(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(UserError, match=says) as raised:
+        make()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_target_for_other_images() -> None:
+    model, x, y = trained()
+    with pytest.raises(UserError, match="one for each of 10 images"):
+        ExplanationAttack(TargetMap(torch.ones(3, 4, 4)))(model, x, y)
+
+
+def test_bad_images() -> None:
+    model, x, y = trained()
+    with pytest.raises(UserError, match=r"\[0, 1\]"):
+        ExplanationAttack()(model, 255 * x, y)
