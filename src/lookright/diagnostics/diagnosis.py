@@ -23,7 +23,8 @@ class Diagnosis:
     """Can accuracy under PGD be what a working attack would give?
 
     A figure is too high only by images that it counts as robust and are not. So the checks look at
-    those: right at first, and right after the attack. Randomness and coupling are asked of all.
+    those: right at first, because of their own pixels, and right after the attack. Randomness and
+    coupling are asked of all, and where they are found nothing else is.
 
     Signs as in Athalye et al. (ICML 2018, section 3.1), Carlini et al. (arXiv 1902.06705, section
     5) and Pintor et al. (NeurIPS 2022); nothing is a proof, and "fine" means that no sign was seen.
@@ -31,8 +32,6 @@ class Diagnosis:
     Args:
         eps, steps, norm: of the attack in doubt, PGD on the cross-entropy.
         queries: of the black-box attack, Square, for each image.
-        large_eps: of a ball so large that nothing is robust in it; None is the first of 0.5, 1, 2,
-            ... whose ball around any image holds grey.
         share: of the images that withstand, those looked at, by their own chance; a few hundred
             in all are enough.
 
@@ -44,12 +43,10 @@ class Diagnosis:
     norm: Norm = field(default_factory=LInf)
     steps: int = 20
     queries: int = 100
-    large_eps: float | None = None
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        for eps in (self.eps, self.large_eps or self.eps):
-            PGD(eps, self.steps, norm=self.norm)
+        PGD(self.eps, self.steps, norm=self.norm)
         if self.queries < 1:
             raise UserError(f"A diagnosis needs at least 1 query, got queries={self.queries}.")
         if not 0 < self.share <= 1:
@@ -78,7 +75,8 @@ class Diagnosis:
             found = inference.see(model, x, logits)
             withstood |= ~attacked.isfinite().flatten(1).all(1)
             drawn = image_chance(x, 1, _DRAWN)[:, 0] < self.share
-            chosen = (logits.argmax(1) == y) & withstood & drawn & (self.eps > 0)
+            right = (logits.argmax(1) == y) & inference.lone(found)
+            chosen = right & withstood & drawn & (self.eps > 0)
             for group in self._groups:
                 found |= {name: torch.full_like(found["repeat"], torch.nan) for name in group.names}
                 if chosen.any():
@@ -109,5 +107,5 @@ class Diagnosis:
     def _groups(self) -> tuple[Trajectory, Others]:
         return (
             Trajectory(self.eps, self.steps, self.norm),
-            Others(self.eps, self.norm, self.queries, self.large_eps),
+            Others(self.eps, self.norm, self.queries),
         )

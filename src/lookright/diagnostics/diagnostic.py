@@ -32,7 +32,7 @@ def suspect(name: str, reason: str) -> Diagnostic:
 
 def nothing_to_doubt(name: str) -> Diagnostic:
     """There is no image whose robustness is claimed."""
-    return fine(name, "No image that was looked at withstands the attack, so none is in doubt.")
+    return fine(name, "No image that its own pixels make right withstands the attack.")
 
 
 def clearly(found: int, n: int, above: float) -> bool:

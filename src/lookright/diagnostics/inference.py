@@ -16,19 +16,32 @@ than 1e-2."""
 _ALPHA = 0.01
 
 
+def lone(values: Mapping[str, Tensor]) -> Tensor:
+    """(B,) whether the logits are a function of the image: not of chance or company, nor constant.
+
+    Of the others nothing more can be asked, image by image.
+    """
+    moved = torch.maximum(values["repeat"], values["company"])
+    return (moved <= TOLERANCE) & (values["constant"] == 0)
+
+
 def see(model: nn.Module, x: Tensor, logits: Tensor) -> dict[str, Tensor]:
     """How far the logits (B, K) of x move, as a share of the largest (B,).
 
     repeat: when asked once more; company: among as many other images, half of which are negatives
-    of themselves, so that the statistics of the batch are others.
+    of themselves, so that the statistics of the batch are others; constant: whether these, their
+    negatives and all images of the batch have the same logits to the bit.
     """
     with torch.no_grad():
-        again, among = model(x), torch.empty_like(logits)
+        again, among, negative = model(x), torch.empty_like(logits), torch.empty_like(logits)
         for half in (slice(0, None, 2), slice(1, None, 2)):
             mine = x[half]
             if len(mine):
-                among[half] = model(torch.cat((mine, 1 - mine)))[: len(mine)]
-    return {"repeat": _moved(logits, again), "company": _moved(logits, among)}
+                both = model(torch.cat((mine, 1 - mine)))
+                among[half], negative[half] = both[: len(mine)], both[len(mine) :]
+    alike = (logits == logits[:1]).all() & (logits == negative).all(1)
+    repeat, company = _moved(logits, again), _moved(logits, among)
+    return {"repeat": repeat, "company": company, "constant": alike.float()}
 
 
 def verdicts(values: Mapping[str, Tensor], model: nn.Module | None) -> Iterator[Diagnostic]:
@@ -39,8 +52,8 @@ def verdicts(values: Mapping[str, Tensor], model: nn.Module | None) -> Iterator[
         suspect(
             "randomness",
             f"The logits of {random} of {n} images change from one pass to the next, by up to "
-            f"{float(repeat.max()):.1%}: switch the noise off, or attack the mean of many passes "
-            "(AutoAttack, version=rand).",
+            f"{float(repeat.max()):.1%} of the largest: switch the noise off, or attack the mean "
+            "of many passes (AutoAttack, version=rand).",
         )
         if random
         else fine("randomness", f"Asked twice, all {n} images are given the same logits.")
@@ -55,8 +68,8 @@ def verdicts(values: Mapping[str, Tensor], model: nn.Module | None) -> Iterator[
     yield suspect(
         "batch",
         f"The logits of {int(moved.sum())} of {n} images depend on the images beside them, by up "
-        f"to {float(company.max()):.1%}, as with BatchNorm in training mode{layers}: put the model "
-        "into evaluation mode, with running statistics.",
+        f"to {float(company.max()):.1%} of the largest, as with BatchNorm in training mode{layers}: "
+        "put the model into evaluation mode, with running statistics.",
     )
 
 

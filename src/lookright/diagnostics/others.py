@@ -19,7 +19,7 @@ from lookright.diagnostics.diagnostic import (
 )
 
 _WIDE_STEPS = 10
-_BETTER, _WITHSTANDS, _ALPHA, _RISE = 0.02, 0.1, 0.01, 0.01
+_SEARCH_BETTER, _STEP_BETTER, _WITHSTANDS, _ALPHA, _RISE = 0.05, 0.1, 0.1, 0.01, 0.01
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Others:
     eps: float
     norm: Norm
     queries: int
-    large_eps: float | None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,16 +58,22 @@ class Others:
 
     def verdicts(self, values: Mapping[str, Tensor]) -> Iterator[Diagnostic]:
         """Black box above white box, one step above many, and accuracy against the radius."""
-        yield _beaten(
-            "black box",
-            asked(values, "black box"),
-            f"Square with {self.queries} queries, which sees no gradient,",
-            "the gradients mislead, so quote Square with 5000 queries or AutoAttack",
-        )
+        searched, stepped = asked(values, "black box"), asked(values, "one step")
+        if len(stepped) and not len(searched):
+            yield fine("black box", "Square was not run: it knows no such ball or so small images.")
+        else:
+            yield _beaten(
+                "black box",
+                searched,
+                _SEARCH_BETTER,
+                f"Square with {self.queries} queries, which sees no gradient,",
+                "the gradients mislead, so quote Square with 5000 queries or AutoAttack",
+            )
         yield _beaten(
             "one step",
-            asked(values, "one step"),
-            "a single step (FGSM)",
+            stepped,
+            _STEP_BETTER,
+            "A single step (FGSM)",
             "the way there misleads the gradient, so raise the restarts, or quote AutoAttack",
         )
         yield self._radius(values)
@@ -76,7 +81,7 @@ class Others:
     def _radius(self, values: Mapping[str, Tensor]) -> Diagnostic:
         curve = sorted((float(name[4:]), of) for name, of in values.items() if name[:4] == "raw ")
         for (small, before), (large, after) in pairwise(curve):
-            up, down = int((after & ~before).sum()), int((before & ~after).sum())
+            up, down = int((after > before).sum()), int((before > after).sum())
             if sign_test(up, down) < _ALPHA and up - down > _RISE * len(after):
                 return suspect(
                     "radius",
@@ -93,14 +98,13 @@ class Others:
         )
         if clearly(left, n, _WITHSTANDS):
             return suspect(
-                "radius", f"{said}: it fails where nothing can be robust, so quote Square."
+                "radius",
+                f"{said}: it fails where nothing can be robust, so quote Square or AutoAttack.",
             )
         return fine("radius", f"{said}; {int(wide.sum())} fall to it.")
 
     def _wide(self, x: Tensor) -> float:
-        """`large_eps`, or the first of 0.5, 1, 2, ... in whose ball grey is, for every image."""
-        if self.large_eps is not None:
-            return self.large_eps
+        """The first of 0.5, 1, 2, ... in whose ball around any image grey is."""
         farthest, eps = torch.full_like(x[:1], 0.5), 0.5
         while not torch.allclose(self.norm.project(farthest, eps), farthest):
             eps *= 2
@@ -111,14 +115,12 @@ class Others:
         return isinstance(self.norm, LInf) or (isinstance(self.norm, L2) and min(x.shape[2:]) >= 5)
 
 
-def _beaten(name: str, fooled: Tensor, by: str, then: str) -> Diagnostic:
+def _beaten(name: str, fooled: Tensor, above: float, by: str, then: str) -> Diagnostic:
     n, found = len(fooled), int(fooled.sum())
     if n == 0:
         return nothing_to_doubt(name)
-    said = f"{by[0].upper()}{by[1:]} fools {found} of {n} images that withstand the attack"
-    return (
-        suspect(name, f"{said}: {then}.") if clearly(found, n, _BETTER) else fine(name, f"{said}.")
-    )
+    said = f"{by} fools {found} of {n} images that withstand the attack"
+    return suspect(name, f"{said}: {then}.") if clearly(found, n, above) else fine(name, f"{said}.")
 
 
 def _share(right: Tensor) -> str:
