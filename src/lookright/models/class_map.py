@@ -82,6 +82,11 @@ class ClassMap:
         """
         groups = dict(self.groups)
         if others:
+            if OTHER in groups:
+                raise UserError(
+                    f"The data have a class called '{OTHER}', as the model's other classes would "
+                    "be: rename it, or leave those out."
+                )
             held = {index for group in groups.values() for index in group}
             if rest := tuple(index for index in range(count) if index not in held):
                 groups[OTHER] = rest
@@ -153,9 +158,9 @@ def imagenet_classes(count: int) -> tuple[str, ...] | None:
 def _read(path: Path, plain: bool = False) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
-        return (
-            [line for line in text.splitlines() if line.strip()] if plain else yaml.safe_load(text)
-        )
+        if plain:
+            return [name for line in text.splitlines() if (name := line.strip())]
+        return yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"No file at {path} ({error.strerror}): give one that is there.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -166,6 +171,8 @@ def _read(path: Path, plain: bool = False) -> Any:
 
 def _indices(entry: Any, model: Sequence[str], where: str) -> Iterator[int]:
     """The model's classes that a list, an index, a range or a name stands for."""
+    if entry is None:
+        return
     if isinstance(entry, list):
         for each in entry:
             yield from _indices(each, model, where)
