@@ -68,8 +68,8 @@ def verdicts(values: Mapping[str, Tensor], model: nn.Module | None) -> Iterator[
     yield suspect(
         "batch",
         f"The logits of {int(moved.sum())} of {n} images depend on the images beside them, by up "
-        f"to {float(company.max()):.1%} of the largest, as with BatchNorm in training mode{layers}: "
-        "put the model into evaluation mode, with running statistics.",
+        f"to {float(company.max()):.1%} of the largest, as with BatchNorm in training mode{layers}"
+        ": put the model into evaluation mode, with running statistics.",
     )
 
 

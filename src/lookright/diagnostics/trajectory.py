@@ -91,7 +91,8 @@ class Trajectory:
             return suspect(
                 "steps",
                 f"More steps do not raise the loss of {stuck} of {n} images that withstand the "
-                f"attack ({course}): the gradient does not lead uphill, so use Square or AutoAttack.",
+                f"attack ({course}): the gradient does not lead uphill, so use Square or "
+                "AutoAttack.",
             )
         late = int((loss[self.steps] - loss[self.steps // 2] > _LATE * rise).sum())
         if self.steps > 1 and clearly(late, n, 0.5):
@@ -169,8 +170,8 @@ def _saturation(values: Mapping[str, Tensor]) -> Diagnostic:
     if clearly(flat, n, _BLIND):
         return suspect(
             "saturation",
-            f"{said}; the cross-entropy's gradient vanishes at {flat} where the margin's does not, so "
-            "the logits are saturated: use APGD with loss=margin or dlr.",
+            f"{said}; the cross-entropy's gradient vanishes at {flat} where the margin's does not: "
+            "the logits are saturated, so use APGD with loss=margin or dlr.",
         )
     alive = margin > 0
     fooled = int((values["margin fooled"].double()[alive] == 1).sum())

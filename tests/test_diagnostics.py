@@ -1,0 +1,446 @@
+"""Diagnostics: masked models are suspect, honest ones are not, and the page says which is which."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from torch import Tensor, nn
+
+from lookright.attacks import L2, PGD, LInf, Norm
+from lookright.diagnostics import Diagnosis, Diagnostic
+from lookright.diagnostics.diagnostic import clearly
+from lookright.diagnostics.trajectory import log_odds
+from lookright.errors import UserError
+from models_for_tests import BrokenError, Fails, Mute, fragile, same_state, state_of, used
+from tiny import Blobs, tiny_classifier
+
+CHECKS = (
+    "gradients",
+    "saturation",
+    "steps",
+    "black box",
+    "one step",
+    "radius",
+    "randomness",
+    "batch",
+)
+
+
+class Rounded(nn.Module):
+    """A quantised input layer of 16 levels."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model((x * 16).round() / 16)
+
+
+class Cut(Rounded):
+    """A layer that passes no gradient on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x.detach())
+
+
+class Saturated(Rounded):
+    """Logits so far apart that the others' probabilities are 0 in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 100 * self.model(x)
+
+
+class Sure(Rounded):
+    """Logits so far apart that p_y is 1 in float32, and the others' are not 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 10 * self.model(x)
+
+
+class Undefined(Rounded):
+    """The root of zero has no slope."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x) + (x - x).sum((1, 2, 3)).sqrt()[:, None]
+
+
+class _Reversed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -gradient
+
+
+class Misleading(Rounded):
+    """A gradient that leads downhill."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(_Reversed.apply(x))
+
+
+class Noisy(Rounded):
+    """Noise at inference."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x + 0.005 * torch.randn_like(x))
+
+
+class Together(Rounded):
+    """The mean of the batch counts."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x + 0.1 * (x.mean(0) - 0.5))
+
+
+class OwnMode(nn.Module):
+    """BatchNorm in training mode, whatever the mode it is put in."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.model[2].train()
+        return self.model(x)
+
+
+class Slope(nn.Module):
+    """Two classes, right by `height` of how far the difference of two channels is from 0.3."""
+
+    def __init__(self, height: Callable[[Tensor], Tensor], pool: str = "mean") -> None:
+        super().__init__()
+        self.height, self.pool = height, pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        gap = (x[:, 0] - x[:, 1]).flatten(1)
+        right = self.height(0.3 - (gap.mean(1) if self.pool == "mean" else gap.amax(1)))
+        return torch.stack((right, -right), 1)
+
+
+def valley(moved: Tensor) -> Tensor:
+    """A small step meets a wall that one large step jumps over."""
+    before = torch.where(moved < 0.01, 1 - moved / 0.02, moved / 0.02)
+    return torch.where(moved < 0.03, before, -1 + 0 * moved)
+
+
+def pit(moved: Tensor) -> Tensor:
+    """Wrong at one distance only, and the slope leads beyond it."""
+    return torch.where((moved > 0.03) & (moved < 0.05), -moved, 1 - moved)
+
+
+def late(moved: Tensor) -> Tensor:
+    """Of the highest pixel alone, so that one falls at a step, and ever steeper."""
+    return 4 - 5e-4 * (200 * (moved + 0.04)).exp()
+
+
+def near(moved: Tensor) -> Tensor:
+    """Wrong from 0.03 on."""
+    return 100 * (0.03 - moved)
+
+
+def alike(n: int = 40) -> tuple[Tensor, Tensor]:
+    """Images of class 0 whose first channel is 0.3 above the second."""
+    x = torch.full((n, 3, 4, 4), 0.5)
+    x[:, 0], x[:, 1] = 0.65, 0.35
+    return x, torch.zeros(n, dtype=torch.int64)
+
+
+def trained(model: nn.Module, x: Tensor, y: Tensor, eps: float = 0, steps: int = 30) -> nn.Module:
+    optimizer = torch.optim.Adam(model.train().parameters(), 1e-2)
+    for _ in range(steps):
+        z = PGD(eps, 3)(model, x, y) if eps else x
+        optimizer.zero_grad()
+        F.cross_entropy(model(z), y).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def without_statistics(model: nn.Module) -> nn.Module:
+    model[2].track_running_stats = False
+    model[2].running_mean = model[2].running_var = None
+    return model
+
+
+Planted = tuple[nn.Module, Tensor, Tensor]
+
+
+def masked(mask: Callable[[nn.Module], nn.Module]) -> Callable[[], Planted]:
+    """What is done to a model that is always right, and wrong at every image under attack."""
+
+    def made() -> Planted:
+        model, x, y = fragile()
+        return mask(model).eval(), x, y
+
+    return made
+
+
+MASKED: Mapping[str, tuple[Callable[[], Planted], str]] = {
+    "not masked": (masked(lambda model: model), ""),
+    "quantised input layer": (masked(Rounded), "gradients"),
+    "layer without gradient": (masked(Cut), "gradients"),
+    "root of zero": (masked(Undefined), "gradients"),
+    "saturated logits": (masked(Saturated), "saturation"),
+    "ever steeper slope": (lambda: (Slope(late, "max"), *alike()), "steps"),
+    "reversed gradient": (lambda: (Misleading(Slope(near)), *alike()), "black box"),
+    "wall across the slope": (lambda: (Slope(valley), *alike()), "one step"),
+    "noise": (masked(Noisy), "randomness"),
+    "mean of the batch": (masked(Together), "batch"),
+    "BatchNorm without statistics": (masked(without_statistics), "batch"),
+    "BatchNorm that trains itself": (masked(OwnMode), "batch"),
+}
+"""Models by what hides their slope, and the check that is made for it."""
+
+
+def diagnosed(model, x, y, batch_size=96, raw=None, **changes) -> dict[str, Diagnostic]:
+    diagnosis = Diagnosis(**changes)
+    generator = torch.Generator().manual_seed(0)
+    parts = [
+        diagnosis.see(model, x[i : i + batch_size], y[i : i + batch_size], None, generator)
+        for i in range(0, len(x), batch_size)
+    ]
+    values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    assert all(value.shape == (len(x),) for value in values.values())
+    return {each.name: each for each in diagnosis.verdicts(values | (raw or {}), model)}
+
+
+def suspects(found: Mapping[str, Diagnostic]) -> list[str]:
+    assert tuple(found) == CHECKS
+    assert all(each.reason.endswith(".") and "\n" not in each.reason for each in found.values())
+    return [name for name, each in found.items() if each.verdict == "suspect"]
+
+
+def settings_of(name: str) -> dict[str, float]:
+    return {"eps": 0.02} if name in ("ever steeper slope", "wall across the slope") else {}
+
+
+@cache
+def planted(name: str) -> Planted:
+    """A masked model with its images, made once."""
+    return MASKED[name][0]()
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, dict[str, Diagnostic]]:
+    """What every check says of every masked model."""
+    torch.manual_seed(0)
+    return {name: diagnosed(*planted(name), **settings_of(name)) for name in MASKED}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_a_masked_model_is_caught_by_the_check_made_for_it(table, name):
+    _, check = MASKED[name]
+    found = suspects(table[name])
+    assert check in found if check else found == []
+
+
+def test_no_check_but_those_of_the_cause_finds_something(table):
+    for check in ("saturation", "one step", "randomness", "batch"):
+        found = {name for name, of in table.items() if check in suspects(of)}
+        meant = {name for name, (_, made) in MASKED.items() if made == check}
+        assert found - {"ever steeper slope"} == meant, check
+    assert {name for name, of in table.items() if "gradients" in suspects(of)} == {
+        name for name, (_, made) in MASKED.items() if made == "gradients"
+    }
+
+
+def test_the_page_says_what_every_check_said(table):
+    page = (Path(__file__).parent.parent / "docs" / "robustness.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    said = {row[0]: row[-1] for row in rows}
+    for name, found in table.items():
+        assert said[name] == (", ".join(suspects(found)) or "none"), name
+
+
+def test_the_reason_tells_one_cause_from_another(table):
+    reason = {name: of[MASKED[name][1] or "steps"].reason for name, of in table.items()}
+    assert "exactly zero at 93 of 93" in reason["quantised input layer"]
+    assert "not finite at 96 of 96" in reason["root of zero"]
+    assert "vanishes at 96 where the margin's does not" in reason["saturated logits"]
+    assert "has not arrived" in reason["ever steeper slope"]
+    assert "in training mode (2):" in reason["BatchNorm without statistics"]
+    assert "in training mode (model.2):" in reason["BatchNorm that trains itself"]
+    assert "in training mode:" in reason["mean of the batch"]
+    assert "No image" in reason["not masked"]
+
+
+HONEST: Mapping[str, Callable[[Tensor, Tensor], nn.Module]] = {
+    "trained": lambda x, y: trained(tiny_classifier(), x, y),
+    "adversarially trained": lambda x, y: trained(tiny_classifier(), x, y, 16 / 255),
+    "linear": lambda x, y: trained(linear(), x, y),
+    "untrained": lambda x, y: tiny_classifier(3),
+    "untrained, linear": lambda x, y: linear(),
+    "dropout": lambda x, y: trained(
+        nn.Sequential(nn.Flatten(), nn.Linear(192, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 3)),
+        x,
+        y,
+    ),
+    "in training mode": lambda x, y: trained(tiny_classifier(), x, y).train(),
+    "always the same answer": lambda x, y: Mute(),
+    "sure": lambda x, y: Sure(trained(tiny_classifier(), x, y, 16 / 255, 20)),
+    "instance norm": lambda x, y: trained(
+        nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 3)
+        ),
+        x,
+        y,
+    ),
+}
+
+
+def linear() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+
+
+@pytest.fixture(scope="module")
+def blobs() -> tuple[Tensor, Tensor]:
+    data = Blobs()
+    batch = data.samples("train", range(data.n))
+    return batch.images, batch.labels
+
+
+BALLS: tuple[tuple[Norm, float], ...] = ((LInf(), 2 / 255), (LInf(), 12 / 255), (L2(), 0.4))
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_model_is_fine(blobs, name):
+    x, y = blobs
+    torch.manual_seed(0)
+    model = HONEST[name](x, y)
+    for norm, eps in BALLS if name == "adversarially trained" else BALLS[1:2]:
+        assert suspects(diagnosed(model, x, y, eps=eps, norm=norm, queries=40)) == [], (norm, eps)
+    for n in (1, 2, 3):
+        found = diagnosed(model, x[:n], y[:n], eps=12 / 255, steps=5, queries=5)
+        assert suspects(found) == [], n
+
+
+def test_two_classes_far_apart_and_always_right_are_fine():
+    x, y = alike()
+    model = Slope(lambda moved: 20 * (0.3 - moved))
+    assert (model(x).softmax(1)[:, 0] > 1 - 1e-5).all()
+    assert suspects(diagnosed(model, x, y)) == []
+    model = Slope(lambda moved: 60 * (0.3 - moved))
+    assert (model(x).softmax(1)[:, 0] == 1).all()
+    found = diagnosed(model, x, y)
+    assert suspects(found) == []
+    assert "p_y is 1 in float32 at 40 of 40" in found["saturation"].reason
+
+
+def test_a_sure_model_that_the_margin_fools_is_saturated():
+    _, x, y = fragile()
+    found = diagnosed(Sure(fragile()[0]), x, y, eps=0.3, norm=L2())
+    assert suspects(found) == ["saturation"]
+    assert "ascending the margin instead" in found["saturation"].reason
+
+
+def test_accuracy_that_rises_with_the_radius_is_suspect():
+    x, y = alike()
+
+    def curve(*right: int) -> dict[str, Tensor]:
+        return {f"raw {0.01 * i}": torch.arange(40) < k for i, k in enumerate(right)}
+
+    model = Slope(lambda moved: 20 * (0.3 - moved))
+    found = diagnosed(model, x, y, raw=curve(40, 20, 32, 0))
+    assert suspects(found) == ["radius"]
+    assert "rises from 50.0% at eps 0.01 to 80.0% at eps 0.02" in found["radius"].reason
+    for honest in ((40, 20, 20, 0), (40, 20, 24, 0), (0, 0, 0, 0)):
+        assert suspects(diagnosed(model, x, y, raw=curve(*honest))) == [], honest
+
+
+@pytest.mark.parametrize("norm", [LInf(), L2()])
+def test_the_model_comes_back_as_it_was(blobs, norm):
+    x, y = blobs
+    model = used(tiny_classifier())
+    before = state_of(model)
+    Diagnosis(norm=norm, steps=2, queries=3).see(model, x[:9], y[:9])
+    assert same_state(before, state_of(model))
+    model = used(Fails(tiny_classifier(), 12))
+    before = state_of(model)
+    with pytest.raises(BrokenError):
+        Diagnosis(norm=norm, steps=2, queries=3).see(model, x[:9], y[:9])
+    assert same_state(before, state_of(model))
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from([7, 24, 48]))
+def test_shuffling_the_images_or_other_batches_change_no_verdict(random, batch_size):
+    for name in ("not masked", "quantised input layer", "saturated logits", "mean of the batch"):
+        model, x, y = planted(name)
+        order = random.sample(range(48), 48)
+        found = diagnosed(model, x[order], y[order], batch_size, steps=5, queries=10)
+        usual = diagnosed(model, x[:48], y[:48], steps=5, queries=10)
+        assert suspects(found) == suspects(usual), name
+
+
+def test_without_a_radius_nothing_but_inference_is_asked(blobs):
+    x, y = blobs
+    assert suspects(diagnosed(Cut(linear()), x, y, eps=0)) == []
+    assert suspects(diagnosed(Noisy(linear()), x, y, eps=0)) == ["randomness"]
+
+
+def test_a_share_of_the_images_is_looked_at():
+    model, x, y = planted("layer without gradient")
+    values = Diagnosis(share=0.5).see(model, x, y)
+    alone = Diagnosis(share=0.5).see(model, x[10:11], y[10:11])
+    looked = ~values["check slope"].isnan()
+    assert 30 < looked.sum() < 66
+    assert looked[10] == ~alone["check slope"].isnan()[0]
+    assert not values["check repeat"].isnan().any()
+    assert "gradients" in suspects(diagnosed(model, x, y, share=0.5))
+
+
+def test_what_was_attacked_already_is_not_attacked_again():
+    model, x, y = planted("not masked")
+    values = Diagnosis().see(model, x, y, attacked=x)
+    assert (values["check wide"] == 1).all()  # every image withstood nothing at all
+    values = Diagnosis().see(model, x, y, attacked=PGD()(model, x, y))
+    assert values["check wide"].isnan().all()
+
+
+def test_small_images_in_an_l2_ball_are_not_searched():
+    x, y = alike()
+    found = diagnosed(Slope(near), x, y, norm=L2(), eps=0.01)
+    assert suspects(found) == []
+    assert "not run" in found["black box"].reason
+
+
+def test_the_log_odds_are_those_of_the_probability():
+    logits = torch.tensor([[1.0, 2.0, -1.0], [0.0, 0.0, 0.0], [300.0, 0.0, -500.0]])
+    y = torch.tensor([1, 2, 0])
+    p = logits.double().softmax(1).gather(1, y[:, None])[:, 0]
+    expected = ((1 - p) / p).log()
+    assert log_odds(logits, y)[:2].tolist() == pytest.approx(expected[:2].tolist(), rel=1e-5)
+    assert log_odds(logits, y)[2] == -300
+
+
+@pytest.mark.parametrize("above", [0.05, 0.1, 0.5])
+def test_a_share_that_is_not_above_gives_one_alarm_in_a_hundred(above):
+    for n in (1, 2, 5, 17, 100, 400):
+        alarms = sum(stats.binom.pmf(k, n, above) for k in range(n + 1) if clearly(k, n, above))
+        assert alarms <= 0.01, n
+    assert clearly(400, 400, above)
+    assert not clearly(0, 0, above)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"eps": 8}, "Did you mean 8/255"),
+        ({"steps": 0}, "at least 1 step"),
+        ({"queries": 0}, "at least 1 query"),
+        ({"share": 0.0}, "above 0 and at most 1"),
+        ({"share": 20}, "above 0 and at most 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(change, message):
+    with pytest.raises(UserError, match=message):
+        Diagnosis(**change)
