@@ -52,7 +52,12 @@ class Record:
                 trials = {name: Trial(**trial) for name, trial in record["trials"].items()}
             else:
                 others.append(record)
-        if again := [each for each in others if set(each["images"]) & set(images)]:
+        again = [
+            each
+            for each in others
+            if each["plan"]["domain"] == plan.domain and set(each["images"]) & set(images)
+        ]
+        if again:
             warnings.warn(
                 f"{path} holds {len(again)} other plans with some of these images: each claim "
                 "holds with its own probability, and all of them together only with --family "
