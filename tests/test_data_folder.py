@@ -101,7 +101,7 @@ def test_the_cache_changes_speed_only(pets, cache):
 
 
 def test_too_many_images_for_the_cache_are_decoded_at_each_use(pets, monkeypatch):
-    monkeypatch.setattr("lookright.data.folder.CACHE_LIMIT", 12 * 3 * 16 - 1)
+    monkeypatch.setattr("lookright.data.decoded.CACHE_LIMIT", 12 * 3 * 16 - 1)
     data = load_data(pets, image_size=4)
     paint(pets / "photo" / "cat" / "2.png", 250)
     assert data.samples("photo", [2]).images.max() == pytest.approx(250 / 255)

@@ -111,8 +111,9 @@ def load_subject(
         run = Run(Path(model).expanduser())
         config = run.config
         of_run = config["data"]
+        columns = f"?{of_run['columns']}" if "columns" in of_run else ""
         found = images(
-            data or of_run.get("root") or of_run["name"],
+            data or of_run.get("root", of_run["name"]) + columns,
             image_size or config["model"]["image_size"],
             masks or of_run.get("masks"),
             of_run.get("seed", 0),

@@ -1,32 +1,14 @@
 """Images in folders, laid out root/<domain>/<class>/* or root/<class>/*, with masks and guides."""
 
-import os
 import warnings
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import final
 
-import torch
-from rich.console import Console
-from rich.progress import track
-from torch import Tensor
-
-from lookright.batch import Batch
-from lookright.data.dataset import ImageData
-from lookright.data.images import UnreadableImageError, read_image, read_mask, square
+from lookright.data.decoded import Decoded, Pixels, What, refuse_unreadable
+from lookright.data.images import read_image, read_mask, square
 from lookright.data.layout import check_classes, find_images, find_masks
-from lookright.errors import UserError
-
-CACHE_LIMIT: Final = 2 * 2**30
-"""Bytes of resized images, masks and guides that a Folder keeps in memory at most."""
-
-_LISTED: Final = 10
-
-
-_What = Literal["masks", "guides"]
-_Pixels = tuple[Tensor, dict[_What, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -35,9 +17,13 @@ class _File:
 
     path: Path
     key: str
-    maps: dict[_What, Path]
+    maps: dict[What, Path]
 
-    def read(self, size: int) -> _Pixels:
+    @property
+    def name(self) -> str:
+        return self.key
+
+    def read(self, size: int) -> Pixels:
         """(3, size, size) and each (1, size, size) that is not empty, all uint8."""
         maps = {
             what: square(read_mask(path, self.path), size, soft=what == "guides")
@@ -48,7 +34,7 @@ class _File:
 
 
 @final
-class Folder(ImageData):
+class Folder(Decoded):
     """The images under `root`, with the masks under `masks` at the same paths below it.
 
     `guides` are masks from elsewhere, such as a segmenter's, which may be soft. Each image is cut
@@ -58,10 +44,9 @@ class Folder(ImageData):
 
     Every file is read once at the start, so that all unreadable ones are named together;
     `skip_unreadable` leaves out images of which anything cannot be read, and warns how many.
-    Empty masks and guides, and images without a guide, are counted in a warning each. With `cache`
-    the resized images are kept as uint8 where all fit CACHE_LIMIT; otherwise they are decoded at
-    each use. `progress` shows a bar on stderr. Raises UserError for what `layout.find_images`,
-    `layout.find_masks` and `images.read_mask` refuse.
+    Empty masks and guides, and images without a guide, are counted in a warning each. `cache` is
+    that of `Decoded`. `progress` shows a bar on stderr. Raises UserError for what `find_images`,
+    `find_masks` and `images.read_mask` refuse.
     """
 
     def __init__(
@@ -74,16 +59,14 @@ class Folder(ImageData):
         cache: bool = True,
         progress: bool = False,
     ) -> None:
-        if image_size < 1:
-            raise UserError(f"Expected an image size of 1 pixel or more; got {image_size}.")
+        super().__init__(root.resolve().name, image_size)
         self.root = root.resolve()
         self.masks = masks.resolve() if masks else None
         self.guides = guides.resolve() if guides else None
-        self.name = self.root.name
-        self.image_size = image_size
         self.has_masks = masks is not None
-        named: dict[_What, Path | None] = {"masks": masks, "guides": guides}
+        named: dict[What, Path | None] = {"masks": masks, "guides": guides}
         folders = {what: folder for what, folder in named.items() if folder is not None}
+        self._offered = frozenset(folders)
         tree = find_images(root, ignored=folders.values())
         paths = [path for found in tree.values() for files in found.values() for path in files]
         keys = {path: path.relative_to(root) for path in paths}
@@ -92,12 +75,14 @@ class Folder(ImageData):
             path: _File(path, key.as_posix(), {w: of[key] for w, of in maps.items() if key in of})
             for path, key in keys.items()
         }
-        fits = len(files) * (3 + len(maps)) * image_size**2 <= CACHE_LIMIT
-        self._cache: dict[str, _Pixels] = {}
-        self._known: dict[str, set[_What]] = {}
-        unreadable = self._read_all(files.values(), keep=cache and fits, progress=progress)
-        if unreadable:
-            _report(root, unreadable, len(files), skip_unreadable)
+        if unreadable := self._read_all(files.values(), cache, progress):
+            if not skip_unreadable:
+                refuse_unreadable(str(root), unreadable, len(files))
+            warnings.warn(
+                f"Left out {len(unreadable)} of {len(files)} images of '{root}' that cannot be "
+                "read.",
+                stacklevel=2,
+            )
             tree = {
                 domain: {
                     name: [path for path in paths if files[path].key not in unreadable]
@@ -119,69 +104,7 @@ class Folder(ImageData):
             for domain, found in tree.items()
         }
 
-    def keys(self, domain: str) -> Sequence[str]:
-        return [file.key for file, _ in self._samples[domain]]
-
-    def samples(self, domain: str, indices: Sequence[int]) -> Batch:
-        number = self.domain_index(domain)
-        chosen = [self._samples[domain][index] for index in indices]
-        pixels = [self._cache.get(file.key) or file.read(self.image_size) for file, _ in chosen]
-        none = torch.zeros(1, self.image_size, self.image_size, dtype=torch.uint8)
-
-        def joined(what: _What) -> tuple[Tensor, Tensor]:
-            found = torch.stack([maps.get(what, none) for _, maps in pixels])
-            return found.float() / 255, torch.tensor([what in maps for _, maps in pixels])
-
-        masks, has_mask = joined("masks") if self.masks else (None, None)
-        guides, has_guide = joined("guides") if self.guides else (None, None)
-        return Batch(
-            images=torch.stack([image for image, _ in pixels]).float() / 255,
-            labels=torch.tensor([label for _, label in chosen]),
-            domains=torch.full((len(chosen),), number),
-            masks=masks,
-            has_mask=has_mask,
-            guides=guides,
-            has_guide=has_guide,
-        )
-
-    def labels(self, domain: str) -> Sequence[int]:
-        return [label for _, label in self._samples[domain]]
-
-    def masked(self, domain: str) -> Sequence[bool]:
-        return ["masks" in self._known[file.key] for file, _ in self._samples[domain]]
-
-    def guided(self, domain: str) -> Sequence[bool]:
-        return ["guides" in self._known[file.key] for file, _ in self._samples[domain]]
-
-    def _read_all(self, files: Iterable[_File], keep: bool, progress: bool) -> dict[str, str]:
-        """Read every file, in threads; the unreadable ones by key, with the reason."""
-
-        def read(file: _File) -> tuple[str, str | None]:
-            try:
-                pixels = file.read(self.image_size)
-            except UnreadableImageError as error:
-                return file.key, str(error)
-            self._known[file.key] = set(pixels[1])
-            if keep:
-                self._cache[file.key] = pixels
-            return file.key, None
-
-        files = list(files)
-        pool = ThreadPoolExecutor(os.cpu_count())
-        try:
-            outcomes = track(
-                pool.map(read, files),
-                description=f"Reading {self.name}",
-                total=len(files),
-                console=Console(stderr=True),
-                transient=True,
-                disable=not progress,
-            )
-            return {key: reason for key, reason in outcomes if reason is not None}
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _tell(self, what: _What, folder: Path, files: Sequence[_File]) -> None:
+    def _tell(self, what: What, folder: Path, files: Sequence[_File]) -> None:
         """Warn of what is empty in a folder of masks or guides, and of images without a guide."""
         found = [file for file in files if what in file.maps]
         if empty := [file.maps[what] for file in found if what not in self._known[file.key]]:
@@ -197,22 +120,3 @@ class Folder(ImageData):
                 f"'{lacking[0]}': they are left unguided.",
                 stacklevel=3,
             )
-
-
-def _report(root: Path, unreadable: dict[str, str], total: int, skip: bool) -> None:
-    if skip:
-        warnings.warn(
-            f"Left out {len(unreadable)} of {total} images of '{root}' that cannot be read.",
-            stacklevel=3,
-        )
-        return
-    if len(unreadable) == 1:
-        (reason,) = unreadable.values()
-        raise UserError(f"{reason.removesuffix('.')}, or leave it out with --skip-unreadable.")
-    listed = ", ".join(f"'{key}'" for key in list(unreadable)[:_LISTED])
-    rest = len(unreadable) - _LISTED
-    raise UserError(
-        f"Expected readable images in '{root}'; {len(unreadable)} of {total} are damaged or no "
-        f"images: {listed}{f' and {rest} more' if rest > 0 else ''}. Replace or remove them, or "
-        "leave them out with --skip-unreadable."
-    )

@@ -1,6 +1,8 @@
 """One image file, or one mask, read right whatever its format, mode and orientation."""
 
 import struct
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +40,21 @@ class UnreadableImageError(UserError):
     """A file that is no image, or a damaged one."""
 
 
-def read_image(path: Path) -> Image.Image:
+@dataclass(frozen=True)
+class Encoded:
+    """The content of an image file that lies in something else, and what to call it."""
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File = Path | Encoded
+
+
+def read_image(path: File) -> Image.Image:
     """The image upright (its EXIF orientation applied) in 8-bit RGB.
 
     Transparency is laid on white; 16-bit grey is scaled, not clipped; of an animation the first
@@ -50,7 +66,7 @@ def read_image(path: Path) -> Image.Image:
     return _turned(image.convert("RGB"), orientation)
 
 
-def read_mask(path: Path, image_path: Path) -> Image.Image:
+def read_mask(path: File, image_path: File) -> Image.Image:
     """The mask of an image in 8-bit grey (255 on the object), upright and of the image's size.
 
     Grey levels are kept; where all are 0 or 1, 1 is the object; in a palette (as in PASCAL VOC),
@@ -97,23 +113,27 @@ def load_image(path: Path, image_size: int) -> Tensor:
     return square(read_image(path), image_size).float() / 255
 
 
-def _decode(path: Path) -> tuple[Image.Image, int]:
+def _decode(path: File) -> tuple[Image.Image, int]:
     """The pixels in an 8-bit mode, as stored, and the EXIF orientation that shows them upright."""
     try:
-        with Image.open(path) as image:
+        with Image.open(_stream(path)) as image:
             image.load()
             return _eight_bit(image), _orientation(image)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
 
 
-def _header(path: Path) -> tuple[tuple[int, int], int]:
+def _header(path: File) -> tuple[tuple[int, int], int]:
     """(width, height) as stored, and the EXIF orientation."""
     try:
-        with Image.open(path) as image:
+        with Image.open(_stream(path)) as image:
             return image.size, _orientation(image)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
+
+
+def _stream(path: File) -> Path | BytesIO:
+    return BytesIO(path.content) if isinstance(path, Encoded) else path
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -145,8 +165,8 @@ def _laid_on(image: Image.Image, colour: str) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, colour), image).convert("RGB")
 
 
-def _unreadable(path: Path, error: Exception) -> UnreadableImageError:
-    if not path.exists():
+def _unreadable(path: File, error: Exception) -> UnreadableImageError:
+    if isinstance(path, Path) and not path.exists():
         siblings = [file.name for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
         return UnreadableImageError(
             f"Expected an image at '{path}'; no such file.{did_you_mean(path.name, siblings)}"

@@ -1,0 +1,228 @@
+"""A data set that Hugging Face's `datasets` has saved to disk."""
+
+import hashlib
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from lookright.data.decoded import Decoded, Pixels, refuse_unreadable
+from lookright.data.images import (
+    Encoded,
+    File,
+    UnreadableImageError,
+    read_image,
+    read_mask,
+    square,
+)
+from lookright.errors import UserError, did_you_mean
+
+_IMAGE: Final = ("image", "img")
+_LABEL: Final = ("label", "labels", "class")
+_DOMAIN: Final = ("domain",)
+_MASK: Final = ("mask", "masks")
+
+
+def is_saved(root: Path) -> bool:
+    """Whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote this folder."""
+    one = all((root / name).is_file() for name in ("state.json", "dataset_info.json"))
+    return one or (root / "dataset_dict.json").is_file()
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row: `rows` are the two columns that are read, `name` is its split and its number."""
+
+    rows: Any
+    index: int
+    image: str
+    mask: str | None
+    name: str
+    key: str
+
+    def read(self, size: int) -> Pixels:
+        """(3, size, size) and a mask (1, size, size) that is not empty, all uint8."""
+        row = self.rows[self.index]
+        file = _file(row[self.image], self.name)
+        image = square(read_image(file), size)
+        if self.mask is None or row[self.mask] is None:
+            return image, {}
+        mask = _file(row[self.mask], f"{self.name}, {self.mask}")
+        pixels = square(read_mask(mask, file), size, soft=False)
+        return image, {"masks": pixels} if pixels.any() else {}
+
+
+@final
+class HuggingFace(Decoded):
+    """The rows of a `Dataset`, or of every split of a `DatasetDict`, saved at `root`.
+
+    Args:
+        image: the column of images; by default the only one, or `image` or `img`.
+        label: the column of classes; by default the only ClassLabel, or `label`, `labels` or
+            `class`. Where it is no ClassLabel, the classes are its values, sorted.
+        domain: the column of domains; `domain` by default. Where there is none, each split is a
+            domain, and a single data set one of the folder's name.
+        mask: the column of masks; `mask` or `masks` by default, where that holds images.
+        image_size, skip_unreadable, cache, progress: as in `Folder`; images are cut alike.
+
+    A sample's key is a hash of its image file, so its part does not depend on its place. Raises
+    UserError where `datasets` is not installed; for a damaged set, a missing or doubtful column,
+    a row without a class, and fewer than two classes.
+
+    `columns` says which are used, as `load_data` reads it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        image_size: int = 128,
+        image: str | None = None,
+        label: str | None = None,
+        domain: str | None = None,
+        mask: str | None = None,
+        skip_unreadable: bool = False,
+        cache: bool = True,
+        progress: bool = False,
+    ) -> None:
+        super().__init__(root.resolve().name, image_size)
+        self.root = root.resolve()
+        splits = _splits(root)
+        features = next(iter(splits.values())).features
+        images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
+        classes = [name for name, kind in features.items() if type(kind).__name__ == "ClassLabel"]
+        picked_mask = _column(root, "mask", mask, images, _MASK, features, required=False)
+        picked_domain = _column(root, "domain", domain, [*features], _DOMAIN, features, False)
+        images = [name for name in images if name != picked_mask]
+        classes = [name for name in classes if name != picked_domain]
+        picked_image = _column(root, "image", image, images, _IMAGE, features)
+        picked_label = _column(root, "label", label, classes, _LABEL, features)
+        assert picked_image is not None
+        assert picked_label is not None
+        chosen_columns = zip(
+            ("image", "label", "domain", "mask"),
+            (picked_image, picked_label, picked_domain, picked_mask),
+            strict=True,
+        )
+        self.columns = "&".join(f"{what}={name}" for what, name in chosen_columns if name)
+        self.has_masks = picked_mask is not None
+        self._offered = frozenset(["masks"] if picked_mask else [])
+        labels = {name: _texts(rows, picked_label) for name, rows in splits.items()}
+        known = getattr(features[picked_label], "names", None)
+        self.classes = tuple(known or sorted({each for of in labels.values() for each in of}))
+        if len(self.classes) < 2:
+            raise UserError(
+                f"Expected two or more classes in column '{picked_label}' of '{root}', got "
+                f"{', '.join(self.classes) or 'none'}: name the column, as in "
+                f"'{root}?label=NAME'."
+            )
+        samples: dict[str, list[tuple[_Row, int]]] = {}
+        for split, rows in splits.items():
+            chosen = rows.select_columns([name for name in (picked_image, picked_mask) if name])
+            domains = [split] * len(rows) if picked_domain is None else _texts(rows, picked_domain)
+            for index, (of, name) in enumerate(zip(domains, labels[split], strict=True)):
+                called = f"{split}[{index}]"
+                key = _hash(chosen[index][picked_image], called)
+                row = _Row(chosen, index, picked_image, picked_mask, called, key)
+                samples.setdefault(of, []).append((row, self.classes.index(name)))
+        rows_read = [row for of in samples.values() for row, _ in of]
+        if unreadable := self._read_all(rows_read, cache, progress):
+            if not skip_unreadable:
+                refuse_unreadable(str(root), unreadable, len(rows_read))
+            warnings.warn(
+                f"Left out {len(unreadable)} of {len(rows_read)} images of '{root}' that cannot "
+                "be read.",
+                stacklevel=2,
+            )
+        kept = {
+            of: [(row, label) for row, label in rows if row.name not in unreadable]
+            for of, rows in samples.items()
+        }
+        self._samples: Mapping[str, Sequence[tuple[_Row, int]]] = {
+            of: rows for of, rows in kept.items() if rows
+        }
+        self.domains = tuple(self._samples)
+
+
+def _splits(root: Path) -> dict[str, Any]:
+    """The splits by name, with images as they are encoded."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError(
+            f"'{root}' is a data set of Hugging Face's datasets, which is not installed: "
+            "pip install 'lookright[datasets]'."
+        ) from error
+    try:
+        found = datasets.load_from_disk(str(root))
+    except Exception as error:
+        raise UserError(
+            f"'{root}' cannot be read by datasets {datasets.__version__} "
+            f"({' '.join(str(error).split()) or type(error).__name__}): save it again with it."
+        ) from error
+    splits = found if isinstance(found, datasets.DatasetDict) else {root.resolve().name: found}
+
+    def encoded(rows: Any) -> Any:
+        for name, kind in rows.features.items():
+            if isinstance(kind, datasets.Image):
+                rows = rows.cast_column(name, datasets.Image(decode=False))
+        return rows
+
+    return {name: encoded(rows.with_format(None)) for name, rows in splits.items() if len(rows)}
+
+
+def _column(
+    root: Path,
+    what: str,
+    asked: str | None,
+    fitting: Sequence[str],
+    usual: Sequence[str],
+    features: Iterable[str],
+    required: bool = True,
+) -> str | None:
+    """The column that was asked for, else the usual one, else the only one that fits."""
+    columns = list(features)
+    if asked is not None:
+        if asked not in columns:
+            raise UserError(
+                f"'{root}' has no column '{asked}', but {', '.join(columns)}."
+                f"{did_you_mean(asked, columns)}"
+            )
+        return asked
+    if named := [name for name in usual if name in fitting]:
+        return named[0]
+    if not required:
+        return None
+    if len(fitting) == 1:
+        return fitting[0]
+    if what == "label" and (named := [name for name in usual if name in columns]):
+        return named[0]
+    raise UserError(
+        f"Which column of '{root}' is the {what}, out of {', '.join(fitting or columns)}? "
+        f"Say it as in '{root}?{what}={(fitting or columns)[0]}'."
+    )
+
+
+def _texts(rows: Any, column: str) -> list[str]:
+    """A column's values as text, a ClassLabel's as names."""
+    kind, values = rows.features[column], list(rows[column])
+    names = getattr(kind, "names", None)
+    if any(value is None or (names and value < 0) for value in values):
+        raise UserError(f"Column '{column}' has rows without a value: leave those rows out.")
+    return [names[value] if names else str(value) for value in values]
+
+
+def _file(value: Mapping[str, Any] | None, name: str) -> File:
+    """Where the image lies: in the row itself, or in a file that the row names."""
+    if value is None or (value["bytes"] is None and value["path"] is None):
+        raise UnreadableImageError(f"Expected an image in {name}; it is empty: remove the row.")
+    return Path(value["path"]) if value["bytes"] is None else Encoded(name, value["bytes"])
+
+
+def _hash(value: Mapping[str, Any] | None, name: str) -> str:
+    try:
+        file = _file(value, name)
+        content = file.content if isinstance(file, Encoded) else file.read_bytes()
+    except (OSError, UnreadableImageError):
+        content = name.encode()
+    return hashlib.sha256(content).hexdigest()[:24]
