@@ -61,18 +61,23 @@ class Square(Attack):
 
 
 def searched(theirs: SquareAttack, x: Tensor, y: Tensor) -> Tensor:
-    """What pyautoattack's search finds, at any size of image.
+    """What pyautoattack's search finds, of images of any size and of tied logits too.
 
     For L2 it begins with tiles of a fifth of the height, which at some sizes, such as 24, do not
     fit. Images of those sizes are widened to a multiple of five; the model does not see the margin.
+    And it takes a tie for a success, and is lost where all images are tied.
     """
     height, width = x.shape[-2:]
-    tile, start = height // 5, height % 5 // 2
-    if theirs.norm == "Linf" or (
-        tile and all(start + side // tile * tile <= side for side in (height, width))
-    ):
-        return theirs.perturb(x, y)
     side = -(-max(height, width) // 5) * 5
-    whole, theirs.predict = theirs.predict, lambda z: whole(z[..., :height, :width])
-    wide = F.pad(x, (0, side - width, 0, side - height))
-    return theirs.perturb(wide, y)[..., :height, :width]
+    tile, start = height // 5, height % 5 // 2
+    fits = tile and all(start + each // tile * tile <= each for each in (height, width))
+    right, bottom = (0, 0) if fits or theirs.norm == "Linf" else (side - width, side - height)
+    predict, asked = theirs.predict, theirs.margin_and_loss
+
+    def untied(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        margin, loss = asked(z, y)
+        return margin.masked_fill(margin == 0, torch.finfo(margin.dtype).tiny), loss
+
+    theirs.predict = lambda z: predict(z[..., :height, :width])
+    theirs.margin_and_loss = untied
+    return theirs.perturb(F.pad(x, (0, right, 0, bottom)), y)[..., :height, :width]
