@@ -26,8 +26,8 @@ class Diagnosis:
     those: right at first, because of their own pixels, and right after the attack. Randomness and
     coupling are asked of all, and where they are found nothing else is.
 
-    Signs as in Athalye et al. (ICML 2018, section 3.1), Carlini et al. (arXiv 1902.06705, section
-    5) and Pintor et al. (NeurIPS 2022); nothing is a proof, and "fine" means that no sign was seen.
+    Signs as in Athalye et al. (ICML 2018, section 3.1), Carlini et al. (arXiv 1902.06705) and
+    Pintor et al. (NeurIPS 2022); "fine" is no proof, it means that no sign was seen.
 
     Args:
         eps, steps, norm: of the attack in doubt, PGD on the cross-entropy.
