@@ -44,7 +44,15 @@ def browser(tmp_path_factory):
 def url(tmp_path_factory):
     root = tmp_path_factory.mktemp("page")
     methods = (*fake.METHODS, *fake.LEARNED)
-    return write_page(fake.write_all(root, methods), root / "report.html").as_uri()
+    return write_page(fake.write_all(root, methods, seeds=1), root / "report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    root = tmp_path_factory.mktemp("crowd")
+    names = [*fake.METHODS, *(f"Variant {i} of a method" for i in range(16))]
+    folders = fake.write_all(root, names, seeds=1, count=2)
+    return write_page(folders, root / "report.html").as_uri()
 
 
 @pytest.fixture
@@ -145,7 +153,16 @@ def test_slider_sets_the_opacity_from_the_keyboard(page):
     assert page.find_element("css selector", "output").text == "5%"
 
 
-@pytest.mark.parametrize("part", ["domain-tables", "domain-galleries"])
+def choose(page, name, value):
+    box = page.find_element("css selector", f'[name="{name}"][value="{value}"]')
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", box)
+    box.click()
+
+
+PARTS = ("tables", "galleries", "trust", "pushed", "claims")
+
+
+@pytest.mark.parametrize("part", [f"domain-{part}" for part in PARTS])
 def test_domains_can_be_chosen(page, part):
     panels = page.find_elements("css selector", f"#{part} > [data-domain]")
 
@@ -154,10 +171,43 @@ def test_domains_can_be_chosen(page, part):
 
     assert shown() == ["train"]
     for value, expected in (("reversed", ["reversed"]), ("", list(fake.DOMAINS))):
-        box = page.find_element("css selector", f'[name="{part}-domain"][value="{value}"]')
-        page.execute_script("arguments[0].scrollIntoView({block: 'center'})", box)
-        box.click()
+        choose(page, f"{part}-domain", value)
         assert shown() == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "by", "values"),
+    [("heat", "measure", ("accuracy", "stability")), ("removals", "fill", ("blur", "mean"))],
+)
+def test_what_is_shown_of_a_domain_can_be_chosen_beside_the_domain(page, part, by, values):
+    script = """return [...document.querySelectorAll(`#${arguments[0]} [data-${arguments[1]}]`)]
+        .filter(e => e.offsetHeight > 0)
+        .map(e => [e.parentElement.dataset.domain, e.dataset[arguments[1]]].join())"""
+
+    def shown():
+        return page.execute_script(script, part, by)
+
+    assert shown() == [f"train,{values[0]}"]
+    choose(page, f"{part}-{by}", values[1])
+    choose(page, f"{part}-domain", "reversed")
+    assert shown() == [f"reversed,{values[1]}"]
+    choose(page, f"{part}-{by}", "")
+    assert shown() == [f"reversed,{value}" for value in values]
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_control_opens_to_each_model_even_without_scripts(page, url, scripts):
+    page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
+    try:
+        page.get(url)
+        control = page.find_element("css selector", ".controlled:has(.each)")
+        own = control.find_elements("css selector", ".own")
+        assert len(own) == len(fake.METHODS) + len(fake.LEARNED)
+        assert not any(row.is_displayed() for row in own)
+        control.find_element("css selector", ".each input").click()
+        assert all(row.is_displayed() for row in own)
+    finally:
+        page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_everything_is_there_without_scripts(page, url):
@@ -172,15 +222,33 @@ def test_everything_is_there_without_scripts(page, url):
     assert (len(tables), hidden, controls) == (3, [], "hidden")
 
 
-@pytest.mark.parametrize("width", [375, 768, 1280])
-def test_the_body_never_scrolls_sideways(page, url, width):
+@pytest.mark.parametrize(
+    ("many", "width"), [(False, 375), (False, 768), (False, 1280), (True, 375), (True, 1400)]
+)
+def test_the_body_never_scrolls_sideways(page, url, crowd, many, width):
     size(page, width)
-    page.get(url)
+    page.get(crowd if many else url)
     inner, body = page.execute_script(
         "return [document.documentElement.clientWidth, document.documentElement.scrollWidth]"
     )
     assert body <= inner
     assert width - 20 <= inner <= width  # the vertical scroll bar
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_maps_and_pictures_stay_inside_their_boxes_and_large_enough(page, crowd, width):
+    size(page, width)
+    page.get(crowd)
+    choose(page, "heat-measure", "stability")
+    over, narrow = page.execute_script(
+        """const inside = (e) => e.getBoundingClientRect().right
+            <= e.parentElement.getBoundingClientRect().right + 0.5;
+        const seen = (css) => [...document.querySelectorAll(css)].filter(e => e.offsetHeight > 0);
+        return [seen('.heat, .removed, .push, .pair, .removal').filter(e => !inside(e)).length,
+            Math.min(...seen('.view .picture').map(e => e.offsetWidth))]"""
+    )
+    assert over == 0
+    assert narrow >= 60
 
 
 def test_the_wide_table_scrolls_in_its_own_box_on_a_phone(page, url):
@@ -210,15 +278,50 @@ def test_colours_follow_the_scheme_and_can_be_read(page, scheme):
     soft = (".lede", ".spread", ".absent", "thead th", ".right", ".wrong", ".cell h4", "summary")
     for selector in soft:
         assert contrast(style(page, selector, "color"), paper) >= 4.5, selector
+    for selector in (".verdict.fine", ".as-good", ".control td", ".removed figcaption", ".aside"):
+        assert contrast(style(page, selector, "color"), paper) >= 4.5, selector
+    for k in range(8):
+        method = page.execute_script(
+            """const probe = document.body.appendChild(document.createElement('h4'));
+            probe.className = arguments[0]; return getComputedStyle(probe).color""",
+            f"c{k}",
+        )
+        assert contrast(method, paper) >= 4.5, k
     for text in (".tick", ".name", ".figures"):
         assert contrast(style(page, text, "fill"), paper) >= 4.5, text
     caution = style(page, ".caution", "backgroundColor")
     assert contrast(style(page, ".caution", "color"), caution) >= 4.5
+    suspect = ".verdict.suspect"
+    assert contrast(style(page, suspect, "color"), style(page, suspect, "backgroundColor")) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_square_of_a_heat_map_can_be_read_and_is_fuller_the_higher(page, scheme):
+    appear(page, scheme)
+    colours = page.execute_script(
+        """const pixel = document.createElement('canvas').getContext('2d');
+        const rgb = (colour) => {
+            pixel.fillStyle = colour; pixel.fillRect(0, 0, 1, 1);
+            return `rgb(${[...pixel.getImageData(0, 0, 1, 1).data].slice(0, 3)})`;
+        };
+        const row = document.querySelector('.heat').insertRow();
+        return [...Array(11).keys()].map((level) => {
+            const cell = row.insertCell(); cell.className = `h${level}`;
+            const style = getComputedStyle(cell);
+            return [rgb(style.color), rgb(style.backgroundColor)];
+        })"""
+    )
+    assert min(contrast(ink, square) for ink, square in colours) >= 4.5
+    away = [contrast(square, colours[0][1]) for _, square in colours]
+    assert away == sorted(away)
+    assert away[-1] > 1.5
 
 
 def test_figures_speak_to_a_screen_reader(page):
     for svg in page.find_elements("css selector", "figure.panel svg"):
         assert "Accuracy" in svg.accessible_name or "accuracy" in svg.accessible_name
+    removed = page.find_element("css selector", "figure.removed svg").accessible_name
+    assert removed.startswith("Deletion ERM in train: probability")
     descriptions = page.find_elements("css selector", "figure.panel desc")
     assert "ERM" in descriptions[0].get_attribute("textContent")
 

@@ -25,6 +25,7 @@ from lookright.result import Result, read_result
 DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
 EXAMPLES, PUSHED_EXAMPLES = 8, 4
 MANY = 6
+STYLES = ("style", "figures")
 
 _ABOUT = {
     "ERM": "Ordinary training: the loss on the images as they are.",
@@ -91,7 +92,7 @@ def render(comparison: Comparison, title: str) -> str:
         trust=trust,
         suspects=_suspects(trust),
         version=__version__,
-        css=source.get_source(environment, "style.css")[0],
+        css="".join(source.get_source(environment, f"{name}.css")[0] for name in STYLES),
         js=source.get_source(environment, "page.js")[0],
     )
 
