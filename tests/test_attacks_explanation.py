@@ -23,7 +23,7 @@ from lookright.attacks import (
 )
 from lookright.attacks.objectives import Ascended
 from lookright.errors import UserError
-from lookright.explainers import Explainer, GradCAM, GradientTimesInput, InputGradient
+from lookright.explainers import Explainer, GradCAM, InputGradient
 from lookright.metrics import pushed_target
 from lookright.metrics.pushed import far_disc
 from models_for_tests import (
@@ -138,6 +138,30 @@ def test_randomness_is_the_generators(explainer: Explainer) -> None:
     assert torch.equal(attack(model, x, y), unseeded)
 
 
+class Drawing(Explainer):
+    """The input gradient under a number drawn at each call, which it notes."""
+
+    def __init__(self) -> None:
+        self.judged: list[float] = []
+        self.ascended: list[float] = []
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        drawn = torch.rand(1)
+        (self.ascended if torch.is_grad_enabled() else self.judged).append(drawn.item())
+        return InputGradient()(model, x + 0.01 * drawn, y)
+
+
+def test_noise_is_the_same_for_judging_and_new_for_ascending() -> None:
+    model, x, y = trained()
+    explainer = Drawing()
+    ExplanationAttack(steps=4, explainer=explainer)(model, x, y, seeded())
+    assert len(explainer.judged) == 5
+    assert len(set(explainer.judged)) == 1
+    assert len(set(explainer.ascended)) == 4
+
+
 def test_another_seed_is_another_search() -> None:
     model, x, y = trained()
     attack = ExplanationAttack(MassCentre(), search=True)
@@ -210,6 +234,22 @@ def test_a_step_is_two_explanations() -> None:
         assert model.passes == passes
 
 
+class Squares(nn.Module):
+    """Class 0's logit is half the sum of squared pixels: its input gradient is the image itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        score = 0.5 * x.square().sum((1, 2, 3))
+        return torch.stack([score, score - 100], 1)
+
+
+def line(*values: float) -> Tensor:
+    """(1, 3, 1, W): one row of pixels, the same in each channel."""
+    return torch.tensor(values).expand(1, 3, 1, len(values)).contiguous()
+
+
+ZERO = torch.zeros(1, dtype=torch.int64)
+
+
 # --- The prediction ----------------------------------------------------------------------------
 
 
@@ -233,22 +273,21 @@ def test_the_prediction_is_kept_where_the_ball_is_full_of_others(search: bool) -
 
 
 class Edge(nn.Module):
-    """Class 0 while the mean is below 0.51; the explanation moves only with the first pixel."""
+    """Class 0 while the last pixel is at most 0.505; its input gradient is the image itself."""
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.mean(1).flatten(1)
-        score = 10 * (0.51 - x.mean(1))
-        weights = torch.arange(1, 1 + x.shape[1]).to(x) / 100
-        return torch.stack([score + 0.5 * (weights * x.square()).sum(1) / 100, 0 * score], 1)
+        score = 0.5 * x.square().sum((1, 2, 3))
+        return torch.stack([score, score + 1000 * (x[..., -1].mean((1, 2)) - 0.505)], 1)
 
 
-def test_an_image_that_crossed_the_edge_comes_back_over_it() -> None:
-    x = torch.full((2, 3, 2, 2), 0.5)
-    y = torch.zeros(2, dtype=torch.int64)
-    attack = ExplanationAttack(MassCentre(), 0.1, 30, explainer=GradientTimesInput())
-    z = attack(Edge(), x, y)
-    assert torch.equal(Edge()(z).argmax(1), y)
-    assert (z - x).abs().max() > 0.05
+def test_an_image_that_crossed_the_edge_comes_back_over_it_and_goes_on() -> None:
+    x = line(0.6, 0.5, 0.5, 0.5, 0.5, 0.5)
+    free = ExplanationAttack(MassCentre(), 0.1, 10, explainer=InputGradient())(Squares(), x, ZERO)
+    z = ExplanationAttack(MassCentre(), 0.1, 20, explainer=InputGradient())(Edge(), x, ZERO)
+    assert Edge()(z).argmax(1) == 0
+    assert Edge()(free).argmax(1) == 1
+    pushed, possible = (MassCentre().pushed(x.sum(1), each.sum(1)) for each in (z, free))
+    assert 0.5 * possible < pushed < possible
 
 
 # --- Where there is no slope -------------------------------------------------------------------
@@ -292,22 +331,6 @@ def test_a_torchscript_program_is_searched() -> None:
 
 
 # --- Planted: how far a map can go, by hand ----------------------------------------------------
-
-
-class Squares(nn.Module):
-    """Class 0's logit is half the sum of squared pixels: its input gradient is the image itself."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        score = 0.5 * x.square().sum((1, 2, 3))
-        return torch.stack([score, score - 100], 1)
-
-
-def line(*values: float) -> Tensor:
-    """(1, 3, 1, W): one row of pixels, the same in each channel."""
-    return torch.tensor(values).expand(1, 3, 1, len(values)).contiguous()
-
-
-ZERO = torch.zeros(1, dtype=torch.int64)
 
 
 @pytest.mark.parametrize(("eps", "lost"), [(0.01, 0.0), (0.024, 0.0), (0.03, 0.5), (0.08, 1.0)])

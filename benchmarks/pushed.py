@@ -1,0 +1,98 @@
+"""How far an attack pushes the explanation while the prediction stays: ERM beside EGAT.
+
+    python benchmarks/pushed.py --seeds 1 --epochs 8 --output runs/pushed
+
+trains a small_resnet on Shortcut's domain `train` and judges it on 100 of its test images, at
+8/255. A row is a model and an explainer; `noise` is random signs of the same size, and the search
+has as many explanations to look at as the gradient attack, three a step. Runs are resumable.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lookright.attacks import GOALS, ExplanationAttack
+from lookright.data import Shortcut
+from lookright.explainers import Explainer, GradCAM, InputGradient
+from lookright.methods import EGAT, ERM, Method
+from lookright.metrics import pushed_kept, pushed_topk
+from lookright.models import Classifier, build_model
+from lookright.training import fit
+
+METHODS: dict[str, Callable[[Classifier], Method]] = {"ERM": ERM, "EGAT": EGAT}
+EXPLAINERS: dict[str, Explainer] = {"GradCAM": GradCAM(), "InputGradient": InputGradient()}
+EPS, STEPS = 8 / 255, 50
+
+
+def columns(model: Classifier, explainer: Explainer, x: Tensor) -> Iterator[tuple[str, float]]:
+    """Each figure of a row by its column; every prediction is made again on the final images."""
+    with torch.no_grad():
+        logits, clean = explainer(model, x)
+    y = logits.argmax(1)
+    sign = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).sub(0.5).sign()
+    with torch.no_grad():
+        noisy = explainer(model, (x + EPS * sign).clamp(0, 1), y)[1]
+    yield "top places, noise", float(pushed_topk(clean, noisy).mean())
+    for name, goal in GOALS.items():
+        for way, steps in (("", STEPS), (", search", 3 * STEPS)):
+            attack = ExplanationAttack(goal, EPS, steps, explainer=explainer, search=bool(way))
+            z = attack(model, x, y, torch.Generator().manual_seed(0))
+            with torch.no_grad():
+                logits, saliency = explainer(model, z, y)
+            kept = logits.argmax(1) == y
+            assert kept.all()
+            yield name + way, float(goal.pushed(clean, saliency).mean())
+            if name == "topk" and not way:
+                yield "turned", float(pushed_kept(clean, saliency, kept).float().mean())
+
+
+def trained(name: str, seed: int, epochs: int, folder: Path) -> Classifier:
+    """The model after its last epoch."""
+    data = Shortcut()
+    torch.manual_seed(seed)
+    model = build_model("small_resnet", data.classes, data.image_size)
+    run = fit(
+        METHODS[name](model),
+        data,
+        "train",
+        folder / f"{name.lower()}-{seed}",
+        epochs=epochs,
+        lr=1e-2,
+        seed=seed,
+        validate_every=epochs,
+        resume=True,
+    )
+    return run.classifier("last").eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--output", type=Path, default=Path("runs/pushed"))
+    arguments = parser.parse_args()
+    data = Shortcut()
+    where = [position for _, position in data.split("train", "test").where][: arguments.images]
+    batch = data.samples("train", where)
+    for name in METHODS:
+        models = [
+            trained(name, seed, arguments.epochs, arguments.output)
+            for seed in range(arguments.seeds)
+        ]
+        with torch.no_grad():
+            right = [(m(batch.images).argmax(1) == batch.labels).float().mean() for m in models]
+        print(f"{name}: accuracy {float(sum(right)) / len(models):.3f}, n={len(where)}", flush=True)
+        for label, explainer in EXPLAINERS.items():
+            rows = [dict(columns(model, explainer, batch.images)) for model in models]
+            cells = {key: statistics.mean(row[key] for row in rows) for key in rows[0]}
+            head = "| | " + " | ".join(cells) + " |"
+            print(head, f"| {name}, {label} | " + " | ".join(f"{v:.2f}" for v in cells.values()))
+
+
+if __name__ == "__main__":
+    main()
