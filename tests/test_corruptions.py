@@ -80,13 +80,14 @@ def test_the_images_type_and_device_are_kept(name):
 
 @pytest.mark.parametrize("name", sorted(ORDERED))
 def test_a_higher_severity_is_further_away(name):
-    distances = [distance(scenes(224, 4), name, severity) for severity in range(1, 6)]
+    dim = 0.6 * scenes(128)  # frost adds light, which white cannot show
+    distances = [distance(dim, name, severity) for severity in range(1, 6)]
     assert distances[0] > 0.004
     rises = [later > earlier for earlier, later in pairwise(distances)]
     # Not every step of ImageNet-C rises: glass_blur's second and fourth have fewer rounds.
     assert sum(rises) >= (2 if name == "glass_blur" else 3)
     assert distances[4] > 1.2 * distances[0]
-    small = [distance(scenes(32, 4), name, severity) for severity in (1, 5)]
+    small = [distance(scenes(32), name, severity) for severity in (1, 5)]
     assert small[1] > small[0]
 
 
