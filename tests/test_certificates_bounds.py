@@ -114,6 +114,12 @@ def test_a_share_is_bounded_as_scipy_says(count, delta):
     assert share_at_most(k, n, delta) == pytest.approx(high, abs=1e-9)
 
 
+@given(counts, deltas)
+def test_a_share_bound_lies_no_further_below_than_hoeffdings(count, delta):
+    k, n = count
+    assert share_at_least(k, n, delta) >= k / n - np.sqrt(np.log(1 / delta) / (2 * n)) - 1e-9
+
+
 @given(counts, st.data(), deltas)
 def test_a_difference_is_bounded_by_two_shares_at_half_of_delta(count, data, delta):
     wins, n = count
