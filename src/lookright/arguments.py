@@ -278,9 +278,16 @@ def _concrete(kind: type) -> list[type]:
     """The classes of a kind that can be built; of modules, those that are maskers."""
     if kind is nn.Module:
         return [ConvMasker]
-    members: list[type] = kind.__subclasses__()
+    members = [each for each in kind.__subclasses__() if _offered(each, kind)]
     deeper = [each for member in members for each in _concrete(member)]
     return deeper if isabstract(kind) else [kind, *deeper]
+
+
+def _offered(member: type, kind: type) -> bool:
+    """Whether it is no inner part: public and, where it is lookright's own, beside its kind."""
+    home = ".".join(kind.__module__.split(".")[:2])
+    own = member.__module__.startswith("lookright.")
+    return member.__name__[0] != "_" and (not own or member.__module__.startswith(home))
 
 
 def _check_part(option: str, named: Mapping[str, type | None]) -> None:

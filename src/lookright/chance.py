@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-_WIDE = 2**31
+_CUT = 2**31 - 1
 
 
 def image_chance(images: Tensor, count: int, purpose: int) -> Tensor:
@@ -22,7 +22,7 @@ def image_chance(images: Tensor, count: int, purpose: int) -> Tensor:
 
 def _scattered(number: Tensor) -> Tensor:
     """Whole numbers to others in [0, 2^31) that seem unrelated: shifted, multiplied, cut off."""
-    number = (number + 0x2545F491) % _WIDE
-    number = (number ^ number >> 16) * 0x45D9F3B % _WIDE
-    number = (number ^ number >> 15) * 0x45D9F3B % _WIDE
+    number = (number + 0x2545F491) & _CUT
+    number = (number ^ number >> 16) * 0x45D9F3B & _CUT
+    number = (number ^ number >> 15) * 0x45D9F3B & _CUT
     return number ^ number >> 16

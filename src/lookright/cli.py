@@ -52,7 +52,7 @@ def train(
     warm_up: float = 0.3,
     clip: float | None = 1.0,
     awp: float = 0.0,
-    augment: Augment | None = None,
+    augment: Augment | bool | None = None,
     validation_attack: Attack | None = None,
     seed: int = 0,
     precision: Precision = "32-true",
@@ -90,8 +90,8 @@ def train(
         clip: largest norm of the gradient; null leaves it as it is.
         awp: size, relative to the weights, of an adversarial weight perturbation round a method
             that has an attack; its authors use 0.005 to 0.01.
-        augment: random flip, shift and scale of image and mask together; none on Shortcut, whose
-            digits have a right way round, and Augment otherwise.
+        augment: random flip, shift and scale of image and mask together, false for none; by default
+            none on Shortcut, whose digits have a right way round, and Augment otherwise.
         validation_attack: attack by which the best epoch is chosen; null is PGD with 10 steps and
             the eps of the method's attack.
         seed: of weights, order and random starts.
@@ -109,6 +109,8 @@ def train(
         raise UserError(f"workers is a number of processes, 0 or more; got {workers}.")
     if image_size is None:
         image_size = 32 if built_in else 128
+    if augment is None:
+        augment = not built_in
     if lr is None:
         lr = 1e-2 if model == "small_resnet" else 1e-3
     images = load_data(
@@ -146,7 +148,7 @@ def train(
         weight_decay=weight_decay,
         warm_up=warm_up,
         clip=clip,
-        augment=augment or (None if built_in else Augment()),
+        augment=Augment() if augment is True else augment or None,
         validation_attack=validation_attack,
         seed=seed,
         precision=precision,

@@ -9,6 +9,7 @@ from lookright.certificates import Certificate, certify_values
 from lookright.evaluation.judge import Judge
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.records import Record, joined
+from lookright.perturbations import attack_in_words
 from lookright.result import Corrupted, CurvePoint, DomainResult, RemovalCurve
 
 
@@ -77,8 +78,7 @@ def _certificates(
     return certify_values(
         values["kept_pgd"],
         values["stability_cosine"],
-        perturbation=f"PGD ({type(p.norm).__name__}, {255 * p.eps:g}/255, {p.pgd_steps} steps, "
-        f"{p.restarts} restarts)",
+        perturbation=attack_in_words(p.attack),
         delta=p.delta,
         tau=p.tau,
         distribution=f'the domain "{domain}"',

@@ -92,6 +92,11 @@ class Protocol:
             goals=tuple(GOALS),
         )
 
+    @property
+    def attack(self) -> PGD:
+        """The main attack."""
+        return PGD(self.eps, self.pgd_steps, norm=self.norm, restarts=self.restarts)
+
     def diagnosis(self, total: int) -> Diagnosis:
         """The checks of the robust figures of a domain of so many images."""
         share = min(1.0, self.diagnosed / total)

@@ -2,25 +2,34 @@
 
 import torch
 
+from lookright import metrics
 from lookright.attacks import GOALS, ExplanationAttack
 from lookright.evaluation.previews import heat, pixels
 from lookright.evaluation.seen import Seen
+
+_STEPS, _SEARCHED = 50, 150
+"""Of gradient, and of random search where the explainer has none, which needs more of them."""
 
 
 def pushed(seen: Seen) -> None:
     """One attack for each goal of the protocol."""
     p = seen.protocol
+    steps = _STEPS if p.explainer.differentiable else _SEARCHED
     images, saliency, predicted = [], [], []
     for name in p.goals:
         goal = GOALS[name]
-        attack = ExplanationAttack(goal, p.eps, norm=p.norm, explainer=p.explainer)
+        attack = ExplanationAttack(goal, p.eps, steps, norm=p.norm, explainer=p.explainer)
         generator = seen.generator(f"push {name}")
         z = attack(seen.model, seen.batch.images, seen.predicted, generator)
         logits, after = seen.explain(z)
+        answer = logits.argmax(1)
         seen.values[f"pushed_{name}"] = goal.pushed(seen.saliency, after)
+        if name == "topk":
+            kept = answer == seen.predicted
+            seen.values["pushed_kept"] = metrics.pushed_kept(seen.saliency, after, kept)
         images.append(pixels(z))
         saliency.append(heat(after))
-        predicted.append(logits.argmax(1))
+        predicted.append(answer)
     seen.shown["pushed"] = torch.stack(images, 1)
     seen.shown["saliency_pushed"] = torch.stack(saliency, 1)
     seen.shown["predicted_pushed"] = torch.stack(predicted, 1)

@@ -15,7 +15,7 @@ def under_attack(seen: Seen) -> None:
     """Accuracy under each attack, the worst of all, the curve, and the explanation's stability."""
     p, model, values = seen.protocol, seen.model, seen.values
     x, y = seen.batch.images, seen.batch.labels
-    seen.attacked = _pgd(seen, p.eps, p.pgd_steps, p.restarts)
+    seen.attacked = p.attack(model, x, y, seen.generator("PGD"))
     logits, saliency = seen.explain(seen.attacked)
     values["accuracy"] = seen.predicted == y
     values["accuracy_fgsm"] = seen.right(FGSM(p.eps, p.norm)(model, x, y))
@@ -29,7 +29,8 @@ def under_attack(seen: Seen) -> None:
     at = {0.0: values["accuracy"], p.eps: torch.stack(under).all(0)}
     for eps in p.radii:
         if eps not in at:
-            at[eps] = seen.right(_pgd(seen, eps, _CURVE_STEPS, 1))
+            attack = PGD(eps, _CURVE_STEPS, norm=p.norm)
+            at[eps] = seen.right(attack(model, x, y, seen.generator(f"curve {eps:.6f}")))
     # Right at a radius is right at every smaller one: the larger ball holds the smaller.
     robust = at[0.0]
     for eps in p.radii:
@@ -52,12 +53,6 @@ def diagnosed(seen: Seen) -> None:
 def attack_name(attack: object) -> str:
     """The measure of an attack on its own, such as accuracy_autoattack."""
     return f"accuracy_{type(attack).__name__.lower()}"
-
-
-def _pgd(seen: Seen, eps: float, steps: int, restarts: int) -> Tensor:
-    attack = PGD(eps, steps, norm=seen.protocol.norm, restarts=restarts)
-    generator = seen.generator(f"PGD {eps:.6f} {steps}")
-    return attack(seen.model, seen.batch.images, seen.batch.labels, generator)
 
 
 def _show(seen: Seen, logits: Tensor, saliency: Tensor) -> None:

@@ -37,6 +37,7 @@ _QUESTIONS = (
         "accuracy_",
         ("accuracy_adversarial",),
     ),
+    _Question("Is it right on corrupted images?", ("accuracy_corrupted",)),
     _Question(
         "Does it look at the object?", ("localisation_mass", "localisation_iou", "pointing_game")
     ),
@@ -45,7 +46,11 @@ _QUESTIONS = (
         "Does it keep looking there under attack?",
         ("stability_cosine", "stability_spearman", "stability_topk"),
     ),
-    _Question("Does it keep looking there elsewhere?", ("stability_domain",), "stability_"),
+    _Question(
+        "Does it keep looking there elsewhere?",
+        ("stability_domain", "stability_corrupted"),
+        "stability_",
+    ),
     _Question(
         "How far can its explanation be pushed, the answer being kept?",
         ("pushed_topk", "pushed_centre", "pushed_target"),
