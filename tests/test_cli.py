@@ -13,7 +13,7 @@ from PIL import Image
 
 from lookright import cli
 from lookright.attacks import PGD
-from lookright.data import Shortcut, load_image
+from lookright.data import Augment, Shortcut, load_image
 from lookright.models import Classifier, SmallResNet, save_classifier
 from lookright.result import read_result
 from lookright.training import Run
@@ -198,6 +198,29 @@ def test_explain_attacks_the_label_that_is_given(here, lookright, monkeypatch):
         model = Run(Path("erm")).classifier("last").eval()
         image = load_image(Path("pets/sketch/dog/0.png"), 32)[None]
         assert attacked[2] == model.classes[int(model(image).argmax(1))]
+
+
+def test_explain_takes_an_attribution_of_captum_by_its_name(here, lookright):
+    line = "explain erm pets/sketch/dog/0.png --attack fgsm --explainer captum --explainer.make"
+    assert lookright(f"{line} Saliency")[0] == 0
+    assert Path("0-explained.png").exists()
+    assert "Did you mean 'Saliency'" in lookright(f"{line} Salency")[2]
+
+
+def test_only_attacks_for_general_use_are_offered(here, lookright):
+    error = lookright("explain erm pets/sketch/dog/0.png --attack wurst")[2]
+    assert "FGSM, PGD, " in error
+    assert "CarriedPerturbation" not in error
+    assert " _" not in error
+
+
+def test_augmentation_can_be_left_out(here, lookright, monkeypatch):
+    given = []
+    monkeypatch.setattr(cli, "fit", lambda *_, augment, **__: given.append(augment) or 1 / 0)
+    for words in ("", "--augment false", "--augment true", "--augment.shift 0.2"):
+        with pytest.raises(ZeroDivisionError):
+            lookright(f"{ON_PETS} {words}")
+    assert given == [Augment(), None, Augment(), Augment(shift=0.2)]
 
 
 def spoil_image(name: str, content: bytes | None = None) -> None:

@@ -278,7 +278,8 @@ def _concrete(kind: type) -> list[type]:
     """The classes of a kind that can be built; of modules, those that are maskers."""
     if kind is nn.Module:
         return [ConvMasker]
-    members = [each for each in kind.__subclasses__() if _offered(each, kind)]
+    found: list[type] = kind.__subclasses__()
+    members = [member for member in found if _offered(member, kind)]
     deeper = [each for member in members for each in _concrete(member)]
     return deeper if isabstract(kind) else [kind, *deeper]
 

@@ -1,12 +1,13 @@
 """Any of captum's attributions as an explainer, for evaluation."""
 
 from collections.abc import Callable
+from inspect import isclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lookright.errors import UserError
+from lookright.errors import UserError, did_you_mean
 from lookright.explainers.explainer import Explainer
 from lookright.modes import frozen, ordinary
 
@@ -15,7 +16,8 @@ class Captum(Explainer):
     """Wrap a captum attribution, for example `Captum(captum.attr.Occlusion, sliding_window_shapes=
     (3, 8, 8))` or `Captum(lambda model: LayerGradCam(model, model.network.layer4))`.
 
-    `make(model)` builds the attribution, `arguments` go to its `attribute`. The saliency is the
+    `make(model)` builds the attribution; it may be the name of one in captum.attr, such as
+    "Saliency". `arguments` go to its `attribute`. The saliency is the
     absolute value of the attribution summed over channels, (B, h, w), detached: it is for
     evaluation, and asking for it with gradients on is an error rather than a loss that is silently
     constant.
@@ -23,9 +25,14 @@ class Captum(Explainer):
 
     differentiable = False
 
-    def __init__(self, make: Callable[[nn.Module], Any], **arguments: Any) -> None:
-        self.make = make
+    def __init__(self, make: Callable[[nn.Module], Any] | str, **arguments: Any) -> None:
+        self.make = _named(make) if isinstance(make, str) else make
         self.arguments = arguments
+
+    def __repr__(self) -> str:
+        made = getattr(self.make, "__qualname__", type(self.make).__name__)
+        options = "".join(f", {name}={value!r}" for name, value in self.arguments.items())
+        return f"Captum({made}{options})"
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
@@ -44,3 +51,16 @@ class Captum(Explainer):
                 x.clone().requires_grad_(), target=target, **self.arguments
             )
         return logits, attribution.detach().sum(1).abs()
+
+
+def _named(name: str) -> Callable[[nn.Module], Any]:
+    """The attribution of that name in captum.attr."""
+    try:
+        from captum import attr
+    except ImportError as error:
+        raise UserError("captum is not installed: pip install 'lookright[captum]'.") from error
+    known = [each for each, kind in vars(attr).items() if isclass(kind) and each[0].isupper()]
+    last = name.removeprefix("captum.attr.")
+    if last not in known:
+        raise UserError(f"captum.attr has no attribution '{last}'.{did_you_mean(last, known)}")
+    return getattr(attr, last)
