@@ -238,6 +238,13 @@ def test_what_the_model_gets_wrong_comes_back_as_it_was(attack: Attack) -> None:
 
 
 @every_attack
+def test_any_layout(attack: Attack) -> None:
+    model = Smooth().to(memory_format=torch.channels_last)
+    x = torch.rand(3, 3, 12, 12, generator=seed(0)).to(memory_format=torch.channels_last)
+    assert attack(model, x, model(x).argmax(1)).shape == x.shape
+
+
+@every_attack
 @pytest.mark.parametrize("number", [1, 2])
 def test_single_images(attack: Attack, number: int) -> None:
     model, x, y = FRAGILE

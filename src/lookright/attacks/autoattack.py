@@ -72,7 +72,7 @@ class AutoAttack(Attack):
     ) -> Tensor:
         check_input(model, x, y)
         with frozen(model), seeded(generator) as seed:
-            x, y = ordinary(x), ordinary(y)
+            x, y = ordinary(x).contiguous(), ordinary(y)  # as the library takes for granted
             if len(x) == 0 or self.eps == 0:
                 return x.clone()
             with torch.no_grad():  # the library switches gradients on where it needs them

@@ -46,7 +46,7 @@ class Square(Attack):
     ) -> Tensor:
         check_input(model, x, y)
         with frozen(model), seeded(generator) as seed, torch.no_grad():
-            x, y = ordinary(x), ordinary(y)
+            x, y = ordinary(x).contiguous(), ordinary(y)  # as the library takes for granted
             if len(x) == 0 or self.eps == 0:
                 return x.clone()
             theirs = SquareAttack(
