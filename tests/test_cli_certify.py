@@ -134,8 +134,11 @@ BAD = [
     ("erm-0 --similarity cosin", r"Expected one of 'cosine', 'spearman', 'topk' for similarity"),
     ("erm-0 --perturbation corupted", r"no perturbation 'corupted'.*Did you mean 'Corrupted'"),
     ("erm-0 --perturbation.attack pgd", r"Say which before --perturbation.attack"),
-    ("erm-0 --perturbation corrupted --perturbation.name fgo", r"no corruption 'fgo'.*'fog'"),
-    ("erm-0 --perturbation corrupted --perturbation.severity 9", r"is 1 to 5, but got 9"),
+    ("erm-0 --perturbation corrupted --perturbation.name fgo", r"Unknown corruption 'fgo'.*'fog'"),
+    (
+        "erm-0 --perturbation corrupted --perturbation.severity 9",
+        r"Severity 9; expected .* from 1 to 5",
+    ),
     ("erm-0 --perturbation otherdomain", r"Still needed: name"),
     ("erm-0 --perturbation otherdomain --perturbation.name train", r"another domain than 'train'"),
     ("erm-0 --perturbation attacked --perturbation.attack pdg", r"Did you mean 'PGD'"),

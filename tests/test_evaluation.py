@@ -408,7 +408,7 @@ def test_an_unknown_domain_and_other_classes_are_refused(tmp_path):
         ({"pgd_steps": 0}, "at least 1 step"),
         ({"attacks": (Square(0.05),)}, "share its ball, eps 0.02, but Square has eps 0.05"),
         ({"corruptions": ("fogg",)}, "Unknown corruption 'fogg'.*Did you mean 'fog'"),
-        ({"severities": (6,)}, "numbers from 1 to 5"),
+        ({"severities": (6,)}, "Severity 6; expected a whole number from 1 to 5"),
         ({"goals": ("topp",)}, "Did you mean 'topk'"),
         ({"tau": 0.0}, "tau is the similarity"),
         ({"delta": 1.0}, "delta"),

@@ -173,7 +173,7 @@ def test_what_the_data_must_have():
         OtherDomain("train").possible(DATA, "train")
     with pytest.raises(UserError, match="Did you mean 'reversed'"):
         OtherDomain("reverse").possible(DATA, "train")
-    with pytest.raises(UserError, match=r"no corruption 'foggy'.*Did you mean 'fog'"):
+    with pytest.raises(UserError, match=r"Unknown corruption 'foggy'.*Did you mean 'fog'"):
         Corrupted("foggy")
     with pytest.raises(UserError, match="1 to 5, but got 0"):
         Corrupted("fog", 0)

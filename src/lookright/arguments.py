@@ -285,10 +285,9 @@ def _concrete(kind: type) -> list[type]:
 
 
 def _offered(member: type, kind: type) -> bool:
-    """Whether it is no inner part: public and, where it is lookright's own, beside its kind."""
+    """Whether it is public and beside its kind: no inner part, and no class of one's own."""
     home = ".".join(kind.__module__.split(".")[:2])
-    own = member.__module__.startswith("lookright.")
-    return member.__name__[0] != "_" and (not own or member.__module__.startswith(home))
+    return member.__name__[0] != "_" and member.__module__.startswith(home)
 
 
 def _check_part(option: str, named: Mapping[str, type | None]) -> None:

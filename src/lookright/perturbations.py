@@ -12,9 +12,10 @@ from torch import Generator, Tensor, nn
 from lookright.attacks import PGD, Attack, LInf, Norm
 from lookright.batch import Batch
 from lookright.chance import image_chance
-from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, corrupt
+from lookright.corruptions import corrupt, corruption_named
+from lookright.corruptions.corruption import check_severity
 from lookright.data import ImageData
-from lookright.errors import UserError, did_you_mean
+from lookright.errors import UserError
 from lookright.seeds import derived_seed
 
 
@@ -86,14 +87,8 @@ class Corrupted(Perturbation):
     severity: int = 3
 
     def __post_init__(self) -> None:
-        known = CORRUPTIONS | EXTRA_CORRUPTIONS
-        if self.name not in known:
-            raise UserError(
-                f"There is no corruption '{self.name}': expected one of {', '.join(known)}."
-                f"{did_you_mean(self.name, known)}"
-            )
-        if not 1 <= self.severity <= 5:
-            raise UserError(f"A corruption's severity is 1 to 5, but got {self.severity}.")
+        corruption_named(self.name)
+        check_severity(self.severity)
 
     @property
     def words(self) -> str:

@@ -34,13 +34,25 @@ def corrupt(images: Tensor, name: str, severity: int) -> Tensor:
 
     name: of CORRUPTIONS or EXTRA_CORRUPTIONS. severity: 1 to 5. Raises UserError for others.
     """
+    return corruption_named(name)(images, severity)
+
+
+def corruption_named(name: str) -> Corruption:
+    """The corruption of that name; raises UserError with the nearest one."""
     known = CORRUPTIONS | EXTRA_CORRUPTIONS
     if name not in known:
         raise UserError(
             f"Unknown corruption '{name}'; expected one of {', '.join(known)}."
             f"{did_you_mean(name, known)}"
         )
-    return known[name](images, severity)
+    return known[name]
 
 
-__all__ = ["CORRUPTIONS", "EXTRA_CORRUPTIONS", "Corruption", "Family", "corrupt"]
+__all__ = [
+    "CORRUPTIONS",
+    "EXTRA_CORRUPTIONS",
+    "Corruption",
+    "Family",
+    "corrupt",
+    "corruption_named",
+]

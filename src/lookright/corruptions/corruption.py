@@ -26,8 +26,11 @@ class Corruption:
     @torch.no_grad()
     def __call__(self, images: Tensor, severity: int) -> Tensor:
         """(B, 3, H, W) in [0, 1], computed in float32 and given back in the images' own type."""
-        if severity not in range(1, 6):
-            raise UserError(
-                f"Severity {severity} of '{self.name}'; expected a whole number from 1 to 5."
-            )
+        check_severity(severity)
         return self.spoil(images.float().contiguous(), severity).clamp(0, 1).to(images.dtype)
+
+
+def check_severity(severity: int) -> None:
+    """Raises UserError for another number than 1 to 5."""
+    if severity not in range(1, 6):
+        raise UserError(f"Severity {severity}; expected a whole number from 1 to 5.")

@@ -19,6 +19,7 @@ from lookright.evaluation.figures import figures
 from lookright.evaluation.judge import Judge, examples
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.records import Records
+from lookright.models import fingerprint
 from lookright.modes import frozen
 from lookright.progress import progress_bar
 from lookright.result import (
@@ -176,19 +177,10 @@ def _described(model: nn.Module, masker: nn.Module | None, data: ImageData) -> d
         if name[0] != "_" and isinstance(value, str | int | float | bool)
     }
     return {
-        "weights": _weights(model),
-        **({} if masker is None else {"masker": _weights(masker)}),
+        "weights": fingerprint(model),
+        **({} if masker is None else {"masker": fingerprint(masker)}),
         "data": options | {"name": data.name, "samples": samples.hexdigest()[:16]},
     }
-
-
-def _weights(model: nn.Module) -> str:
-    """A hash of the state."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
 
 
 def _judged(

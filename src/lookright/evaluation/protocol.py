@@ -1,13 +1,13 @@
 """How a model is judged."""
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from lookright.attacks import GOALS, PGD, Attack, AutoAttack, LInf, Norm
 from lookright.certificates.bounds import check_delta
 from lookright.certificates.certify import check_tau
-from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS
+from lookright.corruptions import CORRUPTIONS, corruption_named
+from lookright.corruptions.corruption import check_severity
 from lookright.diagnostics import Diagnosis
 from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer, GradCAM
@@ -65,10 +65,16 @@ class Protocol:
         _ = self.scorecard
         check_tau(self.tau)
         check_delta(self.delta)
-        _check_names("corruption", self.corruptions, CORRUPTIONS | EXTRA_CORRUPTIONS)
-        _check_names("goal of an attack on the explanation", self.goals, GOALS)
-        if not set(self.severities) <= {1, 2, 3, 4, 5}:
-            raise UserError(f"Severities are numbers from 1 to 5, got {list(self.severities)}.")
+        for name in self.corruptions:
+            corruption_named(name)
+        for severity in self.severities:
+            check_severity(severity)
+        for goal in self.goals:
+            if goal not in GOALS:
+                raise UserError(
+                    f"Unknown goal '{goal}' of an attack on the explanation; expected one of "
+                    f"{', '.join(GOALS)}.{did_you_mean(goal, GOALS)}"
+                )
         for name in ("batch_size", "examples", "diagnosed"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}.")
@@ -127,12 +133,3 @@ class Protocol:
             for name in ("fills", "corruptions", "severities", "goals")
         }
         return plain | {"explainer": repr(self.explainer)}
-
-
-def _check_names(what: str, names: Sequence[str], known: Collection[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise UserError(
-                f"Unknown {what} '{name}'; expected one of {', '.join(known)}."
-                f"{did_you_mean(name, known)}"
-            )

@@ -6,7 +6,7 @@ from lookright.models.classifier import Classifier
 from lookright.models.opening import open_model
 from lookright.models.small_resnet import SmallResNet
 from lookright.models.stored import load_classifier, save_classifier
-from lookright.models.weights import load_weights, read_weights
+from lookright.models.weights import fingerprint, load_weights, read_weights
 
 __all__ = [
     "ClassMap",
@@ -14,6 +14,7 @@ __all__ = [
     "Mapped",
     "SmallResNet",
     "build_model",
+    "fingerprint",
     "load_classifier",
     "load_weights",
     "open_model",

@@ -1,6 +1,5 @@
 """certificates.json: every plan that was tried, what it found of each image, and its claims."""
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -8,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.files import write_atomically
+from lookright.models import fingerprint
 from lookright.trials.plan import Draw, Plan
 from lookright.trials.trial import Trial
 
@@ -42,7 +41,7 @@ class Record:
         key = {
             "plan": plan.describe(),
             "data": data.name,
-            "models": {name: _weights(model) for name, model in models.items()},
+            "models": {name: fingerprint(model) for name, model in models.items()},
         }
         trials = {name: Trial() for name in models}
         others = []
@@ -89,12 +88,3 @@ def _read(path: Path) -> list[dict[str, Any]]:
             f"{path} is damaged ({' '.join(str(error).split())}): move it away, and certify again."
         ) from error
     return list(records)
-
-
-def _weights(model: nn.Module) -> str:
-    """A name for the weights: equal for equal ones."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
