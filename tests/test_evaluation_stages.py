@@ -107,6 +107,9 @@ def test_certificates_are_of_what_was_seen(thorough):
     result, *_ = thorough
     prediction, explanation, both = result.domains["train"].certificates
     assert (prediction.n, prediction.family) == (30, 3)
+    measures = result.domains["train"].measures
+    assert prediction.kept <= round(30 * measures["accuracy_pgd"].value)
+    assert prediction.kept <= round(30 * measures["accuracy"].value)
     assert both.kept <= min(prediction.kept, explanation.kept)
     assert prediction.bound == share_at_least(prediction.kept, 30, 0.05 / 3)
     assert 'domain "train"' in prediction.sentence

@@ -20,7 +20,8 @@ def under_attack(seen: Seen) -> None:
     values["accuracy"] = seen.predicted == y
     values["accuracy_fgsm"] = seen.right(FGSM(p.eps, p.norm)(model, x, y))
     values["accuracy_pgd"] = logits.argmax(1) == y
-    values["kept_pgd"] = logits.argmax(1) == seen.predicted
+    # The attack aims at the label, so an image that is wrong at first was not tried: not kept.
+    values["kept_pgd"] = values["accuracy"] & values["accuracy_pgd"]
     under = [values["accuracy_fgsm"], values["accuracy_pgd"]]
     for attack in p.attacks:
         name = attack_name(attack)
