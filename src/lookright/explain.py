@@ -19,7 +19,7 @@ def explain(
     model: str,
     images: list[Path],
     explainer: Explainer = GradCAM(),  # noqa: B008
-    attack: Attack = PGD(steps=20),  # noqa: B008
+    attack: Attack = PGD(),  # noqa: B008
     label: str | None = None,
     weights: Path | None = None,
     pretrained: bool = False,
