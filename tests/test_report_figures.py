@@ -1,10 +1,12 @@
 """The star, heat maps, removal curves and pushes are there when, and as, the data is."""
 
+import json
 import re
 
 import pytest
 
 import report_fixtures as fake
+from lookright.errors import UserError
 from lookright.report import read_result, write_page
 from lookright.report.figures import curve_panels
 from lookright.report.grouping import compare
@@ -233,3 +235,26 @@ def test_claims_are_the_certificates_sentences(tmp_path):
     assert sentences[0].startswith("Seed 0: With probability at least 95% over the draw of 300")
     assert "94.3%" in sentences[0]
     assert "fog &amp; &lt;rain&gt;" in sentences[0]
+
+
+def test_what_certify_wrote_in_a_run_is_claimed_too(tmp_path):
+    def record(domain, **claims):
+        return {
+            "plan": {"domain": domain}, "images": [], "trials": {}, "models": {}, "data": "d",
+            **claims,
+        }  # fmt: skip
+
+    run = fake.write(tmp_path / "run" / "result", plain()).parent
+    records = [
+        record("here", certificates=[{"sentence": "One."}], comparisons=[{"sentence": "Two."}]),
+        record("elsewhere", certificates=[{"sentence": "Three."}], comparisons=[]),
+        record("here"),  # a plan that is not done
+    ]
+    (run / "certificates.json").write_text(json.dumps({"format": 1, "records": records}))
+    html = write_page([run / "result"], tmp_path / "p.html").read_text()
+    section = html.split('<h2 id="claims">')[1].split("</section")[0]
+    assert re.findall(r"<h3>(.*?)</h3>", section) == ["here", "elsewhere"]
+    assert re.findall(r"<dd>(.*?)</dd>", section) == ["One.", "Two.", "Three."]
+    (run / "certificates.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        write_page([run / "result"], tmp_path / "p.html")

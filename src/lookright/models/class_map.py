@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml  # type: ignore[import-untyped]
+import yaml
 from timm.data import ImageNetInfo
 from torch import Tensor, nn
 

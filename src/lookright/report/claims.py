@@ -1,9 +1,11 @@
 """Certificates as the sentences that can be quoted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lookright.report.figures import Style
-from lookright.report.grouping import Comparison
+from lookright.report.grouping import Comparison, Method
+from lookright.trials import sentences
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,25 @@ class Claims:
 def claims(comparison: Comparison) -> dict[str, list[Claims]]:
     """By domain; one without certificates is left out."""
     found: dict[str, list[Claims]] = {}
+    for index, method in enumerate(comparison.methods):
+        said: dict[str, list[str]] = {}
+        for domain, sentence in _said(method, comparison):
+            said.setdefault(domain, []).append(sentence)
+        for domain, here in said.items():
+            claim = Claims(method.name, Style.of(index), tuple(here))
+            found.setdefault(domain, []).append(claim)
+    order = {domain: place for place, domain in enumerate(comparison.domains)}
+    return dict(sorted(found.items(), key=lambda each: order.get(each[0], len(order))))
+
+
+def _said(method: Method, comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """(domain, sentence) of its results, then of `lookright certify` in the folders of its runs."""
     for domain in comparison.domains:
-        for index, method in enumerate(comparison.methods):
-            sentences = tuple(
-                method.of_seed(run, certificate.sentence)
-                for run, here in method.within(domain)
-                for certificate in here.certificates
-            )
-            if sentences:
-                found.setdefault(domain, []).append(Claims(method.name, Style.of(index), sentences))
-    return found
+        for run, here in method.within(domain):
+            for certificate in here.certificates:
+                yield domain, method.of_seed(run, certificate.sentence)
+    for run in method.runs:
+        folder = run.folder.parent if run.folder.name == "result" else run.folder
+        for domain, certified in sentences(folder / "certificates.json").items():
+            for sentence in certified:
+                yield domain, method.of_seed(run, sentence)

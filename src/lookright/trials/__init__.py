@@ -2,5 +2,6 @@
 
 from lookright.trials.certified import Certified, certify_models
 from lookright.trials.plan import Plan, Similarity
+from lookright.trials.record import sentences
 
-__all__ = ["Certified", "Plan", "Similarity", "certify_models"]
+__all__ = ["Certified", "Plan", "Similarity", "certify_models", "sentences"]

@@ -76,6 +76,21 @@ class Record:
         write_atomically(self.path, json.dumps(content, indent=1).encode())
 
 
+def sentences(path: Path) -> dict[str, list[str]]:
+    """What certificates.json claims of one model or of two, by domain; none where it is not there.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    found: dict[str, list[str]] = {}
+    for record in _read(path):
+        claims = [*record.get("certificates", ()), *record.get("comparisons", ())]
+        if claims:
+            here = found.setdefault(record["plan"]["domain"], [])
+            here += [claim["sentence"] for claim in claims]
+    return found
+
+
 def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
