@@ -7,7 +7,7 @@ from lookright.attacks import Square
 from lookright.certificates.bounds import share_at_least
 from lookright.corruptions import corrupt
 from lookright.evaluation import Protocol
-from lookright.explainers import GradCAM
+from lookright.explainers import GradCAM, SmoothGrad
 from lookright.metrics import stability_cosine
 from lookright.result import read_examples, read_result
 from test_evaluation import judge, learned, protocol  # noqa: F401
@@ -121,3 +121,13 @@ def test_thorough_adds_what_is_dear():
     assert thorough.attacks[0].eps == thorough.eps
     assert len(thorough.corrupted) == 15 * 5
     assert Protocol().thorough().goals == ("topk", "centre", "target")
+
+
+def test_an_explainers_own_noise_is_no_change(tmp_path, learned):  # noqa: F811
+    """A ball of no size changes nothing, however much an explanation draws."""
+    data, noisy = Blobs(image_size=32), SmoothGrad(samples=2, sigma=0.3)
+    changes = GIVEN | {"eps": 0.0, "attacks": (), "explainer": noisy, "corruptions": ()}
+    result = judge(tmp_path, learned, data, changes, domains=["train"])
+    measures = result.domains["train"].measures
+    assert measures["stability_cosine"].value == pytest.approx(1, abs=1e-5)
+    assert measures["pushed_topk"].value == 0

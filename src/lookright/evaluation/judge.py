@@ -57,8 +57,10 @@ class Judge:
             seed = derived_seed(self.protocol.seed, self.domain, start, purpose)
             return torch.Generator(batch.images.device).manual_seed(seed)
 
-        torch.manual_seed(derived_seed(self.protocol.seed, self.domain, start))
-        seen = Seen(self.model, self.protocol, batch, generator, self.total, twin, self.masker)
+        noise = derived_seed(self.protocol.seed, self.domain, start)
+        seen = Seen(
+            self.model, self.protocol, batch, generator, noise, self.total, twin, self.masker
+        )
         for number, (name, stage) in enumerate(self.stages.items()):
             told(start + number / len(self.stages) * len(batch), name)
             stage(seen)

@@ -17,15 +17,17 @@ class Seen:
 
     logits (B, K), predicted (B,) and saliency (B, h, w) are the model's on the clean images; the
     class explained is the predicted one, everywhere. generator: of a purpose, random numbers of its
-    own, so that one more purpose moves no other. total: images of the whole domain. twin: the same
-    samples in the domain that was trained on, where they are there too. values: one row for each
-    image, by name. shown: what becomes of the first images, to be looked at.
+    own, so that one more purpose moves no other. noise: seed of an explainer that draws some, one
+    for all explanations, lest chance count as a change. total: images of the whole domain. twin:
+    the same samples in the domain that was trained on, where they are there too. values: one row
+    for each image, by name. shown: what becomes of the first images, to be looked at.
     """
 
     model: nn.Module
     protocol: Protocol
     batch: Batch
     generator: Callable[[str], Generator]
+    noise: int
     total: int
     twin: Batch | None = None
     masker: nn.Module | None = None
@@ -34,6 +36,7 @@ class Seen:
 
     def __post_init__(self) -> None:
         images, labels = self.batch.images, self.batch.labels
+        torch.manual_seed(self.noise)
         with torch.no_grad():
             self.logits, self.saliency = self.protocol.explainer(self.model, images)
         if self.logits.shape[1] <= int(labels.max()):
@@ -51,5 +54,6 @@ class Seen:
 
     def explain(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, and the saliency of the class predicted on the clean images."""
+        torch.manual_seed(self.noise)
         with torch.no_grad():
             return self.protocol.explainer(self.model, images, self.predicted)
