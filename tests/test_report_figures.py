@@ -258,3 +258,11 @@ def test_what_certify_wrote_in_a_run_is_claimed_too(tmp_path):
     (run / "certificates.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
         write_page([run / "result"], tmp_path / "p.html")
+
+
+def test_what_is_always_wrong_is_not_called_robust(tmp_path):
+    raw = plain("ERM")
+    wrong = {name: fake.rate(0.0) for name in ("accuracy", "accuracy_adversarial")}
+    raw["domains"]["here"]["measures"] |= wrong
+    html = write_page([fake.write(tmp_path / "r", raw)], tmp_path / "p.html").read_text()
+    assert "(0% → 0%) breaks." in html

@@ -18,7 +18,7 @@ CRITERIA = (
     "A method follows a shortcut where its accuracy in another domain is under half of that in "
     "distribution; it loses where the fall is at least 10 points. In both cases the two intervals "
     "must not overlap. Otherwise it holds.",
-    "A method breaks under attack where it keeps less than half of its clean accuracy.",
+    "A method breaks under attack where it keeps no more than half of its clean accuracy.",
     "An explanation shows more than a control where, by every comprehensiveness and deletion that "
     "was measured, its interval lies clear of the control's on the same model.",
     "A method is called best only where its interval lies clear of every other's; an interval is "
@@ -126,14 +126,14 @@ def _attack(comparison: Comparison) -> Finding | None:
     for method, cell in attacked:
         before = clean[method.name].value
         span = _named(method, f"({percent(before)} → {percent(cell.value)})")
-        (broken if cell.value < before / 2 else keeping).append(span)
+        (broken if cell.value <= before / 2 else keeping).append(span)
     clauses = []
     if broken:
         verb = "breaks" if len(broken) == 1 else "break"
         clauses.append(f"{listing(broken)} {verb}.")
     if keeping:
         verb = "keeps" if len(keeping) == 1 else "keep"
-        clauses.append(f"{listing(keeping)} {verb} at least half of the accuracy.")
+        clauses.append(f"{listing(keeping)} {verb} more than half of the accuracy.")
     clauses.append(_winner(attacked, "is right most often under attack"))
     if suspect := [
         _named(method, f"({trust.reason})")
