@@ -1,6 +1,5 @@
 """The stage of attacks: is the answer still right, and by how much of a change is it not."""
 
-import torch
 from torch import Tensor
 
 from lookright import metrics
@@ -19,7 +18,7 @@ def under_attack(seen: Seen) -> None:
     logits, saliency = seen.explain(seen.attacked)
     values["accuracy"] = seen.predicted == y
     values["accuracy_fgsm"] = seen.right(FGSM(p.eps, p.norm)(model, x, y))
-    values["accuracy_pgd"] = logits.argmax(1) == y
+    values["accuracy_pgd"] = metrics.correct(logits, y)
     # The attack aims at the label, so an image that is wrong at first was not tried: not kept.
     values["kept_pgd"] = values["accuracy"] & values["accuracy_pgd"]
     under = [values["accuracy_fgsm"], values["accuracy_pgd"]]
@@ -27,7 +26,7 @@ def under_attack(seen: Seen) -> None:
         name = attack_name(attack)
         values[name] = seen.right(attack(model, x, y, seen.generator(name)))
         under.append(values[name])
-    at = {0.0: values["accuracy"], p.eps: torch.stack(under).all(0)}
+    at = {0.0: values["accuracy"], p.eps: metrics.correct_under_all(under)}
     for eps in p.radii:
         if eps not in at:
             attack = PGD(eps, _CURVE_STEPS, norm=p.norm)

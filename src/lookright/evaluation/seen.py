@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright import metrics
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.evaluation.protocol import Protocol
@@ -50,7 +51,7 @@ class Seen:
     def right(self, images: Tensor) -> Tensor:
         """(B,) bool: whether each of these images is given its label."""
         with torch.no_grad():
-            return self.model(images).argmax(1) == self.batch.labels
+            return metrics.correct(self.model(images), self.batch.labels)
 
     def explain(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, and the saliency of the class predicted on the clean images."""

@@ -12,7 +12,7 @@ def corrupted(seen: Seen) -> None:
     right, stable = [], []
     for name, severity in seen.protocol.corrupted:
         logits, saliency = seen.explain(corrupt(seen.batch.images, name, severity))
-        right.append(logits.argmax(1) == seen.batch.labels)
+        right.append(metrics.correct(logits, seen.batch.labels))
         stable.append(metrics.stability_cosine(seen.saliency, saliency))
         seen.values[f"corrupted {name} {severity}"] = right[-1]
         seen.values[f"corrupted stability {name} {severity}"] = stable[-1]
