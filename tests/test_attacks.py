@@ -67,7 +67,7 @@ def value(attack: FGSM | PGD, model: nn.Module, x: Tensor, y: Tensor, z: Tensor)
 
 
 @any_attack
-@settings(max_examples=5, deadline=None, database=None)
+@settings(max_examples=5, database=None)
 @given(
     seed=st.integers(0, 2**31),
     saturated=st.sampled_from([0.0, 0.5, 1.0]),

@@ -107,9 +107,7 @@ def test_exif_orientation_is_undone(tmp_path, orientation, suffix):
 
 
 @given(st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA"]), st.integers(1, 9), st.integers(1, 9))
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mode_and_shape_becomes_a_square_in_range(tmp_path, mode, width, height):
     NOISE.resize((width, height)).convert(mode).save(path := tmp_path / "any.png")
     image = load_image(path, 5)
@@ -134,9 +132,7 @@ def test_resizing_averages_images_and_never_mixes_masks():
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:PIL")
 @given(st.data())
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_is_the_users_error_or_a_picture_never_a_crash(tmp_path, data):
     path = tmp_path / f"hurt.{data.draw(st.sampled_from(['jpg', 'png', 'webp', 'bmp', 'tif']))}"
     NOISE.crop((0, 0, 24, 20)).save(path)

@@ -222,7 +222,7 @@ def test_resize_keeps_the_mean_of_a_shrunk_map_and_the_values_of_its_own_size():
 nonnegative = hnp.arrays(np.float64, (2, 3, 4), elements=st.floats(0, 1e6, width=32))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(nonnegative, nonnegative)
 def test_laws_on_any_maps(first, second):
     a, b = torch.from_numpy(first), torch.from_numpy(second)

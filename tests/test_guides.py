@@ -265,7 +265,8 @@ def masked(draw: st.DrawFn) -> Batch:
     masks = torch.where(masks < draw(st.floats(0, 1)), 0, masks)
     if draw(st.booleans()):
         masks = masks.ceil()
-    return Batch(images, torch.zeros(n).long(), masks=masks, has_mask=torch.rand(n) < 0.7)
+    has_mask = torch.rand(n, generator=generator) < 0.7
+    return Batch(images, torch.zeros(n).long(), masks=masks, has_mask=has_mask)
 
 
 def quiet(guide: Guide, data: Batch) -> Target:

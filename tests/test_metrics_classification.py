@@ -110,7 +110,7 @@ def test_auc_refuses_broken_logits():
         macro_auc(logits, labels)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(hnp.arrays(np.float64, (3, 7), elements=st.integers(-3, 3).map(float)))
 def test_average_ranks_are_scipys(values):
     expected = stats.rankdata(values, axis=1)

@@ -211,7 +211,7 @@ def test_fills_are_found_by_name_and_misspellings_mended():
         fill_named("blurr")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.001, 1), st.integers(1, 10_000))
 def test_shares_are_rounded_to_pixels(share, total):
     assert 1 <= pixels(share, total) <= total

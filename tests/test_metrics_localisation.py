@@ -91,7 +91,7 @@ def test_shapes_that_do_not_fit_are_named(measure):
             measure(saliency, masks)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     hnp.arrays("float64", (2, 3, 4), elements=st.floats(0, 1e6, width=32)),
     hnp.arrays("float64", (2, 1, 3, 4), elements=st.integers(0, 1).map(float)),

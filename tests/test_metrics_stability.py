@@ -19,7 +19,7 @@ every_measure = pytest.mark.parametrize("measure", MEASURES)
 nonnegative = hnp.arrays(np.float64, (2, 4, 5), elements=st.floats(0, 1e3, width=16))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(nonnegative, nonnegative)
 def test_agreement_with_scipy_ties_included(first, second):
     before, after = torch.from_numpy(first), torch.from_numpy(second)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -29,7 +29,6 @@ def maps(draw: st.DrawFn) -> tuple[int, list[list[int]]]:
     return count, groups if len(groups) > 1 else [[0], list(range(1, count))]
 
 
-@settings(deadline=None)
 @given(maps(), st.floats(0.1, 50), st.integers(0, 100))
 def test_probabilities_add_up(drawn: tuple[int, list[list[int]]], scale: float, seed: int) -> None:
     count, groups = drawn

@@ -8,7 +8,7 @@ from itertools import chain
 import lightning as L
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DistributedSampler
 
@@ -85,7 +85,6 @@ def test_each_batch_holds_as_many_of_every_domain(samplers):
 
 
 @given(balanced())
-@settings(deadline=None)
 def test_every_sample_comes_in_each_turn_and_the_processes_share_each_step(samplers):
     together = samplers[0].each * len(samplers)
     longest = max(-(-len(members) // together) for members in samplers[0].domains)
