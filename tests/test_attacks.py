@@ -91,6 +91,21 @@ def test_inside_the_ball_and_the_range(
     assert (z == x).all() or radius > 0
 
 
+class Rooted(Smooth):
+    """The root of zero has no slope."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + (x - x).sum((1, 2, 3)).sqrt()[:, None]
+
+
+@any_attack
+def test_a_slope_that_is_no_number_leads_nowhere(attack: Attack) -> None:
+    model, (x, _) = Rooted(), images()
+    z = attack(model, x, model(x).argmax(1))
+    assert z.isfinite().all()
+    assert (lengths(z - x, attack.norm) <= attack.eps + 1e-6).all()
+
+
 @every_attack
 def test_moves_every_image(attack: FGSM | PGD) -> None:
     x, y = images()
@@ -302,6 +317,19 @@ def test_fgsm_is_one_step_of_length_eps(norm: Norm, eps: float) -> None:
 def test_float64_stays_float64(attack: Attack) -> None:
     x, y = images(dtype=torch.float64)
     assert attack(Smooth().double(), x, y).dtype == torch.float64
+
+
+class Rough(Smooth):
+    """Logits of half the precision, as under autocast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).bfloat16()
+
+
+@any_attack
+def test_logits_may_be_of_another_type(attack: Attack) -> None:
+    model, (x, _) = Rough(), images()
+    assert attack(model, x, model(x).argmax(1)).dtype == x.dtype
 
 
 @every_attack

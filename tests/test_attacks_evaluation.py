@@ -31,7 +31,7 @@ from lookright.attacks import (
 from lookright.attacks.autoattack import two_class_margin
 from lookright.attacks.borrowed import as_float32, norm_name
 from lookright.errors import UserError
-from lookright.metrics import rate
+from lookright.metrics import correct, rate
 from models_for_tests import Mute, Smooth, fragile
 
 FRAGILE = fragile()
@@ -222,6 +222,30 @@ def test_any_number_of_classes_for_each_loss(classes: int) -> None:
 def test_two_classes_have_a_margin() -> None:
     logits = torch.tensor([[1.0, 4.0], [1.0, 4.0]])
     assert two_class_margin(logits, torch.tensor([0, 1])).tolist() == [3.0, -3.0]
+
+
+# --- What is no number -------------------------------------------------------------------------
+
+
+class Overflows(nn.Module):
+    """Class 0, and no number where the image is a little brighter."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        light = x.mean((1, 2, 3))
+        logits = torch.stack((1 - light, light), 1)
+        return logits.masked_fill(light[:, None] > 0.41, torch.nan)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [APGD(), APGD(loss="margin"), PGD(restarts=2), WorstCase((FGSM(), PGD()))],
+    ids=repr,
+)
+def test_an_answer_that_is_no_number_is_wrong(attack: Attack) -> None:
+    x, y = torch.full((4, 3, 8, 8), 0.4), torch.zeros(4, dtype=torch.int64)
+    z = attack(Overflows(), x, y, seed(0))
+    assert correct(Overflows()(x), y).all()
+    assert not correct(Overflows()(z), y).any()
 
 
 # --- Which images are attacked ---------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.gradient import Attack, check_eps, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
 from lookright.errors import UserError
+from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
 
 LossName = Literal["ce", "margin", "dlr", "dlr-targeted"]
@@ -76,8 +77,8 @@ class APGD(Attack):
                 return found
             with torch.no_grad():
                 logits = model(x)
-            left = (logits.argmax(1) == y).nonzero()[:, 0]
-            reached = torch.full_like(logits[:, 0], -inf)
+            left = correct(logits, y).nonzero()[:, 0]
+            reached = torch.full_like(x[:, 0, 0, 0], -inf)
             for target in self._targets(logits, y) * self.restarts:
                 if len(left) == 0:
                     break
@@ -116,11 +117,11 @@ class APGD(Attack):
                 self._move(rows, 1.0 if step == 1 else _MOMENTUM)
             with torch.set_grad_enabled(step < self.steps):
                 z = rows.z.detach().requires_grad_(step < self.steps)
-                logits = model(z)
+                logits = model(z).to(z.dtype)
                 value = _LOSSES[self.loss](logits, rows.y, rows.target)
                 gradient = gradient_of(value, z)
             rows.arrive(value.detach(), gradient)
-            wrong = logits.argmax(1) != rows.y
+            wrong = ~correct(logits, rows.y)
             if wrong.any():
                 at = rows.at[wrong]
                 found[at], reached[at], fallen[at] = rows.z[wrong], rows.value[wrong], True

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import L2, Norm
 from lookright.errors import UserError
+from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
 
 _BETAS, _TINY = (0.9, 0.999), 1e-8
@@ -72,7 +73,7 @@ class CarliniWagner(Attack):
             if len(x) == 0:
                 return found
             with torch.no_grad():
-                right = model(x).argmax(1) == y
+                right = correct(model(x), y)
             if not right.any():
                 return found
             shortest, length = self._search(model, x[right], y[right])
@@ -112,7 +113,7 @@ class CarliniWagner(Attack):
             cost = squared + rows.c * behind.clamp_min(0)
             gradient = gradient_of(cost, w)
             rows.w = w.detach()
-            fell = logits.argmax(1) != rows.y if self.confidence == 0 else behind <= 0
+            fell = behind <= 0 if self.confidence > 0 else ~correct(logits, rows.y)
             reached = squared.detach().sqrt()
             shorter = fell & (reached < length[rows.at])
             at = rows.at[shorter]

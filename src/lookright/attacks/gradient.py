@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
 from lookright.errors import UserError
+from lookright.metrics import correct
 from lookright.models import Classifier
 from lookright.modes import frozen, ordinary
 
@@ -18,8 +19,8 @@ class Attack(ABC):
     """`attack(model, x, y)` gives x' (B, 3, H, W), inside the eps-ball around x and [0, 1].
 
     x is (B, 3, H, W) in [0, 1], y (B,) the labels (targets, where the attack is targeted). The
-    model comes back as it was: modes, buffers, `.grad` and `requires_grad`. `generator` makes the
-    randomness the caller's; without one it is torch's global one.
+    model comes back as it was: modes, buffers, `.grad` and `requires_grad`. `generator`, on x's
+    device, makes the randomness the caller's; without one it is torch's global one.
     """
 
     eps: float
@@ -117,7 +118,7 @@ class PGD(Attack):
         self, model: nn.Module, value: Ascended, z: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            hit = model(z).argmax(1) == y
+            hit = correct(model(z), y)
         # Explanation objectives differentiate inside, so their value is taken with gradients on.
         reached = value(z).detach()
         return (hit, -reached) if self.targeted else (~hit, reached)

@@ -17,7 +17,7 @@ class Norm(ABC):
 
     @abstractmethod
     def direction(self, gradient: Tensor) -> Tensor:
-        """The steepest ascent direction of length 1 in this norm."""
+        """The steepest ascent direction of length 1 in this norm; none along what is NaN."""
 
     @abstractmethod
     def project(self, delta: Tensor, eps: float) -> Tensor:
@@ -50,7 +50,7 @@ class L2(Norm):
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Scaled by the largest value first: the gradient of a sure model squares to zero."""
-        tiny = torch.finfo(gradient.dtype).tiny
+        tiny, gradient = torch.finfo(gradient.dtype).tiny, gradient.nan_to_num()
         scaled = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp_min(tiny)
         return scaled / _length(scaled).clamp_min(tiny)
 

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.gradient import Attack, check_input
 from lookright.attacks.norms import Norm
 from lookright.errors import UserError
+from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
 
 Run = Callable[[Tensor, Tensor], Tensor]
@@ -87,4 +88,4 @@ def _asked(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         logits = model(x)
     label = y[:, None]
     margin = logits.gather(1, label)[:, 0] - logits.scatter(1, label, -torch.inf).amax(1)
-    return logits.argmax(1) == y, margin
+    return correct(logits, y), margin
