@@ -22,7 +22,7 @@ def norm_name(norm: Norm) -> str:
 
 @contextmanager
 def seeded(generator: Generator | None) -> Iterator[int]:
-    """A seed drawn from the generator, for a library that seeds torch's global random numbers.
+    """A seed drawn from the generator, for what seeds torch's global random numbers.
 
     The global ones go on afterwards as if it had not; without a generator they give the seed.
     """

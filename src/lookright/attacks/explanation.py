@@ -1,15 +1,15 @@
 """Attacks on explanations: the prediction stays, the saliency goes elsewhere."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import inf
 
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright.attacks.borrowed import seeded
 from lookright.attacks.goals import Goal, TopK
-from lookright.attacks.gradient import Attack, check_eps, check_input
+from lookright.attacks.gradient import Attack, check_eps, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.softened import Softened
 from lookright.errors import UserError
@@ -77,31 +77,30 @@ class ExplanationAttack(Attack):
         check_input(model, x, y)
         if len(x) == 0:
             return ordinary(x)
-        device = generator.device if generator else None
-        seed = int(torch.randint(2**31, (), generator=generator, device=device))
-        with frozen(model), _own_noise(x.device):
+        with frozen(model), seeded(generator) as seed:
             found = _Furthest(self, model, ordinary(x), ordinary(y), seed)
             if self.search or not self.explainer.differentiable:
-                self._search(found, generator)
+                self._search(found)
             else:
-                self._ascend(found, generator)
+                self._ascend(found)
         return found.image
 
-    def _ascend(self, found: "_Furthest", generator: Generator | None) -> None:
+    def _ascend(self, found: "_Furthest") -> None:
         step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
         z, kept = found.clean, found.kept
         for step in range(1, self.steps + 1):
             slope = found.slope(z, kept, step)
             if step == 1 and not slope[found.right].any():
-                return self._search(found, generator)
+                return self._search(found)
             delta = (z - found.clean).add_(self.norm.direction(slope), alpha=step_size)
             z = self.norm.project(delta, self.eps).add_(found.clean).clamp_(0, 1)
             kept = found.judge(z)
 
-    def _search(self, found: "_Furthest", generator: Generator | None) -> None:
+    def _search(self, found: "_Furthest") -> None:
+        patches = Generator(found.clean.device).manual_seed(found.seed)
         for step in range(self.steps):
             share = 0.3 * (1 - step / self.steps)
-            patch = self.norm.direction(_patch(found.clean, share, generator))
+            patch = self.norm.direction(_patch(found.clean, share, patches))
             delta = (found.image - found.clean).add_(patch, alpha=2 * self.eps)
             z = self.norm.project(delta, self.eps).add_(found.clean).clamp_(0, 1)
             found.judge(z)
@@ -142,8 +141,7 @@ class _Furthest:
         with nullcontext() if beta is None else Softened(beta):
             logits, saliency = self.attack.explainer(self.model, z, self.y)
         value = torch.where(kept, self.ascended(saliency), _lead(logits, self.y))
-        (gradient,) = torch.autograd.grad(value.sum(), z)
-        return gradient
+        return gradient_of(value, z)
 
     def _explain(self, z: Tensor) -> tuple[Tensor, Tensor]:
         torch.manual_seed(self.seed)
@@ -160,7 +158,7 @@ def _lead(logits: Tensor, y: Tensor) -> Tensor:
     return logits.gather(1, label)[:, 0] - logits.scatter(1, label, -torch.inf).amax(1)
 
 
-def _patch(like: Tensor, share: float, generator: Generator | None) -> Tensor:
+def _patch(like: Tensor, share: float, generator: Generator) -> Tensor:
     """(B, C, H, W): a random colour of -1 and 1 on a random square of that share of the image."""
     count, channels, h, w = like.shape
     colour = torch.empty(count, channels, 1, 1).to(like).uniform_(-1, 1, generator=generator)
@@ -173,10 +171,3 @@ def _patch(like: Tensor, share: float, generator: Generator | None) -> Tensor:
         inside.append((place >= first) & (place < first + side))
     square = inside[0][:, :, None] & inside[1][:, None, :]
     return colour.sign() * square[:, None]
-
-
-@contextmanager
-def _own_noise(device: torch.device) -> Iterator[None]:
-    """Torch's global noise as it was, afterwards."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
