@@ -32,6 +32,11 @@ class Attack(ABC):
     ) -> Tensor:
         """The perturbed images."""
 
+    @property
+    def ball(self) -> str:
+        """Its norm and radius, as in LInf 0.03."""
+        return f"{type(self.norm).__name__} {self.eps:g}"
+
 
 @dataclass(frozen=True)
 class PGD(Attack):

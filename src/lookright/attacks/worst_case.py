@@ -38,7 +38,7 @@ class WorstCase(Attack):
     def __post_init__(self) -> None:
         if not self.attacks:
             raise UserError("WorstCase needs at least one attack, got none.")
-        balls = {f"{type(a.norm).__name__} {a.eps:g}": a for a in self.attacks}
+        balls = dict.fromkeys(attack.ball for attack in self.attacks)
         if len(balls) > 1:
             raise UserError(
                 f"The attacks of a worst case share one ball, but theirs are {', '.join(balls)}: "

@@ -83,10 +83,10 @@ class Protocol:
         for eps in (self.eps, *self.curve_eps):
             PGD(eps, self.pgd_steps, norm=self.norm, restarts=self.restarts)
         for attack in self.attacks:
-            if attack.eps != self.eps:
+            if attack.ball != self.attack.ball:
                 raise UserError(
-                    f"The attacks of a protocol share its ball, eps {self.eps:g}, but "
-                    f"{type(attack).__name__} has eps {attack.eps:g}: give it the same."
+                    f"The attacks of a protocol share its ball, {self.attack.ball}, but "
+                    f"{type(attack).__name__} has {attack.ball}: give it the same norm and eps."
                 )
 
     def thorough(self) -> Self:
