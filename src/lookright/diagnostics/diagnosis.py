@@ -13,6 +13,7 @@ from lookright.diagnostics.diagnostic import Diagnostic
 from lookright.diagnostics.others import Others
 from lookright.diagnostics.trajectory import Trajectory
 from lookright.errors import UserError
+from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
 
 _PREFIX, _CURVE, _DRAWN = "check ", "raw ", 7301
@@ -71,11 +72,11 @@ class Diagnosis:
         with frozen(model):
             with torch.no_grad():
                 logits = model(x)
-                withstood = model(attacked).argmax(1) == y
+                withstood = correct(model(attacked), y)
             found = inference.see(model, x, logits)
             withstood |= ~attacked.isfinite().flatten(1).all(1)
             drawn = image_chance(x, 1, _DRAWN)[:, 0] < self.share
-            right = (logits.argmax(1) == y) & inference.lone(found)
+            right = correct(logits, y) & inference.lone(found)
             chosen = right & withstood & drawn & (self.eps > 0)
             for group in self._groups:
                 found |= {name: torch.full_like(found["repeat"], torch.nan) for name in group.names}

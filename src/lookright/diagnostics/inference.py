@@ -10,8 +10,8 @@ from lookright.certificates.bounds import sign_test
 from lookright.diagnostics.diagnostic import Diagnostic, asked, fine, suspect
 
 TOLERANCE = 1e-3
-"""Of the largest logit; rounding moves logits by 1e-5 of it (TF32: 1e-4), batch statistics by more
-than 1e-2."""
+"""Of the scale of the logits; rounding moves them by 1e-5 of it (TF32: 1e-4), batch statistics by
+more than 1e-2."""
 
 _ALPHA = 0.01
 
@@ -19,14 +19,18 @@ _ALPHA = 0.01
 def lone(values: Mapping[str, Tensor]) -> Tensor:
     """(B,) whether the logits are a function of the image: not of chance or company, nor constant.
 
-    Of the others nothing more can be asked, image by image.
+    Of the others nothing more can be asked, image by image. What moves one image of a batch is at
+    work in all of them, though some may happen not to move.
     """
     moved = torch.maximum(values["repeat"], values["company"])
-    return (moved <= TOLERANCE) & (values["constant"] == 0)
+    return (moved <= TOLERANCE).all() & (values["constant"] == 0)
 
 
 def see(model: nn.Module, x: Tensor, logits: Tensor) -> dict[str, Tensor]:
-    """How far the logits (B, K) of x move, as a share of the largest (B,).
+    """How far the logits (B, K) of x move, as a share of their scale (B,).
+
+    The scale is the image's largest finite logit, or that of the image in the middle of the batch
+    where it is larger, since rounding does not shrink with a logit that happens to be near 0.
 
     repeat: when asked once more; company: among as many other images, half of which are negatives
     of themselves, so that the statistics of the batch are others; constant: whether these, their
@@ -85,5 +89,9 @@ def batch_statistics(model: nn.Module) -> list[str]:
 
 def _moved(logits: Tensor, others: Tensor) -> Tensor:
     """A logit that is not finite in one alone has moved by everything."""
-    scale = logits.abs().amax(1).clamp_min(torch.finfo(logits.dtype).tiny)
-    return ((others - logits).abs().amax(1) / scale).nan_to_num(nan=1, posinf=1).float()
+    same = (logits == others) | (logits.isnan() & others.isnan())
+    largest = logits.where(logits.isfinite(), 0).abs().amax(1)
+    middle = largest.median() if len(largest) else 0
+    scale = largest.clamp_min(torch.finfo(logits.dtype).tiny).clamp_min(middle)
+    apart = (others - logits).masked_fill(same, 0).abs().amax(1)
+    return (apart / scale).nan_to_num(nan=1, posinf=1).float()

@@ -17,6 +17,7 @@ from lookright.diagnostics.diagnostic import (
     nothing_to_doubt,
     suspect,
 )
+from lookright.metrics import correct
 
 _WIDE_STEPS = 10
 _SEARCH_BETTER, _STEP_BETTER, _WITHSTANDS, _ALPHA, _RISE = 0.05, 0.1, 0.1, 0.01, 0.01
@@ -43,7 +44,7 @@ class Others:
 
         def fooled(z: Tensor) -> Tensor:
             with torch.no_grad():
-                return model(z).argmax(1) != y
+                return ~correct(model(z), y)
 
         wide = PGD(self._wide(x), _WIDE_STEPS, norm=self.norm)
         square = Square(self.eps, self.queries, self.norm) if self._searchable(x) else None

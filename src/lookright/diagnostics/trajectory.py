@@ -15,6 +15,7 @@ from lookright.diagnostics.diagnostic import (
     nothing_to_doubt,
     suspect,
 )
+from lookright.metrics import correct
 
 _MARGIN_STEPS = 10
 _BLIND, _BETTER, _STUCK, _LATE = 0.1, 0.05, 0.1, 0.5
@@ -69,7 +70,7 @@ class Trajectory:
             z = attack(watching, x[flat], y[flat], generator)
             values["margin slope"][flat] = watching.slope(len(z))
             with torch.no_grad():
-                values["margin fooled"][flat] = (model(z).argmax(1) != y[flat]).float()
+                values["margin fooled"][flat] = (~correct(model(z), y[flat])).float()
         return values
 
     def verdicts(self, values: Mapping[str, Tensor]) -> Iterator[Diagnostic]:
