@@ -28,14 +28,14 @@ class ExplanationAttack(Attack):
     y is the class predicted on the clean image, whose explanation is attacked. Each step ascends
     the goal on the images that are predicted as y and, on the others, y's lead over the other
     classes. Of every image the iterate that was pushed furthest comes back, among those that the
-    model itself, not its softened self, predicts as y by 0.001 or more in logits; x where there is
-    none, and where y is not the prediction to begin with.
+    model itself, not its softened self, predicts as y by more than 0.001 in logits; x where there
+    is none, and where y is not the prediction to begin with.
 
     An explainer that is not differentiable, or has no slope on any of the images (where ReLU is
-    inside a TorchScript program), is attacked by random search instead: patches of random colours,
-    ever smaller as in Square (Andriushchenko et al., ECCV 2020), each kept where it pushes further
-    and the prediction stays. An explainer that draws noise is judged under one and the same noise,
-    and ascended under new noise at each step.
+    inside a TorchScript program, or the model passes no gradient on), is attacked by random search
+    instead: patches of random colours, ever smaller as in Square (Andriushchenko et al., ECCV
+    2020), each kept where it pushes further and the prediction stays. An explainer that draws noise
+    is judged under one and the same noise, and ascended under new noise at each step.
 
     Args:
         goal: `TopK()`, `MassCentre()` or `TargetMap()`.

@@ -67,8 +67,8 @@ class TopK(Goal):
 class MassCentre(Goal):
     """Move the saliency's centre of mass away (Ghorbani, Abid and Zou, AAAI 2019).
 
-    The distance has no slope at the clean centre, so it is taken from a point a hundredth of the
-    side behind it, as seen from the farthest corner.
+    The distance has no slope at the clean centre, so it is taken from a point behind it, as seen
+    from the farthest corner, by a hundredth of the way there.
     """
 
     def __call__(self, clean: Tensor) -> Ascended:
