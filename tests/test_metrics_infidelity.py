@@ -71,8 +71,9 @@ def test_a_map_that_says_nothing_has_the_power_of_the_costs():
     contributions = (model.weights * images.sum(1)).unflatten(1, (2, 4)).unflatten(3, (2, 4))
     costs = contributions.sum((2, 4)).flatten(1)
     assert torch.allclose(silent, costs.square().mean(1))
-    broken = torch.full((3, 8, 8), torch.nan)
-    assert torch.equal(infidelity(model, images, broken, squares, CLASS), silent)
+    for nothing in (torch.nan, 0.3):
+        broken = torch.full((3, 3, 3), nothing)
+        assert torch.equal(infidelity(model, images, broken, squares, CLASS), silent)
     generator = torch.Generator().manual_seed(0)
     some = torch.rand(3, 8, 8, generator=generator, dtype=torch.float64)
     assert (infidelity(model, images, some, squares, CLASS) <= silent).all()
