@@ -7,8 +7,10 @@ from lookright.attacks import Square
 from lookright.certificates.bounds import share_at_least
 from lookright.corruptions import corrupt
 from lookright.evaluation import Protocol
+from lookright.evaluation.explanations import explained
+from lookright.evaluation.seen import Seen
 from lookright.explainers import GradCAM, SmoothGrad
-from lookright.metrics import stability_cosine
+from lookright.metrics import max_sensitivity, stability_cosine
 from lookright.result import read_examples, read_result
 from test_evaluation import judge, learned, protocol  # noqa: F401
 from tiny import Blobs
@@ -131,3 +133,23 @@ def test_an_explainers_own_noise_is_no_change(tmp_path, learned):  # noqa: F811
     measures = result.domains["train"].measures
     assert measures["stability_cosine"].value == pytest.approx(1, abs=1e-5)
     assert measures["pushed_topk"].value == 0
+
+
+class Under5(SmoothGrad):
+    """Always under the one noise."""
+
+    def __call__(self, model, x, y=None):
+        torch.manual_seed(5)
+        return super().__call__(model, x, y)
+
+
+def test_an_explanation_is_judged_under_the_noise_that_it_was_made_under(learned):  # noqa: F811
+    """Whatever seed a stage before left behind."""
+    batch = Blobs(image_size=32).samples("train", range(4))
+    noisy = protocol(explainer=SmoothGrad(samples=2, sigma=0.3))
+    seen = Seen(learned, noisy, batch, lambda _: torch.Generator(), noise=5, total=4)
+    torch.manual_seed(99)
+    with torch.no_grad():
+        explained(seen)
+    expected = max_sensitivity(learned, batch.images, Under5(2, 0.3), seen.predicted)
+    assert seen.values["max_sensitivity"].tolist() == pytest.approx(expected.tolist())

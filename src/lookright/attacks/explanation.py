@@ -1,7 +1,6 @@
 """Attacks on explanations: the prediction stays, the saliency goes elsewhere."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import inf
 
@@ -15,6 +14,7 @@ from lookright.attacks.softened import Softened
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.modes import frozen, ordinary
+from lookright.seeds import own_noise
 
 _SURE = 1e-3
 """Lead in logits at which a prediction is kept: beyond what another batch size rounds away."""
@@ -79,7 +79,7 @@ class ExplanationAttack(Attack):
             return ordinary(x)
         device = generator.device if generator else None
         seed = int(torch.randint(2**31, (), generator=generator, device=device))
-        with frozen(model), _own_noise(x.device):
+        with frozen(model), own_noise(x.device):
             found = _Furthest(self, model, ordinary(x), ordinary(y), seed)
             if self.search or not self.explainer.differentiable:
                 self._search(found, generator)
@@ -173,10 +173,3 @@ def _patch(like: Tensor, share: float, generator: Generator | None) -> Tensor:
         inside.append((place >= first) & (place < first + side))
     square = inside[0][:, :, None] & inside[1][:, None, :]
     return colour.sign() * square[:, None]
-
-
-@contextmanager
-def _own_noise(device: torch.device) -> Iterator[None]:
-    """Torch's global noise as it was, afterwards."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield

@@ -14,6 +14,7 @@ def explained(seen: Seen) -> None:
     """What the saliency shows, beside maps that know nothing of the model."""
     batch = seen.batch
     seen.values["degenerate_maps"] = metrics.degenerate(seen.saliency)
+    torch.manual_seed(seen.noise)
     seen.values |= seen.protocol.scorecard(
         seen.model,
         batch.images,
