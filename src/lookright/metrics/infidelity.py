@@ -117,7 +117,7 @@ class GaussianNoise(Perturbation):
                     for number in range(numbers.start, numbers.stop)
                 ]
             )
-            noise = self.sigma * torch.special.ndtri(uniform + 2**-25)
+            noise = self.sigma * 2**0.5 * torch.erfinv(2 * uniform - 1 + 2**-24)
             without = (images - noise).clamp(0, 1)
             return without, images - without
 
