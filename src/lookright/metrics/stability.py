@@ -10,7 +10,7 @@ from torch import Tensor
 from lookright.distances import Cosine, degenerate
 from lookright.errors import UserError
 from lookright.metrics.measure import Measure
-from lookright.metrics.ranking import average_ranks, descending_ranks, pixels
+from lookright.metrics.ranking import average_ranks, top_places
 
 STABILITY_COSINE = Measure(
     "stability_cosine",
@@ -67,15 +67,13 @@ def stability_spearman(before: Tensor, after: Tensor) -> Tensor:
 def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
     """The share in [0, 1] of the most salient places that both maps have in common.
 
-    share: of the h * w places, round(share * h * w) are compared, at least one (the top-k
-    intersection of Ghorbani, Abid and Zou, AAAI 2019).
+    The top-k intersection of Ghorbani, Abid and Zou (AAAI 2019). share: of the h * w places,
+    `top_places` compares round(share * h * w); where one map has fewer, of the larger number.
     """
     before, after, compared = _comparable(before, after)
-    if not 0 < share <= 1:
-        raise UserError(f"The share of places lies in (0, 1], but got {share}; give 0.1 for 10%.")
-    k = pixels(share, before.shape[1] * before.shape[2])
-    both = (descending_ranks(before) < k) & (descending_ranks(after) < k)
-    return compared * both.sum((-2, -1)) / k
+    one, other = top_places(before, share), top_places(after, share)
+    places = torch.maximum(one.sum((-2, -1)), other.sum((-2, -1))).clamp(min=1)
+    return compared * (one & other).sum((-2, -1)) / places
 
 
 def _comparable(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
