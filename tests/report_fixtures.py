@@ -122,6 +122,11 @@ def trusted(name, d, judged, mass):
     for control, share in (("random", AREA), ("centre", AREA + 0.11)):
         controls[control]["localisation_mass"] = score(round(share, 3))
         controls[control]["pointing_game"] = rate(share)
+    for control, same in (("random", 0.75), ("centre", 1)):
+        for key in ("stability_cosine", "stability_spearman", "stability_topk"):
+            controls[control][key] = score(same)
+        controls[control]["stability_corrupted"] = score(same)
+        controls[control]["pushed_topk"] = score(round(1.2 * (1 - same) + 0.6 * (same < 1), 3))
     more["infidelity_blur"], more["max_sensitivity"] = score(0.02 + mass / 40), score(0.9 - still)
     more["randomisation_spearman"] = score(0.31)
     judged["measures"] = more | judged["measures"]

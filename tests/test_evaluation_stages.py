@@ -94,8 +94,9 @@ def test_controls_and_curves_stand_beside_the_explanation(thorough):
     result, *_ = thorough
     domain = result.domains["train"]
     assert domain.controls.keys() == {"random", "centre"}
+    of_a_map = {key for key in domain.measures if not key.startswith(("accuracy", "auc"))}
     for control in domain.controls.values():
-        assert {"deletion_blur", "insertion_mean", "sufficiency_blur"} <= control.keys()
+        assert control.keys() == of_a_map - {"degenerate_maps"}
     curves = {(c.map, c.kind, c.fill): c for c in domain.removal}
     assert len(curves) == 3 * 2 * 2
     for (of, kind, fill), curve in curves.items():
@@ -103,6 +104,23 @@ def test_controls_and_curves_stand_beside_the_explanation(thorough):
         measures = domain.measures if of == "explanation" else domain.controls[of]
         area = sum(curve.probabilities) - (curve.probabilities[0] + curve.probabilities[-1]) / 2
         assert measures[f"{kind}_{fill}"].value == pytest.approx(area / 4, abs=1e-5)
+
+
+def test_a_control_is_of_both_views_of_an_image(thorough):
+    """The middle of the image never moves; a random map is drawn anew for every view."""
+    result, *_ = thorough
+    random, centre = (result.domains["train"].controls[name] for name in ("random", "centre"))
+    for key, estimate in centre.items():
+        if key.startswith(("stability_", "pushed_")):
+            still = float(key.startswith("stability_"))
+            assert estimate.value == pytest.approx(still, abs=1e-6), key
+    # Uniform numbers: 0.75 is their mean product over their mean square.
+    assert random["stability_cosine"].value == pytest.approx(0.75, abs=0.05)
+    assert random["stability_corrupted"].value == pytest.approx(0.75, abs=0.05)
+    assert abs(random["stability_spearman"].value) < 0.1
+    assert random["stability_topk"].value < 0.3
+    assert random["pushed_topk"].value > 0.7
+    assert random["pushed_kept"].value > 0.7
 
 
 def test_certificates_are_of_what_was_seen(thorough):

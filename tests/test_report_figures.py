@@ -114,13 +114,18 @@ def test_a_heat_map_has_the_data_s_figures_by_kind_family_and_severity(tmp_path)
     assert list(found) == ["noise", "blur", "weather", "other"]
     # (0.9 + 0.5 + 0.8 + 1.0) / 4 = 0.8; with 0.704 over five, 0.7808
     assert [square.printed for square in heat.mean.squares] == ["80", "70"]
-    assert (heat.overall, heat.clean) == ("78%", "98%")
+    assert (heat.overall, heat.beside) == ("78%", "clean 98%")
     shades = {
         one.printed: one.shade for _, rows in heat.kinds for r in rows for one in r.squares if one
     }
     assert shades == {"100": 10, "80": 8, "90": 9, "70": 7, "50": 5}
     (still,) = domain.maps["stability"]
     assert still.kinds[2][1][0].squares[1].printed == "0.25"
+    assert still.beside == ""
+    beside = {"random": {"stability_corrupted": fake.score(0.748)}}
+    raw = plain(corruptions=here, controls=beside)
+    (domain,) = heat_maps(comparison(tmp_path / "controlled", raw))
+    assert domain.maps["stability"][0].beside == "a random map 0.75"
 
 
 def test_a_heat_map_of_several_seeds_is_their_mean(tmp_path):

@@ -299,6 +299,14 @@ def test_story_says_whether_an_explanation_beats_a_map_that_knows_nothing(tmp_pa
     )
 
 
+def test_story_of_stability_says_how_stable_an_unrelated_map_is(tmp_path):
+    raw = controls("AT", {"stability_cosine": 0.748}, stability_cosine=0.7)
+    assert story(tmp_path, [raw])["Whether they keep looking there, in “here”"] == (
+        "Similarity of the explanation before and after the attack (1: unmoved; a random map: "
+        "0.748): AT 0.70."
+    )
+
+
 def test_story_of_pushed_explanations_praises_the_lowest(tmp_path):
     raws = [fake.result_json(name, domains=("here",), full=False) for name in ("ERM", "AT")]
     for raw, value in zip(raws, (0.75, 0.2), strict=True):

@@ -18,6 +18,13 @@ def control_names(comparison: Comparison, domain: str) -> list[str]:
     )
 
 
+def control_range(comparison: Comparison, domain: str, name: str, column: Column) -> str:
+    """A control's figures over the models, as printed; '' where there are none."""
+    found = (method.control(domain, name, column.key) for method in comparison.methods)
+    cells = [cell for cell in found if cell]
+    return column.range(cells) if cells else ""
+
+
 def as_good(method: Method, domain: str, column: Column) -> list[str]:
     """The controls that on this model do as well as its explanation, by the figures as printed."""
     own = method.cell(domain, column.key)

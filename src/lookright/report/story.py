@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lookright.report.columns import CHANCE, Column, column_groups
-from lookright.report.controls import in_words
+from lookright.report.columns import CHANCE, Column, column, column_groups
+from lookright.report.controls import control_range, in_words
 from lookright.report.grouping import Cell, Comparison, Method
 from lookright.report.verdicts import verdict
 
@@ -162,7 +162,9 @@ def _stay(comparison: Comparison) -> Finding | None:
     if not cells:
         return None
     figures = _figures(cells, lambda value: f"{value:.2f}")
-    answer = f"Similarity of the explanation before and after the attack (1: unmoved): {figures}."
+    random = control_range(comparison, domain, "random", column("stability_cosine"))
+    scale = f"1: unmoved{random and f'; a random map: {random}'}"
+    answer = f"Similarity of the explanation before and after the attack ({scale}): {figures}."
     verdict = _winner(cells, "keeps its explanation best")
     return Finding(
         f"Whether they keep looking there, in “{domain}”", Markup(f"{answer} {verdict}".strip())
@@ -222,16 +224,16 @@ def _against_controls(
     """Whether there was anything to compare, and the first control that is not clearly beaten."""
     judged = False
     for name in method.controls(domain):
-        for column in columns:
-            own = method.cell(domain, column.key)
-            control = method.control(domain, name, column.key)
+        for measure in columns:
+            own = method.cell(domain, measure.key)
+            control = method.control(domain, name, measure.key)
             if own is None or control is None:
                 continue
             judged = True
-            better = (own.value > control.value) == column.higher_is_better
+            better = (own.value > control.value) == measure.higher_is_better
             if own.overlaps(control) or not better:
-                figures = f"{column.show(own.value)} against {column.show(control.value)}"
-                return True, f"{in_words(name)}; {column.title}: {figures}"
+                figures = f"{measure.show(own.value)} against {measure.show(control.value)}"
+                return True, f"{in_words(name)}; {measure.title}: {figures}"
     return judged, None
 
 
