@@ -10,7 +10,7 @@ from lookright.evaluation import Protocol
 from lookright.evaluation.explanations import explained
 from lookright.evaluation.seen import Seen
 from lookright.explainers import GradCAM, SmoothGrad
-from lookright.metrics import max_sensitivity, stability_cosine
+from lookright.metrics import MEASURES, Paired, max_sensitivity, stability_cosine
 from lookright.result import read_examples, read_result
 from test_evaluation import judge, learned, protocol  # noqa: F401
 from tiny import Blobs
@@ -104,6 +104,28 @@ def test_controls_and_curves_stand_beside_the_explanation(thorough):
         measures = domain.measures if of == "explanation" else domain.controls[of]
         area = sum(curve.probabilities) - (curve.probabilities[0] + curve.probabilities[-1]) / 2
         assert measures[f"{kind}_{fill}"].value == pytest.approx(area / 4, abs=1e-5)
+
+
+def test_the_explanation_is_tested_against_controls_on_the_same_images(thorough):
+    result, *_ = thorough
+    domain = result.domains["train"]
+    random, centre = domain.paired["random"], domain.paired["centre"]
+    known = {
+        key for key in domain.controls["random"] if not key.startswith(("stab", "push", "max"))
+    }
+    assert centre.keys() == known
+    assert random.keys() - known == {
+        "stability_cosine", "stability_spearman", "stability_topk", "stability_corrupted",
+        "pushed_topk", "pushed_kept", "max_sensitivity",
+    }  # fmt: skip
+    for key in random:
+        (measure,) = [measure for measure in MEASURES if measure.key == key]
+        gap = domain.measures[key].value - domain.controls["random"][key].value
+        assert random[key].n == 30
+        assert random[key].better + random[key].worse <= 30
+        if random[key].verdict == "better than":
+            assert gap * (1 if measure.higher_is_better else -1) > 0, key
+    assert random["max_sensitivity"] == Paired(30, 0, 30)
 
 
 def test_a_control_is_of_both_views_of_an_image(thorough):

@@ -29,6 +29,7 @@ def figures(records: Sequence[Record], judge: Judge, in_distribution: bool) -> D
         ),
         warnings=tuple(_warnings(values)),
         controls={name: _measures(values, f"@{name}") for name in metrics.CONTROLS},
+        paired={name: _paired(values, name) for name in metrics.CONTROLS},
         removal=tuple(_removal(values, protocol)),
         corruptions=tuple(_corrupted(values, protocol)),
         diagnostics=tuple(protocol.diagnosis(judge.total).verdicts(values, judge.model)),
@@ -42,6 +43,17 @@ def _measures(values: Mapping[str, Tensor], of: str = "") -> dict[str, metrics.E
         measure.key: (metrics.rate if measure.unit == "rate" else metrics.mean)(values[name])
         for measure in metrics.MEASURES
         if (name := f"{measure.key}{of}") in values
+    }
+
+
+def _paired(values: Mapping[str, Tensor], control: str) -> dict[str, metrics.Paired]:
+    """The explanation against a control on the same images, by the measures where it should win."""
+    return {
+        measure.key: metrics.paired(values[measure.key], values[other], measure.higher_is_better)
+        for measure in metrics.MEASURES
+        if control in measure.beats
+        and measure.higher_is_better is not None
+        and (other := f"{measure.key}@{control}") in values
     }
 
 

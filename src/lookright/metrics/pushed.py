@@ -21,6 +21,7 @@ PUSHED = {
         "score",
         "Share of the 10% most salient places that an attack on the explanation drives out, the "
         "prediction kept; a map that has nothing to do with the clean one loses 0.9.",
+        beats=("random",),
     ),
     "centre": Measure(
         "pushed_centre",
@@ -29,6 +30,7 @@ PUSHED = {
         "score",
         "How far an attack on the explanation moves the saliency's centre of mass, the prediction "
         "kept, as a share of the image's diagonal.",
+        beats=(),
     ),
     "target": Measure(
         "pushed_target",
@@ -37,6 +39,7 @@ PUSHED = {
         "score",
         "Cosine with a disc in the far corner that an attack on the explanation gains, the "
         "prediction kept.",
+        beats=(),
     ),
 }
 PUSHED_KEPT = Measure(
@@ -46,6 +49,7 @@ PUSHED_KEPT = Measure(
     "rate",
     "Share of images where an attack keeps the prediction and drives out at least half of the 10% "
     "most salient places.",
+    beats=("random",),
 )
 
 

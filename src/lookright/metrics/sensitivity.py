@@ -20,6 +20,7 @@ MAX_SENSITIVITY = Measure(
     "score",
     "Largest change of the explanation, as a share of its own length, over 10 random perturbations "
     "of at most 0.02 in every pixel.",
+    beats=("random",),
 )
 RADIUS, SAMPLES = 0.02, 10
 _PURPOSE = 70

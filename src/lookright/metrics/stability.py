@@ -18,6 +18,7 @@ STABILITY_COSINE = Measure(
     True,
     "score",
     "Cosine between the saliency of an image and of its attacked version.",
+    beats=("random",),
 )
 STABILITY_SPEARMAN = Measure(
     "stability_spearman",
@@ -25,6 +26,7 @@ STABILITY_SPEARMAN = Measure(
     True,
     "score",
     "Rank correlation between the saliency of an image and of its attacked version.",
+    beats=("random",),
 )
 STABILITY_TOPK = Measure(
     "stability_topk",
@@ -32,6 +34,7 @@ STABILITY_TOPK = Measure(
     True,
     "score",
     "Share of the 10% most salient places that stay so under attack; chance is 0.1.",
+    beats=("random",),
 )
 STABILITY_DOMAIN = Measure(
     "stability_domain",
@@ -40,6 +43,7 @@ STABILITY_DOMAIN = Measure(
     "score",
     "Cosine between the saliency of a sample here and in the domain that was trained on, where the "
     "same samples are in both.",
+    beats=("random",),
 )
 STABILITY_CORRUPTED = Measure(
     "stability_corrupted",
@@ -48,6 +52,7 @@ STABILITY_CORRUPTED = Measure(
     "score",
     "Cosine between the saliency of an image and of its corrupted version, mean over the "
     "corruptions and their severities.",
+    beats=("random",),
 )
 
 

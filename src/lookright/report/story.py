@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from lookright.report.columns import CHANCE, Column, column, column_groups
-from lookright.report.controls import control_range, in_words
+from lookright.report.controls import against, control_range
 from lookright.report.grouping import Cell, Comparison, Method
 from lookright.report.verdicts import verdict
 
@@ -20,7 +20,8 @@ CRITERIA = (
     "must not overlap. Otherwise it holds.",
     "A method breaks under attack where it keeps no more than half of its clean accuracy.",
     "An explanation shows more than a control where, by every comprehensiveness and deletion that "
-    "was measured, its interval lies clear of the control's on the same model.",
+    "was measured, it is better than the control's on more of the same images, on the same model: "
+    "the exact sign test at 5%, two-sided, in every seed.",
     "A method is called best only where its interval lies clear of every other's; an interval is "
     "the 95% interval of one seed, or mean ± standard deviation over several. With few seeds this "
     "is a rough guide, not a test.",
@@ -221,20 +222,12 @@ def _faithful(comparison: Comparison) -> Finding | None:
 def _against_controls(
     method: Method, domain: str, columns: Sequence[Column]
 ) -> tuple[bool, str | None]:
-    """Whether there was anything to compare, and the first control that is not clearly beaten."""
-    judged = False
-    for name in method.controls(domain):
-        for measure in columns:
-            own = method.cell(domain, measure.key)
-            control = method.control(domain, name, measure.key)
-            if own is None or control is None:
-                continue
-            judged = True
-            better = (own.value > control.value) == measure.higher_is_better
-            if own.overlaps(control) or not better:
-                figures = f"{measure.show(own.value)} against {measure.show(control.value)}"
-                return True, f"{in_words(name)}; {measure.title}: {figures}"
-    return judged, None
+    """Whether there was anything to compare, and the first measure that beats not every control."""
+    tests = [
+        (measure, each) for measure in columns for each in against(method, domain, measure.key)
+    ]
+    missed = (f"{measure.title}: {each.words}" for measure, each in tests if not each.better)
+    return bool(tests), next(missed, None)
 
 
 def _mask(comparison: Comparison) -> Finding | None:

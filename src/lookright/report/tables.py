@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lookright.report.columns import CHANCE, CHANCE_OF, Column, ColumnGroup
-from lookright.report.controls import as_good, control_names, control_range, in_words
+from lookright.report.controls import Against, against, control_names, control_range, in_words
 from lookright.report.grouping import Cell, Comparison, Method
 from lookright.report.verdicts import Verdict, notes, verdict
 
@@ -15,15 +15,20 @@ _COLUMNS = 11
 class Figure:
     """One method's figure in one column; `cell` is None where it was not measured.
 
-    as_good: the controls, in words, that do as well on this model; verdict: of a robust figure.
+    against: the explanation against each control on this model; verdict: of a robust figure.
     """
 
     column: Column
     first: bool
     cell: Cell | None
     best: bool
-    as_good: tuple[str, ...]
+    against: tuple[Against, ...]
     verdict: Verdict | None
+
+    @property
+    def beaten(self) -> bool:
+        """Whether it is better than every control."""
+        return all(each.better for each in self.against)
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def _method(
             i == 0,
             method.cell(domain, column.key),
             method.name in column.best(comparison, domain),
-            tuple(in_words(name) for name in as_good(method, domain, column)),
+            against(method, domain, column.key),
             trust if group.robust else None,
         )
         for group in groups
