@@ -145,7 +145,8 @@ def trusted(name, d, judged, mass):
         "paired": paired,
         "removal": [
             {"map": of, "kind": kind, "fill": fill, "shares": SHARES,
-             "probabilities": removal(kind, clean, gain + 0.3 * f)}
+             **{end: [round(p + half, 4) for p in removal(kind, clean, gain + 0.3 * f)]
+                for end, half in (("low", -0.03), ("probabilities", 0), ("high", 0.03))}}
             for of, gain in (("explanation", 2 + 6 * mass), ("random", 1.4), ("centre", 2.6))
             for kind in ("deletion", "insertion")
             for f, fill in enumerate(("blur", "mean"))

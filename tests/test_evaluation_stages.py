@@ -102,6 +102,13 @@ def test_controls_and_curves_stand_beside_the_explanation(thorough):
     for (of, kind, fill), curve in curves.items():
         assert curve.shares == (0, 0.25, 0.5, 0.75, 1)
         measures = domain.measures if of == "explanation" else domain.controls[of]
+        first = domain.removal[0].probabilities[0]  # the clean image, under every map
+        if kind == "deletion":
+            assert curve.probabilities[0] == pytest.approx(first)
+        assert all(
+            low < value < high
+            for low, value, high in zip(curve.low, curve.probabilities, curve.high, strict=True)
+        )
         area = sum(curve.probabilities) - (curve.probabilities[0] + curve.probabilities[-1]) / 2
         assert measures[f"{kind}_{fill}"].value == pytest.approx(area / 4, abs=1e-5)
 

@@ -145,7 +145,7 @@ def test_removal_curves_are_the_data_with_the_explanation_drawn_last(tmp_path):
     raw = plain(
         removal=[
             curve("explanation", "deletion", 1.0, 0.5, 0.0),
-            curve("random", "deletion", 1.0, 1.0, 0.0),
+            curve("random", "deletion", 1.0, 1.0, 0.0) | {"low": [1, 0.5, 0], "high": [1, 1, 0.5]},
             curve("explanation", "insertion", 0.0, 1.0, fill="mean"),
         ],
         controls={"random": {"deletion_blur": fake.score(0.75)}},
@@ -162,6 +162,10 @@ def test_removal_curves_are_the_data_with_the_explanation_drawn_last(tmp_path):
     # 36 to 222 pixels across, 134 (0) up to 8 (1): halfway is (129, 71).
     assert own.path == "M36.0 8.0L129.0 71.0L222.0 134.0"
     assert control.path == "M36.0 8.0L129.0 8.0L222.0 134.0"
+    upper, lower = "M36.0 8.0L129.0 8.0L222.0 71.0", "L222.0 134.0L129.0 71.0L36.0 8.0Z"
+    assert control.band == upper + lower
+    # A result from before the intervals: no width.
+    assert own.band == "M36.0 8.0L129.0 71.0L222.0 134.0L222.0 134.0L129.0 71.0L36.0 8.0Z"
     assert "explanation 0.500; " not in deletion.description
     assert "a random map 0.750; explanation 0.500" in deletion.description
     (insertion,) = domain.fills["mean"][0].panels

@@ -38,7 +38,9 @@ def result(folder: Path) -> Result:
         controls={"random": {"sufficiency_blur": estimate(0.4)}},
         paired={"random": {"sufficiency_blur": Paired(3, 1, 5)}},
         removal=(
-            RemovalCurve("explanation", "deletion", "blur", (0.0, 0.5, 1.0), (0.9, 0.4, 0.1)),
+            RemovalCurve(
+                "explanation", "deletion", "blur", (0.0, 1.0), (0.9, 0.1), (0.8, 0), (1, 0.2)
+            ),
         ),
         corruptions=(Corrupted("fog", 3, estimate(0.4), estimate(0.7)),),
         diagnostics=(Diagnostic("black box", "suspect", "it beats the white box."),),
@@ -95,9 +97,11 @@ def test_a_result_from_before_a_field_was_written_is_read_without_it(tmp_path):
     write_result(result(tmp_path))
     raw = json.loads(path.read_text())
     for domain in raw["domains"].values():
-        del domain["paired"]
+        del domain["paired"], domain["removal"][0]["low"], domain["removal"][0]["high"]
     path.write_text(json.dumps(raw))
-    assert read_result(tmp_path).domains["home"].paired == {}
+    read = read_result(tmp_path).domains["home"]
+    assert read.paired == {}
+    assert read.removal[0].low == read.removal[0].high == ()
 
 
 def test_examples_come_back_as_they_were(tmp_path):

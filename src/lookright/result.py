@@ -36,7 +36,7 @@ class RemovalCurve:
 
     map: "explanation", or a control's name; kind: the most salient pixels go first (deletion) or
     come first (insertion); shares: of the pixels changed so far, from 0 to 1, each with its
-    probability.
+    probability and the 95% interval of that; no interval in results from before it was kept.
     """
 
     map: str
@@ -44,6 +44,8 @@ class RemovalCurve:
     fill: str
     shares: tuple[float, ...]
     probabilities: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -270,10 +272,11 @@ def _measures(raw: dict[str, Any]) -> dict[str, Estimate]:
 
 
 def _removal(raw: dict[str, Any]) -> RemovalCurve:
-    shares, probabilities = (
-        tuple(float(each) for each in _list(raw[name])) for name in ("shares", "probabilities")
+    points = (
+        tuple(float(each) for each in _list(raw.get(name, [])))
+        for name in ("shares", "probabilities", "low", "high")
     )
-    return RemovalCurve(_text(raw["map"]), raw["kind"], _text(raw["fill"]), shares, probabilities)
+    return RemovalCurve(_text(raw["map"]), raw["kind"], _text(raw["fill"]), *points)
 
 
 def _estimate(raw: dict[str, Any]) -> Estimate | None:

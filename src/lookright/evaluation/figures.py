@@ -69,8 +69,16 @@ def _removal(values: Mapping[str, Tensor], protocol: Protocol) -> Iterator[Remov
         for kind in ("deletion", "insertion"):
             for of in ("explanation", *metrics.CONTROLS):
                 name = f"curve {kind} {fill}" + ("" if of == "explanation" else f"@{of}")
-                probabilities = tuple(values[name].double().mean(0).tolist())
-                yield RemovalCurve(of, kind, fill, shares, probabilities)
+                points = [metrics.mean(each) for each in values[name].T]
+                yield RemovalCurve(
+                    of,
+                    kind,
+                    fill,
+                    shares,
+                    tuple(point.value for point in points),
+                    tuple(point.low for point in points),
+                    tuple(point.high for point in points),
+                )
 
 
 def _corrupted(values: Mapping[str, Tensor], protocol: Protocol) -> Iterator[Corrupted]:
