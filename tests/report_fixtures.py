@@ -38,6 +38,11 @@ def rate(value, n=N):
     }
 
 
+def counts(better, worse=None, n=N):
+    """Counts of a sign test; without `worse` there are no ties."""
+    return {"better": better, "worse": n - better if worse is None else worse, "n": n}
+
+
 def score(value, half=0.01, n=N):
     return {"value": value, "low": value - half, "high": value + half, "n": n}
 
@@ -103,10 +108,10 @@ def result_json(name, seed=0, domains=DOMAINS, shift=0.0, full=True):
 
 
 def trusted(name, d, judged, mass):
-    """What domain d has besides: controls, removal, corruptions, diagnostics, certificates."""
+    """What domain d has besides: controls and tests against them, removal, corruptions, checks."""
     clean, adversarial = (judged["measures"][k]["value"] for k in ("accuracy", "accuracy_pgd"))
     still = judged["measures"]["stability_cosine"]["value"]
-    more, controls = {}, {"random": {}, "centre": {}}
+    more, controls, paired = {}, {"random": {}, "centre": {}}, {"random": {}, "centre": {}}
     more["accuracy_apgd"] = rate(adversarial - 0.003)
     more["accuracy_square"] = rate(min(adversarial + 0.08, clean))
     more["accuracy_autoattack"] = rate(max(adversarial - 0.012, 0))
@@ -119,18 +124,29 @@ def trusted(name, d, judged, mass):
             here[f"comprehensiveness_{fill}"] = score(round(0.35 + gain + 0.05 * f, 3))
             here[f"deletion_{fill}"] = score(round(0.45 - gain - 0.05 * f, 3))
             here[f"insertion_{fill}"] = score(round(0.5 + gain, 3))
+            if control:
+                lead = counts(round(N * min(0.5 + 3 * (mass / 2 - gain), 1)))
+                measures = ("sufficiency", "comprehensiveness", "deletion", "insertion")
+                paired[control] |= {f"{measure}_{fill}": lead for measure in measures}
     for control, share in (("random", AREA), ("centre", AREA + 0.11)):
         controls[control]["localisation_mass"] = score(round(share, 3))
         controls[control]["pointing_game"] = rate(share)
+    for control, same in (("random", 0.75), ("centre", 1)):
+        for key in ("stability_cosine", "stability_spearman", "stability_topk"):
+            controls[control][key] = score(same)
+        controls[control]["stability_corrupted"] = score(same)
+        controls[control]["pushed_topk"] = score(round(1.2 * (1 - same) + 0.6 * (same < 1), 3))
     more["infidelity_blur"], more["max_sensitivity"] = score(0.02 + mass / 40), score(0.9 - still)
     more["randomisation_spearman"] = score(0.31)
     judged["measures"] = more | judged["measures"]
     failed = name == "AT" and d == 2
     return {
         "controls": controls,
+        "paired": paired,
         "removal": [
             {"map": of, "kind": kind, "fill": fill, "shares": SHARES,
-             "probabilities": removal(kind, clean, gain + 0.3 * f)}
+             **{end: [round(p + half, 4) for p in removal(kind, clean, gain + 0.3 * f)]
+                for end, half in (("low", -0.03), ("probabilities", 0), ("high", 0.03))}}
             for of, gain in (("explanation", 2 + 6 * mass), ("random", 1.4), ("centre", 2.6))
             for kind in ("deletion", "insertion")
             for f, fill in enumerate(("blur", "mean"))

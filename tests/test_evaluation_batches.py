@@ -131,6 +131,9 @@ def test_explanations_are_compared_with_those_at_home(tmp_path):
     )
     assert "stability_domain" not in result.domains[home].measures
     assert result.domains[away].measures["stability_domain"].value < 0.999
+    controls = result.domains[away].controls
+    assert controls["centre"]["stability_domain"].value == pytest.approx(1)
+    assert controls["random"]["stability_domain"].value < 0.9
     unpaired = judge(tmp_path / "unpaired", tiny_classifier(), Blobs(), train_domains=[home])
     assert "stability_domain" not in unpaired.domains[away].measures
 

@@ -53,6 +53,11 @@ def test_planted_masks_come_out_exactly(tmp_path, rows, mass, iou, coverage):
     expected = {"mask_mass": mass, "mask_iou": iou, "mask_coverage": coverage}
     assert {key: found[key]["value"] for key in KEYS} == pytest.approx(expected)
     # Every fourth of the 16 images has no true mask, but each has a learned one.
+    every = json.loads((tmp_path / "result.json").read_text())["domains"]["other"]["controls"]
+    # The true mask is the upper half of each image, and the middle as bright in both.
+    assert every["centre"]["mask_mass"]["value"] == pytest.approx(0.5)
+    assert every["centre"]["mask_iou"]["value"] == pytest.approx(2 / (8 + 2))
+    assert every["random"]["mask_coverage"]["value"] == pytest.approx(0.5, abs=0.1)
     assert {key: found[key]["n"] for key in KEYS} == dict.fromkeys(KEYS, 12) | {"mask_coverage": 16}
     shown = read_examples(read_result(tmp_path), "other")
     assert shown.learned.shape == (3, 4, 4)

@@ -1,5 +1,7 @@
 """Infidelity on models that an explanation can foresee exactly, and against captum's."""
 
+import sys
+
 import pytest
 import torch
 from captum.metrics import infidelity as captum_infidelity
@@ -71,8 +73,9 @@ def test_a_map_that_says_nothing_has_the_power_of_the_costs():
     contributions = (model.weights * images.sum(1)).unflatten(1, (2, 4)).unflatten(3, (2, 4))
     costs = contributions.sum((2, 4)).flatten(1)
     assert torch.allclose(silent, costs.square().mean(1))
-    broken = torch.full((3, 8, 8), torch.nan)
-    assert torch.equal(infidelity(model, images, broken, squares, CLASS), silent)
+    for nothing in (torch.nan, 0.3):
+        broken = torch.full((3, 3, 3), nothing)
+        assert torch.equal(infidelity(model, images, broken, squares, CLASS), silent)
     generator = torch.Generator().manual_seed(0)
     some = torch.rand(3, 8, 8, generator=generator, dtype=torch.float64)
     assert (infidelity(model, images, some, squares, CLASS) <= silent).all()
@@ -127,6 +130,15 @@ def test_noise_belongs_to_the_image_and_is_gaussian():
     edge = GaussianNoise(0.5, 2)(images.round())(slice(0, 2))[0]
     assert edge.min() >= 0
     assert edge.max() <= 1
+
+
+@pytest.mark.parametrize("number", [0, 1 - 2**-24])
+def test_the_rarest_noise_is_finite_too(monkeypatch, number):
+    module = sys.modules[GaussianNoise.__module__]
+    monkeypatch.setattr(module, "image_chance", lambda x, n, _: torch.full((len(x), n), number))
+    grey = torch.full((1, 3, 4, 4), 0.5)
+    _, taken = GaussianNoise(0.01, 1)(grey)(slice(0, 1))
+    assert taken.abs().max().item() == pytest.approx(0.0542, abs=1e-4)
 
 
 def test_what_cannot_be_is_refused():

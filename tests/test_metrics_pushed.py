@@ -32,6 +32,17 @@ def test_lost_places_are_those_that_are_not_stable():
     assert torch.allclose(both, torch.ones(6))
 
 
+def test_zeros_in_common_are_no_salient_places_in_common():
+    """Of 64 places a tenth is 6, of which each map has only 2."""
+    one, other = at((0, 0), (0, 1), h=8, w=8), at((7, 7), (0, 1), h=8, w=8)
+    assert stability_topk(one, other).tolist() == [0.5]
+    assert pushed_topk(one, other).tolist() == [0.5]
+    many = torch.arange(64.0).flip(0).view(1, 8, 8)  # the first six places, and so both of `one`
+    assert stability_topk(one, many).tolist() == [pytest.approx(2 / 6)]
+    assert pushed_topk(one, many).tolist() == [0]
+    assert stability_topk(one, one).tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("place", "expected"),
     [((0, 0), 0.0), ((0, 3), 3 / 32**0.5), ((3, 3), 18**0.5 / 32**0.5)],

@@ -9,7 +9,7 @@ from torch import nn
 
 from lookright.chance import image_chance
 from lookright.errors import UserError
-from lookright.explainers import Explainer, GradCAM, InputGradient
+from lookright.explainers import Explainer, GradCAM, InputGradient, SmoothGrad
 from lookright.metrics import (
     cascade,
     max_sensitivity,
@@ -95,6 +95,39 @@ def test_a_zero_explanation_is_not_divided():
     model = Linear()
     nn.init.zeros_(model.layer.weight)
     assert max_sensitivity(model, images(), InputGradient(), TARGET).tolist() == [0, 0, 0, 0]
+
+
+@dataclass(frozen=True)
+class Broken(Explainer):
+    """Not finite where the image is brighter than it was."""
+
+    def __call__(self, model, x, y=None):
+        saliency = x.mean(1)
+        saliency[saliency > 0.5] = torch.inf
+        return model(x), saliency
+
+
+def test_a_map_that_is_not_finite_counts_as_zero():
+    at = torch.full((2, 3, SIZE, SIZE), 0.5)
+    at[1] = 0.9
+    value = max_sensitivity(Linear(), at, Broken(), TARGET[:2])
+    assert value.tolist() == [1, 0]
+
+
+def test_noise_of_the_explainers_own_is_no_change():
+    torch.manual_seed(0)
+    model, x, noisy = Smooth().eval(), images(), SmoothGrad(2, 0.3)
+    assert max_sensitivity(model, x, noisy, radius=0.0, max_images=3).tolist() == [0, 0, 0, 0]
+    torch.manual_seed(1)
+    saliency = noisy(model, x, TARGET)[1].detach()
+    after = torch.rand(1)
+    torch.manual_seed(1)
+    torch.rand(1000)
+    kept = randomisation_spearman(model, x, saliency, noisy, TARGET)
+    assert kept.tolist() == pytest.approx([1, 1, 1, 1])
+    torch.manual_seed(1)
+    noisy(model, x, TARGET)
+    assert torch.rand(1) == after
 
 
 def test_what_cannot_be_is_refused():

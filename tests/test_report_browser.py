@@ -278,7 +278,14 @@ def test_colours_follow_the_scheme_and_can_be_read(page, scheme):
     soft = (".lede", ".spread", ".absent", "thead th", ".right", ".wrong", ".cell h4", "summary")
     for selector in soft:
         assert contrast(style(page, selector, "color"), paper) >= 4.5, selector
-    for selector in (".verdict.fine", ".as-good", ".control td", ".removed figcaption", ".aside"):
+    for selector in (
+        ".verdict.fine",
+        ".against",
+        ".against.beaten",
+        ".control td",
+        ".removed figcaption",
+        ".aside",
+    ):
         assert contrast(style(page, selector, "color"), paper) >= 4.5, selector
     for k in range(8):
         method = page.execute_script(

@@ -114,13 +114,18 @@ def test_a_heat_map_has_the_data_s_figures_by_kind_family_and_severity(tmp_path)
     assert list(found) == ["noise", "blur", "weather", "other"]
     # (0.9 + 0.5 + 0.8 + 1.0) / 4 = 0.8; with 0.704 over five, 0.7808
     assert [square.printed for square in heat.mean.squares] == ["80", "70"]
-    assert (heat.overall, heat.clean) == ("78%", "98%")
+    assert (heat.overall, heat.beside) == ("78%", "clean 98%")
     shades = {
         one.printed: one.shade for _, rows in heat.kinds for r in rows for one in r.squares if one
     }
     assert shades == {"100": 10, "80": 8, "90": 9, "70": 7, "50": 5}
     (still,) = domain.maps["stability"]
     assert still.kinds[2][1][0].squares[1].printed == "0.25"
+    assert still.beside == ""
+    beside = {"random": {"stability_corrupted": fake.score(0.748)}}
+    raw = plain(corruptions=here, controls=beside)
+    (domain,) = heat_maps(comparison(tmp_path / "controlled", raw))
+    assert domain.maps["stability"][0].beside == "a random map 0.75"
 
 
 def test_a_heat_map_of_several_seeds_is_their_mean(tmp_path):
@@ -140,7 +145,7 @@ def test_removal_curves_are_the_data_with_the_explanation_drawn_last(tmp_path):
     raw = plain(
         removal=[
             curve("explanation", "deletion", 1.0, 0.5, 0.0),
-            curve("random", "deletion", 1.0, 1.0, 0.0),
+            curve("random", "deletion", 1.0, 1.0, 0.0) | {"low": [1, 0.5, 0], "high": [1, 1, 0.5]},
             curve("explanation", "insertion", 0.0, 1.0, fill="mean"),
         ],
         controls={"random": {"deletion_blur": fake.score(0.75)}},
@@ -157,6 +162,10 @@ def test_removal_curves_are_the_data_with_the_explanation_drawn_last(tmp_path):
     # 36 to 222 pixels across, 134 (0) up to 8 (1): halfway is (129, 71).
     assert own.path == "M36.0 8.0L129.0 71.0L222.0 134.0"
     assert control.path == "M36.0 8.0L129.0 8.0L222.0 134.0"
+    upper, lower = "M36.0 8.0L129.0 8.0L222.0 71.0", "L222.0 134.0L129.0 71.0L36.0 8.0Z"
+    assert control.band == upper + lower
+    # A result from before the intervals: no width.
+    assert own.band == "M36.0 8.0L129.0 71.0L222.0 134.0L222.0 134.0L129.0 71.0L36.0 8.0Z"
     assert "explanation 0.500; " not in deletion.description
     assert "a random map 0.750; explanation 0.500" in deletion.description
     (insertion,) = domain.fills["mean"][0].panels

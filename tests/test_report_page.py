@@ -283,19 +283,26 @@ def controls(name, random, **measures):
 
 def test_story_says_whether_an_explanation_beats_a_map_that_knows_nothing(tmp_path):
     random = {"comprehensiveness_blur": 0.2, "deletion_blur": 0.5}
-    told = story(
-        tmp_path,
-        [
-            controls("clear", random, comprehensiveness_blur=0.3, deletion_blur=0.4),
-            controls("near", random, comprehensiveness_blur=0.215, deletion_blur=0.4),
-            controls("worse", random, comprehensiveness_blur=0.3, deletion_blur=0.6),
-            controls("unjudged", {}, comprehensiveness_blur=0.3),
-        ],
-    )
+    raws = {}
+    for name, deletion in (("clear", 200), ("near", 155), ("worse", 100), ("untested", None)):
+        raws[name] = controls(name, random, comprehensiveness_blur=0.3, deletion_blur=0.4)
+        better = {"comprehensiveness_blur": 250, "deletion_blur": deletion}
+        raws[name]["domains"]["here"]["paired"] = {
+            "random": {key: fake.counts(count) for key, count in better.items() if deletion}
+        }
+    told = story(tmp_path, list(raws.values()))
     assert told["Whether the explanation shows what the model uses, in “here”"] == (
         "clear: the explanation shows more of what the model uses than maps that know nothing of "
-        "it. Not shown to be better than a control: near (a random map; Comprehensiveness, blur: "
-        "0.215 against 0.200) and worse (a random map; Deletion, blur: 0.600 against 0.500)."
+        "it. Not shown to be better than a control: near (Deletion, blur: not told apart from a "
+        "random map) and worse (Deletion, blur: worse than a random map)."
+    )
+
+
+def test_story_of_stability_says_how_stable_an_unrelated_map_is(tmp_path):
+    raw = controls("AT", {"stability_cosine": 0.748}, stability_cosine=0.7)
+    assert story(tmp_path, [raw])["Whether they keep looking there, in “here”"] == (
+        "Similarity of the explanation before and after the attack (1: unmoved; a random map: "
+        "0.748): AT 0.70."
     )
 
 

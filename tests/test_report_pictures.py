@@ -89,6 +89,21 @@ def test_table_fits_eighty_columns_with_every_figure_whole(tmp_path, seeds):
     assert ("96.4\N{EN DASH}99.6" in narrow) == (seeds == 1)
 
 
+def test_controls_stand_below_the_methods_of_their_domain(tmp_path):
+    lines = [
+        line.split()
+        for line in printed(fake.write_all(tmp_path, ("ERM", "AT"), seeds=1)).splitlines()
+    ]
+    rows = [line[3:] for line in lines if line[:3] == ["a", "random", "map"]]
+    # On the object, stability, comprehensiveness on each of the two models.
+    assert rows == [
+        ["0.140", "0.750", f"{low}\N{EN DASH}{high}"]
+        for low, high in (("0.411", "0.418"), ("0.409", "0.416"), ("0.408", "0.415"))
+    ]
+    bare = [fake.write(tmp_path / "bare", fake.result_json("ERM", full=False))]
+    assert "random map" not in printed(bare)
+
+
 def test_table_says_nothing_of_masks_where_none_is_learned(tmp_path):
     assert "mask mass" not in printed(fake.write_all(tmp_path, ("ERM", "AT"), seeds=1))
 

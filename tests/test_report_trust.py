@@ -52,20 +52,57 @@ def test_a_control_is_a_row_that_spans_the_models_and_opens_to_each(tmp_path):
     assert control_rows(alike) == [("control", "A random map 0.100")]
 
 
+def against(*tests, seed=0, key="comprehensiveness_blur"):
+    """A result with these counts against a random map, and against the middle of the image."""
+    raw = one("ERM", **{key: fake.score(0.3)}) | {"seed": seed}
+    by_name = dict(zip(("random", "centre"), tests, strict=False))
+    raw["domains"]["here"]["controls"] = {name: {key: fake.score(0.3)} for name in by_name}
+    raw["domains"]["here"]["paired"] = {name: {key: test} for name, test in by_name.items()}
+    return raw
+
+
+BETTER, EVEN, WORSE = fake.counts(200), fake.counts(155), fake.counts(90, 200)
+
+
 @pytest.mark.parametrize(
-    ("key", "value", "control", "beaten"),
+    ("tests", "said"),
     [
-        ("comprehensiveness_blur", 0.3, 0.2996, True),
-        ("comprehensiveness_blur", 0.3, 0.29, False),
-        ("sufficiency_blur", 0.3, 0.29, True),
-        ("sufficiency_blur", 0.3, 0.31, False),
-        ("of_no_known_direction", 0.3, 0.4, False),
+        ([BETTER], "better than a random map"),
+        ([EVEN], "not told apart from a random map"),
+        ([WORSE], "worse than a random map"),
+        ([BETTER, BETTER], "better than the controls"),
+        ([BETTER, EVEN], "not told apart from a control"),
+        ([WORSE, EVEN], "worse than a control"),
+        ([], None),
     ],
 )
-def test_a_figure_that_a_control_reaches_is_marked(tmp_path, key, value, control, beaten):
-    raw = one("ERM", **{key: fake.score(value)})
-    raw["domains"]["here"]["controls"] = {"random": {key: fake.score(control)}}
-    assert page(tmp_path, raw).count('class="as-good"') == beaten
+def test_a_figure_says_the_least_that_the_sign_test_says_of_it(tmp_path, tests, said):
+    html = page(tmp_path, against(*tests))
+    marks = re.findall(r'<span class="against( beaten)?" title="([^"]*)">([^<]*)<', html)
+    assert [words for *_, words in marks] == ([said] if said else [])
+    assert [bool(beaten) for beaten, *_ in marks] == ["better" in words for *_, words in marks]
+    if tests == [WORSE, EVEN]:
+        assert marks[0][1] == (
+            "Worse than a random map: better on 90 and worse on 200 of 300 images, p &lt; 0.0001. "
+            "Not told apart from the middle of the image: better on 155 and worse on 145 of 300 "
+            "images, p = 0.6."
+        )
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ((BETTER, BETTER), "better than a random map"),
+        ((BETTER, EVEN), "not told apart from a random map"),
+        ((WORSE, BETTER), "not told apart from a random map"),
+    ],
+)
+def test_of_several_seeds_each_has_to_say_so(tmp_path, seeds, said):
+    html = page(tmp_path, *[against(test, seed=seed) for seed, test in enumerate(seeds)])
+    (mark,) = re.findall(r'<span class="against[^"]*" title="([^"]*)">([^<]*)<', html)
+    assert mark[1] == said
+    assert "seed 0: better on" in mark[0]
+    assert "; seed 1: better on" in mark[0]
 
 
 def test_the_verdict_stands_beside_each_robust_figure_with_its_reason(tmp_path):

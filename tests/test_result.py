@@ -1,5 +1,6 @@
 """What is written is what is read, and a damaged file is one clear line."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from lookright.certificates import Certificate
 from lookright.diagnostics import Diagnostic
 from lookright.errors import UserError
-from lookright.metrics import Estimate
+from lookright.metrics import Estimate, Paired
 from lookright.result import (
     Corrupted,
     CurvePoint,
@@ -35,8 +36,11 @@ def result(folder: Path) -> Result:
         curve=(CurvePoint(0.0, estimate(0.5)), CurvePoint(8 / 255, estimate(0.1))),
         warnings=("suspect: [it]",),
         controls={"random": {"sufficiency_blur": estimate(0.4)}},
+        paired={"random": {"sufficiency_blur": Paired(3, 1, 5)}},
         removal=(
-            RemovalCurve("explanation", "deletion", "blur", (0.0, 0.5, 1.0), (0.9, 0.4, 0.1)),
+            RemovalCurve(
+                "explanation", "deletion", "blur", (0.0, 1.0), (0.9, 0.1), (0.8, 0), (1, 0.2)
+            ),
         ),
         corruptions=(Corrupted("fog", 3, estimate(0.4), estimate(0.7)),),
         diagnostics=(Diagnostic("black box", "suspect", "it beats the white box."),),
@@ -86,6 +90,18 @@ def examples(n: int = 2, masks: bool = True, learned: bool = False) -> Examples:
 def test_a_result_comes_back_as_it_was(tmp_path):
     write_result(result(tmp_path / "new" / "folder"))
     assert read_result(tmp_path / "new" / "folder") == result(tmp_path / "new" / "folder")
+
+
+def test_a_result_from_before_a_field_was_written_is_read_without_it(tmp_path):
+    path = tmp_path / "result.json"
+    write_result(result(tmp_path))
+    raw = json.loads(path.read_text())
+    for domain in raw["domains"].values():
+        del domain["paired"], domain["removal"][0]["low"], domain["removal"][0]["high"]
+    path.write_text(json.dumps(raw))
+    read = read_result(tmp_path).domains["home"]
+    assert read.paired == {}
+    assert read.removal[0].low == read.removal[0].high == ()
 
 
 def test_examples_come_back_as_they_were(tmp_path):

@@ -17,6 +17,7 @@ from lookright.diagnostics import Diagnostic
 from lookright.errors import UserError
 from lookright.files import write_atomically
 from lookright.metrics.intervals import Estimate
+from lookright.metrics.paired import Paired
 
 FORMAT = 1
 
@@ -35,7 +36,7 @@ class RemovalCurve:
 
     map: "explanation", or a control's name; kind: the most salient pixels go first (deletion) or
     come first (insertion); shares: of the pixels changed so far, from 0 to 1, each with its
-    probability.
+    probability and the 95% interval of that; no interval in results from before it was kept.
     """
 
     map: str
@@ -43,6 +44,8 @@ class RemovalCurve:
     fill: str
     shares: tuple[float, ...]
     probabilities: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Corrupted:
 class DomainResult:
     """What was measured in one domain; a measure that does not apply is absent.
 
-    controls: measures of maps that know nothing of the model, by the control's name.
+    controls: measures of maps that know nothing of the model, by the control's name; paired: the
+    explanation against them, image by image, in the measures where a good one is better.
     """
 
     n: int
@@ -68,6 +72,7 @@ class DomainResult:
     curve: tuple[CurvePoint, ...]
     warnings: tuple[str, ...]
     controls: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    paired: dict[str, dict[str, Paired]] = field(default_factory=dict)
     removal: tuple[RemovalCurve, ...] = ()
     corruptions: tuple[Corrupted, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -246,6 +251,10 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         curve=tuple(CurvePoint(eps, estimate) for eps, estimate in points if estimate is not None),
         warnings=tuple(str(warning) for warning in _list(raw.get("warnings") or [])),
         controls={name: _measures(of) for name, of in (raw.get("controls") or {}).items()},
+        paired={
+            name: {key: Paired(**counts) for key, counts in of.items()}
+            for name, of in (raw.get("paired") or {}).items()
+        },
         removal=tuple(_removal(curve) for curve in _list(raw.get("removal") or [])),
         corruptions=tuple(
             Corrupted(_text(c["family"]), int(c["severity"]), accuracy, stability)
@@ -263,10 +272,11 @@ def _measures(raw: dict[str, Any]) -> dict[str, Estimate]:
 
 
 def _removal(raw: dict[str, Any]) -> RemovalCurve:
-    shares, probabilities = (
-        tuple(float(each) for each in _list(raw[name])) for name in ("shares", "probabilities")
+    points = (
+        tuple(float(each) for each in _list(raw.get(name, [])))
+        for name in ("shares", "probabilities", "low", "high")
     )
-    return RemovalCurve(_text(raw["map"]), raw["kind"], _text(raw["fill"]), shares, probabilities)
+    return RemovalCurve(_text(raw["map"]), raw["kind"], _text(raw["fill"]), *points)
 
 
 def _estimate(raw: dict[str, Any]) -> Estimate | None:

@@ -15,8 +15,8 @@ from lookright.metrics.pushed import (
     pushed_centre,
     pushed_target,
     pushed_topk,
-    top_places,
 )
+from lookright.metrics.ranking import top_places
 
 _BEHIND = 0.01
 

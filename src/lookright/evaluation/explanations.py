@@ -14,6 +14,7 @@ def explained(seen: Seen) -> None:
     """What the saliency shows, beside maps that know nothing of the model."""
     batch = seen.batch
     seen.values["degenerate_maps"] = metrics.degenerate(seen.saliency)
+    torch.manual_seed(seen.noise)
     seen.values |= seen.protocol.scorecard(
         seen.model,
         batch.images,
@@ -29,19 +30,24 @@ def elsewhere(seen: Seen) -> None:
     """The explanation of the same samples in the domain that was trained on."""
     if seen.twin is not None:
         _, there = seen.explain(seen.twin.images)
-        seen.values["stability_domain"] = metrics.stability_cosine(there, seen.saliency)
+        seen.values |= seen.compared(
+            "stability_domain", metrics.stability_cosine, seen.twin.images, there
+        )
 
 
 def learned(seen: Seen) -> None:
-    """The masks that were learned with the model, against the true ones."""
+    """The masks that were learned with the model, beside controls, against the true ones."""
     assert seen.masker is not None
     batch, masks = seen.batch, _masks(seen.masker, seen.batch.images)
-    seen.values["mask_coverage"] = metrics.mask_area(masks)
     seen.shown["learned"] = grey(masks)
-    if batch.masks is not None and batch.has_mask is not None and batch.has_mask.any():
-        there = batch.has_mask
-        seen.values["mask_mass"] = metrics.mask_mass(masks[there], batch.masks[there])
-        seen.values["mask_iou"] = metrics.mask_iou(masks[there], batch.masks[there])
+    controls = metrics.controls(batch.images, (masks.shape[-2], masks.shape[-1]))
+    every = {"": masks} | {f"@{name}": one[:, None] for name, one in controls.items()}
+    for of, each in every.items():
+        seen.values[f"mask_coverage{of}"] = metrics.mask_area(each)
+        if batch.masks is not None and batch.has_mask is not None and batch.has_mask.any():
+            there = batch.has_mask
+            seen.values[f"mask_mass{of}"] = metrics.mask_mass(each[there], batch.masks[there])
+            seen.values[f"mask_iou{of}"] = metrics.mask_iou(each[there], batch.masks[there])
 
 
 def _masks(masker: torch.nn.Module, images: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ def figures(records: Sequence[Record], judge: Judge, in_distribution: bool) -> D
         ),
         warnings=tuple(_warnings(values)),
         controls={name: _measures(values, f"@{name}") for name in metrics.CONTROLS},
+        paired={name: _paired(values, name) for name in metrics.CONTROLS},
         removal=tuple(_removal(values, protocol)),
         corruptions=tuple(_corrupted(values, protocol)),
         diagnostics=tuple(protocol.diagnosis(judge.total).verdicts(values, judge.model)),
@@ -45,6 +46,17 @@ def _measures(values: Mapping[str, Tensor], of: str = "") -> dict[str, metrics.E
     }
 
 
+def _paired(values: Mapping[str, Tensor], control: str) -> dict[str, metrics.Paired]:
+    """The explanation against a control on the same images, by the measures where it should win."""
+    return {
+        measure.key: metrics.paired(values[measure.key], values[other], measure.higher_is_better)
+        for measure in metrics.MEASURES
+        if control in measure.beats
+        and measure.higher_is_better is not None
+        and (other := f"{measure.key}@{control}") in values
+    }
+
+
 def _warnings(values: Mapping[str, Tensor]) -> Iterator[str]:
     degenerate = float(values["degenerate_maps"].float().mean())
     if degenerate > 0.1:
@@ -57,8 +69,16 @@ def _removal(values: Mapping[str, Tensor], protocol: Protocol) -> Iterator[Remov
         for kind in ("deletion", "insertion"):
             for of in ("explanation", *metrics.CONTROLS):
                 name = f"curve {kind} {fill}" + ("" if of == "explanation" else f"@{of}")
-                probabilities = tuple(values[name].double().mean(0).tolist())
-                yield RemovalCurve(of, kind, fill, shares, probabilities)
+                points = [metrics.mean(each) for each in values[name].T]
+                yield RemovalCurve(
+                    of,
+                    kind,
+                    fill,
+                    shares,
+                    tuple(point.value for point in points),
+                    tuple(point.low for point in points),
+                    tuple(point.high for point in points),
+                )
 
 
 def _corrupted(values: Mapping[str, Tensor], protocol: Protocol) -> Iterator[Corrupted]:

@@ -1,5 +1,7 @@
 """The stage of attacks on explanations: how far can the map be pushed, the answer being kept."""
 
+from functools import partial
+
 import torch
 
 from lookright import metrics
@@ -23,10 +25,10 @@ def pushed(seen: Seen) -> None:
         z = attack(seen.model, seen.batch.images, seen.predicted, generator)
         logits, after = seen.explain(z)
         answer = logits.argmax(1)
-        seen.values[f"pushed_{name}"] = goal.pushed(seen.saliency, after)
+        seen.values |= seen.compared(f"pushed_{name}", goal.pushed, z, after)
         if name == "topk":
-            kept = answer == seen.predicted
-            seen.values["pushed_kept"] = metrics.pushed_kept(seen.saliency, after, kept)
+            turned = partial(metrics.pushed_kept, kept=answer == seen.predicted)
+            seen.values |= seen.compared("pushed_kept", turned, z, after)
         images.append(pixels(z))
         saliency.append(heat(after))
         predicted.append(answer)

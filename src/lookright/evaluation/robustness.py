@@ -1,5 +1,7 @@
 """The stage of attacks: is the answer still right, and by how much of a change is it not."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from lookright import metrics
@@ -8,6 +10,11 @@ from lookright.evaluation.previews import grey, heat, pixels
 from lookright.evaluation.seen import Seen
 
 _CURVE_STEPS = 10
+_STABILITY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "stability_cosine": metrics.stability_cosine,
+    "stability_spearman": metrics.stability_spearman,
+    "stability_topk": metrics.stability_topk,
+}
 
 
 def under_attack(seen: Seen) -> None:
@@ -37,9 +44,8 @@ def under_attack(seen: Seen) -> None:
         robust = robust & at[eps]
         values[f"curve {eps}"], values[f"raw {eps}"] = robust, at[eps]
     values["accuracy_adversarial"] = values[f"curve {p.eps}"]
-    values["stability_cosine"] = metrics.stability_cosine(seen.saliency, saliency)
-    values["stability_spearman"] = metrics.stability_spearman(seen.saliency, saliency)
-    values["stability_topk"] = metrics.stability_topk(seen.saliency, saliency)
+    for key, measure in _STABILITY.items():
+        values |= seen.compared(key, measure, seen.attacked, saliency)
     _show(seen, logits, saliency)
 
 

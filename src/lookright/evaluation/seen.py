@@ -58,3 +58,18 @@ class Seen:
         torch.manual_seed(self.noise)
         with torch.no_grad():
             return self.protocol.explainer(self.model, images, self.predicted)
+
+    def compared(
+        self,
+        key: str,
+        measure: Callable[[Tensor, Tensor], Tensor],
+        images: Tensor,
+        saliency: Tensor,
+    ) -> dict[str, Tensor]:
+        """`measure` of the clean saliency and that of another view, `images`, by its key; of a
+        control's maps of both by `key@random` and `key@centre`."""
+        size = (saliency.shape[-2], saliency.shape[-1])
+        here, there = (metrics.controls(x, size) for x in (self.batch.images, images))
+        return {key: measure(self.saliency, saliency)} | {
+            f"{key}@{name}": measure(here[name], there[name]) for name in metrics.CONTROLS
+        }

@@ -53,6 +53,7 @@ from lookright.metrics.localisation import (
 )
 from lookright.metrics.masks import MASK_COVERAGE, MASK_IOU, MASK_MASS, mask_iou, mask_mass
 from lookright.metrics.measure import Measure
+from lookright.metrics.paired import Paired, paired
 from lookright.metrics.pushed import (
     PUSHED,
     PUSHED_KEPT,
@@ -123,6 +124,7 @@ __all__ = [
     "Fill",
     "GaussianNoise",
     "Measure",
+    "Paired",
     "Perturbation",
     "RemovalCurves",
     "Scorecard",
@@ -147,6 +149,7 @@ __all__ = [
     "mask_mass",
     "max_sensitivity",
     "mean",
+    "paired",
     "pointing_game",
     "pushed_centre",
     "pushed_kept",

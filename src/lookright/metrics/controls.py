@@ -14,7 +14,8 @@ def controls(images: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
 
     The random map is on the grid `size` = (h, w) of the explanation that it stands beside, to be as
     coarse: independent uniform numbers in [0, 1) that belong to the image (`image_chance`), the
-    same in every batch and run. The centre prior is (B, H, W), as on a coarse grid it may be flat.
+    same in every batch and run, and unrelated in another view of the image. The centre prior is
+    (B, H, W), as on a coarse grid it may be flat, and the same in every view.
     """
     h, w = size
     random = image_chance(images.detach(), h * w, purpose=_PURPOSE).view(-1, h, w)

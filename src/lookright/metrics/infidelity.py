@@ -117,7 +117,7 @@ class GaussianNoise(Perturbation):
                     for number in range(numbers.start, numbers.stop)
                 ]
             )
-            noise = self.sigma * torch.special.ndtri(uniform + 2**-25)
+            noise = self.sigma * 2**0.5 * torch.erfinv(2 * uniform - 1 + 2**-24)
             without = (images - noise).clamp(0, 1)
             return without, images - without
 
@@ -160,7 +160,9 @@ def infidelities(
     normalised: bool = True,
 ) -> Tensor:
     """(M, B): the infidelity of M maps (B, h, w) from the same passes; start: (B,) p(x)."""
-    every = torch.stack([_scaled(on_images(one, images), normalised) for one in maps])
+    every = torch.stack([on_images(one, images) for one in maps])
+    if normalised:
+        every = _to_peak(every)
     foreseen, lost = [], []
     with frozen(model), torch.no_grad():
         for block in split(len(images), max_images):
@@ -182,9 +184,7 @@ def infidelities(
     return (predicted - actual).square().mean(1)
 
 
-def _scaled(saliency: Tensor, to_peak: bool) -> Tensor:
-    """A map that is not finite says nothing: zeros; with `to_peak`, the largest magnitude is 1."""
-    finite = saliency.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
-    saliency = torch.where(finite, saliency, 0)
+def _to_peak(saliency: Tensor) -> Tensor:
+    """The largest magnitude of each map (..., H, W) becomes 1, lest squares underflow."""
     peak = saliency.abs().amax((-2, -1), keepdim=True)
-    return torch.where(peak > 0, saliency / peak, 0) if to_peak else saliency
+    return torch.where(peak > 0, saliency / peak, 0)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lookright.metrics.controls import CONTROLS
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -10,7 +12,8 @@ class Measure:
 
     key: its name in a result; higher_is_better: None for a neutral one, reported for comparison
     only; unit: "rate" is a share of successes in [0, 1] with a Wilson interval, "score" any other
-    number with the interval of its estimator.
+    number with the interval of its estimator; beats: the controls that a good explanation does
+    better than. Where staying is good, none beats the middle of the image, which never moves.
     """
 
     key: str
@@ -18,3 +21,4 @@ class Measure:
     higher_is_better: bool | None
     unit: Literal["rate", "score"]
     description: str
+    beats: tuple[str, ...] = CONTROLS

@@ -11,7 +11,7 @@ from torch import Tensor
 from lookright.distances import Cosine, degenerate, resize, unit_mass
 from lookright.errors import UserError
 from lookright.metrics.measure import Measure
-from lookright.metrics.ranking import descending_ranks, pixels
+from lookright.metrics.ranking import top_places
 
 PUSHED = {
     "topk": Measure(
@@ -21,6 +21,7 @@ PUSHED = {
         "score",
         "Share of the 10% most salient places that an attack on the explanation drives out, the "
         "prediction kept; a map that has nothing to do with the clean one loses 0.9.",
+        beats=("random",),
     ),
     "centre": Measure(
         "pushed_centre",
@@ -29,6 +30,7 @@ PUSHED = {
         "score",
         "How far an attack on the explanation moves the saliency's centre of mass, the prediction "
         "kept, as a share of the image's diagonal.",
+        beats=(),
     ),
     "target": Measure(
         "pushed_target",
@@ -37,6 +39,7 @@ PUSHED = {
         "score",
         "Cosine with a disc in the far corner that an attack on the explanation gains, the "
         "prediction kept.",
+        beats=(),
     ),
 }
 PUSHED_KEPT = Measure(
@@ -46,6 +49,7 @@ PUSHED_KEPT = Measure(
     "rate",
     "Share of images where an attack keeps the prediction and drives out at least half of the 10% "
     "most salient places.",
+    beats=("random",),
 )
 
 
@@ -53,13 +57,12 @@ def pushed_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
     """The share in [0, 1] of the most salient places that are no longer among them.
 
     1 minus the top-k intersection of Ghorbani, Abid and Zou (AAAI 2019). share: of the h * w
-    places, round(share * h * w) are compared, at least one; a tenth is `stability_topk`'s.
+    places, `top_places` compares round(share * h * w); a tenth is `stability_topk`'s.
     """
     before, after, speaks = _comparable(before, after)
-    if not 0 < share <= 1:
-        raise UserError(f"The share of places lies in (0, 1], but got {share}; give 0.1 for 10%.")
-    kept = (top_places(before, share) & top_places(after, share)).sum((-2, -1))
-    return speaks * (1 - kept / pixels(share, before.shape[1] * before.shape[2]))
+    top = top_places(before, share)
+    kept = (top & top_places(after, share)).sum((-2, -1))
+    return speaks * (1 - kept / top.sum((-2, -1)).clamp(min=1))
 
 
 def pushed_centre(before: Tensor, after: Tensor) -> Tensor:
@@ -86,11 +89,6 @@ def pushed_target(before: Tensor, after: Tensor, target: Tensor | None = None) -
 def pushed_kept(before: Tensor, after: Tensor, kept: Tensor) -> Tensor:
     """(B,) bool: the prediction is `kept` (B,) bool, and half of the top tenth or more is lost."""
     return kept & (pushed_topk(before, after) >= 0.5)
-
-
-def top_places(saliency: Tensor, share: float) -> Tensor:
-    """(B, h, w) bool: each map's most salient places, round(share * h * w) of them."""
-    return descending_ranks(saliency) < pixels(share, saliency.shape[1] * saliency.shape[2])
 
 
 def centre_of_mass(saliency: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lookright.errors import UserError
+
 
 def average_ranks(values: Tensor) -> Tensor:
     """(R, n) to (R, n) float: ranks from 1 (smallest) along each row, ties sharing their mean."""
@@ -26,6 +28,21 @@ def descending_ranks(saliency: Tensor) -> Tensor:
     order = shuffle[flat[:, shuffle].argsort(dim=1, descending=True, stable=True)]
     places = torch.arange(h * w, device=flat.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, places).view(-1, h, w)
+
+
+def top_places(saliency: Tensor, share: float) -> Tensor:
+    """(B, h, w) bool: each map's most salient places, round(share * h * w) of them, at least one.
+
+    Fewer where that takes some but not all of the places of the map's least value: which they are
+    is chance, and two maps with only zeros in common would share it. Raises UserError on a share
+    outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise UserError(f"The share of places lies in (0, 1], but got {share}; give 0.1 for 10%.")
+    first = descending_ranks(saliency) < pixels(share, saliency.shape[-2] * saliency.shape[-1])
+    least = saliency == saliency.amin((-2, -1), keepdim=True)
+    some = (least & ~first).any(-1, keepdim=True).any(-2, keepdim=True)
+    return first & ~(least & some)
 
 
 def pixels(share: float, total: int) -> int:

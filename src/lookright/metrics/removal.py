@@ -6,7 +6,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from lookright.distances import resize
+from lookright.distances import degenerate, resize
 from lookright.errors import UserError
 from lookright.metrics.fills import Fill
 from lookright.metrics.ranking import descending_ranks
@@ -40,13 +40,18 @@ def ranks_of(saliency: Tensor, images: Tensor) -> Tensor:
 
 
 def on_images(saliency: Tensor, images: Tensor) -> Tensor:
-    """(B, h, w) to (B, H, W), in the images' type."""
+    """(B, h, w) to (B, H, W), in the images' type; a map that says nothing becomes zeros.
+
+    Before it is enlarged: the rounding of a constant one has rows and columns, and would be ranked.
+    """
     if saliency.ndim != 3 or len(saliency) != len(images):
         raise UserError(
             f"Faithfulness needs one saliency map (h, w) for each of {len(images)} images, but got "
             f"{tuple(saliency.shape)}; pass the maps of this same batch."
         )
-    return resize(saliency.detach().to(images.dtype), images.shape[-2:])
+    saliency = saliency.detach().to(images.dtype)
+    silent = degenerate(saliency)[:, None, None]
+    return resize(torch.where(silent, 0, saliency), images.shape[-2:])
 
 
 def removed_and_kept(

@@ -75,7 +75,8 @@ class Scorecard:
 
         images: (B, 3, H, W) in [0, 1]; saliency: (B, h, w), the explanation of class target, (B,)
         int64; masks: (B, 1, H, W) of the object, has_mask: (B,) bool. Never more than `max_images`
-        pass at once.
+        pass at once. An explainer that draws noise is asked again under torch's last seed: explain
+        the images straight after `torch.manual_seed`, lest chance count as a change.
 
         Localisation scores have a row for each image with a mask, and are absent where there is
         none. `curve deletion blur` and the like are (B, S), at `curve_shares`.

@@ -11,6 +11,7 @@ from lookright.explainers.explainer import Explainer
 from lookright.metrics.measure import Measure
 from lookright.metrics.removal import clean, split
 from lookright.modes import frozen, ordinary
+from lookright.seeds import own_noise
 
 MAX_SENSITIVITY = Measure(
     "max_sensitivity",
@@ -19,6 +20,7 @@ MAX_SENSITIVITY = Measure(
     "score",
     "Largest change of the explanation, as a share of its own length, over 10 random perturbations "
     "of at most 0.02 in every pixel.",
+    beats=("random",),
 )
 RADIUS, SAMPLES = 0.02, 10
 _PURPOSE = 70
@@ -40,7 +42,8 @@ def max_sensitivity(
     Yeh et al. (NeurIPS 2019), section 4: d is drawn `samples` times, uniformly in [-radius, radius]
     in pixel units, and x + d kept in [0, 1]; both numbers are captum's defaults. target: (B,)
     int64, the class explained at x and at every x + d, by default the one predicted at x. Where the
-    explanation is zero its change is not divided, as in captum.
+    explanation is zero its change is not divided, as in captum. One that is not finite counts as
+    zero, and noise that the explainer draws is the same at x and at every x + d.
 
     Raises UserError on a negative radius or less than one sample.
     """
@@ -86,6 +89,8 @@ def largest_changes(
 def relative_change(before: Tensor, after: Tensor) -> Tensor:
     """(B, h, w) twice to (B,): |after - before| / |before|, not divided where that is zero.
 
+    A map that is not finite counts as zero.
+
     Raises UserError on maps of two sizes.
     """
     if before.shape != after.shape:
@@ -93,16 +98,23 @@ def relative_change(before: Tensor, after: Tensor) -> Tensor:
             f"Max-sensitivity compares maps of one size, but got {tuple(before.shape)} and "
             f"{tuple(after.shape)}; pass the maps of the same explainer."
         )
+    before, after = (
+        torch.where(each.isfinite().all(-1).all(-1)[:, None, None], each, 0)
+        for each in (before, after)
+    )
     length = torch.linalg.vector_norm(before, dim=(-2, -1))
     change = torch.linalg.vector_norm(after - before, dim=(-2, -1))
     return change / torch.where(length > 0, length, 1)
 
 
 def explained_by(explainer: Explainer, model: nn.Module) -> Explain:
-    """The explainer's maps of one model, without gradients."""
+    """The explainer's maps of one model, without gradients.
+
+    One that draws noise draws the same each time, that of torch's last seed.
+    """
 
     def explain(images: Tensor, target: Tensor) -> Tensor:
-        with torch.no_grad():
+        with own_noise(images.device, torch.initial_seed()), torch.no_grad():
             return explainer(model, images, target)[1]
 
     return explain

@@ -10,7 +10,7 @@ from torch import Tensor
 from lookright.distances import Cosine, degenerate
 from lookright.errors import UserError
 from lookright.metrics.measure import Measure
-from lookright.metrics.ranking import average_ranks, descending_ranks, pixels
+from lookright.metrics.ranking import average_ranks, top_places
 
 STABILITY_COSINE = Measure(
     "stability_cosine",
@@ -18,6 +18,7 @@ STABILITY_COSINE = Measure(
     True,
     "score",
     "Cosine between the saliency of an image and of its attacked version.",
+    beats=("random",),
 )
 STABILITY_SPEARMAN = Measure(
     "stability_spearman",
@@ -25,6 +26,7 @@ STABILITY_SPEARMAN = Measure(
     True,
     "score",
     "Rank correlation between the saliency of an image and of its attacked version.",
+    beats=("random",),
 )
 STABILITY_TOPK = Measure(
     "stability_topk",
@@ -32,6 +34,7 @@ STABILITY_TOPK = Measure(
     True,
     "score",
     "Share of the 10% most salient places that stay so under attack; chance is 0.1.",
+    beats=("random",),
 )
 STABILITY_DOMAIN = Measure(
     "stability_domain",
@@ -40,6 +43,7 @@ STABILITY_DOMAIN = Measure(
     "score",
     "Cosine between the saliency of a sample here and in the domain that was trained on, where the "
     "same samples are in both.",
+    beats=("random",),
 )
 STABILITY_CORRUPTED = Measure(
     "stability_corrupted",
@@ -48,6 +52,7 @@ STABILITY_CORRUPTED = Measure(
     "score",
     "Cosine between the saliency of an image and of its corrupted version, mean over the "
     "corruptions and their severities.",
+    beats=("random",),
 )
 
 
@@ -67,15 +72,13 @@ def stability_spearman(before: Tensor, after: Tensor) -> Tensor:
 def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
     """The share in [0, 1] of the most salient places that both maps have in common.
 
-    share: of the h * w places, round(share * h * w) are compared, at least one (the top-k
-    intersection of Ghorbani, Abid and Zou, AAAI 2019).
+    The top-k intersection of Ghorbani, Abid and Zou (AAAI 2019). share: of the h * w places,
+    `top_places` compares round(share * h * w); where one map has fewer, of the larger number.
     """
     before, after, compared = _comparable(before, after)
-    if not 0 < share <= 1:
-        raise UserError(f"The share of places lies in (0, 1], but got {share}; give 0.1 for 10%.")
-    k = pixels(share, before.shape[1] * before.shape[2])
-    both = (descending_ranks(before) < k) & (descending_ranks(after) < k)
-    return compared * both.sum((-2, -1)) / k
+    one, other = top_places(before, share), top_places(after, share)
+    places = torch.maximum(one.sum((-2, -1)), other.sum((-2, -1))).clamp(min=1)
+    return compared * (one & other).sum((-2, -1)) / places
 
 
 def _comparable(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,5 +1,10 @@
 """Maps that know nothing of the model: what an explanation has to beat."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from lookright.metrics.paired import Paired, Verdict
 from lookright.report.columns import Column
 from lookright.report.grouping import Comparison, Method
 
@@ -18,15 +23,58 @@ def control_names(comparison: Comparison, domain: str) -> list[str]:
     )
 
 
-def as_good(method: Method, domain: str, column: Column) -> list[str]:
-    """The controls that on this model do as well as its explanation, by the figures as printed."""
-    own = method.cell(domain, column.key)
-    if own is None or column.higher_is_better is None:
-        return []
-    sign = 1 if column.higher_is_better else -1
-    return [
-        name
-        for name in method.controls(domain)
-        if (control := method.control(domain, name, column.key))
-        and sign * (column.printed(own) - column.printed(control)) <= 0
-    ]
+def control_range(comparison: Comparison, domain: str, name: str, column: Column) -> str:
+    """A control's figures over the models, as printed; '' where there are none."""
+    found = (method.control(domain, name, column.key) for method in comparison.methods)
+    cells = [cell for cell in found if cell]
+    return column.range(cells) if cells else ""
+
+
+@dataclass(frozen=True)
+class Against:
+    """A method's explanation against one control on the same images, by the sign test.
+
+    verdict: what it says in every seed, not told apart where seeds differ.
+    """
+
+    control: str
+    verdict: Verdict
+    counts: str
+
+    @property
+    def better(self) -> bool:
+        return self.verdict == "better than"
+
+    @property
+    def words(self) -> str:
+        return f"{self.verdict} {self.control}"
+
+
+def against(method: Method, domain: str, key: str) -> tuple[Against, ...]:
+    """Each control that a measure was tested against."""
+    found = []
+    for name in method.controls(domain):
+        tests = [
+            (run, here.paired[name][key])
+            for run, here in method.within(domain)
+            if key in here.paired.get(name, {})
+        ]
+        if tests:
+            verdict, *others = {test.verdict for _, test in tests}
+            counts = "; ".join(method.of_seed(run, _counts(test)) for run, test in tests)
+            said = "not told apart from" if others else verdict
+            found.append(Against(in_words(name), said, counts))
+    return tuple(found)
+
+
+def in_short(tests: Sequence[Against]) -> str:
+    """The least that may be said against any control."""
+    verdict = min((each.verdict for each in tests), key=get_args(Verdict).index)
+    if len(tests) == 1:
+        return tests[0].words
+    return f"{verdict} {'the controls' if verdict == 'better than' else 'a control'}"
+
+
+def _counts(test: Paired) -> str:
+    p = f"p = {test.p:.1g}" if test.p >= 1e-4 else "p < 0.0001"
+    return f"better on {test.better} and worse on {test.worse} of {test.n} images, {p}"

@@ -35,8 +35,8 @@ class HeatRow:
 class HeatMap:
     """One measure of one method; `kinds` are noise, blur, weather and digital with their rows.
 
-    overall: the mean of all squares; clean: the accuracy without any corruption, '' where that is
-    not known or the measure is another.
+    overall: the mean of all squares; beside: what to read it beside, '' where that is not known:
+    the accuracy without any corruption, or a random map's stability.
     """
 
     method: str
@@ -45,7 +45,7 @@ class HeatMap:
     kinds: tuple[tuple[str, tuple[HeatRow, ...]], ...]
     mean: HeatRow
     overall: str
-    clean: str
+    beside: str
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,10 @@ def _heat_map(
         for s in {severity for _, severity, _ in cells}
     }
     overall = statistics.fmean(cell.value for (*_, of), cell in cells.items() if of == measure)
-    clean = method.cell(domain, measure)
+    if measure == "accuracy":
+        what, beside = "clean", method.cell(domain, measure)
+    else:
+        what, beside = "a random map", method.control(domain, "random", "stability_corrupted")
     return HeatMap(
         method.name,
         style,
@@ -143,7 +146,7 @@ def _heat_map(
             ),
         ),
         _whole(measure, overall),
-        _whole(measure, clean.value) if clean else "",
+        f"{what} {_whole(measure, beside.value)}" if beside else "",
     )
 
 

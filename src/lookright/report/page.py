@@ -10,7 +10,7 @@ from lookright import __version__
 from lookright.files import write_atomically
 from lookright.report.claims import claims
 from lookright.report.columns import column_groups
-from lookright.report.controls import control_names
+from lookright.report.controls import control_names, in_short
 from lookright.report.figures import STAR, Style, accuracy_panels, curve_panels, pixel_levels
 from lookright.report.gallery import galleries
 from lookright.report.grouping import Comparison, Method, compare
@@ -62,6 +62,7 @@ def render(comparison: Comparison, title: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters["json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    environment.filters["in_short"] = in_short
     environment.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
     source = environment.loader
     assert source is not None

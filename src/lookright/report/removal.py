@@ -1,13 +1,14 @@
 """Curves of deletion and insertion: the explanation against maps that know nothing of the model."""
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lookright.metrics.intervals import Estimate
 from lookright.report.columns import Column, column
 from lookright.report.controls import in_words
 from lookright.report.figures import Style, Tick
-from lookright.report.grouping import Comparison, Method
+from lookright.report.grouping import Cell, Comparison, Method
+from lookright.result import RemovalCurve
 
 EXPLANATION = "explanation"
 KINDS = {"deletion": "taken away", "insertion": "put in"}
@@ -18,12 +19,16 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 36, 8, 8, 36
 
 @dataclass(frozen=True)
 class MapCurve:
-    """A map's curve as a path in pixels; its measure is the area, '' where it has none."""
+    """A map's curve and its band as paths in pixels; its measure is the area, '' where it has none.
+
+    The band is the 95% interval of one seed's mean, or mean ± sd over several.
+    """
 
     name: str
     control: bool
     dash: str
     path: str
+    band: str
     area: str
 
 
@@ -120,22 +125,29 @@ def _methods(comparison: Comparison, domain: str, fill: str) -> tuple[MethodRemo
 def _panel(
     method: Method, domain: str, kind: str, fill: str, dashes: dict[str, str]
 ) -> RemovalPanel | None:
-    points: dict[str, dict[float, list[float]]] = {}
+    points: dict[str, dict[float, list[Estimate]]] = {}
     for _, here in method.within(domain):
         for curve in here.removal:
             if (curve.kind, curve.fill) == (kind, fill):
                 by_share = points.setdefault(curve.map, {})
-                for share, probability in zip(curve.shares, curve.probabilities, strict=True):
-                    by_share.setdefault(round(share, 6), []).append(probability)
+                for share, estimate in _estimates(curve, here.n):
+                    by_share.setdefault(round(share, 6), []).append(estimate)
     measure = column(f"{kind}_{fill}")
     names = sorted(points, key=lambda name: name == EXPLANATION)
     curves = []
     for name in names:
-        means = [(share, statistics.fmean(of)) for share, of in sorted(points[name].items())]
+        cells = [(share, Cell.of(of)) for share, of in sorted(points[name].items())]
         words = in_words(name)
         area = _area(method, domain, measure, name)
         curves.append(
-            MapCurve(words, name != EXPLANATION, dashes.get(words, ""), _path(means), area)
+            MapCurve(
+                words,
+                name != EXPLANATION,
+                dashes.get(words, ""),
+                _path([(share, cell.value) for share, cell in cells]),
+                _band(cells),
+                area,
+            )
         )
     if not curves:
         return None
@@ -160,6 +172,18 @@ def _area(method: Method, domain: str, measure: Column, name: str) -> str:
 
 def _path(means: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{_x(share):.1f} {_y(value):.1f}" for share, value in means)
+
+
+def _band(cells: Sequence[tuple[float, Cell]]) -> str:
+    there = [(share, cell.high) for share, cell in cells]
+    back = [(share, cell.low) for share, cell in reversed(cells)]
+    return _path([*there, *back]) + "Z"
+
+
+def _estimates(curve: RemovalCurve, n: int) -> Iterator[tuple[float, Estimate]]:
+    values = curve.probabilities
+    ends = zip(values, curve.low or values, curve.high or values, strict=True)
+    return zip(curve.shares, (Estimate(*each, n) for each in ends), strict=True)
 
 
 def _x(share: float) -> float:

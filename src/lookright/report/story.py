@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lookright.report.columns import CHANCE, Column, column_groups
-from lookright.report.controls import in_words
+from lookright.report.columns import CHANCE, Column, column, column_groups
+from lookright.report.controls import against, control_range
 from lookright.report.grouping import Cell, Comparison, Method
 from lookright.report.verdicts import verdict
 
@@ -20,7 +20,8 @@ CRITERIA = (
     "must not overlap. Otherwise it holds.",
     "A method breaks under attack where it keeps no more than half of its clean accuracy.",
     "An explanation shows more than a control where, by every comprehensiveness and deletion that "
-    "was measured, its interval lies clear of the control's on the same model.",
+    "was measured, it is better than the control's on more of the same images, on the same model: "
+    "the exact sign test at 5%, two-sided, in every seed.",
     "A method is called best only where its interval lies clear of every other's; an interval is "
     "the 95% interval of one seed, or mean ± standard deviation over several. With few seeds this "
     "is a rough guide, not a test.",
@@ -162,7 +163,9 @@ def _stay(comparison: Comparison) -> Finding | None:
     if not cells:
         return None
     figures = _figures(cells, lambda value: f"{value:.2f}")
-    answer = f"Similarity of the explanation before and after the attack (1: unmoved): {figures}."
+    random = control_range(comparison, domain, "random", column("stability_cosine"))
+    scale = f"1: unmoved{random and f'; a random map: {random}'}"
+    answer = f"Similarity of the explanation before and after the attack ({scale}): {figures}."
     verdict = _winner(cells, "keeps its explanation best")
     return Finding(
         f"Whether they keep looking there, in “{domain}”", Markup(f"{answer} {verdict}".strip())
@@ -219,20 +222,12 @@ def _faithful(comparison: Comparison) -> Finding | None:
 def _against_controls(
     method: Method, domain: str, columns: Sequence[Column]
 ) -> tuple[bool, str | None]:
-    """Whether there was anything to compare, and the first control that is not clearly beaten."""
-    judged = False
-    for name in method.controls(domain):
-        for column in columns:
-            own = method.cell(domain, column.key)
-            control = method.control(domain, name, column.key)
-            if own is None or control is None:
-                continue
-            judged = True
-            better = (own.value > control.value) == column.higher_is_better
-            if own.overlaps(control) or not better:
-                figures = f"{column.show(own.value)} against {column.show(control.value)}"
-                return True, f"{in_words(name)}; {column.title}: {figures}"
-    return judged, None
+    """Whether there was anything to compare, and the first measure that beats not every control."""
+    tests = [
+        (measure, each) for measure in columns for each in against(method, domain, measure.key)
+    ]
+    missed = (f"{measure.title}: {each.words}" for measure, each in tests if not each.better)
+    return bool(tests), next(missed, None)
 
 
 def _mask(comparison: Comparison) -> Finding | None:

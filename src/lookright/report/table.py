@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lookright.report.columns import Column, column_groups
+from lookright.report.controls import control_names, control_range, in_words
 from lookright.report.grouping import Comparison, Method, compare
 from lookright.report.verdicts import notes, verdict
 from lookright.result import Result
@@ -25,7 +26,8 @@ def method_table(results: Sequence[Result]) -> Table:
     """Methods by main measures in sections of one domain each, at most 80 characters wide.
 
     Several seeds print as mean ± sd, one seed as the figure, a rate with its 95% interval; the best
-    figure of a column, as printed, is bold. The page has all measures and intervals.
+    figure of a column, as printed, is bold. Below stand the controls, which know nothing of the
+    model. The page has all measures and intervals.
 
     Raises:
         UserError: no results, or two of the same name and seed.
@@ -54,6 +56,11 @@ def method_table(results: Sequence[Result]) -> Table:
             if any(domain in run.domains for run in method.runs):
                 cells = (_cell(comparison, domain, method, column) for column in columns)
                 table.add_row(_label(method, domain), *cells)
+        for name in control_names(comparison, domain):
+            spans = [control_range(comparison, domain, name, column) for column in columns]
+            if any(spans):
+                label = fill(in_words(name), 20, initial_indent="  ", subsequent_indent="  ")
+                table.add_row(Text(label), *spans, style="dim")
         table.add_section()
     return table
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lookright.report.columns import CHANCE, CHANCE_OF, Column, ColumnGroup
-from lookright.report.controls import as_good, control_names, in_words
+from lookright.report.controls import Against, against, control_names, control_range, in_words
 from lookright.report.grouping import Cell, Comparison, Method
 from lookright.report.verdicts import Verdict, notes, verdict
 
@@ -15,15 +15,20 @@ _COLUMNS = 11
 class Figure:
     """One method's figure in one column; `cell` is None where it was not measured.
 
-    as_good: the controls, in words, that do as well on this model; verdict: of a robust figure.
+    against: the explanation against each control on this model; verdict: of a robust figure.
     """
 
     column: Column
     first: bool
     cell: Cell | None
     best: bool
-    as_good: tuple[str, ...]
+    against: tuple[Against, ...]
     verdict: Verdict | None
+
+    @property
+    def beaten(self) -> bool:
+        """Whether it is better than every control."""
+        return all(each.better for each in self.against)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def _band(comparison: Comparison, domain: str, groups: tuple[ColumnGroup, ...]) 
     columns = [column for column, _ in _columns(groups)]
     methods = [method for method in comparison.methods if method.within(domain)]
     controls = (
-        _control(methods, domain, columns, name) for name in control_names(comparison, domain)
+        _control(comparison, domain, columns, name) for name in control_names(comparison, domain)
     )
     areas = comparison.cells(domain, CHANCE)
     chance = [
@@ -133,7 +138,7 @@ def _method(
             i == 0,
             method.cell(domain, column.key),
             method.name in column.best(comparison, domain),
-            tuple(in_words(name) for name in as_good(method, domain, column)),
+            against(method, domain, column.key),
             trust if group.robust else None,
         )
         for group in groups
@@ -142,27 +147,21 @@ def _method(
     return MethodRow(method, figures, notes(method, domain))
 
 
-def _control(
-    methods: Sequence[Method], domain: str, columns: Sequence[Column], name: str
-) -> PlainRow:
+def _control(comparison: Comparison, domain: str, columns: Sequence[Column], name: str) -> PlainRow:
     """The span of its figures over the models, and, where they differ, those on each."""
-    found = {
-        method.name: [method.control(domain, name, column.key) for column in columns]
-        for method in methods
-    }
-    overall = []
-    for i, column in enumerate(columns):
-        cells = [cell for of in found.values() if (cell := of[i])]
-        overall.append(column.range(cells) if cells else "")
+    overall = tuple(control_range(comparison, domain, name, column) for column in columns)
     each = tuple(
         PlainRow(
-            method,
+            method.name,
             tuple(
-                column.show(cell.value) if cell else ""
-                for column, cell in zip(columns, of, strict=True)
+                column.show(cell.value)
+                if (cell := method.control(domain, name, column.key))
+                else ""
+                for column in columns
             ),
         )
-        for method, of in found.items()
+        for method in comparison.methods
+        if method.within(domain)
     )
     differ = len({row.figures for row in each}) > 1
-    return PlainRow(in_words(name), tuple(overall), each if differ else ())
+    return PlainRow(in_words(name), overall, each if differ else ())

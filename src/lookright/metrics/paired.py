@@ -1,0 +1,44 @@
+"""Is an explanation better than a control: the exact sign test on the same images."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from lookright.certificates.bounds import sign_test
+
+Verdict = Literal["worse than", "not told apart from", "better than"]
+LEVEL = 0.05
+_ALIKE = 1e-6
+
+
+@dataclass(frozen=True)
+class Paired:
+    """On how many of n images one map scores better than another, and on how many worse.
+
+    On the rest they are alike to 1e-6. Were either as likely on every image, counts as uneven would
+    come up with probability `p` (exact, two-sided; for bools it is McNemar's, Psychometrika 1947).
+    """
+
+    better: int
+    worse: int
+    n: int
+
+    @property
+    def p(self) -> float:
+        tails = sign_test(self.better, self.worse), sign_test(self.worse, self.better)
+        return min(1.0, 2 * min(tails))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said at the level of 0.05."""
+        if self.p > LEVEL:
+            return "not told apart from"
+        return "better than" if self.better > self.worse else "worse than"
+
+
+def paired(own: Tensor, other: Tensor, higher_is_better: bool) -> Paired:
+    """Scores (n,) of the same images, under one measure."""
+    gain = own.double() - other.double()
+    gain = gain if higher_is_better else -gain
+    return Paired(int((gain > _ALIKE).sum()), int((gain < -_ALIKE).sum()), len(gain))
