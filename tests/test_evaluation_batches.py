@@ -1,9 +1,12 @@
 """A kill loses one batch, memory that runs out halves it, and twins are found by their keys."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from lookright.errors import UserError
 from lookright.evaluation import evaluate
 from lookright.result import read_examples
 from models_for_tests import BrokenError
@@ -49,6 +52,37 @@ def test_batches_of_another_protocol_are_not_taken(tmp_path, change):
     again = Counted()
     judge(tmp_path, data=again, changes={"batch_size": 4} | change, **given)
     assert len(again._seen) == 16
+
+
+class Brighter(Counted):
+    """The same names, and other images."""
+
+    def fingerprint(self, domain):
+        return "brighter"
+
+    def samples(self, domain, indices):
+        batch = super().samples(domain, indices)
+        return replace(batch, images=batch.images * 1.5)
+
+
+def test_batches_of_other_images_are_not_taken(tmp_path):
+    given = {"domains": ["other"], "changes": {"batch_size": 4}}
+    with pytest.raises(BrokenError):
+        judge(tmp_path, data=Counted(3), **given)
+    again = Brighter()
+    judge(tmp_path, data=again, **given)
+    assert len(again._seen) == 16
+
+
+def test_a_result_of_other_images_is_not_taken_for_theirs(tmp_path):
+    judge(tmp_path, domains=["other"])
+    with pytest.raises(UserError, match="other images, masks or labels in domain 'other'"):
+        judge(tmp_path, data=Brighter(), domains=["other"])
+    result = judge(tmp_path, data=Brighter(), domains=["train"])
+    assert set(result.domains) == {"other", "train"}
+    result = judge(tmp_path, data=Brighter(), domains=["other"], overwrite=True)
+    assert set(result.domains) == {"other"}
+    assert judge(tmp_path, data=Brighter(), domains=["other"]).domains == result.domains
 
 
 def test_a_damaged_batch_is_judged_again(tmp_path):

@@ -158,6 +158,23 @@ def test_memory_that_runs_out_halves_the_batch(tmp_path):
         assert (one.left, one.right) == pytest.approx((other.left, other.right), rel=1e-4)
 
 
+def test_other_images_of_the_same_names_are_tried_anew(tmp_path):
+    class Dark(Blobs):
+        def __init__(self):
+            super().__init__()
+            self.light = 0.1
+
+        def samples(self, domain, indices):
+            batch = super().samples(domain, indices)
+            return replace(batch, images=batch.images * self.light)
+
+    found = certified(tmp_path)
+    with pytest.warns(UserWarning, match="holds 1 other plans"):
+        dark = certified(tmp_path, data=Dark())
+    assert dark.certificates != found.certificates
+    assert len(json.loads((tmp_path / "certificates.json").read_text())["records"]) == 2
+
+
 def test_another_plan_is_added_and_said_to_share_its_images(tmp_path):
     certified(tmp_path)
     with pytest.warns(UserWarning, match="holds 1 other plans with some of these images"):

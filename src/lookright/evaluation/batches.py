@@ -26,9 +26,8 @@ def judged(
     Raises:
         UserError: the memory does not even hold one image.
     """
-    number, size = data.domain_index(judge.domain), BatchSize(judge.protocol.batch_size)
+    size, start = BatchSize(judge.protocol.batch_size), 0
     twins = _twins(data, judge.domain, where, home)
-    start = 0
 
     def seen(count: int) -> Record:
         chosen = slice(start, start + count)
@@ -37,10 +36,10 @@ def judged(
         return judge.see(batch, start, twin, told)
 
     while start < len(where):
-        record = kept.read(number, start)
+        record = kept.read(start)
         if record is None:
             record = size.fit(seen, len(where) - start)
-            kept.write(number, start, record)
+            kept.write(start, record)
         start += len(record)
         told(start, "")
         yield record
