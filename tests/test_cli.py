@@ -361,10 +361,20 @@ def test_unreadable_images_can_be_left_out(here, lookright):
     spoil_image("pets/sketch/dog/5.png", b"no image")
     code, _, err = lookright(f"{ON_PETS} --test_domain sketch --run new --skip-unreadable")
     assert code == 0
-    assert "note: Left out 2 of 56 images of 'pets' that cannot be read." in err
+    assert "note: Left out 1 of 28 images of 'pets' that cannot be read." in err
     code, _, err = lookright(f"evaluate new {QUICK} --skip_unreadable")
     assert code == 0
     assert "Left out 2 of 56" in err
+
+
+def test_only_the_domains_that_are_judged_are_read(here, lookright):
+    spoil_image("pets/sketch/dog/5.png", b"no image")
+    assert lookright(f"evaluate erm --data pets {QUICK} --domains photo")[0] == 0
+    assert lookright("certify erm --data pets --n 2")[0] == 0
+    for line in (f"evaluate erm {QUICK} --domains sketch,photo", "certify erm --domain sketch"):
+        code, _, err = lookright(f"{line} --data pets")
+        assert code == 1
+        assert "sketch/dog/5.png" in err
 
 
 @pytest.mark.parametrize(

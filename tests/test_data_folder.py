@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from lookright.data import Folder, load_data
+from lookright.data.images import read_image
 from lookright.errors import UserError
 
 ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "pacs128.tar"
@@ -105,6 +106,59 @@ def test_too_many_images_for_the_cache_are_decoded_at_each_use(pets, monkeypatch
     data = load_data(pets, image_size=4)
     paint(pets / "photo" / "cat" / "2.png", 250)
     assert data.samples("photo", [2]).images.max() == pytest.approx(250 / 255)
+
+
+def test_a_domain_may_be_read_when_it_is_first_used(pets, monkeypatch):
+    opened = []
+
+    def noted(path):
+        opened.append(path.relative_to(pets).parts[0])
+        return read_image(path)
+
+    monkeypatch.setattr("lookright.data.folder.read_image", noted)
+    data = load_data(pets, image_size=4, read=False)
+    assert data.domains == ("photo", "sketch")
+    assert len(data.keys("photo")) == len(data.labels("photo")) == 6
+    assert opened == []
+    whole = data.samples("sketch", [5, 0])
+    assert data.masked("sketch") == [False] * 6
+    assert opened == ["sketch"] * 6
+    data.read(["photo", "sketch"])
+    assert opened == ["sketch"] * 6 + ["photo"] * 6
+    assert torch.equal(load_data(pets, image_size=4).samples("sketch", [5, 0]).images, whole.images)
+    with pytest.raises(UserError, match="Did you mean 'photo'"):
+        data.read(["phot"])
+
+
+def test_of_a_domain_read_late_only_its_own_damage_is_told(pets):
+    spoil(pets / "photo/cat/1.png")
+    data = load_data(pets, image_size=4, read=False)
+    assert len(data.samples("sketch", range(6))) == 6
+    with pytest.raises(UserError, match="truncated"):
+        data.samples("photo", [0])
+    data = load_data(pets, image_size=4, skip_unreadable=True, read=False)
+    with pytest.warns(UserWarning, match="Left out 1 of 6 images"):
+        assert data.keys("photo")[1] == "photo/cat/2.png"
+    assert data.labels("photo") == [0, 0, 1, 1, 1]
+
+
+def test_a_fingerprint_tells_other_images_and_masks_of_the_same_names(pets, tmp_path):
+    def found(**options):
+        data = load_data(pets, image_size=4, **options)
+        return [data.fingerprint(domain) for domain in data.domains]
+
+    before, masks = found(), tmp_path / "masks"
+    assert before == found(cache=False)
+    assert len(set(before)) == 2
+    pets = pets.rename(tmp_path / "elsewhere")
+    assert before == found()
+    paint(pets / "photo/cat/0.png", 99)
+    assert [a == b for a, b in zip(before, found(), strict=True)] == [False, True]
+    for level in (255, 100):
+        paint(masks / "sketch/dog/1.png", level)
+        with_masks = found(masks=masks)
+        assert with_masks[1] not in before
+        before.append(with_masks[1])
 
 
 def test_workers_read_the_same(pets):

@@ -147,9 +147,23 @@ def test_damaged_images_are_named_or_left_out(saved):
     broken[2]["bytes"] = broken[2]["bytes"][:60]
     root = saved(rows.remove_columns("image").add_column("image", broken, feature=datasets.Image()))
     refused(r"readable image at 'pets\[2\]'.*--skip-unreadable", root, image_size=8)
+    assert load_data(root, image_size=8, read=False).labels("pets") == [0, 1, 0, 1]
     with pytest.warns(UserWarning, match="Left out 1 of 4 images"):
         data = load_data(root, image_size=8, skip_unreadable=True)
     assert data.labels("pets") == [0, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:Left out:UserWarning")
+def test_a_domain_of_damaged_images_is_refused(saved):
+    style = (datasets.Value("string"), ["photo", "photo", "sketch", "sketch"])
+    broken = [encoded(each) for each in pictures(4)]
+    for row in broken[2:]:
+        row["bytes"] = b"no image"
+    rows = table(4, domain=style).remove_columns("image")
+    root = saved(rows.add_column("image", broken, feature=datasets.Image()))
+    refused("images in domain 'sketch' of .*; none of them can", root, 8, skip_unreadable=True)
+    data = load_data(root, image_size=8, skip_unreadable=True, read=False)
+    assert len(data.samples("photo", [0, 1])) == 2
 
 
 def test_every_mistake_is_one_clear_line(saved, tmp_path):

@@ -46,6 +46,14 @@ def test_a_domain_without_the_classes_is_left_out():
     assert data.samples("photo", [0]).domains.tolist() == [0]
 
 
+def test_a_fingerprint_follows_from_options_and_classes():
+    names = [Pets().fingerprint("photo"), Pets().fingerprint("sketch")]
+    names += [Selected(Pets(), classes).fingerprint("photo") for classes in (("cat", "dog"), "ab")]
+    names += [Shortcut(strength=strength).fingerprint("train") for strength in (0.9, 0.5)]
+    assert len(set(names)) == 6
+    assert Shortcut().fingerprint("train") == names[4]
+
+
 def test_parts_stay_as_they_were():
     whole, data = Shortcut(), Selected(Shortcut(), ("3", "1"))
     for part in ("train", "validation", "test"):

@@ -1,5 +1,7 @@
 """A kill loses one batch, memory that runs out halves it, and twins are found by their keys."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,37 @@ def test_batches_of_another_protocol_are_not_taken(tmp_path, change):
     assert len(again._seen) == 16
 
 
+class Brighter(Counted):
+    """The same names, and other images."""
+
+    def fingerprint(self, domain):
+        return "brighter"
+
+    def samples(self, domain, indices):
+        batch = super().samples(domain, indices)
+        return replace(batch, images=batch.images * 1.5)
+
+
+def test_batches_of_other_images_are_not_taken(tmp_path):
+    given = {"domains": ["other"], "changes": {"batch_size": 4}}
+    with pytest.raises(BrokenError):
+        judge(tmp_path, data=Counted(3), **given)
+    again = Brighter()
+    judge(tmp_path, data=again, **given)
+    assert len(again._seen) == 16
+
+
+def test_a_result_of_other_images_is_not_taken_for_theirs(tmp_path):
+    judge(tmp_path, domains=["other"])
+    with pytest.raises(UserError, match="other images, masks or labels in domain 'other'"):
+        judge(tmp_path, data=Brighter(), domains=["other"])
+    result = judge(tmp_path, data=Brighter(), domains=["train"])
+    assert set(result.domains) == {"other", "train"}
+    result = judge(tmp_path, data=Brighter(), domains=["other"], overwrite=True)
+    assert set(result.domains) == {"other"}
+    assert judge(tmp_path, data=Brighter(), domains=["other"]).domains == result.domains
+
+
 def test_a_damaged_batch_is_judged_again(tmp_path):
     given = {"domains": ["other"], "changes": {"batch_size": 4}}
     with pytest.raises(BrokenError):
@@ -76,33 +109,12 @@ class Small(ChannelMeans):
         return super().forward(x)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory."),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
-        MemoryError(),
-    ],
-)
-def test_memory_that_runs_out_halves_the_batch(tmp_path, error):
+def test_memory_that_runs_out_halves_the_batch(tmp_path):
+    model = Small(8, torch.OutOfMemoryError("CUDA out of memory."))
     with pytest.warns(UserWarning, match="does not hold a batch of 16 images; going on with 8"):
-        halved = judge(tmp_path / "a", Small(8, error), domains=["other"])
+        halved = judge(tmp_path / "a", model, domains=["other"])
     plain = judge(tmp_path / "b", domains=["other"])
     assert figures(halved) == pytest.approx(figures(plain), abs=1e-6)
-
-
-def test_memory_for_no_image_is_one_clear_line(tmp_path):
-    model = Small(0, torch.OutOfMemoryError("CUDA out of memory."))
-    with (
-        pytest.warns(UserWarning, match="going on with"),
-        pytest.raises(UserError, match="does not hold the evaluation of a single image"),
-    ):
-        judge(tmp_path, model, domains=["other"])
-
-
-def test_another_error_is_not_taken_for_it(tmp_path):
-    with pytest.raises(RuntimeError, match="shapes"):
-        judge(tmp_path, Small(0, RuntimeError("shapes do not fit")), domains=["other"])
 
 
 class Tinted(Blobs):

@@ -129,6 +129,52 @@ def test_a_killed_certification_goes_on_where_it_was(tmp_path, monkeypatch):
     assert certified(tmp_path / "killed", **options) == whole
 
 
+class Small(nn.Module):
+    """A memory of so many images."""
+
+    def __init__(self, model, holds):
+        super().__init__()
+        self.model, self.holds = model, holds
+
+    def forward(self, x):
+        if len(x) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return self.model(x)
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_memory_that_runs_out_halves_the_batch(tmp_path):
+    model, data = tiny_classifier(data=Shortcut()).eval(), Shortcut()
+    options = {"domain": "train", "perturbation": SwappedBackground(), "lemmas": True}
+    whole = certified(tmp_path / "whole", {"net": model}, data, batch_size=20, **options)
+    with pytest.warns(UserWarning, match="does not hold a batch of") as warned:
+        halved = certified(
+            tmp_path / "halved", {"net": Small(model, 6)}, data, batch_size=20, **options
+        )
+    said = [str(each.message) for each in warned]
+    assert [text.partition(";")[0].split()[-2] for text in said] == ["20", "10", "20", "10"]
+    assert halved.certificates == whole.certificates
+    for one, other in zip(halved.lemmas["net"], whole.lemmas["net"], strict=True):
+        assert (one.left, one.right) == pytest.approx((other.left, other.right), rel=1e-4)
+
+
+def test_other_images_of_the_same_names_are_tried_anew(tmp_path):
+    class Dark(Blobs):
+        def __init__(self):
+            super().__init__()
+            self.light = 0.1
+
+        def samples(self, domain, indices):
+            batch = super().samples(domain, indices)
+            return replace(batch, images=batch.images * self.light)
+
+    found = certified(tmp_path)
+    with pytest.warns(UserWarning, match="holds 1 other plans"):
+        dark = certified(tmp_path, data=Dark())
+    assert dark.certificates != found.certificates
+    assert len(json.loads((tmp_path / "certificates.json").read_text())["records"]) == 2
+
+
 def test_another_plan_is_added_and_said_to_share_its_images(tmp_path):
     certified(tmp_path)
     with pytest.warns(UserWarning, match="holds 1 other plans with some of these images"):

@@ -1,6 +1,5 @@
 """`lookright certify`: what may be claimed of all images of a domain, out of a fresh draw of n."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -94,7 +93,6 @@ def certify(
             masks=masks,
             which=which,
             skip_unreadable=skip_unreadable,
-            progress=sys.stderr.isatty(),
             opened=opened,
         )
 

@@ -113,9 +113,7 @@ def train(
         augment = not built_in
     if lr is None:
         lr = 1e-2 if model == "small_resnet" else 1e-3
-    images = load_data(
-        data, image_size, 0, strength, masks, guides, skip_unreadable, progress=sys.stderr.isatty()
-    )
+    images = load_data(data, image_size, 0, strength, masks, guides, skip_unreadable, read=False)
     chosen, left_out = listed(train_domain), set(listed(test_domain))
     for domain in (*chosen, *left_out):
         images.domain_index(domain)
@@ -137,6 +135,7 @@ def train(
             f"{title} does not use the guides in '{guides}'; --method.guide PrecomputedMask does.",
             stacklevel=1,
         )
+    images.read(domains, sys.stderr.isatty())
     trained = fit(
         objective,
         images,
@@ -237,7 +236,6 @@ def evaluate(
             which=which,
             masker=masker,
             skip_unreadable=skip_unreadable,
-            progress=sys.stderr.isatty(),
             opened=opened,
         )
         if called:

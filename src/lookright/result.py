@@ -63,7 +63,8 @@ class DomainResult:
     """What was measured in one domain; a measure that does not apply is absent.
 
     controls: measures of maps that know nothing of the model, by the control's name; paired: the
-    explanation against them, image by image, in the measures where a good one is better.
+    explanation against them, image by image, in the measures where a good one is better. samples: a
+    hash of the domain's images, masks and labels (`ImageData.fingerprint`).
     """
 
     n: int
@@ -77,6 +78,7 @@ class DomainResult:
     corruptions: tuple[Corrupted, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+    samples: str = ""
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,7 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         ),
         diagnostics=tuple(Diagnostic(**each) for each in _list(raw.get("diagnostics") or [])),
         certificates=tuple(Certificate(**each) for each in _list(raw.get("certificates") or [])),
+        samples=str(raw.get("samples", "")),
     )
 
 

@@ -65,7 +65,6 @@ def load_subject(
     which: Which = "best",
     masker: str | None = None,
     skip_unreadable: bool = False,
-    progress: bool = False,
     opened: Opened | None = None,
 ) -> Subject:
     """A model and data by what a user calls them.
@@ -82,7 +81,7 @@ def load_subject(
         others: count the model's other classes as one more, which is always wrong.
         masks: folder of masks; a run's own by default.
         which, masker: which epoch of a run, and the user's own masker in it, if it is one.
-        skip_unreadable, progress: as in `load_data`.
+        skip_unreadable: as in `load_data`. The images are read by who uses them.
         opened: data of earlier calls, to be used again; what is loaded is added.
 
     Raises:
@@ -103,7 +102,7 @@ def load_subject(
                 strength,
                 where,
                 skip_unreadable=skip_unreadable,
-                progress=progress,
+                read=False,
             )
         return opened[asked]
 

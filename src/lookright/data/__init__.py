@@ -38,13 +38,14 @@ def load_data(
     skip_unreadable: bool = False,
     cache: bool = True,
     progress: bool = False,
+    read: bool = True,
 ) -> ImageData:
     """The built-in `Shortcut` by its name (in any case), or what lies at a path.
 
     That is a `Folder`, or a `HuggingFace`, whose columns may be named behind the path, as in
     `pets?image=photo&label=kind`. image_size: pixels a side. seed and strength are Shortcut's;
-    masks and guides are Folder's; skip_unreadable, cache and progress are those of both others.
-    Raises UserError for a missing path, suggesting a near name, and for what each refuses.
+    masks and guides are Folder's; skip_unreadable, cache, progress and read are those of both
+    others. Raises UserError for a missing path, suggesting a near name, and for what each refuses.
     """
     if str(data).lower() == Shortcut.name.lower():
         if masks is not None:
@@ -76,13 +77,16 @@ def load_data(
             skip_unreadable=skip_unreadable,
             cache=cache,
             progress=progress,
+            read=read,
         )
     if query:
         raise UserError(
             f"Only a data set of Hugging Face's has columns, and '{root}' is a folder of images: "
             f"leave out ?{query}."
         )
-    return Folder(root, image_size, _path(masks), _path(guides), skip_unreadable, cache, progress)
+    return Folder(
+        root, image_size, _path(masks), _path(guides), skip_unreadable, cache, progress, read
+    )
 
 
 def _columns(root: Path, query: str) -> dict[str, Any]:

@@ -30,6 +30,11 @@ def part_of(key: str) -> Part:
     return "validation" if fraction < _ENDS["validation"] else "test"
 
 
+def hashed(*texts: str) -> str:
+    """16 hexadecimal digits that follow from the texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
 class ImageData(ABC):
     """Images of `classes` in named `domains`, square at `image_size` pixels a side.
 
@@ -64,6 +69,24 @@ class ImageData(ABC):
     def guided(self, domain: str) -> Sequence[bool]:
         """For each of `keys`, whether `samples` gives it a guide that is not empty."""
         return [False] * len(self.keys(domain))
+
+    def read(self, domains: Sequence[str], progress: bool = False) -> None:
+        """Read what lies somewhere of these domains now, so that all damage in it is told at once.
+
+        What is not read so is read when it is first used. progress: show a bar on stderr.
+
+        Raises UserError for an unknown domain, and for what cannot be read.
+        """
+        for domain in domains:
+            self.domain_index(domain)
+
+    def fingerprint(self, domain: str) -> str:
+        """16 hexadecimal digits that tell these samples from others of the same keys.
+
+        From the options and the keys, which is enough where the images follow from them.
+        """
+        options = {name: str(value) for name, value in vars(self).items() if name[0] != "_"}
+        return hashed(*map(str, options.items()), domain, *self.keys(domain))
 
     @final
     def split(self, domains: str | Sequence[str], part: Part) -> "Split":

@@ -1,8 +1,11 @@
 """Images that lie somewhere encoded: decoded, cut to a square, and kept where they fit."""
 
+import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import torch
@@ -11,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from lookright.batch import Batch
-from lookright.data.dataset import ImageData
+from lookright.data.dataset import ImageData, hashed
 from lookright.data.images import UnreadableImageError
 from lookright.errors import UserError
 
@@ -43,40 +46,74 @@ class Sample(Protocol):
 
 
 class Decoded(ImageData):
-    """An ImageData of samples that are read once at the start, so that all damage is told at once.
+    """An ImageData of samples that are read a domain at a time, each once, all damage told at once.
 
-    With `cache` the resized images are kept as uint8 where all fit CACHE_LIMIT; otherwise they are
+    Unreadable ones are refused, or left out and counted where `skip_unreadable`. With `cache` the
+    resized images are kept as uint8 where all that are read fit CACHE_LIMIT; otherwise they are
     decoded at each use. One whose mask, or guide, is empty after the cut has none.
     """
 
-    _samples: Mapping[str, Sequence[tuple[Sample, int]]]
+    root: Path
+
+    _samples: dict[str, list[tuple[Sample, int]]]
     """Each domain's samples with their labels."""
 
     _offered: frozenset[What]
     """Whether there are masks and guides at all."""
 
-    def __init__(self, name: str, image_size: int) -> None:
+    def __init__(self, root: Path, image_size: int, skip_unreadable: bool, cache: bool) -> None:
         if image_size < 1:
             raise UserError(f"Expected an image size of 1 pixel or more; got {image_size}.")
-        self.name = name
+        self.root, self._given = root.resolve(), root
+        self.name = self.root.name
         self.image_size = image_size
+        self._skip, self._keep = skip_unreadable, cache
         self._cache: dict[str, Pixels] = {}
-        self._known: dict[str, set[What]] = {}
+        self._known: dict[str, tuple[set[What], str]] = {}
+        self._read: set[str] = set()
+
+    def read(self, domains: Sequence[str], progress: bool = False) -> None:
+        super().read(domains)
+        new = [each for each in dict.fromkeys(domains) if each not in self._read]
+        samples = [sample for domain in new for sample, _ in self._samples[domain]]
+        if unreadable := self._decode(samples, progress):
+            if not self._skip:
+                _refuse(self._given, unreadable, len(samples))
+            warnings.warn(
+                f"Left out {len(unreadable)} of {len(samples)} images of '{self._given}' that "
+                "cannot be read.",
+                stacklevel=2,
+            )
+            for domain in new:
+                self._samples[domain] = [
+                    (sample, label)
+                    for sample, label in self._samples[domain]
+                    if sample.name not in unreadable
+                ]
+        self._read.update(new)
+        self._check(new)
 
     def keys(self, domain: str) -> Sequence[str]:
-        return [sample.key for sample, _ in self._samples[domain]]
+        return [sample.key for sample, _ in self._readable(domain)]
 
     def labels(self, domain: str) -> Sequence[int]:
-        return [label for _, label in self._samples[domain]]
+        return [label for _, label in self._readable(domain)]
 
     def masked(self, domain: str) -> Sequence[bool]:
-        return ["masks" in self._known[sample.name] for sample, _ in self._samples[domain]]
+        return self._has(domain, "masks")
 
     def guided(self, domain: str) -> Sequence[bool]:
-        return ["guides" in self._known[sample.name] for sample, _ in self._samples[domain]]
+        return self._has(domain, "guides")
+
+    def fingerprint(self, domain: str) -> str:
+        self.read([domain])
+        names = (self.classes[label] for _, label in self._samples[domain])
+        pixels = (self._known[sample.name][1] for sample, _ in self._samples[domain])
+        return hashed(domain, *self.keys(domain), *names, *pixels)
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         number = self.domain_index(domain)
+        self.read([domain])
         chosen = [self._samples[domain][index] for index in indices]
         pixels = [self._cache.get(each.name) or each.read(self.image_size) for each, _ in chosen]
         none = torch.zeros(1, self.image_size, self.image_size, dtype=torch.uint8)
@@ -99,18 +136,42 @@ class Decoded(ImageData):
             has_guide=has_guide,
         )
 
-    def _read_all(self, samples: Iterable[Sample], cache: bool, progress: bool) -> dict[str, str]:
+    def _readable(self, domain: str) -> Sequence[tuple[Sample, int]]:
+        """The domain's samples; those that may be left out are known when they were read."""
+        if self._skip:
+            self.read([domain])
+        return self._samples[domain]
+
+    def _has(self, domain: str, what: What) -> Sequence[bool]:
+        self.read([domain])
+        return [what in self._known[sample.name][0] for sample, _ in self._samples[domain]]
+
+    def _check(self, domains: Sequence[str]) -> None:
+        """Refuse, or tell of, what was seen only when these domains were read."""
+        for domain in domains:
+            if not self._samples[domain]:
+                raise UserError(
+                    f"Expected images in domain '{domain}' of '{self._given}'; none of them can be "
+                    "read: replace them, or judge other domains."
+                )
+
+    def _decode(self, samples: Sequence[Sample], progress: bool) -> dict[str, str]:
         """Read every sample, in threads; the unreadable ones by name, with the reason."""
-        samples = list(samples)
-        size = len(samples) * (3 + len(self._offered)) * self.image_size**2
-        keep = cache and size <= CACHE_LIMIT
+        count = len(samples) + len(self._cache)
+        size = count * (3 + len(self._offered)) * self.image_size**2
+        keep = self._keep and size <= CACHE_LIMIT
 
         def read(sample: Sample) -> tuple[str, str | None]:
             try:
                 pixels = sample.read(self.image_size)
             except UnreadableImageError as error:
                 return sample.name, str(error)
-            self._known[sample.name] = set(pixels[1])
+            image, maps = pixels
+            digest = hashlib.sha256(image.numpy().tobytes())
+            for what in sorted(maps):
+                digest.update(what.encode())
+                digest.update(maps[what].numpy().tobytes())
+            self._known[sample.name] = set(maps), digest.hexdigest()
             if keep:
                 self._cache[sample.name] = pixels
             return sample.name, None
@@ -130,7 +191,7 @@ class Decoded(ImageData):
             pool.shutdown(cancel_futures=True)
 
 
-def refuse_unreadable(where: str, unreadable: Mapping[str, str], total: int) -> None:
+def _refuse(where: Path, unreadable: dict[str, str], total: int) -> None:
     """Raises UserError naming the images that cannot be read."""
     if len(unreadable) == 1:
         (reason,) = unreadable.values()

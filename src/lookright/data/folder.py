@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from lookright.data.decoded import Decoded, Pixels, What, refuse_unreadable
+from lookright.data.decoded import Decoded, Pixels, What
 from lookright.data.images import read_image, read_mask, square
-from lookright.data.layout import check_classes, find_images, find_masks
+from lookright.data.layout import find_images, find_masks, require_images
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Folder(Decoded):
     mask has `has_mask` False, and so has one whose mask is empty in that square; guides alike. A
     sample's key is its path below `root`.
 
-    Every file is read once at the start, so that all unreadable ones are named together;
-    `skip_unreadable` leaves out images of which anything cannot be read, and warns how many.
-    Empty masks and guides, and images without a guide, are counted in a warning each. `cache` is
-    that of `Decoded`. `progress` shows a bar on stderr. Raises UserError for what `find_images`,
-    `find_masks` and `images.read_mask` refuse.
+    Every file is read once, at the start or, where not `read`, when its domain is first used, so
+    that all unreadable ones are named together; `skip_unreadable` leaves out images of which
+    anything cannot be read, and warns how many. Empty masks and guides, and images without a guide,
+    are counted in a warning each. `cache` is that of `Decoded`. `progress` shows a bar on stderr.
+    Raises UserError for what `find_images`, `find_masks` and `images.read_mask` refuse.
     """
 
     def __init__(
@@ -58,56 +58,57 @@ class Folder(Decoded):
         skip_unreadable: bool = False,
         cache: bool = True,
         progress: bool = False,
+        read: bool = True,
     ) -> None:
-        super().__init__(root.resolve().name, image_size)
-        self.root = root.resolve()
+        super().__init__(root, image_size, skip_unreadable, cache)
         self.masks = masks.resolve() if masks else None
         self.guides = guides.resolve() if guides else None
         self.has_masks = masks is not None
         named: dict[What, Path | None] = {"masks": masks, "guides": guides}
-        folders = {what: folder for what, folder in named.items() if folder is not None}
-        self._offered = frozenset(folders)
-        tree = find_images(root, ignored=folders.values())
-        paths = [path for found in tree.values() for files in found.values() for path in files]
-        keys = {path: path.relative_to(root) for path in paths}
-        maps = {what: find_masks(at, [*keys.values()], what) for what, at in folders.items()}
-        files = {
+        self._folders = {what: folder for what, folder in named.items() if folder is not None}
+        self._offered = frozenset(self._folders)
+        self._tree = find_images(root, ignored=self._folders.values())
+        keys = {
+            path: path.relative_to(root)
+            for found in self._tree.values()
+            for files in found.values()
+            for path in files
+        }
+        maps = {what: find_masks(at, [*keys.values()], what) for what, at in self._folders.items()}
+        self._files = {
             path: _File(path, key.as_posix(), {w: of[key] for w, of in maps.items() if key in of})
             for path, key in keys.items()
         }
-        if unreadable := self._read_all(files.values(), cache, progress):
-            if not skip_unreadable:
-                refuse_unreadable(str(root), unreadable, len(files))
-            warnings.warn(
-                f"Left out {len(unreadable)} of {len(files)} images of '{root}' that cannot be "
-                "read.",
-                stacklevel=2,
-            )
-            tree = {
-                domain: {
-                    name: [path for path in paths if files[path].key not in unreadable]
-                    for name, paths in found.items()
-                }
-                for domain, found in tree.items()
-            }
-            check_classes(tree, root)
-        for what, folder in folders.items():
-            self._tell(what, folder, [file for file in files.values() if file.key in self._known])
-        self.domains = tuple(tree)
-        self.classes = tuple(sorted({name for found in tree.values() for name in found}))
+        self.domains = tuple(self._tree)
+        self.classes = tuple(sorted({name for found in self._tree.values() for name in found}))
         self._samples = {
             domain: [
-                (files[path], self.classes.index(name))
+                (self._files[path], self.classes.index(name))
                 for name, paths in found.items()
                 for path in paths
             ]
-            for domain, found in tree.items()
+            for domain, found in self._tree.items()
         }
+        if read:
+            self.read(self.domains, progress)
+
+    def _check(self, domains: Sequence[str]) -> None:
+        files = {
+            domain: {
+                name: [path for path in paths if self._files[path].key in self._known]
+                for name, paths in self._tree[domain].items()
+            }
+            for domain in domains
+        }
+        require_images(files, self._given)
+        seen = [self._files[path] for of in files.values() for each in of.values() for path in each]
+        for what, folder in self._folders.items():
+            self._tell(what, folder, seen)
 
     def _tell(self, what: What, folder: Path, files: Sequence[_File]) -> None:
         """Warn of what is empty in a folder of masks or guides, and of images without a guide."""
         found = [file for file in files if what in file.maps]
-        if empty := [file.maps[what] for file in found if what not in self._known[file.key]]:
+        if empty := [file.maps[what] for file in found if what not in self._known[file.key][0]]:
             warnings.warn(
                 f"{len(empty)} of {len(found)} {what} in '{folder}' are empty, such as "
                 f"'{empty[0]}', and count as missing.",

@@ -1,13 +1,12 @@
 """A data set that Hugging Face's `datasets` has saved to disk."""
 
 import hashlib
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lookright.data.decoded import Decoded, Pixels, refuse_unreadable
+from lookright.data.decoded import Decoded, Pixels, Sample
 from lookright.data.images import (
     Encoded,
     File,
@@ -64,7 +63,7 @@ class HuggingFace(Decoded):
         domain: the column of domains; `domain` by default. Where there is none, each split is a
             domain, and a single data set one of the folder's name.
         mask: the column of masks; `mask` or `masks` by default, where that holds images.
-        image_size, skip_unreadable, cache, progress: as in `Folder`; images are cut alike.
+        image_size, skip_unreadable, cache, progress, read: as in `Folder`; images are cut alike.
 
     A sample's key is a hash of its image file, so its part does not depend on its place. Raises
     UserError where `datasets` is not installed; for a damaged set, a missing or doubtful column,
@@ -84,9 +83,9 @@ class HuggingFace(Decoded):
         skip_unreadable: bool = False,
         cache: bool = True,
         progress: bool = False,
+        read: bool = True,
     ) -> None:
-        super().__init__(root.resolve().name, image_size)
-        self.root = root.resolve()
+        super().__init__(root, image_size, skip_unreadable, cache)
         splits = _splits(root)
         features = next(iter(splits.values())).features
         images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
@@ -116,7 +115,7 @@ class HuggingFace(Decoded):
                 f"{', '.join(self.classes) or 'none'}: name the column, as in "
                 f"'{root}?label=NAME'."
             )
-        samples: dict[str, list[tuple[_Row, int]]] = {}
+        samples: dict[str, list[tuple[Sample, int]]] = {}
         for split, rows in splits.items():
             chosen = rows.select_columns([name for name in (picked_image, picked_mask) if name])
             domains = [split] * len(rows) if picked_domain is None else _texts(rows, picked_domain)
@@ -125,23 +124,10 @@ class HuggingFace(Decoded):
                 key = _hash(chosen[index][picked_image], called)
                 row = _Row(chosen, index, picked_image, picked_mask, called, key)
                 samples.setdefault(of, []).append((row, self.classes.index(name)))
-        rows_read = [row for of in samples.values() for row, _ in of]
-        if unreadable := self._read_all(rows_read, cache, progress):
-            if not skip_unreadable:
-                refuse_unreadable(str(root), unreadable, len(rows_read))
-            warnings.warn(
-                f"Left out {len(unreadable)} of {len(rows_read)} images of '{root}' that cannot "
-                "be read.",
-                stacklevel=2,
-            )
-        kept = {
-            of: [(row, label) for row, label in rows if row.name not in unreadable]
-            for of, rows in samples.items()
-        }
-        self._samples: Mapping[str, Sequence[tuple[_Row, int]]] = {
-            of: rows for of, rows in kept.items() if rows
-        }
-        self.domains = tuple(self._samples)
+        self._samples = samples
+        self.domains = tuple(samples)
+        if read:
+            self.read(self.domains, progress)
 
 
 def _splits(root: Path) -> dict[str, Any]:

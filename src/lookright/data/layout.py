@@ -46,7 +46,23 @@ def find_images(root: Path, ignored: Iterable[Path] = ()) -> Tree:
 
 def check_classes(tree: Tree, root: Path) -> None:
     """Raises UserError for an empty domain or class and for one class only; see find_images."""
+    require_images(tree, root)
     classes = {name for found in tree.values() for name in found}
+    for domain, found in tree.items():
+        if lacking := sorted(classes - found.keys()):
+            warnings.warn(
+                f"Domain '{domain}' of '{root}' has no images of {', '.join(lacking)}.",
+                stacklevel=2,
+            )
+    if len(classes) < 2:
+        raise UserError(
+            f"Expected two or more classes in '{root}'; it has only '{min(classes)}': give the "
+            "folder that holds the class folders."
+        )
+
+
+def require_images(tree: Tree, root: Path) -> None:
+    """Raises UserError for a domain without classes, and for a class without images."""
     for domain, found in tree.items():
         if not found:
             raise UserError(
@@ -59,16 +75,6 @@ def check_classes(tree: Tree, root: Path) -> None:
                     f"Expected images in class '{name}' of domain '{domain}' of '{root}'; it has "
                     "none that can be read: add some or remove its folder."
                 )
-        if lacking := sorted(classes - found.keys()):
-            warnings.warn(
-                f"Domain '{domain}' of '{root}' has no images of {', '.join(lacking)}.",
-                stacklevel=2,
-            )
-    if len(classes) < 2:
-        raise UserError(
-            f"Expected two or more classes in '{root}'; it has only '{min(classes)}': give the "
-            "folder that holds the class folders."
-        )
 
 
 def find_masks(

@@ -7,7 +7,7 @@ from typing import TypeVar, final
 import torch
 
 from lookright.batch import Batch
-from lookright.data.dataset import ImageData
+from lookright.data.dataset import ImageData, hashed
 
 T = TypeVar("T")
 
@@ -47,6 +47,12 @@ class Selected(ImageData):
 
     def guided(self, domain: str) -> Sequence[bool]:
         return self._of(domain, self._data.guided(domain))
+
+    def read(self, domains: Sequence[str], progress: bool = False) -> None:
+        self._data.read(domains, progress)
+
+    def fingerprint(self, domain: str) -> str:
+        return hashed(self._data.fingerprint(domain), *self.classes)
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         number = self.domain_index(domain)

@@ -1,14 +1,13 @@
-"""The batches of a domain one after the other; memory that runs out halves them."""
+"""The batches of a domain one after the other, each kept when it is done."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 
 import torch
 
 from lookright.data import ImageData
-from lookright.errors import UserError
 from lookright.evaluation.judge import Judge, Told
 from lookright.evaluation.records import Record, Records
+from lookright.memory import BatchSize
 
 
 def judged(
@@ -27,51 +26,23 @@ def judged(
     Raises:
         UserError: the memory does not even hold one image.
     """
-    number, size = data.domain_index(judge.domain), judge.protocol.batch_size
+    size, start = BatchSize(judge.protocol.batch_size), 0
     twins = _twins(data, judge.domain, where, home)
-    start = 0
+
+    def seen(count: int) -> Record:
+        chosen = slice(start, start + count)
+        batch = data.samples(judge.domain, where[chosen]).to(device)
+        twin = data.samples(home, twins[chosen]).to(device) if home and twins else None
+        return judge.see(batch, start, twin, told)
+
     while start < len(where):
-        record = kept.read(number, start)
+        record = kept.read(start)
         if record is None:
-            chosen = slice(start, start + size)
-            try:
-                batch = data.samples(judge.domain, where[chosen]).to(device)
-                twin = data.samples(home, twins[chosen]).to(device) if home and twins else None
-                record = judge.see(batch, start, twin, told)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                size = _halved(min(size, len(where) - start), error)
-            else:
-                kept.write(number, start, record)
-        if record is None:
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            continue
+            record = size.fit(seen, len(where) - start)
+            kept.write(start, record)
         start += len(record)
         told(start, "")
         yield record
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an accelerator or the machine had no memory left."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    said = ("out of memory", "can't allocate memory", "not enough memory")
-    return any(words in str(error) for words in said)
-
-
-def _halved(size: int, error: Exception) -> int:
-    if size == 1:
-        raise UserError(
-            "The memory does not hold the evaluation of a single image: choose smaller images, a "
-            "smaller model or another device."
-        ) from error
-    warnings.warn(
-        f"The memory does not hold a batch of {size} images; going on with {size // 2} at once.",
-        stacklevel=2,
-    )
-    return size // 2
 
 
 def _twins(

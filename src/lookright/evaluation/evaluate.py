@@ -1,7 +1,7 @@
 """`evaluate`: a model and data in, a result out: figures with intervals, curves and examples."""
 
-import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from lookright.evaluation.batches import judged
 from lookright.evaluation.figures import figures
 from lookright.evaluation.judge import Judge, examples
 from lookright.evaluation.protocol import Protocol
-from lookright.evaluation.records import Records
+from lookright.evaluation.records import Records, forget
 from lookright.models import fingerprint
 from lookright.modes import frozen
 from lookright.progress import progress_bar
@@ -101,8 +101,11 @@ def evaluate(
         settings=protocol.describe(),
         domains={},
     )
-    kept = Records(result.folder, _identity(result) | {"by": result.revision})
+    identity = _identity(result) | {"by": result.revision}
     result, shown = _resumed(result, overwrite)
+    data.read(chosen, progress is True and sys.stderr.isatty())
+    samples = {domain: data.fingerprint(domain) for domain in chosen}
+    _check_samples(result, samples)
     model = model.to(device)
     borrowed = nn.ModuleList([model] if masker is None else [model, masker.to(device)])
     with ExitStack() as stack:
@@ -124,15 +127,18 @@ def evaluate(
                     Judge(model, protocol, domain, len(where), masker),
                     next(iter(train_domains), None),
                 )
+                kept = Records(result.folder, identity | {"domain": (domain, samples[domain])})
                 with frozen(borrowed), _caller_randomness(device):
                     records = list(judged(judge, data, where, kept, told, home, device))
-                result.domains[domain] = figures(records, judge, domain in train_domains)
+                result.domains[domain] = figures(
+                    records, judge, domain in train_domains, samples[domain]
+                )
                 shown[domain] = examples(records, protocol)
                 write_examples(result.folder, shown)
                 write_result(result)
             before += len(where)
             told(0, "done")
-    kept.clear()
+    forget(result.folder)
     return result
 
 
@@ -158,6 +164,16 @@ def _resumed(result: Result, overwrite: bool) -> tuple[Result, dict[str, Example
     return before, {domain: shown for domain, shown in examples.items() if shown is not None}
 
 
+def _check_samples(result: Result, samples: Mapping[str, str]) -> None:
+    """Refuse a result of other images, masks or labels in one of these domains."""
+    for domain, found in samples.items():
+        if domain in result.domains and result.domains[domain].samples != found:
+            raise UserError(
+                f"{result.folder} holds a result of other images, masks or labels in domain "
+                f"'{domain}': name another folder, or replace it by overwrite=True (--overwrite)."
+            )
+
+
 def _difference(what: str, old: Any, new: Any) -> str:
     """The first place where two JSON values differ."""
     if isinstance(old, dict) and isinstance(new, dict):
@@ -167,10 +183,7 @@ def _difference(what: str, old: Any, new: Any) -> str:
 
 
 def _described(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
-    """What was judged on what: hashes of the weights and of the samples, and the data's options."""
-    samples = hashlib.sha256()
-    for domain in data.domains:
-        samples.update("\0".join((domain, *data.keys(domain), "")).encode())
+    """What was judged on what: hashes of the weights, and the data's options."""
     options = {
         name: value
         for name, value in vars(data).items()
@@ -179,7 +192,7 @@ def _described(model: nn.Module, masker: nn.Module | None, data: ImageData) -> d
     return {
         "weights": fingerprint(model),
         **({} if masker is None else {"masker": fingerprint(masker)}),
-        "data": options | {"name": data.name, "samples": samples.hexdigest()[:16]},
+        "data": options | {"name": data.name},
     }
 
 

@@ -13,8 +13,10 @@ from lookright.perturbations import attack_in_words
 from lookright.result import Corrupted, CurvePoint, DomainResult, RemovalCurve
 
 
-def figures(records: Sequence[Record], judge: Judge, in_distribution: bool) -> DomainResult:
-    """The figures of a domain from what was found of its batches."""
+def figures(
+    records: Sequence[Record], judge: Judge, in_distribution: bool, samples: str
+) -> DomainResult:
+    """The figures of a domain, whose samples have that hash, from what was found of its batches."""
     values, protocol = joined(records), judge.protocol
     measures = _measures(values)
     auc = metrics.macro_auc(values["logits"], values["labels"])
@@ -34,6 +36,7 @@ def figures(records: Sequence[Record], judge: Judge, in_distribution: bool) -> D
         corruptions=tuple(_corrupted(values, protocol)),
         diagnostics=tuple(protocol.diagnosis(judge.total).verdicts(values, judge.model)),
         certificates=_certificates(values, protocol, judge.domain),
+        samples=samples,
     )
 
 

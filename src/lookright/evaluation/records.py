@@ -1,6 +1,5 @@
 """What was found of each batch, on disk until the result is there: a kill loses one batch."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lookright.data.dataset import hashed
 from lookright.files import write_atomically
+
+PARTIAL = "partial"
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,20 @@ class Record:
 
 
 class Records:
-    """The records of one evaluation in `folder`/partial, by its identity, domain and first image.
+    """The records of one domain in `folder`/partial, by identity and first image.
 
-    An evaluation of another model, data or protocol has another identity, and finds none of them.
+    A domain of another model, other data or another protocol has another identity, and finds none
+    of them.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        self.parent = folder / "partial"
-        self.folder = self.parent / name
+        name = hashed(json.dumps(identity, sort_keys=True))
+        self.folder = folder / PARTIAL / name
 
-    def read(self, domain: int, start: int) -> Record | None:
+    def read(self, start: int) -> Record | None:
         """None where there is none, or none that can be read."""
         try:
-            with np.load(self._path(domain, start), allow_pickle=False) as arrays:
+            with np.load(self._path(start), allow_pickle=False) as arrays:
                 parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}}
                 for name in arrays.files:
                     part, _, key = name.partition("/")
@@ -51,7 +53,7 @@ class Records:
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
-    def write(self, domain: int, start: int, record: Record) -> None:
+    def write(self, start: int, record: Record) -> None:
         """Atomically."""
         file = BytesIO()
         arrays: dict[str, Any] = {
@@ -60,14 +62,15 @@ class Records:
             for name, value in of.items()
         }
         np.savez(file, **arrays)
-        write_atomically(self._path(domain, start), file.getvalue())
+        write_atomically(self._path(start), file.getvalue())
 
-    def clear(self) -> None:
-        """Forget everything: the result is there."""
-        shutil.rmtree(self.parent, ignore_errors=True)
+    def _path(self, start: int) -> Path:
+        return self.folder / f"{start:06d}.npz"
 
-    def _path(self, domain: int, start: int) -> Path:
-        return self.folder / f"{domain}-{start:06d}.npz"
+
+def forget(folder: Path) -> None:
+    """No records any more: the result is there."""
+    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
 
 def joined(records: Sequence[Record]) -> dict[str, Tensor]:

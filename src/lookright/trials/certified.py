@@ -1,5 +1,6 @@
 """Certificates of one model, or of two and of their difference, by a plan."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -95,6 +96,7 @@ def certify_models(
             "ALIGN's lemmas are about a shift of the domain, and an attack is none: choose "
             "--perturbation SwappedBackground, OtherDomain or Corrupted."
         )
+    data.read([plan.domain], progress and sys.stderr.isatty())
     drawn = draw(data, plan, train_domains, masked=lemmas)
     record = Record.opened(Path(save) / "certificates.json", models, data, plan, drawn)
     if torch.accelerator.is_available():

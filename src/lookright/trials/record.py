@@ -41,13 +41,14 @@ class Record:
         key = {
             "plan": plan.describe(),
             "data": data.name,
+            "samples": data.fingerprint(plan.domain),
             "models": {name: fingerprint(model) for name, model in models.items()},
         }
         trials = {name: Trial() for name in models}
         others = []
         for record in _read(path):
             same_images = record["images"] == images
-            if same_images and all(record[name] == value for name, value in key.items()):
+            if same_images and all(record.get(name) == value for name, value in key.items()):
                 trials = {name: Trial(**trial) for name, trial in record["trials"].items()}
             else:
                 others.append(record)

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from lookright.certificates import Outputs
 from lookright.data import ImageData
+from lookright.memory import BatchSize
 from lookright.modes import frozen
 from lookright.perturbations import Drawn, SwappedBackground
 from lookright.seeds import derived_seed
@@ -38,10 +39,12 @@ def try_batches(
     model: nn.Module, data: ImageData, plan: Plan, drawn: Draw, trial: Trial, batch_size: int
 ) -> Iterator[int]:
     """Go on with `trial` where it ended; after each batch, how many images are done."""
-    device = _device(model)
+    device, size = _device(model), BatchSize(batch_size)
     similar = SIMILARITIES[plan.similarity]
-    while (start := len(trial.kept)) < plan.n:
-        chunk = _batch(data, plan, drawn, slice(start, start + batch_size), device)
+
+    def tried(count: int) -> tuple[Tensor, Tensor]:
+        start = len(trial.kept)
+        chunk = _batch(data, plan, drawn, slice(start, start + count), device)
         generator = _generator(plan, start, device)
         with frozen(model):
             with torch.no_grad():
@@ -50,8 +53,12 @@ def try_batches(
             changed = plan.perturbation(model, chunk, predicted, generator)
             with torch.no_grad():
                 logits, after = plan.explainer(model, changed, predicted)
-        trial.kept += (logits.argmax(1) == predicted).tolist()
-        trial.similarity += similar(before, after).tolist()
+        return logits.argmax(1) == predicted, similar(before, after)
+
+    while (left := plan.n - len(trial.kept)) > 0:
+        kept, similarity = size.fit(tried, left)
+        trial.kept += kept.tolist()
+        trial.similarity += similarity.tolist()
         yield len(trial.kept)
 
 
@@ -59,23 +66,28 @@ def lemma_outputs(
     model: nn.Module, data: ImageData, plan: Plan, drawn: Draw, batch_size: int
 ) -> Outputs:
     """Logits on the drawn images, on the same perturbed, and on each with SWAPS backgrounds."""
-    device = _device(model)
-    source, target, swapped, labels = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor]()
+    device, size = _device(model), BatchSize(batch_size)
     swaps = [SwappedBackground(derived_seed(plan.seed, "swap", at)) for at in range(SWAPS)]
-    for start in range(0, plan.n, batch_size):
-        chunk = _batch(data, plan, drawn, slice(start, start + batch_size), device)
+    start, found = 0, list[Outputs]()
+
+    def seen(count: int) -> Outputs:
+        chunk = _batch(data, plan, drawn, slice(start, start + count), device)
         with frozen(model), torch.no_grad():
-            source.append(model(chunk.batch.images))
-            y = source[-1].argmax(1)
+            source = model(chunk.batch.images)
+            y = source.argmax(1)
             shifted = plan.perturbation(model, chunk, y, _generator(plan, start, device))
-            target.append(model(shifted))
-            swapped.append(torch.stack([model(swap(model, chunk, y)) for swap in swaps]))
-            labels.append(chunk.batch.labels)
+            target = model(shifted)
+            swapped = torch.stack([model(swap(model, chunk, y)) for swap in swaps])
+        return Outputs(source.cpu(), target.cpu(), swapped.cpu(), chunk.batch.labels.cpu())
+
+    while start < plan.n:
+        found.append(size.fit(seen, plan.n - start))
+        start += len(found[-1].labels)
     return Outputs(
-        torch.cat(source).cpu(),
-        torch.cat(target).cpu(),
-        torch.cat(swapped, 1).cpu(),
-        torch.cat(labels).cpu(),
+        torch.cat([each.source for each in found]),
+        torch.cat([each.target for each in found]),
+        torch.cat([each.swapped for each in found], 1),
+        torch.cat([each.labels for each in found]),
     )
 
 
