@@ -106,6 +106,30 @@ def test_missing_measures_and_domains(tmp_path):
     assert "Where each model looks" not in alone
 
 
+def test_what_no_method_has_in_a_domain_is_no_column_there(tmp_path):
+    raws = [fake.result_json("ERM", full=False), fake.result_json("EGAT", full=False)]
+    for raw in raws:
+        raw["domains"]["reversed"]["measures"]["stability_domain"] = fake.score(0.5)
+    del raws[0]["domains"]["reversed"]["measures"]["auc"]
+    folders = [fake.write(tmp_path / str(i), raw) for i, raw in enumerate(raws)]
+    found = cells(write_page(folders, tmp_path / "p.html")).found
+    assert found["reversed", "ERM", "stability_domain"].startswith("0.500")
+    assert ("train", "ERM", "stability_domain") not in found
+    assert found["reversed", "ERM", "auc"] == "not measured"
+
+
+def test_small_and_negative_figures_can_be_read(tmp_path):
+    raw = fake.result_json("ERM", full=False)
+    measures = raw["domains"]["train"]["measures"]
+    measures["infidelity_blur"] = fake.score(0.000123, 0.00001)
+    measures["sufficiency_blur"] = fake.score(-0.02)
+    measures["degenerate_maps"] = fake.rate(0)
+    found = cells(write_page([fake.write(tmp_path / "r", raw)], tmp_path / "p.html")).found
+    assert found["train", "ERM", "infidelity_blur"] == "0.00012 0.00011\N{EN DASH}0.00013"
+    assert found["train", "ERM", "sufficiency_blur"] == "-0.020 -0.030 to -0.010"
+    assert found["train", "ERM", "degenerate_maps"].startswith("0.0% ")
+
+
 def test_a_learned_mask_is_shown_beside_those_that_have_none(tmp_path):
     folders = fake.write_all(tmp_path, ("ERM", "ALIGN"), seeds=1, count=3)
     page = write_page(folders, tmp_path / "p.html")

@@ -99,8 +99,11 @@ class Column:
         return "no mask" if self.key in LEARNED else "not measured"
 
     def show(self, value: float) -> str:
-        """A rate as a percentage with one decimal, a score with three."""
-        return f"{100 * value:.1f}%" if self.unit == "rate" else f"{value:.3f}"
+        """A rate as a percentage with one decimal; a score with three, a smaller one in two
+        significant digits."""
+        if self.unit == "rate":
+            return f"{100 * value:.1f}%"
+        return f"{value:.2g}" if 0 < abs(value) < 0.001 else f"{value:.3f}"
 
     def printed(self, cell: Cell) -> float:
         """The value as precise as it is printed."""
@@ -110,14 +113,14 @@ class Column:
         """'± sd' over several seeds, 'low-high' of the 95% interval for one."""
         if cell.sd is not None:
             return f"± {self._bare(cell.sd)}"
-        return f"{self._bare(cell.low)}\N{EN DASH}{self._bare(cell.high)}"
+        return _from_to(self._bare(cell.low), self._bare(cell.high))
 
     def range(self, cells: Sequence[Cell]) -> str:
         """'low-high' of several cells as printed, or the one value that all print."""
         low, high = min(cells, key=self.printed), max(cells, key=self.printed)
         if self.printed(low) == self.printed(high):
             return self.show(low.value)
-        return f"{self._bare(low.value)}\N{EN DASH}{self.show(high.value)}"
+        return _from_to(self._bare(low.value), self.show(high.value))
 
     def _bare(self, value: float) -> str:
         return self.show(value).removesuffix("%")
@@ -131,6 +134,11 @@ class Column:
         winner = (max if self.higher_is_better else min)(rounded.values())
         names = {name for name, value in rounded.items() if value == winner}
         return names if len(names) < len(cells) else set()
+
+
+def _from_to(low: str, high: str) -> str:
+    """With a dash where none of it can be taken for a sign."""
+    return f"{low} to {high}" if low.startswith("-") else f"{low}\N{EN DASH}{high}"
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,15 @@ class DomainTable:
 
 def domain_tables(comparison: Comparison, groups: Sequence[ColumnGroup]) -> list[DomainTable]:
     """A table for every domain."""
-    bands = _side_by_side(groups)
     return [
         DomainTable(
             domain,
             comparison.in_distribution(domain),
             span(here.n for method in comparison.methods for _, here in method.within(domain)),
-            tuple(_band(comparison, domain, band) for band in bands),
+            tuple(
+                _band(comparison, domain, band)
+                for band in _side_by_side(_measured(comparison, domain, groups))
+            ),
         )
         for domain in comparison.domains
     ]
@@ -92,6 +94,17 @@ def span(numbers: Iterable[int]) -> str:
     """'3', or '3-5' of several numbers."""
     found = sorted(set(numbers))
     return str(found[0]) if len(found) == 1 else f"{found[0]}\N{EN DASH}{found[-1]}"
+
+
+def _measured(
+    comparison: Comparison, domain: str, groups: Sequence[ColumnGroup]
+) -> list[ColumnGroup]:
+    """Without the columns that no method fills in this domain."""
+    found = (
+        (group, tuple(one for one in group.columns if comparison.cells(domain, one.key)))
+        for group in groups
+    )
+    return [ColumnGroup(group.question, columns) for group, columns in found if columns]
 
 
 def _side_by_side(groups: Sequence[ColumnGroup]) -> list[tuple[ColumnGroup, ...]]:
