@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lookright.attacks import Square
+from lookright.attacks import L2, PGD, Square
 from lookright.batch import Batch
 from lookright.data import ImageData
 from lookright.data.dataset import part_of
@@ -406,7 +406,9 @@ def test_an_unknown_domain_and_other_classes_are_refused(tmp_path):
         ({"limit": 0}, "limit must be 1 or more"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"pgd_steps": 0}, "at least 1 step"),
-        ({"attacks": (Square(0.05),)}, "share its ball, eps 0.02, but Square has eps 0.05"),
+        ({"attacks": (Square(0.05),)}, "ball, LInf 0.02, but that of Square is LInf 0.05"),
+        ({"attacks": (Square(0.02, norm=L2()),)}, "LInf 0.02, but that of Square is L2 0.02"),
+        ({"norm": L2(), "attacks": (PGD(0.02),)}, "L2 0.02, but that of PGD is LInf 0.02"),
         ({"corruptions": ("fogg",)}, "Unknown corruption 'fogg'.*Did you mean 'fog'"),
         ({"severities": (6,)}, "Severity 6; expected a whole number from 1 to 5"),
         ({"goals": ("topp",)}, "Did you mean 'topk'"),

@@ -24,7 +24,7 @@ class Protocol:
         curve_eps: further radii of the robustness curve, PGD with 10 steps each; 0 and eps are
             always on it.
         attacks: more attacks in the same ball, such as AutoAttack; each has an accuracy of its own,
-            and its share in the worst of all.
+            several of one name that of the worst of them, and its share in the worst of all.
         diagnosed: of a domain's images, about how many the checks of its robust figures look at.
         explainer: whose explanations are judged, always of the class predicted on the clean image.
         fills: what takes the place of removed pixels, each in turn: blur, mean or black. The fill
@@ -83,10 +83,10 @@ class Protocol:
         for eps in (self.eps, *self.curve_eps):
             PGD(eps, self.pgd_steps, norm=self.norm, restarts=self.restarts)
         for attack in self.attacks:
-            if attack.eps != self.eps:
+            if (attack.eps, attack.norm) != (self.eps, self.norm):
                 raise UserError(
-                    f"The attacks of a protocol share its ball, eps {self.eps:g}, but "
-                    f"{type(attack).__name__} has eps {attack.eps:g}: give it the same."
+                    f"The attacks of a protocol share its ball, {_ball(self)}, but that of "
+                    f"{type(attack).__name__} is {_ball(attack)}: give it the same eps and norm."
                 )
 
     def thorough(self) -> Self:
@@ -133,3 +133,7 @@ class Protocol:
             for name in ("fills", "corruptions", "severities", "goals")
         }
         return plain | {"explainer": repr(self.explainer)}
+
+
+def _ball(of: Protocol | Attack) -> str:
+    return f"{type(of.norm).__name__} {of.eps:g}"
