@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lookright.attacks import L2, Square
+from lookright.attacks import L2, PGD, Square
 from lookright.batch import Batch
 from lookright.data import ImageData
 from lookright.data.dataset import part_of
@@ -408,6 +408,7 @@ def test_an_unknown_domain_and_other_classes_are_refused(tmp_path):
         ({"pgd_steps": 0}, "at least 1 step"),
         ({"attacks": (Square(0.05),)}, "share its ball, LInf 0.02, but Square has LInf 0.05"),
         ({"attacks": (Square(0.02, norm=L2()),)}, "LInf 0.02, but Square has L2 0.02"),
+        ({"norm": L2(), "attacks": (PGD(0.02),)}, "L2 0.02, but PGD has LInf 0.02"),
         ({"corruptions": ("fogg",)}, "Unknown corruption 'fogg'.*Did you mean 'fog'"),
         ({"severities": (6,)}, "Severity 6; expected a whole number from 1 to 5"),
         ({"goals": ("topp",)}, "Did you mean 'topk'"),

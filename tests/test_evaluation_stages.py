@@ -1,9 +1,11 @@
 """Every stage of a thorough evaluation on planted models: the figures are those of the images."""
 
+from dataclasses import dataclass, field
+
 import pytest
 import torch
 
-from lookright.attacks import Square
+from lookright.attacks import PGD, Attack, LInf, Norm, Square
 from lookright.certificates.bounds import share_at_least
 from lookright.corruptions import corrupt
 from lookright.evaluation import Protocol
@@ -48,6 +50,47 @@ def test_an_attack_of_ones_own_has_its_figure_and_its_share_in_the_worst(thoroug
     for domain in result.domains.values():
         value = {key: estimate.value for key, estimate in domain.measures.items()}
         assert value["accuracy_adversarial"] <= value["accuracy_square"] <= value["accuracy"]
+
+
+@dataclass(frozen=True)
+class Brighter(Attack):
+    """Every pixel by eps, or by less."""
+
+    eps: float
+    share: float = 1.0
+    norm: Norm = field(default_factory=LInf)
+
+    def __call__(self, model, x, y, generator=None):
+        return (x + self.share * self.eps).clamp(0, 1)
+
+
+def test_of_several_attacks_of_one_name_the_worst_counts(tmp_path, learned):  # noqa: F811
+    def accuracy(*attacks):
+        result = judge(tmp_path, learned, Blobs(), {"eps": 0.3, "attacks": attacks}, overwrite=True)
+        return {key: found.value for key, found in result.domains["train"].measures.items()}
+
+    weak, strong = Brighter(0.3, 0.0), Brighter(0.3)
+    alone = accuracy(strong)
+    assert alone["accuracy_brighter"] < accuracy(weak)["accuracy_brighter"]
+    for attacks in ((weak, strong), (strong, weak)):
+        assert accuracy(*attacks)["accuracy_brighter"] == alone["accuracy_brighter"]
+    stronger = accuracy(PGD(0.3, 20))
+    assert stronger["accuracy_pgd"] <= alone["accuracy_pgd"]
+    assert stronger["stability_cosine"] == alone["stability_cosine"]
+
+
+def test_the_same_attack_twice_is_a_restart(tmp_path, learned):  # noqa: F811
+    starts = []
+
+    @dataclass(frozen=True)
+    class Noted(Brighter):
+        def __call__(self, model, x, y, generator=None):
+            starts.append(torch.rand(1, generator=generator).item())
+            return x
+
+    changes = {"attacks": (Noted(0.02), Noted(0.02)), "batch_size": 72, "limit": 8}
+    judge(tmp_path, learned, Blobs(), changes, domains=["train"])
+    assert len(set(starts)) == 2
 
 
 def test_corruptions_are_those_of_the_images(thorough):

@@ -9,6 +9,7 @@ from lookright.certificates import Certificate, certify_values
 from lookright.evaluation.judge import Judge
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.records import Record, joined
+from lookright.evaluation.robustness import attack_name
 from lookright.perturbations import attack_in_words
 from lookright.result import Corrupted, CurvePoint, DomainResult, RemovalCurve
 
@@ -19,6 +20,7 @@ def figures(
     """The figures of a domain, whose samples have that hash, from what was found of its batches."""
     values, protocol = joined(records), judge.protocol
     measures = _measures(values)
+    measures |= {name: metrics.rate(values[name]) for name in map(attack_name, protocol.attacks)}
     auc = metrics.macro_auc(values["logits"], values["labels"])
     if auc is not None:
         measures["auc"] = auc

@@ -24,7 +24,7 @@ class Protocol:
         curve_eps: further radii of the robustness curve, PGD with 10 steps each; 0 and eps are
             always on it.
         attacks: more attacks in the same ball, such as AutoAttack; each has an accuracy of its own,
-            and its share in the worst of all.
+            several of one name that of the worst of them, and its share in the worst of all.
         diagnosed: of a domain's images, about how many the checks of its robust figures look at.
         explainer: whose explanations are judged, always of the class predicted on the clean image.
         fills: what takes the place of removed pixels, each in turn: blur, mean or black. The fill

@@ -29,10 +29,12 @@ def under_attack(seen: Seen) -> None:
     # The attack aims at the label, so an image that is wrong at first was not tried: not kept.
     values["kept_pgd"] = values["accuracy"] & values["accuracy_pgd"]
     under = [values["accuracy_fgsm"], values["accuracy_pgd"]]
-    for attack in p.attacks:
-        name = attack_name(attack)
-        values[name] = seen.right(attack(model, x, y, seen.generator(name)))
-        under.append(values[name])
+    names = [attack_name(attack) for attack in p.attacks]
+    for number, (name, attack) in enumerate(zip(names, p.attacks, strict=True)):
+        before = names[:number].count(name)  # the same attack again has a start of its own
+        generator = seen.generator(f"{name} {before}" if before else name)
+        under.append(seen.right(attack(model, x, y, generator)))
+        values[name] = values.get(name, under[-1]) & under[-1]
     at = {0.0: values["accuracy"], p.eps: metrics.correct_under_all(under)}
     for eps in p.radii:
         if eps not in at:
