@@ -1,13 +1,22 @@
-"""Do Quantus and captum measure the same: every explanation measure, number by number."""
+"""Do Quantus and captum measure the same: every explanation measure, number by number.
 
-from collections.abc import Callable
+    python benchmarks/agreement.py                              # the table of docs/metrics.md
+    python benchmarks/agreement.py --write tests/quantus.json   # Quantus's numbers, for the tests
+
+Quantus is needed for both, captum for the first. NumPy's frozen generator makes the scene, so that
+its numbers are the same under every version of torch; the weights drawn anew are torch's.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
-import captum.metrics
 import numpy as np
-import quantus
 import torch
-from quantus.helpers.model.pytorch_model import PyTorchModel
 from torch import Tensor, nn
 
 from lookright import metrics
@@ -19,11 +28,31 @@ from lookright.models import SmallResNet
 
 SIZE, COUNT, STEPS, SAMPLES, RADIUS = 20, 6, 20, 5, 0.05
 PIXELS = SIZE**2
+HOW = {
+    "deletion": "every third point, the clean one before them, mean instead of sum",
+    "insertion": "the same from the fill to the image",
+    "comprehensiveness": "read off its curve of 100 steps",
+    "sufficiency": "read off its curve of 100 steps from the fill",
+    "infidelity": "ours made to pile squares up, I = x - x', no scale",
+    "max": "the same draws",
+    "localisation_mass": "as it is",
+    "localisation_iou": "r / (2 - r)",
+    "pointing": "as it is",
+    "randomisation": "its random weights, all layers",
+}
+METRICS = {
+    "infidelity": "Infidelity",
+    "max": "MaxSensitivity",
+    "localisation_mass": "RelevanceMassAccuracy",
+    "localisation_iou": "RelevanceRankAccuracy",
+    "pointing": "PointingGame",
+    "randomisation": "MPRT",
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: how, and the largest difference of any image's score.
+    """One comparison: how, and both libraries' score of every image.
 
     same: the definitions agree, so that the numbers have to.
     """
@@ -31,106 +60,55 @@ class Row:
     measure: str
     other: str
     how: str
-    gap: float
+    ours: Tensor
+    theirs: Tensor
     same: bool = True
+
+    @property
+    def gap(self) -> float:
+        """The largest difference of any image's score."""
+        return float((self.ours.double() - self.theirs.double()).abs().max())
 
 
 class Scene:
-    """A network with random weights, images, gradient maps and masks; the same every time."""
+    """A network with planted weights, and planted images, maps and masks; the same everywhere."""
 
     def __init__(self) -> None:
-        torch.manual_seed(0)
-        self.model = SmallResNet(5, 8).eval()
-        nn.init.uniform_(self.model.head.weight, -9, 9)
-        self.images = torch.rand(COUNT, 3, SIZE, SIZE)
+        draw = np.random.RandomState(0)
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.tensor(draw.random_sample(shape), dtype=torch.float32)
+
+        self.model = SmallResNet(5, 8).eval().requires_grad_(False)
+        for module in self.model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                fan_in = module.weight[0].numel()
+                module.weight.copy_((2 * uniform(*module.weight.shape) - 1) * (3 / fan_in) ** 0.5)
+        self.model.head.weight.mul_(9)
+        self.model.head.bias.zero_()
+        self.images = uniform(COUNT, 3, SIZE, SIZE)
+        self.saliency = uniform(COUNT, SIZE, SIZE) / PIXELS
         self.explainer = InputGradient()
-        logits, saliency = self.explainer(self.model, self.images)
-        self.target, self.saliency = logits.argmax(1), saliency.detach()
+        with torch.no_grad():
+            logits, self.explained = self.explainer(self.model, self.images)
+        self.target = logits.argmax(1)
         self.masks = torch.zeros(COUNT, 1, SIZE, SIZE)
         for index, mask in enumerate(self.masks):
             mask[0, index : index + 9, 3:13] = 1
-        self.given = {
-            "model": self.model,
-            "x_batch": self.images.numpy(),
-            "y_batch": self.target.numpy(),
-            "a_batch": self.saliency[:, None].numpy(),
-        }
 
-    def explain(self, model: nn.Module, inputs: np.ndarray, targets: np.ndarray, **_: object):
-        """Our explainer as Quantus calls one."""
-        maps = self.explainer(model, torch.as_tensor(inputs), torch.as_tensor(targets))[1]
-        return maps.detach()[:, None].numpy()
+    @property
+    def given(self) -> tuple[nn.Module, Tensor, Tensor]:
+        return self.model, self.images, self.saliency
 
-
-def rows() -> list[Row]:
-    """Every comparison."""
-    scene = Scene()
-    comparisons: tuple[Callable[[Scene], list[Row]], ...] = (
-        _removal,
-        _infidelity,
-        _sensitivity,
-        _localisation,
-        _randomisation,
-    )
-    return [row for comparison in comparisons for row in comparison(scene)]
-
-
-def _flipped(scene: Scene, start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """(B, steps + 1): Quantus's curve from `start` to `end`; its flips are of single channels.
-
-    So a third of its points are whole pixels, and its first point comes after the first flips.
-    """
-
-    def becomes(arr: np.ndarray, indices: np.ndarray, **_: object) -> np.ndarray:
-        changed, values = arr.copy(), end.flatten(1).numpy()
-        np.put_along_axis(changed, indices, np.take_along_axis(values, indices, 1), 1)
-        return changed
-
-    metric = quantus.PixelFlipping(
-        features_in_step=PIXELS // steps, perturb_func=becomes, disable_warnings=True
-    )
-    curve = metric(**(scene.given | {"x_batch": start.numpy()}), softmax=True)
-    first = metrics.removal.clean(scene.model, start, scene.target)[1]
-    return torch.cat([first[:, None], torch.tensor(np.array(curve))[:, 2::3]], 1)
-
-
-def _removal(scene: Scene) -> list[Row]:
-    given = scene.model, scene.images, scene.saliency
-    found = []
-    for name in ("blur", "mean", "black"):
-        fill, filled = FILLS[name], FILLS[name](scene.images)
-        deletes = _flipped(scene, scene.images, filled, STEPS)
-        inserts = _flipped(scene, filled, scene.images, STEPS)
-        fine = _flipped(scene, scene.images, filled, 100)
-        keeps = _flipped(scene, filled, scene.images, 100)
-        faithful = metrics.faithfulness(*given, fill, target=scene.target)
-        at = [round(100 * share) for share in SHARES]
-        pairs = {
-            "deletion": (
-                metrics.deletion(*given, fill, STEPS, scene.target),
-                torch.trapezoid(deletes, dx=1 / STEPS),
-            ),
-            "insertion": (
-                metrics.insertion(*given, fill, STEPS, scene.target),
-                torch.trapezoid(inserts, dx=1 / STEPS),
-            ),
-            "comprehensiveness": (
-                faithful.comprehensiveness,
-                fine[:, 0] - fine[:, at].mean(1),
-            ),
-            "sufficiency": (faithful.sufficiency, fine[:, 0] - keeps[:, at].mean(1)),
-        }
-        hows = {
-            "deletion": "every third point, the clean one before them, mean instead of sum",
-            "insertion": "the same from the fill to the image",
-            "comprehensiveness": "read off its curve of 100 steps",
-            "sufficiency": "read off its curve of 100 steps from the fill",
-        }
-        found += [
-            Row(f"{key}_{name}", "Quantus PixelFlipping", hows[key], _gap(*pair))
-            for key, pair in pairs.items()
-        ]
-    return found
+    def randomised(self) -> nn.Module:
+        """As Quantus randomises: from the last layer to the first, each from the one seed."""
+        model = deepcopy(self.model)
+        with torch.random.fork_rng(devices=[]):
+            for module in reversed(list(model.modules())):
+                if hasattr(module, "reset_parameters"):
+                    torch.manual_seed(43)
+                    module.reset_parameters()
+        return model
 
 
 @dataclass(frozen=True)
@@ -153,11 +131,133 @@ class Piling(Perturbation):
         return perturbed
 
 
-def _infidelity(scene: Scene) -> list[Row]:
-    found = []
+def ours(scene: Scene) -> dict[str, Tensor]:
+    """The scores that have a counterpart in Quantus."""
+    found = {}
+    for name, fill in FILLS.items():
+        faithful = metrics.faithfulness(*scene.given, fill, target=scene.target)
+        found |= {
+            f"deletion_{name}": metrics.deletion(*scene.given, fill, STEPS, scene.target),
+            f"insertion_{name}": metrics.insertion(*scene.given, fill, STEPS, scene.target),
+            f"comprehensiveness_{name}": faithful.comprehensiveness,
+            f"sufficiency_{name}": faithful.sufficiency,
+        }
+    explained = scene.images, scene.explained, scene.explainer, scene.target
+    return found | {
+        "infidelity": metrics.infidelity(*scene.given, Piling(4), scene.target, normalised=False),
+        "max_sensitivity": _max_sensitivity(scene),
+        "localisation_mass": metrics.localisation_mass(scene.saliency, scene.masks),
+        "localisation_iou": metrics.localisation_iou(scene.saliency, scene.masks),
+        "pointing_game": metrics.pointing_game(scene.saliency, scene.masks),
+        "randomisation_spearman": metrics.randomisation_spearman(scene.randomised(), *explained),
+    }
+
+
+def _max_sensitivity(scene: Scene) -> Tensor:
+    return metrics.max_sensitivity(
+        scene.model, scene.images, scene.explainer, scene.target, RADIUS, SAMPLES
+    )
+
+
+def _draws(x: Tensor) -> list[Tensor]:
+    """Those of max-sensitivity."""
+    chances = (image_chance(x, x[0].numel(), 70 + n).view_as(x) for n in range(SAMPLES))
+    return [(x + RADIUS * (2 * chance - 1)).clamp(0, 1) for chance in chances]
+
+
+def by_quantus(scene: Scene) -> dict[str, Tensor]:
+    """The same by Quantus."""
+    import quantus
+
+    quiet = {"disable_warnings": True}
+    given = {
+        "model": scene.model,
+        "x_batch": scene.images.numpy(),
+        "y_batch": scene.target.numpy(),
+        "a_batch": scene.saliency[:, None].numpy(),
+    }
+    explained = given | {"a_batch": scene.explained[:, None].numpy()}
+
+    def flipped(start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """(B, steps + 1): its curve from `start` to `end`; its flips are of single channels.
+
+        So a third of its points are whole pixels, and its first point comes after the first flips.
+        """
+
+        def becomes(arr: np.ndarray, indices: np.ndarray, **_: object) -> np.ndarray:
+            changed, values = arr.copy(), end.flatten(1).numpy()
+            np.put_along_axis(changed, indices, np.take_along_axis(values, indices, 1), 1)
+            return changed
+
+        metric = quantus.PixelFlipping(
+            features_in_step=PIXELS // steps, perturb_func=becomes, **quiet
+        )
+        curve = metric(**(given | {"x_batch": start.numpy()}), softmax=True)
+        first = metrics.removal.clean(scene.model, start, scene.target)[1]
+        return torch.cat([first[:, None], torch.tensor(np.array(curve))[:, 2::3]], 1)
+
+    def explain(model: nn.Module, inputs: np.ndarray, targets: np.ndarray, **_: object):
+        """Our explainer as Quantus calls one."""
+        maps = scene.explainer(model, torch.as_tensor(inputs), torch.as_tensor(targets))[1]
+        return maps.detach()[:, None].numpy()
+
+    found, at = {}, [round(100 * share) for share in SHARES]
+    for name, fill in FILLS.items():
+        ends = scene.images, fill(scene.images)
+        fine, keeps = flipped(*ends, 100), flipped(*reversed(ends), 100)
+        found |= {
+            f"deletion_{name}": torch.trapezoid(flipped(*ends, STEPS), dx=1 / STEPS),
+            f"insertion_{name}": torch.trapezoid(flipped(*reversed(ends), STEPS), dx=1 / STEPS),
+            f"comprehensiveness_{name}": fine[:, 0] - fine[:, at].mean(1),
+            f"sufficiency_{name}": fine[:, 0] - keeps[:, at].mean(1),
+        }
+    infidelity = quantus.Infidelity(
+        perturb_patch_sizes=[SIZE // 4], n_perturb_samples=1, perturb_baseline=0.0, **quiet
+    )
+    waiting = iter(_draws(scene.images))
+    sensitivity = quantus.MaxSensitivity(
+        nr_samples=SAMPLES,
+        perturb_func=lambda arr, **_: next(waiting).flatten(1).numpy(),
+        **quiet,
+    )
+    masked = given | {"s_batch": scene.masks.numpy()}
+    again = quantus.MPRT(return_last_correlation=True, skip_layers=True, **quiet)
+    rank = _scores(quantus.RelevanceRankAccuracy(**quiet)(**masked))
+    return found | {
+        "infidelity": _scores(infidelity(**given, softmax=True)),
+        "max_sensitivity": _scores(sensitivity(**explained, explain_func=explain)),
+        "localisation_mass": _scores(quantus.RelevanceMassAccuracy(**quiet)(**masked)),
+        "localisation_iou": rank / (2 - rank),
+        "pointing_game": _scores(quantus.PointingGame(**quiet)(**masked)),
+        "randomisation_spearman": _scores(again(**explained, explain_func=explain)),
+    }
+
+
+def _scores(found: object) -> Tensor:
+    return torch.tensor(np.array(found, dtype=float))
+
+
+def quantus_rows(scene: Scene) -> Iterator[Row]:
+    """Every score beside Quantus's, and infidelity as it is defined here."""
+    theirs = by_quantus(scene)
+    for measure, score in ours(scene).items():
+        key = next(key for key in HOW if measure.startswith(key))
+        other = f"Quantus {METRICS.get(key, 'PixelFlipping')}"
+        yield Row(measure, other, HOW[key], score, theirs[measure])
+    alone = metrics.infidelity(
+        *scene.given, Squares(FILLS["black"], 4), scene.target, normalised=False
+    )
+    how = "one square at a time, no scale"
+    yield Row("infidelity", "Quantus Infidelity", how, alone, theirs["infidelity"], same=False)
+
+
+def captum_rows(scene: Scene) -> Iterator[Row]:
+    """Infidelity and max-sensitivity beside captum's."""
+    import captum.metrics
+
     perturbations = {
         "GaussianNoise(0.1)": GaussianNoise(0.1, SAMPLES),
-        **{f"Squares({name})": Squares(FILLS[name], 4) for name in ("blur", "mean", "black")},
+        **{f"Squares({name})": Squares(fill, 4) for name, fill in FILLS.items()},
     }
     for name, perturbation in perturbations.items():
         perturbed, taken = perturbation(scene.images)(slice(0, perturbation.count))
@@ -171,103 +271,20 @@ def _infidelity(scene: Scene) -> list[Row]:
             n_perturb_samples=perturbation.count,
             normalize=True,
         )
-        ours = metrics.infidelity(
-            scene.model, scene.images, scene.saliency, perturbation, scene.target
-        )
-        found.append(
-            Row("infidelity", "captum infidelity", f"{name}, normalize=True", _gap(ours, theirs))
-        )
-    metric = quantus.Infidelity(
-        perturb_patch_sizes=[SIZE // 4],
-        n_perturb_samples=1,
-        perturb_baseline=0.0,
-        disable_warnings=True,
-    )
-    theirs = torch.tensor(metric(**scene.given, softmax=True))
-    given = scene.model, scene.images, scene.saliency
-    piled = metrics.infidelity(*given, Piling(4), scene.target, normalised=False)
-    alone = metrics.infidelity(*given, Squares(FILLS["black"], 4), scene.target, normalised=False)
-    other, how = "Quantus Infidelity", "ours made to pile squares up, I = x - x', no scale"
-    return [
-        *found,
-        Row("infidelity", other, how, _gap(piled, theirs)),
-        Row("infidelity", other, "one square at a time, no scale", _gap(alone, theirs), same=False),
-    ]
-
-
-def _sensitivity(scene: Scene) -> list[Row]:
-    x = scene.images
-    draws = [
-        (x + RADIUS * (2 * image_chance(x, x[0].numel(), 70 + n).view_as(x) - 1)).clamp(0, 1)
-        for n in range(SAMPLES)
-    ]
+        score = metrics.infidelity(*scene.given, perturbation, scene.target)
+        yield Row("infidelity", "captum infidelity", f"{name}, normalize=True", score, theirs)
 
     def explain(inputs: tuple[Tensor, ...] | Tensor, target: Tensor):
         if isinstance(inputs, tuple):
             return (explain(inputs[0], target),)
         return scene.explainer(scene.model, inputs, target)[1].detach()
 
-    stacked = torch.stack(draws, 1).flatten(0, 1)
-    by_captum = captum.metrics.sensitivity_max(
-        explain, x, lambda _: stacked, RADIUS, SAMPLES, target=scene.target
+    stacked = torch.stack(_draws(scene.images), 1).flatten(0, 1)
+    theirs = captum.metrics.sensitivity_max(
+        explain, scene.images, lambda _: stacked, RADIUS, SAMPLES, target=scene.target
     )
-    waiting = iter(draws)
-    metric = quantus.MaxSensitivity(
-        nr_samples=SAMPLES,
-        perturb_func=lambda arr, **_: next(waiting).flatten(1).numpy(),
-        disable_warnings=True,
-    )
-    by_quantus = metric(**scene.given, explain_func=scene.explain)
-    ours = metrics.max_sensitivity(scene.model, x, scene.explainer, scene.target, RADIUS, SAMPLES)
     how = "the same draws"
-    return [
-        Row("max_sensitivity", "captum sensitivity_max", how, _gap(ours, by_captum)),
-        Row("max_sensitivity", "Quantus MaxSensitivity", how, _gap(ours, torch.tensor(by_quantus))),
-    ]
-
-
-def _localisation(scene: Scene) -> list[Row]:
-    given = scene.given | {"s_batch": scene.masks.numpy()}
-    options = {"disable_warnings": True}
-    mass, rank, point = (
-        torch.tensor(np.array(metric(**options)(**given), dtype=float))
-        for metric in (
-            quantus.RelevanceMassAccuracy,
-            quantus.RelevanceRankAccuracy,
-            quantus.PointingGame,
-        )
-    )
-    maps = scene.saliency, scene.masks
-    pairs = {
-        "RelevanceMassAccuracy": (metrics.localisation_mass, mass, "as it is"),
-        "RelevanceRankAccuracy": (metrics.localisation_iou, rank / (2 - rank), "r / (2 - r)"),
-        "PointingGame": (metrics.pointing_game, point, "as it is"),
-    }
-    return [
-        Row(ours.__name__, f"Quantus {name}", how, _gap(ours(*maps), theirs))
-        for name, (ours, theirs, how) in pairs.items()
-    ]
-
-
-def _randomisation(scene: Scene) -> list[Row]:
-    metric = quantus.MPRT(return_last_correlation=True, skip_layers=True, disable_warnings=True)
-    theirs = torch.tensor(metric(**scene.given, explain_func=scene.explain))
-    *_, (_, random_model) = PyTorchModel(scene.model).get_random_layer_generator()
-    ours = metrics.randomisation_spearman(
-        random_model.eval(), scene.images, scene.saliency, scene.explainer, scene.target
-    )
-    return [
-        Row(
-            "randomisation_spearman",
-            "Quantus MPRT",
-            "its random weights, last layer",
-            _gap(ours, theirs),
-        )
-    ]
-
-
-def _gap(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours.double() - theirs.double()).abs().max())
+    yield Row("max_sensitivity", "captum sensitivity_max", how, _max_sensitivity(scene), theirs)
 
 
 def markdown(found: list[Row]) -> str:
@@ -277,5 +294,24 @@ def markdown(found: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def golden(scene: Scene) -> str:
+    """Quantus's version and its scores as JSON, a line each."""
+    lines = {"quantus": version("quantus")}
+    for measure, score in by_quantus(scene).items():
+        lines[measure] = [float(f"{value:.8g}") for value in score.tolist()]
+    return json.dumps(lines).replace('], "', '],\n "').replace(', "', ',\n "', 1) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", type=Path, help="file for Quantus's numbers, instead")
+    given = parser.parse_args()
+    scene = Scene()
+    if given.write:
+        given.write.write_text(golden(scene), encoding="utf-8")
+    else:
+        print(markdown([*quantus_rows(scene), *captum_rows(scene)]))
+
+
 if __name__ == "__main__":
-    print(markdown(rows()))
+    main()

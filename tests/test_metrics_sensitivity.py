@@ -190,6 +190,18 @@ def test_every_weight_is_drawn_anew_by_the_seed_alone():
     assert not torch.equal(one[0].head.weight, other[0].head.weight)
 
 
+@pytest.mark.filterwarnings("ignore")  # TorchScript ends
+def test_the_parameters_of_a_program_are_shuffled():
+    model = SmallResNet(3, 4).train(False)
+    program = torch.jit.script(model)
+    kept = {name: value.clone() for name, value in program.state_dict().items()}
+    changed = randomised(program).state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in program.state_dict().items())
+    assert not torch.equal(changed["head.weight"], kept["head.weight"])
+    flat = (weights["head.weight"].flatten().sort().values for weights in (changed, kept))
+    assert torch.equal(*flat)
+
+
 def test_the_cascade_goes_down_from_the_head():
     torch.manual_seed(0)
     model = Tiny()

@@ -45,11 +45,11 @@ def randomisation_spearman(
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy with every weight drawn anew; the model itself is untouched.
+    """A copy in evaluation mode with every weight drawn anew; the model itself is untouched.
 
     A layer with PyTorch's `reset_parameters` starts as it would untrained, BatchNorm's statistics
-    included; the entries of any other parameter (class tokens, scales) are shuffled. The same on
-    every device for one seed.
+    included; the entries of any other parameter (class tokens, scales, all of a program) are
+    shuffled. The same on every device for one seed.
     """
     copies = [copy for _, copy in cascade(model, seed)]
     return copies[-1] if copies else deepcopy(model)
@@ -61,7 +61,8 @@ def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
     The cascading randomisation of Adebayo et al.; layers from the last to the first registered. The
     copy is one and the same object, changed from step to step.
     """
-    copy = deepcopy(model).requires_grad_(False)
+    with frozen(model):  # the copied parameters of a TorchScript program cannot be frozen
+        copy = deepcopy(model)
     for number, (name, module) in enumerate(reversed(list(copy.named_modules()))):
         own = list(module.parameters(recurse=False))
         reset = getattr(module, "reset_parameters", None)
