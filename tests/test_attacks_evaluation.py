@@ -32,7 +32,7 @@ from lookright.attacks.autoattack import two_class_margin
 from lookright.attacks.borrowed import as_float32, norm_name
 from lookright.errors import UserError
 from lookright.metrics import correct, rate
-from models_for_tests import Mute, Smooth, fragile
+from models_for_tests import Mute, Overflows, Smooth, fragile
 
 FRAGILE = fragile()
 TEN = fragile(10)
@@ -225,15 +225,6 @@ def test_two_classes_have_a_margin() -> None:
 
 
 # --- What is no number -------------------------------------------------------------------------
-
-
-class Overflows(nn.Module):
-    """Class 0, and no number where the image is a little brighter."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        light = x.mean((1, 2, 3))
-        logits = torch.stack((1 - light, light), 1)
-        return logits.masked_fill(light[:, None] > 0.41, torch.nan)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,16 @@ from lookright.diagnostics import Diagnosis, Diagnostic
 from lookright.diagnostics.diagnostic import clearly
 from lookright.diagnostics.trajectory import log_odds
 from lookright.errors import UserError
-from models_for_tests import BrokenError, Fails, Mute, fragile, same_state, state_of, used
+from models_for_tests import (
+    BrokenError,
+    Fails,
+    Mute,
+    Overflows,
+    fragile,
+    same_state,
+    state_of,
+    used,
+)
 from tiny import Blobs, tiny_classifier
 
 CHECKS = (
@@ -500,6 +509,15 @@ def test_the_log_odds_are_those_of_the_probability():
     expected = ((1 - p) / p).log()
     assert log_odds(logits, y)[:2].tolist() == pytest.approx(expected[:2].tolist(), rel=1e-5)
     assert log_odds(logits, y)[2] == -300
+    assert log_odds(torch.tensor([[torch.nan, 0.0]]), torch.tensor([0])) == torch.inf
+
+
+def test_an_answer_that_is_no_number_is_found_by_what_comes_upon_it():
+    x, y = torch.full((40, 3, 8, 8), 0.4), torch.zeros(40, dtype=torch.int64)
+    x += torch.linspace(0, 0.005, 40)[:, None, None, None]
+    diagnosis = Diagnosis()
+    found = diagnosis.verdicts(diagnosis.see(Overflows(), x, y, attacked=x))
+    assert "one step" in suspects({each.name: each for each in found})
 
 
 @pytest.mark.parametrize("above", [0.05, 0.1, 0.5])

@@ -132,10 +132,11 @@ class Watching(nn.Module):
 
 
 def log_odds(logits: Tensor, y: Tensor) -> Tensor:
-    """log((1 - p_y) / p_y) of logits (B, K), as (B,) float32."""
+    """log((1 - p_y) / p_y) of logits (B, K), as (B,) float32; infinite where that is no number."""
     label = y[:, None]
     others = logits.float().scatter(1, label, -torch.inf)
-    return others.logsumexp(1) - logits.float().gather(1, label)[:, 0]
+    odds = others.logsumexp(1) - logits.float().gather(1, label)[:, 0]
+    return odds.masked_fill(odds.isnan(), torch.inf)
 
 
 def _gradients(values: Mapping[str, Tensor]) -> Diagnostic:
