@@ -1,4 +1,4 @@
-"""Common corruptions: ImageNet-C's fifteen and three of its four extra ones, batched.
+"""Common corruptions: ImageNet-C's fifteen and its four extra ones, batched.
 
 Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations, ICLR 2019; the parameters are theirs. Of its own, because the kept library
@@ -12,6 +12,7 @@ from lookright.corruptions.blur import BLURS, GAUSSIAN
 from lookright.corruptions.corruption import Corruption, Family
 from lookright.corruptions.digital import DIGITAL, SATURATE
 from lookright.corruptions.noise import NOISES, SPECKLE
+from lookright.corruptions.spatter import SPATTER
 from lookright.corruptions.weather import WEATHER
 from lookright.errors import UserError, did_you_mean
 
@@ -21,9 +22,9 @@ CORRUPTIONS: dict[str, Corruption] = {
 """The fifteen that a mean over corruptions is taken of, in ImageNet-C's order."""
 
 EXTRA_CORRUPTIONS: dict[str, Corruption] = {
-    member.name: member for member in (SPECKLE, GAUSSIAN, SATURATE)
+    member.name: member for member in (SPECKLE, GAUSSIAN, SPATTER, SATURATE)
 }
-"""Kept apart by ImageNet-C, to choose settings on; its fourth, spatter, is not here."""
+"""Kept apart by ImageNet-C, to choose settings on."""
 
 
 def corrupt(images: Tensor, name: str, severity: int) -> Tensor:
