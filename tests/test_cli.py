@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -365,6 +367,23 @@ def test_unreadable_images_can_be_left_out(here, lookright):
     code, _, err = lookright(f"evaluate new {QUICK} --skip_unreadable")
     assert code == 0
     assert "Left out 2 of 56" in err
+
+
+HEAVY = ("lightning", "torchvision", "timm", "matplotlib", "sklearn", "scipy.stats", "datasets")
+
+
+@pytest.mark.parametrize("line", ["--help", "evaluate nowhere/run"])
+def test_help_and_mistakes_wait_for_no_library_that_only_the_work_needs(line):
+    code = f"""
+import sys
+from lookright import cli
+try:
+    cli.main({line.split()})
+except SystemExit:
+    print("loaded", *sorted(set(sys.modules) & set({HEAVY})))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "loaded", ended.stderr
 
 
 def test_only_the_domains_that_are_judged_are_read(here, lookright):

@@ -10,7 +10,6 @@ from typing import Any, NoReturn, get_args
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from torch import nn
 
@@ -313,11 +312,11 @@ def mistake_behind(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.strerror:
         where = f" for {error.filename}" if error.filename else ""
         return f"The system says '{error.strerror}'{where}: mend that, or name another place."
-    if isinstance(error, MisconfigurationException):
-        return " ".join(str(error).split())
     behind: BaseException | None = error
     while behind is not None:
         if isinstance(behind, UserError):
             return str(behind)
         behind = behind.__cause__ or behind.__context__
-    return None
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    return " ".join(str(error).split()) if isinstance(error, MisconfigurationException) else None

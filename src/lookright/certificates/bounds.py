@@ -5,7 +5,7 @@ as it says. Several bounds hold together when each is taken at delta / (their nu
 their dependence (Bonferroni).
 """
 
-from scipy import stats
+from scipy import special
 
 from lookright.errors import UserError
 
@@ -21,7 +21,7 @@ def share_at_least(k: int, n: int, delta: float) -> float:
     """
     check_counts(k, n)
     check_delta(delta)
-    return float(stats.beta.ppf(delta, k, n - k + 1)) if k else 0.0
+    return float(special.betaincinv(k, n - k + 1, delta)) if k else 0.0
 
 
 def share_at_most(k: int, n: int, delta: float) -> float:
@@ -52,7 +52,7 @@ def sign_test(only_first: int, only_second: int) -> float:
     """
     discordant = only_first + only_second
     check_counts(only_first, max(discordant, 1))
-    return float(stats.binom.sf(only_first - 1, discordant, 0.5))
+    return float(special.bdtrc(only_first - 1, discordant, 0.5))
 
 
 def check_delta(delta: float) -> None:

@@ -21,7 +21,6 @@ from typing import final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -130,6 +129,8 @@ class Shortcut(ImageData):
 
     @cached_property
     def _scenes(self) -> _Scenes:
+        from sklearn.datasets import load_digits
+
         source = load_digits()
         n = len(source.target)
 

@@ -4,10 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-import timm.models as tm
 import torch
-import torchvision.models as tv
-from timm.layers import SelectAdaptivePool2d
 from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
@@ -48,7 +45,6 @@ def find_layer(model: nn.Module, x: Tensor) -> FeatureLayer:
 
 _Found = tuple[str, Callable[[Tensor], Tensor]]
 _found: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], _Found]] = WeakKeyDictionary()
-_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, SelectAdaptivePool2d)
 
 
 def _layout(model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -62,6 +58,9 @@ def _transformer(model: nn.Module) -> _Found | None:
     In ViT the class token alone reaches the head from the last block's output, so the map is what
     enters its attention.
     """
+    import timm.models as tm
+    import torchvision.models as tv
+
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
         if isinstance(module, tm.VisionTransformer):
@@ -123,7 +122,10 @@ def _refuse_script(model: nn.Module) -> None:
 
 
 def _last_map(model: nn.Module, x: Tensor) -> _Found:
+    from timm.layers import SelectAdaptivePool2d
+
     _refuse_script(model)
+    pools = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, SelectAdaptivePool2d)
     found: list[str] = []
     handles = []
 
@@ -136,7 +138,7 @@ def _last_map(model: nn.Module, x: Tensor) -> _Found:
 
     try:
         for name, module in model.named_modules():
-            if name and not isinstance(module, _POOLS):
+            if name and not isinstance(module, pools):
                 handles.append(module.register_forward_hook(note(name)))
         with frozen(model), torch.no_grad():
             model(x[:1])

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from lookright.errors import UserError
 
 CONFIDENCE = 0.95
-Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+Z = float(special.ndtri((1 + CONFIDENCE) / 2))
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ def rate(successes: Tensor | tuple[int, int]) -> Estimate:
     near 0 and 1, where the normal one collapses (Wilson, JASA 1927; Brown, Cai and DasGupta,
     Statistical Science 2001). Raises UserError when there is nothing to count.
     """
+    from scipy import stats
+
     if isinstance(successes, Tensor):
         if successes.dtype != torch.bool:
             raise UserError(
@@ -59,5 +61,5 @@ def mean(values: Tensor) -> Estimate:
     centre = float(finite.mean())
     if n == 1:
         return Estimate(centre, centre, centre, n)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * finite.std() / n**0.5)
+    half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * finite.std() / n**0.5)
     return Estimate(centre, centre - half, centre + half, n)

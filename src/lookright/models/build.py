@@ -6,8 +6,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import timm
-import torchvision
 from torch import nn
 
 from lookright.errors import UserError, did_you_mean
@@ -75,7 +73,12 @@ def make_network(
 
 def require_name(name: str) -> None:
     """Raises UserError, with the nearest name, where no library has a model of that name."""
-    if name == "small_resnet" or ":" in name or timm.is_model(name):
+    if name == "small_resnet" or ":" in name:
+        return
+    import timm
+    import torchvision
+
+    if timm.is_model(name):
         return
     if name.startswith("torchvision/"):
         name = name.removeprefix("torchvision/")
@@ -126,6 +129,8 @@ def own_module(name: str, *arguments: Any) -> nn.Module:
 def _torchvision(
     name: str, num_classes: int, image_size: int, pretrained: bool
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
+    import torchvision
+
     # Its vision transformers are built for one size of image and have to be told.
     size: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") else {}
     network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **size)
@@ -142,6 +147,8 @@ def _torchvision(
 def _timm(
     name: str, num_classes: int, image_size: int, pretrained: bool
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
+    import timm
+
     # Transformers are built for one size of image and have to be told.
     config = timm.get_pretrained_cfg(name)
     size: dict[str, Any] = {"img_size": image_size} if config and config.fixed_input_size else {}

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import yaml
-from timm.data import ImageNetInfo
 from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
@@ -151,6 +150,8 @@ def imagenet_classes(count: int) -> tuple[str, ...] | None:
     """The names of ImageNet-1k's classes where there are 1000; None of any other number."""
     if count != 1000:
         return None
+    from timm.data import ImageNetInfo
+
     about = ImageNetInfo("imagenet-1k")
     return tuple(about.index_to_description(index) for index in range(count))
 

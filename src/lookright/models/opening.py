@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import timm
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from lookright.errors import UserError
@@ -89,6 +87,9 @@ def open_model(
 
 def own_size(name: str) -> int | None:
     """Pixels a side at which timm or torchvision judge their model; None of any other."""
+    import timm
+    import torchvision
+
     if name.startswith("torchvision/"):
         weights = torchvision.models.get_model_weights(name.removeprefix("torchvision/"))
         return weights.DEFAULT.transforms().crop_size[0]
@@ -113,6 +114,8 @@ def _named(
     if weights is not None and pretrained:
         raise UserError("Give either pretrained or a file of weights, not both.")
     if ":" not in name:
+        import timm
+
         config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
         count = config.num_classes if config and config.num_classes else 1000
     network, mean, std, head = make_network(name, count, size, pretrained)

@@ -5,7 +5,6 @@ from functools import cache
 from io import BytesIO
 
 import numpy as np
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -47,6 +46,8 @@ def shade_uri(mask: NDArray[np.uint8]) -> str:
 
 @cache
 def _palette() -> tuple[bytes, bytes]:
+    from matplotlib import colormaps
+
     rgba = colormaps["inferno"](np.linspace(0.15, 0.95, _LEVELS), bytes=True)
     alpha = np.linspace(0, 255, _LEVELS).astype(np.uint8)
     return rgba[:, :3].tobytes(), alpha.tobytes()

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lookright.files import write_atomically
 from lookright.report.story import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _BARS = 5
 _NAME = 14
@@ -51,6 +52,8 @@ def explanation_figure(
     Raises:
         UserError: the file cannot be written.
     """
+    from matplotlib.figure import Figure
+
     rows = (
         ("Clean", image, saliency, learned, probabilities),
         ("Under attack", attacked, saliency_attacked, learned_attacked, probabilities_attacked),
@@ -98,20 +101,22 @@ def _short(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
-def _show(ax: Axes, picture: np.ndarray, title: str) -> None:
+def _show(ax: "Axes", picture: np.ndarray, title: str) -> None:
     smooth = max(picture.shape[:2]) > 64
     ax.imshow(picture, interpolation="antialiased" if smooth else "nearest")
     ax.set_axis_off()
     ax.set_title(title, fontsize=10, loc="left", parse_math=False)
 
 
-def _under(ax: Axes, picture: np.ndarray, mask: np.ndarray, name: str) -> None:
+def _under(ax: "Axes", picture: np.ndarray, mask: np.ndarray, name: str) -> None:
     """What a mask leaves out is darkened."""
     shown = picture * (0.25 + 0.75 * mask.clip(0, 1))[..., None]
     _show(ax, shown, f"{name}: its mask\ncovers {percent(float(mask.mean()))} of the image")
 
 
-def _overlay(ax: Axes, saliency: Tensor, size: tuple[int, int]) -> None:
+def _overlay(ax: "Axes", saliency: Tensor, size: tuple[int, int]) -> None:
+    from matplotlib.colors import Normalize
+
     heat = _array(saliency)
     peak = heat.max()
     heat = heat / peak if peak > 0 else heat
@@ -127,7 +132,7 @@ def _overlay(ax: Axes, saliency: Tensor, size: tuple[int, int]) -> None:
     )
 
 
-def _bars(ax: Axes, classes: Sequence[str], clean: np.ndarray, attacked: np.ndarray) -> None:
+def _bars(ax: "Axes", classes: Sequence[str], clean: np.ndarray, attacked: np.ndarray) -> None:
     shown = np.argsort(-np.maximum(clean, attacked), kind="stable")[:_BARS]
     place = np.arange(len(shown))
     ax.set_axis_on()
@@ -142,7 +147,7 @@ def _bars(ax: Axes, classes: Sequence[str], clean: np.ndarray, attacked: np.ndar
     ax.legend(fontsize=8, frameon=False, loc="lower right")
 
 
-def _perturbation(ax: Axes, change: np.ndarray) -> None:
+def _perturbation(ax: "Axes", change: np.ndarray) -> None:
     largest = float(np.abs(change).max())
     gain = 0.5 / largest if largest > 0 else 0.0
     picture = (0.5 + gain * change).transpose(1, 2, 0).clip(0, 1)

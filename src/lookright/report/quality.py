@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from statistics import mean, stdev
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from rich.table import Table
 
 from lookright.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def quality_figure(path: Path, trained: Sequence[Trained]) -> Path:
     Raises:
         UserError: the file cannot be written.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(15, 8.5), dpi=110, layout="constrained", facecolor="white")
     groups = _best_first(trained)
     for ax, (measure, title) in zip(figure.subplots(2, 2).flat, _PANELS.items(), strict=True):
@@ -107,7 +111,7 @@ def _spread(models: Sequence[Trained], measure: str) -> str:
     return f"{middle:.3f}" + (f" ± {spread:.3f}" if len(models) > 1 else "")
 
 
-def _draw(ax: Axes, measure: str, models: Sequence[Trained], number: int) -> None:
+def _draw(ax: "Axes", measure: str, models: Sequence[Trained], number: int) -> None:
     middle, spread = _values(models, measure)
     marker = _marker(models)
     if models[0].quality is None:
@@ -130,7 +134,9 @@ def _draw(ax: Axes, measure: str, models: Sequence[Trained], number: int) -> Non
     )
 
 
-def _marker(models: Sequence[Trained]) -> Line2D:
+def _marker(models: Sequence[Trained]) -> "Line2D":
+    from matplotlib.lines import Line2D
+
     if models[0].quality is None:
         return Line2D([], [], color=_GREY, linestyle="--", linewidth=1.2)
     if models[0].masks == "learned":

@@ -8,13 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning as L
 import torch
-from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 from rich.progress import Progress
 
 from lookright.attacks import Attack
@@ -27,13 +23,16 @@ from lookright.models import Classifier, load_weights, read_weights
 from lookright.progress import progress_bar
 from lookright.training.config import describe, describe_run, method_title
 from lookright.training.guiding import check_guided
-from lookright.training.module import Module
-from lookright.training.overfitting import OverfittingCheck
-from lookright.training.progress import Bar
-from lookright.training.records import AtomicCheckpoints, Records, masker_of
 from lookright.training.run import Run, open_run
 from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
+
+if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training needs
+    import lightning as L
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    from lookright.training.module import Module
+    from lookright.training.records import Records
 
 _VALIDATIONS = 30
 
@@ -63,7 +62,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
-    callbacks: Sequence[L.Callback] = (),
+    callbacks: Sequence["L.Callback"] = (),
 ) -> Run:
     """Train the method's model on the train part of `domains`, and keep everything in `run`.
 
@@ -124,6 +123,14 @@ def fit(
     model = _checked(method, data)
     check_domains(method, settings)
     unguided = check_guided(method, data.split(settings.domains, "train"))
+    import lightning as L
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from lookright.training.module import Module
+    from lookright.training.overfitting import OverfittingCheck
+    from lookright.training.progress import Bar
+    from lookright.training.records import AtomicCheckpoints, Records, masker_of
+
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as stack:
         bar = progress if isinstance(progress, Progress) else None
@@ -201,14 +208,16 @@ def _checked(method: Method, data: ImageData) -> Classifier:
     return model
 
 
-def _tensorboard(run: Run) -> TensorBoardLogger:
+def _tensorboard(run: Run) -> "TensorBoardLogger":
     """Its curves go on where `run` stopped, without what was logged after that."""
+    from lightning.pytorch.loggers import TensorBoardLogger
+
     history = run.history
     step = int(history[-1]["step"]) if history else None
     return TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
 
 
-def _train(trainer: L.Trainer, module: Module, resumed: Run | None, records: Records) -> None:
+def _train(trainer: "L.Trainer", module: "Module", resumed: Run | None, records: "Records") -> None:
     """Run the trainer; signals, random numbers and modes come back as they were."""
     checkpoint = resumed.resumable if resumed and resumed.resumable.is_file() else None
     handler = signal.getsignal(signal.SIGINT)
@@ -245,6 +254,8 @@ def _silent(line: str) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's banners and advice."""
+    from lightning.fabric.utilities.warnings import PossibleUserWarning
+
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [each.level for each in loggers]
     for each in loggers:
