@@ -129,7 +129,7 @@ def test_the_masker_finds_what_the_classifier_uses() -> None:
     torch.manual_seed(0)
     guide = LearnedMask(ConvMasker(grid=12, width=16), sparsity=0.5)
     optimizer = torch.optim.Adam(guide.parameters(), 1e-2)
-    for _ in range(80):
+    for _ in range(120):
         optimizer.zero_grad()
         guide.losses(Bright(), data)["masker"].backward()
         optimizer.step()
