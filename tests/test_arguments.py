@@ -1,5 +1,6 @@
 """What a user may write: any case, dashes, fractions, switches, paths anywhere."""
 
+import json
 from typing import Any
 
 import pytest
@@ -104,6 +105,74 @@ def test_spelling(given, parsed):
 def test_mistakes_in_spelling(given, message):
     with pytest.raises(UserError, match=message):
         spelled(given.split(), VERBS)
+
+
+def listed(line):
+    (written,) = [each for each in spelled(line.split("|"), VERBS) if ".attacks=" in each]
+    return json.loads(written.partition("=")[2])
+
+
+def part(name, **options):
+    return {"class_path": name, "init_args": options}
+
+
+@pytest.mark.parametrize(
+    ("given", "parsed"),
+    [
+        ("--protocol.attacks|autoattack", [part("AutoAttack")]),
+        ("--protocol.attacks=[Square, apgd]", [part("Square"), part("APGD")]),
+        (
+            "--protocol.attacks|[{class_path: apgd, init_args: {loss: dlr, eps: 8/255}}]",
+            [part("APGD", loss="dlr", eps=8 / 255)],
+        ),
+        (
+            "--protocol.attacks|[apgd, carliniwagner]|--protocol.norm|l2|--protocol.eps|1/2",
+            [part("APGD", eps=0.5, norm="L2"), part("CarliniWagner", eps=0.5)],
+        ),
+        (
+            "--protocol.eps|1/2|--protocol.attacks|[{class_path: fgsm, init_args: {eps: 0.1}}]",
+            [part("FGSM", eps=0.1)],
+        ),
+        (
+            "--protocol.attacks|[{class_path: PGD, init_args: {norm: l2, objective: kl}}]",
+            [part("PGD", norm=part("L2"), objective=part("KL"))],
+        ),
+        (
+            "--protocol.eps|1/4|--protocol.attacks|"
+            "[{class_path: worstcase, init_args: {attacks: [fgsm, pgd]}}]",
+            [part("WorstCase", attacks=[part("FGSM", eps=0.25), part("PGD", eps=0.25)])],
+        ),
+        ("--protocol.attacks|[]", []),
+    ],
+)
+def test_a_list_of_attacks(given, parsed):
+    assert listed(f"evaluate|r|{given}") == parsed
+
+
+def test_the_attacks_of_a_worst_case():
+    assert listed("explain|r|x.png|--attack.attacks|[fgsm, pgd]|--attack|worstcase") == [
+        part("FGSM"),
+        part("PGD"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[apdg]", "no attack 'apdg': expected one of APGD, .*Did you mean 'APGD'"),
+        ("[{class_path: apgd, init_args: {los: ce}}]", "APGD has no option 'los'.*'loss'"),
+        ("[{class_path: pgd, init_args: {norm: l3}}]", "no norm 'l3': expected one of L2, LInf"),
+        ("[{apgd: {loss: ce}}]", "Expected names for --protocol.attacks, .*got '{'apgd': {'loss'"),
+        ("[{class_path: apgd, loss: ce}]", r"as in '\[AutoAttack, {class_path: APGD, init_args: "),
+        ("[{class_path: apgd, init_args: [ce]}]", "Expected names for --protocol.attacks"),
+        ("[{apgd", "Expected names for --protocol.attacks, .* got '\\[{apgd'"),
+        ("[7]", "Expected names for --protocol.attacks"),
+        ("[models_for_tests.Tiny]", "no attack 'Tiny' .*under lookright.attacks"),
+    ],
+)
+def test_mistakes_in_a_list_of_attacks(given, message):
+    with pytest.raises(UserError, match=message):
+        listed(f"evaluate|r|--protocol.attacks|{given}")
 
 
 def test_a_config_may_name_what_options_change():

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from lookright import cli
-from lookright.attacks import PGD
+from lookright.attacks import APGD, FGSM, PGD
 from lookright.data import Augment, Shortcut, load_image
 from lookright.models import Classifier, SmallResNet, save_classifier
 from lookright.result import read_result
@@ -367,6 +367,25 @@ def test_unreadable_images_can_be_left_out(here, lookright):
     code, _, err = lookright(f"evaluate new {QUICK} --skip_unreadable")
     assert code == 0
     assert "Left out 2 of 56" in err
+
+
+def test_more_attacks_from_the_command_line_and_from_a_file(here, lookright):
+    line = f"evaluate erm {QUICK} --domains photo --overwrite"
+    attacks = '[{"class_path":"apgd","init_args":{"steps":1,"loss":"margin"}},fgsm]'
+    assert lookright(f"{line} --protocol.attacks {attacks} --protocol.eps 4/255")[0] == 0
+    result = read_result(Path("erm/result"))
+    eps = result.settings["eps"]
+    assert result.settings["attacks"] == [repr(APGD(eps, 1, loss="margin")), repr(FGSM(eps))]
+    assert "accuracy_apgd" in result.domains["photo"].measures
+    attack = {"class_path": "FGSM", "init_args": {"eps": 0.1}}
+    Path("more.yaml").write_text(yaml.dump({"protocol": {"eps": 0.1, "attacks": [attack]}}))
+    assert lookright(f"{line} --config more.yaml")[0] == 0
+    assert read_result(Path("erm/result")).settings["attacks"] == [repr(FGSM(0.1))]
+    Path("more.yaml").write_text(yaml.dump({"protocol": {"attacks": ["FGMS"]}}))
+    code, _, err = lookright(f"{line} --config more.yaml")
+    assert code == 2
+    assert "protocol.attacks: there is no 'FGMS'; expected one of APGD, " in err
+    assert "Did you mean 'FGSM'?" in err
 
 
 HEAVY = ("lightning", "torchvision", "timm", "matplotlib", "sklearn", "scipy.stats", "datasets")

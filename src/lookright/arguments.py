@@ -3,23 +3,27 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
-from inspect import Parameter, isabstract, isclass, signature
+from contextlib import suppress
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from torch import nn
 
-from lookright.attacks import Attack, Goal, Norm, Objective
-from lookright.distances import Distance
 from lookright.errors import UserError, did_you_mean
-from lookright.explainers import Explainer
-from lookright.guides import ConvMasker, Guide
-from lookright.methods import Method
-from lookright.perturbations import Perturbation
+from lookright.parts import (
+    Named,
+    check_part,
+    defaults,
+    is_several,
+    kind_of,
+    member,
+    names_of,
+    several,
+    unsaid,
+)
 from lookright.seeds import derived_seed
 
 Verbs = Mapping[str, Callable[..., None]]
@@ -77,30 +81,17 @@ def _sentence(message: str, options: Sequence[str]) -> str:
     if not found:
         return message
     key, problem, value = found.groups()
+    if (named := re.search(r"Expected a dot import path string: (\S+)", problem)) and names_of(key):
+        return (
+            f"{key}: there is no '{named[1]}'; expected one of {', '.join(names_of(key))}, or one "
+            f"of your own as package.module.Name.{did_you_mean(named[1], names_of(key))}"
+        )
     expected = [words for name, words in _VALUES.items() if f"Expected a {name}" in problem]
     if choices := re.search(r"Literal\[(.*?)\]", problem):
         expected = [f"one of {choices[1]}"]
     if value is None or not expected:
         return f"{key}: {problem}"
     return f"Expected {' or '.join(expected)} for {key}, got '{value}'."
-
-
-_KINDS: dict[str, type] = {
-    "method": Method,
-    "attack": Attack,
-    "validation_attack": Attack,
-    "explainer": Explainer,
-    "distance": Distance,
-    "guide": Guide,
-    "masker": nn.Module,
-    "norm": Norm,
-    "objective": Objective,
-    "perturbation": Perturbation,
-    "goal": Goal,
-}
-
-_UNNAMED = _KINDS.keys() - {"method"}
-"""Parts without a default of their own, so that their options need their name."""
 
 
 def spelled(arguments: Sequence[str], verbs: Verbs) -> list[str]:
@@ -133,27 +124,30 @@ def spelled(arguments: Sequence[str], verbs: Verbs) -> list[str]:
             positional.append(value or "")
         else:
             options.append((option, value))
-    options.sort(key=lambda each: each[0].count("."))  # a part before its options
+    # A part comes before its options, and the ball before the attacks in it.
+    options.sort(key=lambda each: (each[0].count("."), is_several(each[0])))
     by_file = any(option == "config" for option, _ in options)
-    named = {} if by_file else _defaults(parameters)
+    named = {} if by_file else defaults(parameters)
     done = [verb, *_gathered(positional, parameters)]
     for option, value in options:
         if not by_file:
-            done += [f"--{part}={only.__name__}" for part, only in _unsaid(option, named)]
+            done += [f"--{part}={only.__name__}" for part, only in unsaid(option, named)]
         part = option.removesuffix(".help")
-        kind = _kind(part, named)
+        kind = kind_of(part, named)
         if kind and value and re.fullmatch(r"\w+(\.\w+)*", value) and value != "null":
-            named[option], value = _member(part, value, kind, named)
+            named[option], value = member(part, value, kind, named)
         elif kind and value is None and part == option:
             raise UserError(f"--{option} needs a name after it; --{option}.help shows which.")
         elif kind:
             named[option] = None
         elif value and _numeric(option, parameters):
-            value = re.sub(r"(?<![\w./])(\d+(?:\.\d+)?)/(\d+)(?![\w./])", _quotient, value)
+            value = _divided(value)
+        if value and is_several(option):
+            value = several(option, value, _ball(option, dict(options), named))
         done.append(f"--{option}" if value is None else f"--{option}={value}")
     if not by_file:
         for option, _ in options:
-            _check_part(option, named)
+            check_part(option, named)
     return done
 
 
@@ -198,113 +192,26 @@ def _numeric(option: str, parameters: Mapping[str, Parameter]) -> bool:
     return float in (annotation, *get_args(annotation))
 
 
+def _ball(option: str, options: Mapping[str, str | None], named: Named) -> dict[str, Any]:
+    """The eps and norm that are asked for beside an option."""
+    part = option.rpartition(".")[0]
+    found: dict[str, Any] = {}
+    with suppress(ValueError):  # the parser's to refuse
+        if eps := options.get(f"{part}.eps"):
+            found["eps"] = float(_divided(eps))
+    if norm := named.get(f"{part}.norm"):
+        found["norm"] = norm.__name__
+    return found
+
+
+def _divided(text: str) -> str:
+    """With numbers for fractions such as 8/255."""
+    return re.sub(r"(?<![\w./])(\d+(?:\.\d+)?)/(\d+)(?![\w./])", _quotient, text)
+
+
 def _quotient(fraction: re.Match[str]) -> str:
     over, under = float(fraction[1]), float(fraction[2])
     return repr(over / under) if under else fraction[0]
-
-
-Named = dict[str, type | None]
-"""The class of each part, by its option; None where it is not known here."""
-
-
-def _defaults(parameters: Mapping[str, Parameter]) -> Named:
-    """The parts that are of a class where nothing is said."""
-    return {
-        name: each.default
-        for name, each in parameters.items()
-        if isclass(each.default) and name in _KINDS
-    }
-
-
-def _kind(option: str, named: Named) -> type | None:
-    """What a part has to be: its kind, or the narrower class that the part round it takes."""
-    part, _, name = option.rpartition(".")
-    kind, holder = _KINDS.get(name), named.get(part)
-    if kind is None or holder is None or name not in signature(holder).parameters:
-        return kind
-    annotation = signature(holder).parameters[name].annotation
-    taken = (annotation, *get_args(annotation))
-    return next((each for each in taken if isclass(each) and issubclass(each, kind)), kind)
-
-
-def _unsaid(option: str, named: Named) -> Iterator[tuple[str, type]]:
-    """The part of an option that needs no name, because a single class fits."""
-    part = option.rpartition(".")[0]
-    kind = _kind(part, named)
-    if kind and part not in named and _concrete(kind) == [kind]:
-        named[part] = kind
-        yield part, kind
-
-
-def _member(part: str, name: str, kind: type, named: Named) -> tuple[type, str]:
-    """The class that a part is named by, and how the parser wants it written."""
-    of, _, what = part.rpartition(".")
-    what = what.rpartition("_")[2]
-    if "." in name:
-        return _own(name, kind, what), name
-    members = {member.__name__.lower(): member for member in _concrete(kind)}
-    if name.lower() not in members:
-        holder = named.get(of)
-        names = sorted(member.__name__ for member in members.values())
-        raise UserError(
-            f"There is no {what} '{name}'{f' for {holder.__name__}' if holder else ''}: expected "
-            f"one of {', '.join(names)}, or one of your own as package.module.Name."
-            f"{did_you_mean(name, names)}"
-        )
-    return members[name.lower()], members[name.lower()].__name__
-
-
-def _own(name: str, kind: type, what: str) -> type:
-    """The user's own class."""
-    module, _, last = name.rpartition(".")
-    try:
-        found = vars(import_module(module))
-    except ImportError as error:
-        raise UserError(
-            f"There is no module '{module}' for the {what} {name} ({error}): it must be importable "
-            "from here."
-        ) from error
-    members = [each for each, thing in found.items() if isclass(thing) and issubclass(thing, kind)]
-    if last not in members:
-        raise UserError(
-            f"There is no {what} '{last}' in the module '{module}': expected a class under "
-            f"{kind.__module__}.{kind.__name__}.{did_you_mean(last, members)}"
-        )
-    return found[last]
-
-
-def _concrete(kind: type) -> list[type]:
-    """The classes of a kind that can be built; of modules, those that are maskers."""
-    if kind is nn.Module:
-        return [ConvMasker]
-    found: list[type] = kind.__subclasses__()
-    members = [member for member in found if _offered(member, kind)]
-    deeper = [each for member in members for each in _concrete(member)]
-    return deeper if isabstract(kind) else [kind, *deeper]
-
-
-def _offered(member: type, kind: type) -> bool:
-    """Whether it is public and beside its kind: no inner part, and no class of one's own."""
-    home = ".".join(kind.__module__.split(".")[:2])
-    return member.__name__[0] != "_" and member.__module__.startswith(home)
-
-
-def _check_part(option: str, named: Mapping[str, type | None]) -> None:
-    """An option of a part: the part is named, and has that option."""
-    part, _, name = option.rpartition(".")
-    if name == "help" or not part:
-        return
-    if part.rpartition(".")[2] in _UNNAMED and part not in named:
-        raise UserError(f"Say which before --{option}: --{part} NAME --{option} ...")
-    chosen = named.get(part)
-    if chosen is None:
-        return
-    known = [each for each in signature(chosen).parameters if each != "model"]
-    if name not in known:
-        raise UserError(
-            f"{chosen.__name__} has no option '{name}', but {', '.join(known) or 'none at all'}."
-            f"{did_you_mean(name, known)}"
-        )
 
 
 def mistake_behind(error: BaseException) -> str | None:
