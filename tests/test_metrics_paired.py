@@ -13,6 +13,8 @@ def test_counts_by_hand_in_the_direction_of_the_measure():
     own = torch.tensor([0.5, 0.2, 0.3, 0.4, 0.7])
     other = torch.tensor([0.1, 0.3, 0.3, 0.4 + 1e-7, 0.2])
     assert paired(own, other, higher_is_better=True) == Paired(2, 1, 5)
+    small = paired(1e-9 * own, 1e-9 * other, higher_is_better=True)
+    assert small == Paired(2, 1, 5)
     assert paired(own, other, higher_is_better=False) == Paired(1, 2, 5)
     hit, missed = torch.tensor([True, True, False]), torch.tensor([False, True, True])
     assert paired(hit, missed, higher_is_better=True) == Paired(1, 1, 3)

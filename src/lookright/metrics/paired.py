@@ -16,8 +16,9 @@ _ALIKE = 1e-6
 class Paired:
     """On how many of n images one map scores better than another, and on how many worse.
 
-    On the rest they are alike to 1e-6. Were either as likely on every image, counts as uneven would
-    come up with probability `p` (exact, two-sided; for bools it is McNemar's, Psychometrika 1947).
+    On the rest they are alike, to a millionth of the largest score. Were either as likely on every
+    image, counts as uneven would come up with probability `p` (exact, two-sided; for bools it is
+    McNemar's, Psychometrika 1947).
     """
 
     better: int
@@ -39,6 +40,7 @@ class Paired:
 
 def paired(own: Tensor, other: Tensor, higher_is_better: bool) -> Paired:
     """Scores (n,) of the same images, under one measure."""
-    gain = own.double() - other.double()
-    gain = gain if higher_is_better else -gain
-    return Paired(int((gain > _ALIKE).sum()), int((gain < -_ALIKE).sum()), len(gain))
+    own, other = own.double(), other.double()
+    alike = _ALIKE * max(float(each.abs().amax()) for each in (own, other))
+    gain = own - other if higher_is_better else other - own
+    return Paired(int((gain > alike).sum()), int((gain < -alike).sum()), len(gain))
