@@ -1,7 +1,7 @@
 """A data set that Hugging Face's `datasets` has saved to disk."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -89,13 +89,15 @@ class HuggingFace(Decoded):
         splits = _splits(root)
         features = next(iter(splits.values())).features
         images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
-        classes = [name for name, kind in features.items() if type(kind).__name__ == "ClassLabel"]
-        picked_mask = _column(root, "mask", mask, images, _MASK, features, required=False)
-        picked_domain = _column(root, "domain", domain, [*features], _DOMAIN, features, False)
+        others = [name for name in features if name not in images]
+        classes = [name for name in others if type(features[name]).__name__ == "ClassLabel"]
+        picked_mask = _column(root, "mask", mask, images, _MASK, images, required=False)
+        picked_domain = _column(root, "domain", domain, others, _DOMAIN, others, required=False)
         images = [name for name in images if name != picked_mask]
+        others = [name for name in others if name != picked_domain]
         classes = [name for name in classes if name != picked_domain]
-        picked_image = _column(root, "image", image, images, _IMAGE, features)
-        picked_label = _column(root, "label", label, classes, _LABEL, features)
+        picked_image = _column(root, "image", image, images, _IMAGE, images)
+        picked_label = _column(root, "label", label, classes, _LABEL, others)
         assert picked_image is not None
         assert picked_label is not None
         chosen_columns = zip(
@@ -163,16 +165,18 @@ def _column(
     asked: str | None,
     fitting: Sequence[str],
     usual: Sequence[str],
-    features: Iterable[str],
+    possible: Sequence[str],
     required: bool = True,
 ) -> str | None:
-    """The column that was asked for, else the usual one, else the only one that fits."""
-    columns = list(features)
+    """The column that was asked for, else the usual one, else the only one that fits.
+
+    possible: columns that hold images, or such that hold none.
+    """
     if asked is not None:
-        if asked not in columns:
+        if asked not in possible:
             raise UserError(
-                f"'{root}' has no column '{asked}', but {', '.join(columns)}."
-                f"{did_you_mean(asked, columns)}"
+                f"'{root}' has no column '{asked}' that can be the {what}, but "
+                f"{', '.join(possible) or 'none'}.{did_you_mean(asked, possible)}"
             )
         return asked
     if named := [name for name in usual if name in fitting]:
@@ -181,11 +185,13 @@ def _column(
         return None
     if len(fitting) == 1:
         return fitting[0]
-    if what == "label" and (named := [name for name in usual if name in columns]):
+    if named := [name for name in usual if name in possible]:
         return named[0]
+    if not possible:
+        raise UserError(f"'{root}' has no column that can be the {what}: add one and save again.")
     raise UserError(
-        f"Which column of '{root}' is the {what}, out of {', '.join(fitting or columns)}? "
-        f"Say it as in '{root}?{what}={(fitting or columns)[0]}'."
+        f"Which column of '{root}' is the {what}, out of {', '.join(fitting or possible)}? "
+        f"Say it as in '{root}?{what}={(fitting or possible)[0]}'."
     )
 
 
