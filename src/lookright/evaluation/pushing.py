@@ -25,7 +25,7 @@ def pushed(seen: Seen) -> None:
         answer = logits.argmax(1)
         seen.values[f"pushed_{name}"] = goal.pushed(seen.saliency, after)
         if name == "topk":
-            kept = answer == seen.predicted
+            kept = metrics.correct(logits, seen.predicted)
             seen.values["pushed_kept"] = metrics.pushed_kept(seen.saliency, after, kept)
         images.append(pixels(z))
         saliency.append(heat(after))
