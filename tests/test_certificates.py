@@ -110,6 +110,14 @@ def test_a_family_holds_together_however_its_claims_depend_on_each_other():
         assert failed / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
 
 
+@pytest.mark.parametrize(
+    ("delta", "said"), [(0.05, "95%"), (0.07, "93%"), (0.001, "99.9%"), (1e-12, "99.9999999999%")]
+)
+def test_a_probability_is_not_rounded_up(delta, said):
+    (prediction,) = certify_values(KEPT, perturbation=PGD, delta=delta)
+    assert prediction.sentence.startswith(f"With probability at least {said} over the draw")
+
+
 def test_two_models_are_compared_image_by_image():
     first = torch.tensor([True, True, True, False, True])
     second = torch.tensor([False, True, False, True, True])

@@ -89,7 +89,7 @@ def test_every_perturbation(lookright, tmp_path, options, words):
     options += f" --n 8 --similarity topk --tau 0.5 --delta 0.1 --output {tmp_path}"
     code, out, _ = lookright(f"certify erm-0 {options}")
     assert code == 0
-    assert f"explanation (topk at least 0.5) under {words}: " in out
+    assert f"explanation (topk of GradCAM at least 0.5) under {words}: " in out
     assert "With probability at least 90%" in out
 
 

@@ -397,6 +397,16 @@ def test_an_unknown_domain_and_other_classes_are_refused(tmp_path):
     assert not (tmp_path / "result.json").exists()
 
 
+def test_a_model_that_gives_nan_is_refused_at_its_first_batch(tmp_path):
+    class Broken(ChannelMeans):
+        def forward(self, x):
+            return torch.where(x.amax((1, 2, 3))[:, None] > 0.6, torch.nan, super().forward(x))
+
+    with pytest.raises(UserError, match="NaN or infinity for 2 of 16 images"):
+        judge(tmp_path, Broken(), domains=["other"])
+    assert not (tmp_path / "partial").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -427,3 +437,12 @@ def test_a_protocol_describes_itself_as_json():
     assert described["explainer"] == "InputGradient()"
     assert described["norm"] == "LInf"
     assert replace(protocol(), limit=4).describe() == described
+
+
+def test_a_class_without_a_repr_is_described_alike_in_every_process():
+    class Mine(Square):
+        __repr__ = object.__repr__
+
+    one, other = (protocol(attacks=(Mine(0.02),)).describe()["attacks"] for _ in range(2))
+    assert one == other
+    assert one[0].endswith("<locals>.Mine object>")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lookright.attacks import FGSM, L2, PGD, WorstCase
+from lookright.attacks import APGD, FGSM, L2, PGD, ExplanationAttack, Margin, WorstCase
 from lookright.batch import Batch
 from lookright.corruptions import corrupt
 from lookright.data import ImageData, Shortcut
@@ -151,6 +151,9 @@ def test_an_attack_is_aimed_at_the_class_it_is_told():
         (Attacked(), "PGD (8/255, L-inf, 20 steps)"),
         (Attacked(PGD(0.5, 10, norm=L2(), restarts=3)), "PGD (0.5, L2, 10 steps, 3 restarts)"),
         (Attacked(FGSM(0.013)), "FGSM (0.013, L-inf)"),
+        (Attacked(APGD(loss="dlr")), "APGD (8/255, L-inf, 100 steps, dlr loss)"),
+        (Attacked(PGD(objective=Margin())), "PGD (8/255, L-inf, 10 steps, Margin)"),
+        (Attacked(ExplanationAttack()), "ExplanationAttack (8/255, L-inf, 50 steps, TopK)"),
         (Attacked(WorstCase((PGD(), FGSM()))), "WorstCase (PGD, FGSM, 8/255, L-inf)"),
         (Corrupted("fog", 2), "fog at severity 2"),
         (SwappedBackground(), "a change of background"),
@@ -159,6 +162,12 @@ def test_an_attack_is_aimed_at_the_class_it_is_told():
 )
 def test_words(perturbation, words):
     assert perturbation.words == words
+
+
+def test_a_target_would_be_the_prediction_itself():
+    for attack in (PGD(targeted=True), FGSM(targeted=True)):
+        with pytest.raises(UserError, match=r"is targeted, .* leave targeted out"):
+            Attacked(attack)
 
 
 def test_what_the_data_must_have():

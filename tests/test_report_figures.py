@@ -249,12 +249,15 @@ def test_claims_are_the_certificates_sentences(tmp_path):
 def test_what_certify_wrote_in_a_run_is_claimed_too(tmp_path):
     def record(domain, **claims):
         return {
-            "plan": {"domain": domain}, "images": [], "trials": {}, "models": {}, "data": "d",
-            **claims,
+            "plan": {"domain": domain}, "images": [], "trials": {}, "models": {"AT": "f00d"},
+            "data": "d", **claims,
         }  # fmt: skip
 
-    run = fake.write(tmp_path / "run" / "result", plain()).parent
+    run = fake.write(
+        tmp_path / "run" / "result", plain() | {"config": {"judged": {"weights": "f00d"}}}
+    ).parent
     records = [
+        record("here", certificates=[{"sentence": "Zero."}]) | {"models": {"AT": "0ld"}},
         record("here", certificates=[{"sentence": "One."}], comparisons=[{"sentence": "Two."}]),
         record("elsewhere", certificates=[{"sentence": "Three."}], comparisons=[]),
         record("here"),  # a plan that is not done

@@ -11,7 +11,7 @@ from lookright.attacks import FGSM, PGD
 from lookright.data import Shortcut
 from lookright.data.dataset import part_of
 from lookright.errors import UserError
-from lookright.explainers import InputGradient
+from lookright.explainers import InputGradient, SmoothGrad
 from lookright.metrics import stability_cosine, stability_topk
 from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
 from lookright.trials import Plan, certify_models
@@ -231,6 +231,88 @@ def test_a_model_that_looks_at_the_object_alone_is_not_moved_by_backgrounds(tmp_
     assert found.lemmas["both"][0].held
     record = json.loads((tmp_path / "certificates.json").read_text())["records"][0]
     assert record["lemmas"]["net"][0]["sentence"] == net[0].sentence
+
+
+def test_lemmas_stay_when_they_are_not_asked_for_again(tmp_path):
+    def lemmas(asked):
+        certified(
+            tmp_path,
+            {"blind": Blind()},
+            Shortcut(),
+            domain="train",
+            perturbation=SwappedBackground(),
+            lemmas=asked,
+        )
+        (record,) = json.loads((tmp_path / "certificates.json").read_text())["records"]
+        return record["lemmas"]
+
+    assert lemmas(False) == {}
+    found = lemmas(True)
+    assert found["blind"]
+    assert lemmas(False) == found
+
+
+def test_fewer_bounds_than_are_made_are_no_family_and_no_image_is_tried(tmp_path):
+    class Untried(nn.Module):
+        def forward(self, x):
+            raise AssertionError
+
+    for models, family in ((1, 0), (1, 2), (2, 4), (2, 5)):
+        named = {f"net {number}": Untried() for number in range(models)}
+        with pytest.raises(UserError, match=f"and {3 * models} are made here, but got {family}"):
+            certified(tmp_path, named, family=family)
+
+
+def test_the_plan_is_on_disk_before_an_image_is_tried(tmp_path):
+    class Curious(nn.Module):
+        def forward(self, x):
+            (record,) = json.loads((tmp_path / "certificates.json").read_text())["records"]
+            assert record["plan"]["n"] == 20
+            assert record["trials"] == {"net": {"kept": [], "similarity": []}}
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        certified(tmp_path, {"net": Curious()})
+
+
+class Breaks(nn.Module):
+    """NaN where an image is dark, and always the same class elsewhere."""
+
+    def forward(self, x):
+        light = x.mean((1, 2, 3))[:, None]
+        return torch.where(light < self.dark, torch.nan, light * torch.tensor([3.0, 2.0, 1.0]))
+
+
+@pytest.mark.parametrize("dark", [0.2, 1.0])
+def test_an_answer_of_nan_is_not_kept(tmp_path, dark):
+    model = Breaks()
+    model.dark = dark
+    assert certified(tmp_path, {"net": model}, perturbation=Darkened()).certificates[0].kept == 0
+
+
+class Darkened(Corrupted):
+    def __call__(self, model, drawn, y, generator=None):
+        return drawn.batch.images * 0.1
+
+
+def test_an_explainers_own_noise_is_no_change_and_the_same_again(tmp_path):
+    class Nothing(Corrupted):
+        def __call__(self, model, drawn, y, generator=None):
+            return drawn.batch.images
+
+    def similarity(folder, batch_size=8):
+        options = {"explainer": SmoothGrad(4, 0.5), "perturbation": Nothing()}
+        torch.rand(batch_size)
+        before = torch.get_rng_state()
+        certified(tmp_path / folder, {"net": model}, batch_size=batch_size, **options)
+        assert torch.equal(torch.get_rng_state(), before)
+        (record,) = json.loads((tmp_path / folder / "certificates.json").read_text())["records"]
+        return record["trials"]["net"]["similarity"]
+
+    model = tiny_classifier()
+    first = similarity("a")
+    assert first == pytest.approx([1] * 20, abs=1e-5)
+    assert similarity("b") == first
 
 
 def test_a_model_without_an_explanation_keeps_none(tmp_path):

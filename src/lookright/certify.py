@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
 from lookright.certificates import Certificate, Comparison
 from lookright.data import ImageData
 from lookright.errors import UserError
@@ -36,6 +34,8 @@ def certify(
     weights: Path | None = None,
     pretrained: bool = False,
     image_size: int | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
     classes: Path | None = None,
     class_map: Path | None = None,
     others: bool = False,
@@ -69,6 +69,8 @@ def certify(
         weights: file of weights of a named model (.safetensors or a state dict).
         pretrained: the library's own weights of a named model, from its hub.
         image_size: pixels a side that the model is made for, where it does not say so itself.
+        mean: a program sees (x - mean) / std of images in [0, 1], as [r,g,b]; inside by default.
+        std: see mean.
         classes: file with the names of the model's classes in their order, one a line.
         class_map: file that says which of the model's classes count as which of the data's.
         others: with a class map, count the model's other classes as one more.
@@ -87,6 +89,8 @@ def certify(
             weights=weights,
             pretrained=pretrained,
             image_size=image_size,
+            mean=mean,
+            std=std,
             classes=classes,
             class_map=class_map,
             others=others,
@@ -128,16 +132,15 @@ def certify(
         lemmas=lemmas,
         batch_size=batch_size,
     )
-    console = Console(soft_wrap=True, highlight=False)
     claims: list[Certificate | Comparison] = [*certified.certificates, *certified.comparisons]
     for claim in claims:
-        console.print(f"- {claim.sentence}")
-    console.print(_PROVIDED)
+        print(f"- {claim.sentence}")
+    print(_PROVIDED)
     for name, inequalities in certified.lemmas.items():
-        console.print(f"ALIGN's lemmas, {name}:")
+        print(f"ALIGN's lemmas, {name}:")
         for inequality in inequalities:
-            console.print(f"- {inequality.sentence}")
-    console.print(f"Written: {folder / 'certificates.json'}")
+            print(f"- {inequality.sentence}")
+    print(f"Written: {folder / 'certificates.json'}")
 
 
 def _check_same_images(first: ImageData, second: ImageData) -> None:

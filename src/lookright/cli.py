@@ -158,8 +158,8 @@ def train(
         resume=resume,
         overwrite=overwrite,
     )
-    Console().print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
-    Console().print(f"Judge it: lookright evaluate {trained.folder}", highlight=False)
+    print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
+    print(f"Judge it: lookright evaluate {trained.folder}")
 
 
 def evaluate(
@@ -258,7 +258,7 @@ def evaluate(
     folders = [result.folder.parent for result in results]
     target = page or (folders[0] if len(folders) == 1 else folders[0].parent) / "report.html"
     write_page([result.folder for result in results], target)
-    Console().print(f"The page: {target}")
+    print(f"The page: {target}")
 
 
 def report(results: list[Path], page: Path = Path("report.html")) -> None:
@@ -270,7 +270,7 @@ def report(results: list[Path], page: Path = Path("report.html")) -> None:
     """
     folders = [folder / "result" if (folder / "result").is_dir() else folder for folder in results]
     Console().print(method_table([read_result(folder) for folder in folders]))
-    Console().print(f"The page: {write_page(folders, page)}")
+    print(f"The page: {write_page(folders, page)}")
 
 
 def listed(names: list[str] | str | None, separator: str = ",") -> list[str]:

@@ -75,7 +75,6 @@ def demo(
         command=lambda count: f"lookright demo --seeds {count} --epochs {epochs}",
     )
     results = [result for _, result in judged]
-    console = Console()
-    console.print(method_table(results))
+    Console().print(method_table(results))
     page = write_page([result.folder for result in results], output / "report.html")
-    console.print(f"The page with curves and pictures: {page}")
+    print(f"The page with curves and pictures: {page}")

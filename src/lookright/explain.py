@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from lookright.attacks import PGD, Attack
 from lookright.data import load_image
@@ -95,4 +94,4 @@ def explain(
             title=path.name,
         )
         clean, moved = (judged.classes[int(each.argmax())] for each in (logits, logits_attacked))
-        Console().print(f"{path.name}: {clean}, under attack {moved}: {target}", highlight=False)
+        print(f"{path.name}: {clean}, under attack {moved}: {target}")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lookright.attacks import PGD, Attack, LInf, Norm
+from lookright.attacks import PGD, Attack, CrossEntropy, LInf, Norm
 from lookright.batch import Batch
 from lookright.chance import image_chance
 from lookright.corruptions import corrupt, corruption_named
@@ -61,9 +61,19 @@ class Attacked(Perturbation):
     """An attack on the prediction.
 
     attack: PGD with the 20 steps of an evaluation's by default.
+
+    Raises:
+        UserError: an attack that is targeted, as it would aim at the prediction itself.
     """
 
     attack: Attack = field(default_factory=lambda: PGD(steps=20))
+
+    def __post_init__(self) -> None:
+        if getattr(self.attack, "targeted", False):
+            raise UserError(
+                f"{type(self.attack).__name__} is targeted, and its target would be the class that "
+                "is predicted already: leave targeted out."
+            )
 
     @property
     def words(self) -> str:
@@ -216,6 +226,11 @@ def attack_in_words(attack: Attack) -> str:
     told += [f"{known[count]} {count}" for count in ("steps", "queries") if count in known]
     if (restarts := known.get("restarts", 1)) > 1:
         told.append(f"{restarts} restarts")
+    if (loss := known.get("loss", "ce")) != "ce":
+        told.append(f"{loss} loss")
+    for what in ("objective", "goal"):
+        if not isinstance(aim := known.get(what, CrossEntropy()), CrossEntropy):
+            told.append(type(aim).__name__)
     return f"{name} ({', '.join(filter(None, told))})" if any(told) else name
 
 

@@ -16,7 +16,7 @@ def derived_seed(seed: int, *names: object) -> int:
 @contextmanager
 def own_noise(device: torch.device, seed: int | None = None) -> Iterator[None]:
     """Torch's global noise starts from the seed, if one is given, and is afterwards as it was."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
         if seed is not None:
             torch.manual_seed(seed)
         yield

@@ -95,11 +95,10 @@ def study(
         trained.append(_trained(result, found))
     rows = json.dumps([asdict(each) for each in trained], indent=1)
     write_atomically(output / "masks.json", rows.encode())
-    console = Console()
-    console.print(quality_table(trained))
+    Console().print(quality_table(trained))
     picture = quality_figure(output / "masks.png", trained)
     page = write_page([result.folder for _, result in judged], output / "report.html")
-    console.print(f"The figure: {picture}\nThe page: {page}", soft_wrap=True, highlight=False)
+    print(f"The figure: {picture}\nThe page: {page}")
 
 
 def _entries() -> Iterator[Entry]:

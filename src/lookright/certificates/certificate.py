@@ -105,7 +105,7 @@ def _together(family: int, delta: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.10g}%"
+    return f"{100 * share:.14g}%"
 
 
 def _percent_below(share: float) -> str:

@@ -30,7 +30,7 @@ from lookright.result import (
     write_examples,
     write_result,
 )
-from lookright.seeds import derived_seed
+from lookright.seeds import derived_seed, own_noise
 from lookright.versions import versions
 
 
@@ -128,7 +128,7 @@ def evaluate(
                     next(iter(train_domains), None),
                 )
                 kept = Records(result.folder, identity | {"domain": (domain, samples[domain])})
-                with frozen(borrowed), _caller_randomness(device):
+                with frozen(borrowed), own_noise(device):
                     records = list(judged(judge, data, where, kept, told, home, device))
                 result.domains[domain] = figures(
                     records, judge, domain in train_domains, samples[domain]
@@ -206,13 +206,6 @@ def _judged(
     generator = torch.Generator().manual_seed(derived_seed(protocol.seed, "draw"))
     order = torch.randperm(len(where), generator=generator)[: protocol.limit]
     return [where[at] for at in order.tolist()]
-
-
-@contextmanager
-def _caller_randomness(device: torch.device) -> Iterator[None]:
-    """The caller's random numbers go on as if nothing had been."""
-    with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
-        yield
 
 
 @contextmanager

@@ -106,5 +106,6 @@ def _certificates(
         perturbation=attack_in_words(p.attack),
         delta=p.delta,
         tau=p.tau,
+        similarity_name=f"cosine of {type(p.explainer).__name__}",
         distribution=f'the domain "{domain}"',
     )

@@ -12,6 +12,7 @@ from lookright.diagnostics import Diagnosis
 from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer, GradCAM
 from lookright.metrics import Scorecard
+from lookright.versions import described
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,9 @@ class Protocol:
         """The settings as JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain |= {"norm": type(self.norm).__name__, "curve_eps": list(self.curve_eps)}
-        plain |= {"attacks": [repr(attack) for attack in self.attacks]}
+        plain |= {"attacks": [described(attack) for attack in self.attacks]}
         plain |= {
             name: list(getattr(self, name))
             for name in ("fills", "corruptions", "severities", "goals")
         }
-        return plain | {"explainer": repr(self.explainer)}
+        return plain | {"explainer": described(self.explainer)}

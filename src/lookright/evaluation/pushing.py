@@ -27,7 +27,7 @@ def pushed(seen: Seen) -> None:
         answer = logits.argmax(1)
         seen.values |= seen.compared(f"pushed_{name}", goal.pushed, z, after)
         if name == "topk":
-            turned = partial(metrics.pushed_kept, kept=answer == seen.predicted)
+            turned = partial(metrics.pushed_kept, kept=metrics.correct(logits, seen.predicted))
             seen.values |= seen.compared("pushed_kept", turned, z, after)
         images.append(pixels(z))
         saliency.append(heat(after))

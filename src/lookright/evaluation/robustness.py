@@ -23,7 +23,7 @@ def under_attack(seen: Seen) -> None:
     x, y = seen.batch.images, seen.batch.labels
     seen.attacked = p.attack(model, x, y, seen.generator("PGD"))
     logits, saliency = seen.explain(seen.attacked)
-    values["accuracy"] = seen.predicted == y
+    values["accuracy"] = metrics.correct(seen.logits, y)
     values["accuracy_fgsm"] = seen.right(FGSM(p.eps, p.norm)(model, x, y))
     values["accuracy_pgd"] = metrics.correct(logits, y)
     # The attack aims at the label, so an image that is wrong at first was not tried: not kept.

@@ -39,6 +39,7 @@ def _said(method: Method, comparison: Comparison) -> Iterator[tuple[str, str]]:
                 yield domain, method.of_seed(run, certificate.sentence)
     for run in method.runs:
         folder = run.folder.parent if run.folder.name == "result" else run.folder
-        for domain, certified in sentences(folder / "certificates.json").items():
+        weights = (run.config.get("judged") or {}).get("weights")
+        for domain, certified in sentences(folder / "certificates.json", weights).items():
             for sentence in certified:
                 yield domain, method.of_seed(run, sentence)

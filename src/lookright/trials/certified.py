@@ -20,6 +20,7 @@ from lookright.certificates import (
     compare_values,
     measure_lemmas,
 )
+from lookright.certificates.certify import share_of_delta
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.perturbations import Attacked
@@ -67,7 +68,8 @@ def certify_models(
     """Certificates of one model; of two, the comparison of the first with the second besides.
 
     They and what they rest on go into `save`/certificates.json, batch by batch: started again, a
-    certification goes on where it was, and one that is there is not done again.
+    certification goes on where it was, and one that is there is not done again, but for lemmas,
+    which take no attack.
 
     Args:
         models: one or two by name, images (B, 3, H, W) in [0, 1] to logits of the data's classes.
@@ -91,6 +93,7 @@ def certify_models(
                 f"The classes of {name} are {', '.join(classes)}, those of {data.name} "
                 f"{', '.join(data.classes)}: certify it on data of its own classes."
             )
+    share_of_delta(plan.delta, _family(plan, len(models)), 3 * len(models))
     if lemmas and isinstance(plan.perturbation, Attacked):
         raise UserError(
             "ALIGN's lemmas are about a shift of the domain, and an attack is none: choose "
@@ -102,6 +105,8 @@ def certify_models(
     if torch.accelerator.is_available():
         for model in models.values():
             model.to(torch.accelerator.current_accelerator())
+    if any(len(trial.kept) < plan.n for trial in record.trials.values()):
+        record.write({})  # the plan, before an image is looked at
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar()) if progress else None
         task = bar.add_task("certifying", total=len(models) * plan.n, note="") if bar else None
@@ -115,8 +120,13 @@ def certify_models(
         for name, model in (models if lemmas else {}).items()
     }
     certified = _certified(record.trials, data, plan, outputs)
-    record.write(certified.describe())
+    record.write(certified.describe() | ({} if lemmas else {"lemmas": record.lemmas}))
     return certified
+
+
+def _family(plan: Plan, models: int) -> int:
+    """How many bounds hold together: three of a model, and three of a comparison."""
+    return 3 * models if plan.family is None else plan.family
 
 
 def _certified(
@@ -127,8 +137,8 @@ def _certified(
         "perturbation": plan.perturbation.words,
         "delta": plan.delta,
         "tau": plan.tau,
-        "similarity_name": plan.similarity,
-        "family": plan.family or 3 * len(names),
+        "similarity_name": f"{plan.similarity} of {type(plan.explainer).__name__}",
+        "family": _family(plan, len(names)),
         "distribution": f"{data.name}'s domain {plan.domain}",
     }
     values = [trial.tensors() for trial in trials.values()]

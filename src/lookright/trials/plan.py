@@ -18,6 +18,7 @@ from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.perturbations import Attacked, Perturbation, SwappedBackground
 from lookright.seeds import derived_seed
+from lookright.versions import described
 
 Similarity = Literal["cosine", "spearman", "topk"]
 
@@ -40,7 +41,8 @@ class Plan:
         tau: the similarity of explanations from which on one is kept.
         similarity: cosine, spearman or topk, as in `lookright.metrics`.
         explainer: whose explanations are compared, of the class predicted for the clean image.
-        family: how many bounds are to hold together, where more are than these.
+        family: how many bounds are to hold together, where more are than the three of a model and
+            the three of a comparison.
         seed: of the draw and of the perturbation's random numbers.
     """
 
@@ -68,8 +70,8 @@ class Plan:
         """The plan as JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return plain | {
-            "perturbation": repr(self.perturbation),
-            "explainer": repr(self.explainer),
+            "perturbation": described(self.perturbation),
+            "explainer": described(self.explainer),
         }
 
 

@@ -19,13 +19,17 @@ from lookright.trials.trial import Trial
 
 @dataclass
 class Record:
-    """The part of certificates.json that is of one plan; the other plans in it stay."""
+    """The part of certificates.json that is of one plan; the other plans in it stay.
+
+    lemmas: what was found of them before.
+    """
 
     path: Path
     key: dict[str, Any]
     images: list[str]
     trials: dict[str, Trial]
     others: list[dict[str, Any]]
+    lemmas: dict[str, Any]
 
     @classmethod
     def opened(
@@ -45,11 +49,12 @@ class Record:
             "models": {name: fingerprint(model) for name, model in models.items()},
         }
         trials = {name: Trial() for name in models}
-        others = []
+        others, lemmas = [], {}
         for record in _read(path):
             same_images = record["images"] == images
             if same_images and all(record.get(name) == value for name, value in key.items()):
                 trials = {name: Trial(**trial) for name, trial in record["trials"].items()}
+                lemmas = record.get("lemmas", {})
             else:
                 others.append(record)
         again = [
@@ -60,11 +65,12 @@ class Record:
         if again:
             warnings.warn(
                 f"{path} holds {len(again)} other plans with some of these images: each claim "
-                "holds with its own probability, and all of them together only with --family "
-                "their number. What was chosen after a look at these images needs a fresh --seed.",
+                "holds with its own probability, and all of them together only with --family the "
+                "number of all their bounds. What was chosen after a look at these images needs a "
+                "fresh --seed.",
                 stacklevel=3,
             )
-        return cls(path, key, images, trials, others)
+        return cls(path, key, images, trials, others, lemmas)
 
     def write(self, claims: Mapping[str, Any]) -> None:
         """Atomically; no claims while images are still to be tried."""
@@ -77,8 +83,10 @@ class Record:
         write_atomically(self.path, json.dumps(content, indent=1).encode())
 
 
-def sentences(path: Path) -> dict[str, list[str]]:
+def sentences(path: Path, weights: str | None = None) -> dict[str, list[str]]:
     """What certificates.json claims of one model or of two, by domain; none where it is not there.
+
+    weights: the fingerprint of the model that is spoken of; records of another one say nothing.
 
     Raises:
         UserError: the file is damaged.
@@ -86,7 +94,8 @@ def sentences(path: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for record in _read(path):
         claims = [*record.get("certificates", ()), *record.get("comparisons", ())]
-        if claims:
+        of = next(iter(record["models"].values()), None)
+        if claims and weights in (None, of):
             here = found.setdefault(record["plan"]["domain"], [])
             here += [claim["sentence"] for claim in claims]
     return found

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright import metrics
 from lookright.certificates import Outputs
 from lookright.data import ImageData
 from lookright.memory import BatchSize
 from lookright.modes import frozen
 from lookright.perturbations import Drawn, SwappedBackground
-from lookright.seeds import derived_seed
+from lookright.seeds import derived_seed, own_noise
 from lookright.trials.plan import SIMILARITIES, Draw, Plan
 
 SWAPS = 8
@@ -46,14 +47,20 @@ def try_batches(
         start = len(trial.kept)
         chunk = _batch(data, plan, drawn, slice(start, start + count), device)
         generator = _generator(plan, start, device)
-        with frozen(model):
+
+        def explain(images: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            # One and the same noise for both, lest an explainer's chance count as a change.
+            torch.manual_seed(derived_seed(plan.seed, "noise", plan.domain, start))
             with torch.no_grad():
-                logits, before = plan.explainer(model, chunk.batch.images)
-            predicted = logits.argmax(1)
+                return plan.explainer(model, images, y)
+
+        with frozen(model), own_noise(device):
+            clean, before = explain(chunk.batch.images)
+            predicted = clean.argmax(1)
             changed = plan.perturbation(model, chunk, predicted, generator)
-            with torch.no_grad():
-                logits, after = plan.explainer(model, changed, predicted)
-        return logits.argmax(1) == predicted, similar(before, after)
+            logits, after = explain(changed, predicted)
+        kept = metrics.correct(clean, predicted) & metrics.correct(logits, predicted)
+        return kept, similar(before, after)
 
     while (left := plan.n - len(trial.kept)) > 0:
         kept, similarity = size.fit(tried, left)
