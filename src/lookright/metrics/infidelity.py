@@ -19,7 +19,7 @@ INFIDELITY = {
         f"infidelity_{fill}",
         f"Infidelity, {fill}",
         False,
-        "score",
+        "square",
         f"Mean squared gap between the probability that filling one square ({fill}) costs and the "
         "saliency in it, at the best scale of the map; each square of an 8 by 8 grid in turn.",
     )

@@ -99,11 +99,10 @@ class Column:
         return "no mask" if self.key in LEARNED else "not measured"
 
     def show(self, value: float) -> str:
-        """A rate as a percentage with one decimal; a score with three, a smaller one in two
-        significant digits."""
-        if self.unit == "rate":
-            return f"{100 * value:.1f}%"
-        return f"{value:.2g}" if 0 < abs(value) < 0.001 else f"{value:.3f}"
+        """A rate as a percentage with one decimal, a score with three; a square in two significant
+        digits."""
+        forms = {"rate": "{:.1%}", "score": "{:.3f}", "square": "{:.2g}"}
+        return forms[self.unit].format(value)
 
     def printed(self, cell: Cell) -> float:
         """The value as precise as it is printed."""
