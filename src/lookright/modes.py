@@ -1,4 +1,4 @@
-"""Borrow a model and give it back exactly as it was."""
+"""Borrow a model, or the precision, and give it back exactly as it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +40,23 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameters[name] = parameter
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Figures are float32, whatever the caller's autocast, and not TF32.
+
+    On a GPU cuDNN's convolutions are TF32 unless told otherwise: float32 with 10 bits of mantissa.
+    """
+    tf32, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.set_float32_matmul_precision(products)
 
 
 def ordinary(tensor: Tensor) -> Tensor:

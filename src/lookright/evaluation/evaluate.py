@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from lookright.evaluation.judge import Judge, examples
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.records import Records, forget
 from lookright.models import fingerprint
-from lookright.modes import frozen
+from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.result import (
     Examples,
@@ -112,7 +112,7 @@ def evaluate(
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
             bar = stack.enter_context(progress_bar())
-        stack.enter_context(_full_precision(device))
+        stack.enter_context(full_precision(device))
         task = bar.add_task(f"evaluating {name}", total=None, note="") if bar else None
         splits = {domain: _judged(data, domain, train_domains, protocol) for domain in chosen}
         total, before = sum(map(len, splits.values())), 0
@@ -206,10 +206,3 @@ def _judged(
     generator = torch.Generator().manual_seed(derived_seed(protocol.seed, "draw"))
     order = torch.randperm(len(where), generator=generator)[: protocol.limit]
     return [where[at] for at in order.tolist()]
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Figures are float32 whatever the caller's autocast."""
-    with torch.autocast(device.type, enabled=False):
-        yield

@@ -11,7 +11,7 @@ from lookright import metrics
 from lookright.certificates import Outputs
 from lookright.data import ImageData
 from lookright.memory import BatchSize
-from lookright.modes import frozen
+from lookright.modes import frozen, full_precision
 from lookright.perturbations import Drawn, SwappedBackground
 from lookright.seeds import derived_seed, own_noise
 from lookright.trials.plan import SIMILARITIES, Draw, Plan
@@ -54,7 +54,7 @@ def try_batches(
             with torch.no_grad():
                 return plan.explainer(model, images, y)
 
-        with frozen(model), own_noise(device):
+        with frozen(model), full_precision(device), own_noise(device):
             clean, before = explain(chunk.batch.images)
             predicted = clean.argmax(1)
             changed = plan.perturbation(model, chunk, predicted, generator)
@@ -79,7 +79,7 @@ def lemma_outputs(
 
     def seen(count: int) -> Outputs:
         chunk = _batch(data, plan, drawn, slice(start, start + count), device)
-        with frozen(model), torch.no_grad():
+        with frozen(model), full_precision(device), torch.no_grad():
             source = model(chunk.batch.images)
             y = source.argmax(1)
             shifted = plan.perturbation(model, chunk, y, _generator(plan, start, device))

@@ -1,0 +1,79 @@
+"""Figures are float32, whatever precision the caller has chosen for work of another kind."""
+
+from contextlib import ExitStack
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lookright.attacks import FGSM
+from lookright.evaluation import Protocol, evaluate
+from lookright.modes import full_precision
+from lookright.perturbations import Attacked, Corrupted
+from lookright.trials import Plan, certify_models
+from tiny import Blobs, tiny_classifier
+
+FULL = (False, "highest", False)
+
+
+def chosen() -> tuple[bool, str, bool]:
+    return (
+        torch.backends.cudnn.allow_tf32,
+        torch.get_float32_matmul_precision(),
+        torch.is_autocast_enabled("cpu"),
+    )
+
+
+class Told(nn.Module):
+    """A network that notes the precision in which each pass is made."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.seen = network, set[tuple[bool, str, bool]]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.add(chosen())
+        return self.network(x)
+
+
+@pytest.fixture
+def low_precision():
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    with ExitStack() as stack:
+        stack.callback(torch.set_float32_matmul_precision, before[1])
+        stack.callback(setattr, torch.backends.cudnn, "allow_tf32", before[0])
+        torch.backends.cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("medium")
+        stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+        yield
+        assert chosen() == (True, "medium", True)
+
+
+@pytest.mark.usefixtures("low_precision")
+def test_an_evaluation_is_in_full_precision_and_gives_the_callers_back(tmp_path):
+    model = tiny_classifier()
+    model.network = told = Told(model.network)
+    protocol = Protocol(pgd_steps=1, restarts=1, curve_eps=(), removal_steps=2, limit=3)
+    evaluate(model, Blobs(), tmp_path, domains=["other"], protocol=protocol, progress=False)
+    assert told.seen == {FULL}
+
+
+@pytest.mark.usefixtures("low_precision")
+@pytest.mark.parametrize("perturbation", [Attacked(FGSM()), Corrupted()])
+def test_so_is_a_certification(tmp_path, perturbation):
+    model = tiny_classifier()
+    model.network = told = Told(model.network)
+    plan = Plan("other", perturbation, n=4)
+    certify_models({"net": model}, Blobs(), plan, tmp_path, progress=False)
+    assert told.seen == {FULL}
+
+
+@pytest.mark.usefixtures("low_precision")
+def test_a_failure_gives_the_callers_precision_back():
+    def failing() -> None:
+        with full_precision(torch.device("cpu")):
+            assert chosen() == FULL
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
