@@ -202,6 +202,9 @@ def test_mistakes_are_found_however_deep_and_bugs_are_left_alone():
     assert mistake_behind(missing) == (
         "The system says 'No such file' for x.png: mend that, or name another place."
     )
+    full = raised(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB."))
+    assert mistake_behind(full).startswith("The memory is full (CUDA out of memory. Tried to alloc")
+    assert mistake_behind(MemoryError()).startswith("The memory is full (MemoryError): choose a sm")
     assert mistake_behind(bug) is None
     assert mistake_behind(raised(missing, bug)) is None
 

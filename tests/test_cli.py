@@ -325,7 +325,7 @@ BAD = [
     (other_pets, "evaluate erm --overwrite --data pets", r"cat, dog, those of pets cat, cow"),
     (another_model, f"evaluate erm {QUICK}", r"holds the weights of another model"),
     (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 models, got 1"),
-    (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write file/p.html"),
+    (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write into file"),
     (nothing, "report nowhere", r"result.json is not there: give .*`lookright evaluate"),
     (nothing, "explain erm pets/sketch/cat/99.png", r"no such file. Did you mean '9.png'"),
     (nothing, "explain erm erm/config.json", r"Expected a readable image at 'erm/config.json'"),
@@ -386,6 +386,27 @@ def test_more_attacks_from_the_command_line_and_from_a_file(here, lookright):
     assert code == 2
     assert "protocol.attacks: there is no 'FGMS'; expected one of APGD, " in err
     assert "Did you mean 'FGSM'?" in err
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_data_without_a_domain_that_was_trained_on_are_taken_for_unseen(here, lookright):
+    shutil.copytree("pets/photo", "other")
+    code, _, err = lookright(f"evaluate erm --data other {QUICK} --overwrite")
+    assert code == 0
+    assert "note: other has no domain of those that erm was trained on (photo): all of its" in err
+    assert not read_result(Path("erm/result")).domains["other"].in_distribution
+    assert "note:" not in lookright(f"evaluate erm --data pets {QUICK} --overwrite")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("result.json", b"{"), ("result.json", b"{}"), ("examples.npz", b"PK")]
+)
+def test_what_is_said_of_a_damaged_result_mends_it(here, lookright, name, content):
+    Path("erm/result", name).write_bytes(content)
+    code, _, err = lookright(f"evaluate erm {QUICK}")
+    assert code == 1
+    assert "--overwrite." in err
+    assert lookright(f"evaluate erm {QUICK} --overwrite")[0] == 0
 
 
 HEAVY = ("lightning", "torchvision", "timm", "matplotlib", "sklearn", "scipy.stats", "datasets")

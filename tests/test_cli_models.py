@@ -108,6 +108,37 @@ def test_images_of_several_models_are_loaded_once(here, monkeypatch):
     assert Path("results/report.html").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*left out:UserWarning")
+def test_a_mistake_in_the_last_model_is_found_before_the_first_is_judged(here, monkeypatch, capsys):
+    monkeypatch.setattr("lookright.cli.judge", None)
+    (here / "other").mkdir()
+    (here / "other" / "kept.pt2").symlink_to(here / "kept.pt2")
+    (here / "file").write_text("")
+    for line, says in (
+        ("kept.pt2 kept.pt3", "No model is called 'kept.pt3'"),
+        ("kept.pt2 other/kept.pt2", "Two models are called kept: name each by --names 'a;b'."),
+        ("kept.pt2 --page file/page.html", "Expected to write into file, but the system says"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(f"evaluate {line} --data pets {MAP} {QUICK}".split())
+        assert f"error: {says}" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*left out:UserWarning")
+def test_an_output_that_cannot_be_written_is_found_before_an_image_is_seen(
+    here, monkeypatch, capsys
+):
+    monkeypatch.setattr("lookright.evaluation.judge.Judge.see", None)
+    monkeypatch.setattr("lookright.trials.certified.try_batches", None)
+    (here / "file").write_text("")
+    for verb in (f"evaluate {QUICK} --page page.html", "certify --n 2"):
+        with pytest.raises(SystemExit):
+            cli.main(f"{verb} kept.pt2 --data pets {MAP} --output file".split())
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith("error: Expected to write ")
+        assert re.search("the system says '.*': choose another folder", said)
+
+
 def test_a_set_of_hugging_face_is_judged_by_the_names_of_its_classes(here):
     datasets = pytest.importorskip("datasets", reason="needs the extra 'datasets'")
     datasets.disable_progress_bars()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from inspect import Parameter, signature
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NoReturn, get_args
 
 import torch
@@ -13,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from lookright.errors import UserError, did_you_mean
+from lookright.memory import out_of_memory
 from lookright.parts import (
     Named,
     check_part,
@@ -219,6 +221,11 @@ def mistake_behind(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.strerror:
         where = f" for {error.filename}" if error.filename else ""
         return f"The system says '{error.strerror}'{where}: mend that, or name another place."
+    if isinstance(error, Exception) and out_of_memory(error):
+        return (
+            f"The memory is full ({shorten(str(error), 100) or type(error).__name__}): choose a "
+            "smaller batch, smaller images, a smaller model or another device."
+        )
     behind: BaseException | None = error
     while behind is not None:
         if isinstance(behind, UserError):

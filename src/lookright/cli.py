@@ -21,11 +21,12 @@ from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
 from lookright.explain import explain
+from lookright.files import require_writable
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, build_model
 from lookright.report import method_table, read_result, write_page
 from lookright.study import study
-from lookright.subject import Opened, load_subject
+from lookright.subject import Opened, load_subject, tell_apart
 from lookright.training import fit
 from lookright.training.config import describe, method_title
 
@@ -219,9 +220,9 @@ def evaluate(
     called = listed(names, ";")
     if called and len(called) != len(models):
         raise UserError(f"Expected one name for each of {len(models)} models, got {len(called)}.")
-    results, opened = [], Opened()
-    for number, model in enumerate(models):
-        subject = load_subject(
+    opened = Opened()
+    subjects = [
+        load_subject(
             model,
             data,
             weights=weights,
@@ -238,12 +239,19 @@ def evaluate(
             skip_unreadable=skip_unreadable,
             opened=opened,
         )
-        if called:
-            subject = replace(subject, name=called[number])
-        result = judge(
+        for model in models
+    ]
+    if called:
+        subjects = [replace(each, name=name) for each, name in zip(subjects, called, strict=True)]
+    tell_apart(subjects)
+    folders = [subject.folder(output) for subject in subjects]
+    target = page or (folders[0] if len(folders) == 1 else folders[0].parent) / "report.html"
+    require_writable(target.parent)
+    results = [
+        judge(
             subject.model,
             subject.data,
-            subject.folder(output) / "result",
+            folder / "result",
             masker=subject.masker,
             domains=listed(domains),
             train_domains=subject.train_domains,
@@ -253,10 +261,9 @@ def evaluate(
             config=subject.config,
             overwrite=overwrite,
         )
-        results.append(result)
+        for subject, folder in zip(subjects, folders, strict=True)
+    ]
     Console().print(method_table(results))
-    folders = [result.folder.parent for result in results]
-    target = page or (folders[0] if len(folders) == 1 else folders[0].parent) / "report.html"
     write_page([result.folder for result in results], target)
     print(f"The page: {target}")
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,23 @@ def write_atomically(path: Path, content: bytes) -> Path:
             "another folder."
         ) from error
     return path
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder where it is missing, and refuse now what could not be written there later.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"Expected to write into {folder}, but the system says '{error.strerror or error}': "
+            "choose another folder."
+        ) from error
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def read_result(folder: Path) -> Result:
     if version != FORMAT:
         raise UserError(
             f"Expected result format {FORMAT}, but {path} has format {version!r}: "
-            "evaluate again with this version of lookright."
+            "evaluate again with this version of lookright and --overwrite."
         )
     try:
         return _result(folder, raw)
@@ -223,7 +223,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
 
 def _damaged(path: Path, error: Exception) -> str:
     reason = f"missing {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-    return f"{path} is damaged ({reason}): evaluate the model again to write it anew."
+    return f"{path} is damaged ({reason}): evaluate the model again, with --overwrite."
 
 
 def _result(folder: Path, raw: dict[str, Any]) -> Result:

@@ -120,11 +120,19 @@ def load_subject(
         )
         own, learned = _of_run(run, which, masker, weights, pretrained)
         judged, chosen, _ = _fitted(own, found, class_map, others)
+        trained = config["settings"]["domains"]
+        if not set(trained) & set(chosen.domains):
+            warnings.warn(
+                f"{found.name} has no domain of those that {model} was trained on "
+                f"({', '.join(trained)}): all of its images are taken for such that the model has "
+                "never seen.",
+                stacklevel=2,
+            )
         return Subject(
             judged,
             chosen,
             method_title(config["method"]),
-            tuple(d for d in config["settings"]["domains"] if d in chosen.domains),
+            tuple(domain for domain in trained if domain in chosen.domains),
             config["settings"]["seed"],
             config,
             learned,
@@ -156,6 +164,16 @@ def load_subject(
     }
     name = Path(model).stem if Path(model).is_file() else model
     return Subject(judged, chosen, name, config={"model": about})
+
+
+def tell_apart(subjects: Sequence[Subject]) -> None:
+    """Refuse two of one name, whose results no table could tell apart, but for seeds of one."""
+    seen: set[tuple[str, int | None]] = set()
+    for each in subjects:
+        if (each.name, each.seed) in seen:
+            seed = "" if each.seed is None else f" with seed {each.seed}"
+            raise UserError(f"Two models are called {each.name}{seed}: name each by --names 'a;b'.")
+        seen.add((each.name, each.seed))
 
 
 def load_model(

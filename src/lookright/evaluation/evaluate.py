@@ -19,6 +19,7 @@ from lookright.evaluation.figures import figures
 from lookright.evaluation.judge import Judge, examples
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.records import Records, forget
+from lookright.files import require_writable
 from lookright.models import fingerprint
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
@@ -103,6 +104,7 @@ def evaluate(
     )
     identity = _identity(result) | {"by": result.revision}
     result, shown = _resumed(result, overwrite)
+    require_writable(result.folder)
     data.read(chosen, progress is True and sys.stderr.isatty())
     samples = {domain: data.fingerprint(domain) for domain in chosen}
     _check_samples(result, samples)

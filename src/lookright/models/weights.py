@@ -56,7 +56,8 @@ def load_weights(
         examples = ", ".join(sorted(missing | surplus | shapes)[:3])
         raise UserError(
             f"{source} holds the weights of another model: {len(missing)} parameters missing, "
-            f"{len(surplus)} unexpected, {len(shapes)} of another shape (such as {examples})."
+            f"{len(surplus)} unexpected, {len(shapes)} of another shape (such as {examples}): give "
+            "the weights of this one, or name the model that these are of."
         )
     network.load_state_dict(state)
 
