@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -153,6 +154,22 @@ def test_a_name_gets_as_many_classes_as_its_weights(tmp_path: Path) -> None:
         assert model.classes == tuple("0123456")
     torch.save(source.network.state_dict(), tmp_path / "w.pt")
     assert open_model("small_resnet", weights=tmp_path / "w.pt", image_size=64).image_size == 64
+
+
+def test_a_name_may_have_two_heads(tmp_path: Path) -> None:
+    name, options = "deit_tiny_distilled_patch16_224", {"depth": 1, "embed_dim": 12, "num_heads": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        create = timm.create_model
+        patch.setattr(timm, "create_model", lambda *given, **more: create(*given, **more | options))
+        theirs = timm.create_model(name, num_classes=5)
+        torch.save(theirs.state_dict(), tmp_path / "a.pth")
+        model = open_model(name, weights=tmp_path / "a.pth")
+        assert len(model.classes) == 5
+        tuned = build_model(name, ("a", "b", "c"), 224, weights=tmp_path / "a.pth").network
+    assert torch.equal(tuned.cls_token, theirs.cls_token)
+    assert tuned.head.weight.shape == tuned.head_dist.weight.shape == (3, 12)
+    assert not tuned.head.weight.any()
+    assert not tuned.head_dist.weight.any()
 
 
 def test_the_size_is_that_of_the_architecture(tmp_path: Path) -> None:

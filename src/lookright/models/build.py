@@ -43,29 +43,29 @@ def build_model(
         raise UserError(f"A classifier needs at least 2 classes, got {len(classes)}.")
     if weights is not None and pretrained:
         raise UserError("Give either pretrained or a file of weights, not both.")
-    network, mean, std, head = make_network(name, len(classes), image_size, pretrained)
+    network, mean, std, heads = make_network(name, len(classes), image_size, pretrained)
     if weights is not None:
-        load_weights(network, read_weights(weights), source=str(weights), head=head)
+        load_weights(network, read_weights(weights), source=str(weights), heads=heads)
     return Classifier(network, classes, image_size, mean, std, name)
 
 
 def make_network(
     name: str, num_classes: int | None, image_size: int, pretrained: bool
-) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
-    """The network, its mean and std, and the name of its head.
+) -> tuple[nn.Module, Sequence[float], Sequence[float], Sequence[str]]:
+    """The network, its mean and std, and the names of its heads: some transformers have two.
 
     The number of classes may be unknown (None) of a function of one's own.
     """
     require_name(name)
     if ":" in name:
         known = () if num_classes is None else (num_classes,)
-        return own_module(name, *known), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ""
+        return own_module(name, *known), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ()
     if num_classes is None:
         raise UserError(f"Say how many classes {name} has.")
     if name == "small_resnet":
         if pretrained:
             raise UserError("small_resnet has no pretrained weights; leave pretrained out.")
-        return SmallResNet(num_classes), _HALF, _HALF, "head"
+        return SmallResNet(num_classes), _HALF, _HALF, ("head",)
     if name.startswith("torchvision/"):
         return _torchvision(name.removeprefix("torchvision/"), num_classes, image_size, pretrained)
     return _timm(name, num_classes, image_size, pretrained)
@@ -128,25 +128,25 @@ def own_module(name: str, *arguments: Any) -> nn.Module:
 
 def _torchvision(
     name: str, num_classes: int, image_size: int, pretrained: bool
-) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
+) -> tuple[nn.Module, Sequence[float], Sequence[float], Sequence[str]]:
     import torchvision
 
     # Its vision transformers are built for one size of image and have to be told.
     size: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") else {}
     network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **size)
-    head = _last_layer(network)
+    heads = (_last_layer(network),)
     if pretrained:
         try:
             state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict()
         except OSError as error:
             raise _no_hub(name, error) from error
-        load_weights(network, state, source=f"torchvision's {name}", head=head)
-    return network, *_IMAGENET, head
+        load_weights(network, state, source=f"torchvision's {name}", heads=heads)
+    return network, *_IMAGENET, heads
 
 
 def _timm(
     name: str, num_classes: int, image_size: int, pretrained: bool
-) -> tuple[nn.Module, Sequence[float], Sequence[float], str]:
+) -> tuple[nn.Module, Sequence[float], Sequence[float], Sequence[str]]:
     import timm
 
     # Transformers are built for one size of image and have to be told.
@@ -159,7 +159,8 @@ def _timm(
             raise
         raise _no_hub(name, error) from error
     about: Any = network.pretrained_cfg
-    return network, about["mean"], about["std"], about.get("classifier", "")
+    heads = about.get("classifier") or ()
+    return network, about["mean"], about["std"], (heads,) if isinstance(heads, str) else heads
 
 
 def _no_hub(name: str, error: Exception) -> UserError:

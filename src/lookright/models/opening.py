@@ -118,12 +118,12 @@ def _named(
 
         config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
         count = config.num_classes if config and config.num_classes else 1000
-    network, mean, std, head = make_network(name, count, size, pretrained)
+    network, mean, std, heads = make_network(name, count, size, pretrained)
     if weights is not None:
         state = read_weights(weights)
-        rows = state.get(f"{head}.weight")
-        if rows is not None and len(rows) != count:
-            network, mean, std, head = make_network(name, len(rows), size, pretrained)
+        rows = [len(state[weight]) for head in heads if (weight := f"{head}.weight") in state]
+        if rows and rows[0] != count:
+            network, mean, std, heads = make_network(name, rows[0], size, pretrained)
         load_weights(network, state, source=str(weights))
     return network, mean, std
 

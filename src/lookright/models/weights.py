@@ -1,7 +1,7 @@
 """Tensors from a file into a network: plain data only, and all of them or an error."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,17 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
 
 
 def load_weights(
-    network: nn.Module, state: Mapping[str, Tensor], source: str, head: str = ""
+    network: nn.Module, state: Mapping[str, Tensor], source: str, heads: Sequence[str] = ()
 ) -> None:
-    """Load a state dict; a head of another shape is left out, and starts at zero instead.
+    """Load a state dict; heads of another shape are left out, and start at zero instead.
 
     So fine-tuning begins with every class equally likely, not with a random head's certainty.
 
     Raises:
-        UserError: parameters missing, unexpected or of another shape elsewhere than in the head.
+        UserError: parameters missing, unexpected or of another shape elsewhere than in the heads.
     """
     own = network.state_dict()
-    in_head = [name for name in own if head and name.startswith(f"{head}.")]
+    in_head = [name for name in own if name.startswith(tuple(f"{head}." for head in heads))]
     if any(name in state and state[name].shape != own[name].shape for name in in_head):
         state = {name: value for name, value in state.items() if name not in in_head}
         state |= {name: torch.zeros_like(own[name]) for name in in_head}
