@@ -273,6 +273,7 @@ def test_the_plan_is_on_disk_before_an_image_is_tried(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         certified(tmp_path, {"net": Curious()})
+    certified(tmp_path, tau=0.5)  # no second look, as there was no first: no warning
 
 
 class Breaks(nn.Module):

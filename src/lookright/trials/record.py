@@ -60,7 +60,9 @@ class Record:
         again = [
             each
             for each in others
-            if each["plan"]["domain"] == plan.domain and set(each["images"]) & set(images)
+            if each["plan"]["domain"] == plan.domain
+            and set(each["images"]) & set(images)
+            and any(trial["kept"] for trial in each["trials"].values())
         ]
         if again:
             warnings.warn(
