@@ -17,7 +17,16 @@ from lookright.diagnostics import Diagnosis, Diagnostic
 from lookright.diagnostics.diagnostic import clearly
 from lookright.diagnostics.trajectory import log_odds
 from lookright.errors import UserError
-from models_for_tests import BrokenError, Fails, Mute, fragile, same_state, state_of, used
+from models_for_tests import (
+    Blocked,
+    BrokenError,
+    Fails,
+    Mute,
+    fragile,
+    same_state,
+    state_of,
+    used,
+)
 from tiny import Blobs, tiny_classifier
 
 CHECKS = (
@@ -385,6 +394,13 @@ def test_without_a_radius_nothing_but_inference_is_asked(blobs):
     x, y = blobs
     assert suspects(diagnosed(Cut(linear()), x, y, eps=0)) == []
     assert suspects(diagnosed(Noisy(linear()), x, y, eps=0)) == ["randomness"]
+
+
+@pytest.mark.parametrize("where", ["first", "last", "function"])
+def test_however_a_model_passes_no_gradient_on(where):
+    x = torch.rand(8, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    model = Blocked(where)
+    assert "gradients" in suspects(diagnosed(model, x, model(x).argmax(1), share=1.0))
 
 
 def test_a_share_of_the_images_is_looked_at():

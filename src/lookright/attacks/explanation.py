@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lookright.attacks.goals import Goal, TopK
-from lookright.attacks.gradient import Attack, check_eps, check_input
+from lookright.attacks.gradient import Attack, check_eps, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.softened import Softened
 from lookright.errors import UserError
@@ -142,8 +142,7 @@ class _Furthest:
         with nullcontext() if beta is None else Softened(beta):
             logits, saliency = self.attack.explainer(self.model, z, self.y)
         value = torch.where(kept, self.ascended(saliency), _lead(logits, self.y))
-        (gradient,) = torch.autograd.grad(value.sum(), z)
-        return gradient
+        return gradient_of(value, z)
 
     def _explain(self, z: Tensor) -> tuple[Tensor, Tensor]:
         torch.manual_seed(self.seed)
