@@ -78,6 +78,30 @@ class Overflows(nn.Module):
         return logits.masked_fill(light[:, None] > 0.41, torch.nan)
 
 
+class Blocked(nn.Module):
+    """No gradient: of the first layer, of the last, or of a function, as quantised programs are."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.first, self.inner, self.where = nn.Identity(), Smooth(), where
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if self.where == "last":
+            return self.inner(x).detach()
+        return self.inner(x.detach() if self.where == "first" else _NoGradient.apply(x))
+
+
+class _NoGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> None:
+        return None
+
+
 class Fails(nn.Module):
     """A model whose k-th forward pass throws, deep inside."""
 

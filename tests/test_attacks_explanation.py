@@ -28,6 +28,7 @@ from lookright.metrics import pushed_target
 from lookright.metrics.pushed import far_disc
 from models_for_tests import (
     SIZE,
+    Blocked,
     BrokenError,
     Counts,
     Fails,
@@ -158,6 +159,15 @@ def test_noise_is_the_same_for_judging_and_new_for_ascending() -> None:
     assert len(explainer.judged) == 5
     assert len(set(explainer.judged)) == 1
     assert len(set(explainer.ascended)) == 4
+
+
+@pytest.mark.parametrize("where", ["first", "last", "function"])
+def test_a_model_that_passes_no_gradient_on_is_searched(where: str) -> None:
+    model, x = Blocked(where), seededrand(torch.zeros(4, 3, SIZE, SIZE))
+    y = model(x).argmax(1)
+    given = {"steps": 3, "explainer": InputGradient()}
+    z = ExplanationAttack(**given)(model, x, y, seeded(3))
+    assert torch.equal(z, ExplanationAttack(**given, search=True)(model, x, y, seeded(3)))
 
 
 def test_another_seed_is_another_search() -> None:

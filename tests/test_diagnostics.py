@@ -16,6 +16,7 @@ from lookright.diagnostics.diagnostic import clearly
 from lookright.diagnostics.trajectory import log_odds
 from lookright.errors import UserError
 from models_for_tests import (
+    Blocked,
     BrokenError,
     Fails,
     Mute,
@@ -474,6 +475,13 @@ def test_without_a_radius_nothing_but_inference_is_asked(blobs):
     x, y = blobs
     assert suspects(diagnosed(Cut(linear()), x, y, eps=0)) == []
     assert suspects(diagnosed(Noisy(linear()), x, y, eps=0)) == ["randomness"]
+
+
+@pytest.mark.parametrize("where", ["first", "last", "function"])
+def test_however_a_model_passes_no_gradient_on(where):
+    x = torch.rand(8, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    model = Blocked(where)
+    assert "gradients" in suspects(diagnosed(model, x, model(x).argmax(1), share=1.0))
 
 
 def test_a_share_of_the_images_is_looked_at():

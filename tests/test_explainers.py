@@ -26,6 +26,7 @@ from lookright.models import build_model
 from models_for_tests import (
     CLASSES,
     SIZE,
+    Blocked,
     BrokenError,
     Counts,
     Fails,
@@ -70,6 +71,20 @@ def test_logits_and_a_map_that_is_finite_and_non_negative(
     assert (saliency.flatten(1).amax(1) > 0).any()
     assert not logits.requires_grad
     assert not saliency.requires_grad
+
+
+@every_explainer
+@pytest.mark.parametrize("where", ["first", "last", "function"])
+def test_a_model_that_passes_no_gradient_on_has_an_empty_map(
+    explainer: Explainer, where: str
+) -> None:
+    explainer = GradCAM(layer="first") if isinstance(explainer, GradCAM) else explainer
+    model, (x, y) = Blocked(where), images()
+    logits, saliency = detached(explainer, model, x, y)
+    torch.testing.assert_close(logits, model(x).detach())
+    assert saliency.shape == (4, SIZE, SIZE)
+    assert not saliency.any()
+    assert not explainer(model, x, y)[1].any()
 
 
 @every_explainer

@@ -121,7 +121,9 @@ class Watching(nn.Module):
             z.register_hook(self._keep)
         return logits
 
-    def _keep(self, gradient: Tensor) -> None:
+    def _keep(self, gradient: Tensor | None) -> None:
+        if gradient is None:
+            return
         largest = gradient.detach().abs().flatten(1).amax(1)
         self.slopes.append(largest.nan_to_num(nan=torch.inf).float())
 

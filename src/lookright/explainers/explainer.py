@@ -16,7 +16,8 @@ class Explainer(ABC):
     """`explainer(model, x, y)` gives logits (B, K) and saliency (B, h, w), from one forward pass.
 
     x is (B, 3, H, W) in [0, 1]; y (B,) the classes explained, the predicted ones where it is None.
-    The saliency is non-negative and finite. With gradients on, both are part of the graph, to any
+    The saliency is non-negative and finite, and zero where a gradient is explained and the model
+    passes none on. With gradients on, both are part of the graph, to any
     order; under `torch.no_grad()` both are detached and as cheap as they can be. One that is not
     `differentiable` works under `torch.no_grad()` alone.
     """
@@ -53,6 +54,13 @@ def differentiation(enabled: bool) -> Iterator[None]:
                 yield
         else:
             yield
+
+
+def slope(score: Tensor, at: Tensor, keep: bool) -> Tensor:
+    """d score / d at, in the graph where `keep`; zero where the model passes no gradient on."""
+    if not score.requires_grad:
+        return torch.zeros_like(at)
+    return torch.autograd.grad(score, at, create_graph=keep, materialize_grads=True)[0]
 
 
 def class_score(logits: Tensor, y: Tensor | None) -> Tensor:
