@@ -162,7 +162,7 @@ def test_noise_is_the_same_for_judging_and_new_for_ascending() -> None:
 
 
 @pytest.mark.parametrize("where", ["first", "last", "function"])
-def test_a_model_that_passes_no_gradient_on_is_searched(where: str) -> None:
+def test_a_model_that_passes_no_gradient_on_anywhere_is_searched(where: str) -> None:
     model, x = Blocked(where), seededrand(torch.zeros(4, 3, SIZE, SIZE))
     y = model(x).argmax(1)
     given = {"steps": 3, "explainer": InputGradient()}
