@@ -52,6 +52,9 @@ def test_a_fingerprint_follows_from_options_and_classes():
     names += [Shortcut(strength=strength).fingerprint("train") for strength in (0.9, 0.5)]
     assert len(set(names)) == 6
     assert Shortcut().fingerprint("train") == names[4]
+    pets = Pets()
+    pets.view = lambda image: image  # says another address in every process
+    assert pets.fingerprint("photo") == names[0]
 
 
 def test_parts_stay_as_they_were():

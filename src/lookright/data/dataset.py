@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Literal, final
 
 import torch
@@ -85,8 +86,12 @@ class ImageData(ABC):
 
         From the options and the keys, which is enough where the images follow from them.
         """
-        options = {name: str(value) for name, value in vars(self).items() if name[0] != "_"}
-        return hashed(*map(str, options.items()), domain, *self.keys(domain))
+        options = (
+            f"{name}={value}"
+            for name, value in vars(self).items()
+            if name[0] != "_" and isinstance(value, str | int | float | bool | Path)
+        )
+        return hashed(*options, domain, *self.keys(domain))
 
     @final
     def split(self, domains: str | Sequence[str], part: Part) -> "Split":
