@@ -198,6 +198,9 @@ def test_a_control_is_of_both_views_of_an_image(thorough):
 def test_certificates_are_of_what_was_seen(thorough):
     result, *_ = thorough
     prediction, explanation, both = result.domains["train"].certificates
+    assert 'domain "train" keep their right prediction under PGD (8/255' in prediction.sentence
+    assert "keep their explanation (cosine of GradCAM at least 0.8)" in explanation.sentence
+    assert "keep their right prediction and their explanation (cosine" in both.sentence
     assert (prediction.n, prediction.family) == (30, 3)
     measures = result.domains["train"].measures
     assert prediction.kept <= round(30 * measures["accuracy_pgd"].value)

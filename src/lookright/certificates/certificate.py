@@ -15,7 +15,7 @@ class Certificate:
     the clean one, at least `threshold`), or both. perturbation: what was done, in words. kept: of
     the n images drawn. delta: of the whole family; family: how many bounds hold together at that
     delta (Bonferroni: each is taken at delta / family). distribution: what the images are drawn
-    from, in words.
+    from, in words. right: a prediction counts as kept only where it was right to begin with.
     """
 
     claim: Claim
@@ -28,6 +28,7 @@ class Certificate:
     similarity: str | None = None
     threshold: float | None = None
     distribution: str = "this distribution"
+    right: bool = False
 
     @property
     def sentence(self) -> str:
@@ -41,7 +42,7 @@ class Certificate:
 
     @property
     def _what(self) -> str:
-        return _kept(self.claim, self.similarity, self.threshold)
+        return _kept(self.claim, self.similarity, self.threshold, self.right)
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,15 @@ class Comparison:
         )
 
 
-def _kept(claim: Claim, similarity: str | None, threshold: float | None) -> str:
+def _kept(
+    claim: Claim, similarity: str | None, threshold: float | None, right: bool = False
+) -> str:
+    prediction = "right prediction" if right else "prediction"
     explanation = f"explanation ({similarity} at least {threshold})"
     return {
-        "prediction": "prediction",
+        "prediction": prediction,
         "explanation": explanation,
-        "both": f"prediction and their {explanation}",
+        "both": f"{prediction} and their {explanation}",
     }[claim]
 
 

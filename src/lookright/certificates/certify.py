@@ -36,6 +36,7 @@ def certify_values(
     similarity_name: str = "cosine",
     family: int | None = None,
     distribution: str = "this distribution",
+    right: bool = False,
 ) -> tuple[Certificate, ...]:
     """Certificates of the prediction, the explanation and both; of the first without `similarity`.
 
@@ -49,6 +50,7 @@ def certify_values(
         similarity_name: what the similarity is called.
         family: how many bounds are to hold together; by default those that are returned.
         distribution: what the images are drawn from, in words.
+        right: a prediction was only counted as kept where it was right to begin with.
 
     Raises:
         UserError: values of different lengths or types; delta, tau or family out of range.
@@ -68,6 +70,7 @@ def certify_values(
             similarity=None if claim == "prediction" else similarity_name,
             threshold=None if claim == "prediction" else tau,
             distribution=distribution,
+            right=right and claim != "explanation",
         )
         for claim, values in found.items()
     )

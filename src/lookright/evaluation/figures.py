@@ -108,4 +108,5 @@ def _certificates(
         tau=p.tau,
         similarity_name=f"cosine of {type(p.explainer).__name__}",
         distribution=f'the domain "{domain}"',
+        right=True,
     )
