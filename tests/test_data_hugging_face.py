@@ -164,6 +164,9 @@ def test_a_domain_of_damaged_images_is_refused(saved):
     refused("images in domain 'sketch' of .*; none of them can", root, 8, skip_unreadable=True)
     data = load_data(root, image_size=8, skip_unreadable=True, read=False)
     assert len(data.samples("photo", [0, 1])) == 2
+    for _ in range(2):
+        with pytest.raises(UserError, match="none of them can be read"):
+            data.masked("sketch")
 
 
 def test_every_mistake_is_one_clear_line(saved, tmp_path):

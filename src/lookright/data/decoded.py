@@ -90,8 +90,8 @@ class Decoded(ImageData):
                     for sample, label in self._samples[domain]
                     if sample.name not in unreadable
                 ]
-        self._read.update(new)
         self._check(new)
+        self._read.update(new)
 
     def keys(self, domain: str) -> Sequence[str]:
         return [sample.key for sample, _ in self._readable(domain)]
