@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
 from lookright.errors import UserError
+from lookright.explainers.explainer import slope
 from lookright.metrics import correct
 from lookright.models import Classifier
 from lookright.modes import frozen, ordinary
@@ -154,9 +155,7 @@ class FGSM(Attack):
 
 def gradient_of(value: Tensor, z: Tensor) -> Tensor:
     """The gradient of the values (B,) by their images; zero where the model passes none on."""
-    if not value.requires_grad:
-        return torch.zeros_like(z)
-    return torch.autograd.grad(value.sum(), z, materialize_grads=True)[0]
+    return slope(value.sum(), z, keep=False)
 
 
 def check_eps(eps: float, norm: Norm) -> None:

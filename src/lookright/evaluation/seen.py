@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Generator, Tensor, nn
@@ -37,9 +38,7 @@ class Seen:
 
     def __post_init__(self) -> None:
         images, labels = self.batch.images, self.batch.labels
-        torch.manual_seed(self.noise)
-        with torch.no_grad():
-            self.logits, self.saliency = self.protocol.explainer(self.model, images)
+        self.logits, self.saliency = self._explained(images, None)
         if self.logits.shape[1] <= int(labels.max()):
             raise UserError(
                 f"The model has {self.logits.shape[1]} classes, the data a label "
@@ -60,9 +59,20 @@ class Seen:
 
     def explain(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, and the saliency of the class predicted on the clean images."""
+        return self._explained(images, self.predicted)
+
+    def _explained(self, images: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
         torch.manual_seed(self.noise)
         with torch.no_grad():
-            return self.protocol.explainer(self.model, images, self.predicted)
+            return self.protocol.explainer(self.model, images, target)
+
+    @cached_property
+    def _controls(self) -> dict[str, Tensor]:
+        """Those of the clean images, which every comparison needs."""
+        return self._controls_of(self.batch.images)
+
+    def _controls_of(self, images: Tensor) -> dict[str, Tensor]:
+        return metrics.controls(images, (self.saliency.shape[-2], self.saliency.shape[-1]))
 
     def compared(
         self,
@@ -73,8 +83,7 @@ class Seen:
     ) -> dict[str, Tensor]:
         """`measure` of the clean saliency and that of another view, `images`, by its key; of a
         control's maps of both by `key@random` and `key@centre`."""
-        size = (saliency.shape[-2], saliency.shape[-1])
-        here, there = (metrics.controls(x, size) for x in (self.batch.images, images))
+        here, there = self._controls, self._controls_of(images)
         return {key: measure(self.saliency, saliency)} | {
             f"{key}@{name}": measure(here[name], there[name]) for name in metrics.CONTROLS
         }

@@ -17,8 +17,8 @@ class Explainer(ABC):
 
     x is (B, 3, H, W) in [0, 1]; y (B,) the classes explained, the predicted ones where it is None.
     The saliency is non-negative and finite, and zero where a gradient is explained and the model
-    passes none on. With gradients on, both are part of the graph, to any
-    order; under `torch.no_grad()` both are detached and as cheap as they can be. One that is not
+    passes none on. With gradients on, both are part of the graph, to any order; under
+    `torch.no_grad()` both are detached and as cheap as they can be. One that is not
     `differentiable` works under `torch.no_grad()` alone.
     """
 
