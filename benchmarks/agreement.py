@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lookright import metrics
 from lookright.chance import image_chance
 from lookright.explainers import InputGradient
-from lookright.metrics import FILLS, SHARES, GaussianNoise, Perturbation, Squares
+from lookright.metrics import FILLS, SHARES, GaussianNoise, PixelPerturbation, Squares
 from lookright.metrics.infidelity import Perturbed
 from lookright.models import SmallResNet
 
@@ -112,7 +112,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Piling(Perturbation):
+class Piling(PixelPerturbation):
     """What Quantus does: squares go black one after another and stay so; I = x - x'."""
 
     per_side: int

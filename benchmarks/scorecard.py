@@ -1,4 +1,4 @@
-"""Every explanation measure and control of the same images: lookright against Quantus."""
+"""Every explanation measure and baseline of the same images: lookright against Quantus."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lookright.distances import resize
 from lookright.explainers import InputGradient
-from lookright.metrics import FILLS, SHARES, Scorecard, controls
+from lookright.metrics import FILLS, SHARES, Scorecard, baselines
 from lookright.models import build_model
 from timing import Options, Table, compare, options, report
 
@@ -45,8 +45,8 @@ class Scene:
         return CARD(self.model, self.images, self.saliency, self.target, self.masks)
 
     def maps(self) -> dict[str, Tensor]:
-        """The explanation and the controls at the size of the images."""
-        every = {"": self.saliency, **controls(self.images, self.saliency.shape[1:])}
+        """The explanation and the baselines at the size of the images."""
+        every = {"": self.saliency, **baselines(self.images, self.saliency.shape[1:])}
         return {
             f"@{name}" if name else "": resize(one, self.images.shape[-2:])[:, None]
             for name, one in every.items()
@@ -150,7 +150,7 @@ def _table(name: str, size: int, count: int, given: Options) -> Table:
         "Quantus": lambda: scene.theirs(1),
         "Quantus, its default samples": lambda: scene.theirs(10),
     }
-    title = f"Scorecard with both controls, {name}, {size} px, n = {count}"
+    title = f"Scorecard with both baselines, {name}, {size} px, n = {count}"
     return compare(title, contenders, given.rounds, given.device, notes)
 
 

@@ -108,40 +108,48 @@ def result_json(name, seed=0, domains=DOMAINS, shift=0.0, full=True):
 
 
 def trusted(name, d, judged, mass):
-    """What domain d has besides: controls and tests against them, removal, corruptions, checks."""
+    """What domain d has besides: baselines and tests against them, removal, corruptions, checks."""
     clean, adversarial = (judged["measures"][k]["value"] for k in ("accuracy", "accuracy_pgd"))
     still = judged["measures"]["stability_cosine"]["value"]
-    more, controls, paired = {}, {"random": {}, "centre": {}}, {"random": {}, "centre": {}}
+    more, baselines, paired = {}, {"random": {}, "centre": {}}, {"random": {}, "centre": {}}
     more["accuracy_apgd"] = rate(adversarial - 0.003)
     more["accuracy_square"] = rate(min(adversarial + 0.08, clean))
     more["accuracy_autoattack"] = rate(max(adversarial - 0.012, 0))
-    more["pushed_topk"], more["pushed_centre"] = score(0.95 - still), score(0.55 - still / 2)
-    more["pushed_target"], more["pushed_kept"] = score(0.8 - still / 2), rate(0.95 - still)
+    more["manipulated_topk"], more["manipulated_centre"] = (
+        score(0.95 - still),
+        score(0.55 - still / 2),
+    )
+    more["manipulated_target"], more["manipulated_kept"] = (
+        score(0.8 - still / 2),
+        rate(0.95 - still),
+    )
     for f, fill in enumerate(("blur", "mean")):
-        for control, gain in (("", mass / 2), ("random", mass / 20), ("centre", 0.13 - 0.04 * d)):
-            here = controls[control] if control else more
+        for baseline, gain in (("", mass / 2), ("random", mass / 20), ("centre", 0.13 - 0.04 * d)):
+            here = baselines[baseline] if baseline else more
             here[f"sufficiency_{fill}"] = score(round(0.55 - gain - 0.03 * f, 3))
             here[f"comprehensiveness_{fill}"] = score(round(0.35 + gain + 0.05 * f, 3))
             here[f"deletion_{fill}"] = score(round(0.45 - gain - 0.05 * f, 3))
             here[f"insertion_{fill}"] = score(round(0.5 + gain, 3))
-            if control:
+            if baseline:
                 lead = counts(round(N * min(0.5 + 3 * (mass / 2 - gain), 1)))
                 measures = ("sufficiency", "comprehensiveness", "deletion", "insertion")
-                paired[control] |= {f"{measure}_{fill}": lead for measure in measures}
-    for control, share in (("random", AREA), ("centre", AREA + 0.11)):
-        controls[control]["localisation_mass"] = score(round(share, 3))
-        controls[control]["pointing_game"] = rate(share)
-    for control, same in (("random", 0.75), ("centre", 1)):
+                paired[baseline] |= {f"{measure}_{fill}": lead for measure in measures}
+    for baseline, share in (("random", AREA), ("centre", AREA + 0.11)):
+        baselines[baseline]["localisation_mass"] = score(round(share, 3))
+        baselines[baseline]["pointing_game"] = rate(share)
+    for baseline, same in (("random", 0.75), ("centre", 1)):
         for key in ("stability_cosine", "stability_spearman", "stability_topk"):
-            controls[control][key] = score(same)
-        controls[control]["stability_corrupted"] = score(same)
-        controls[control]["pushed_topk"] = score(round(1.2 * (1 - same) + 0.6 * (same < 1), 3))
+            baselines[baseline][key] = score(same)
+        baselines[baseline]["stability_corrupted"] = score(same)
+        baselines[baseline]["manipulated_topk"] = score(
+            round(1.2 * (1 - same) + 0.6 * (same < 1), 3)
+        )
     more["infidelity_blur"], more["max_sensitivity"] = score(0.02 + mass / 40), score(0.9 - still)
     more["randomisation_spearman"] = score(0.31)
     judged["measures"] = more | judged["measures"]
     failed = name == "AT" and d == 2
     return {
-        "controls": controls,
+        "baselines": baselines,
         "paired": paired,
         "removal": [
             {"map": of, "kind": kind, "fill": fill, "shares": SHARES,
@@ -164,7 +172,7 @@ def trusted(name, d, judged, mass):
              else "Square finds no image that PGD misses"},
             {"name": "size", "verdict": "fine", "reason": "at 64/255 0.3% are still right"},
         ],
-        "certificates": [
+        "claims": [
             {"claim": claim, "perturbation": "PGD of at most 8/255", "kept": int(kept * 300),
              "n": 300, "bound": round(max(kept - 0.05, 0), 4), "delta": 0.05, "family": 3,
              "similarity": None if claim == "prediction" else "cosine",
@@ -223,12 +231,12 @@ def examples(name, domains=DOMAINS, count=4, side=32, coarse=8, classes=10, full
         }
         if full:
             nudge = own.choice([-8, 8], (count, len(GOALS), side, side, 3))
-            pushed = [blob(away + by * (0.6 - mass)) for by in (-0.9, 0.5, 1.2)]
+            manipulated = [blob(away + by * (0.6 - mass)) for by in (-0.9, 0.5, 1.2)]
             arrays |= {
                 f"{domain}/goals": np.array(GOALS),
-                f"{domain}/pushed": (images[:, None] + nudge).clip(0, 255).astype(np.uint8),
-                f"{domain}/saliency_pushed": np.stack(pushed, 1),
-                f"{domain}/predicted_pushed": np.stack(
+                f"{domain}/manipulated": (images[:, None] + nudge).clip(0, 255).astype(np.uint8),
+                f"{domain}/saliency_manipulated": np.stack(manipulated, 1),
+                f"{domain}/predicted_manipulated": np.stack(
                     [(labels + wrong) % classes] * 2 + [(labels + wrong + fooled) % classes], 1
                 ),
             }

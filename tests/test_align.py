@@ -10,8 +10,8 @@ from lookright.batch import Batch
 from lookright.distances import BCE, Cosine
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
-from lookright.guides import ConvMasker, LearnedMask, pairs
-from lookright.guides.mixed import mixed_explanation_gap
+from lookright.guides import ConvMasker, LearnedMask, mixup
+from lookright.guides.mixup import mixed_explanation_gap
 from lookright.methods import ALIGN
 from lookright.metrics import mask_mass
 from lookright.metrics.fills import black, blur
@@ -57,14 +57,14 @@ def test_the_target_is_the_mask_as_it_is_and_carries_no_gradient() -> None:
 
 
 def test_align_is_its_terms(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "Beta", Even)
+    monkeypatch.setattr(mixup, "Beta", Even)
     model, data = Smooth().double(), batch(dtype=torch.float64)
     x, y = data.images, data.labels
     guide = LearnedMask(Left())
     terms = ALIGN(model, guide, guidance=0.3, mixup=0.7)(data)
     assert list(terms) == ["clean", "explanation", "masker", "mixup"]
     _, saliency = GradCAM()(model, x, y)
-    mixed = pairs.mix_same_class(y)
+    mixed = mixup.mix_same_class(y)
     _, of_mixed = GradCAM()(model, mixed.of(x), mixed.labels)
     gap = BCE(mask_target=True)(saliency, guide.masks(x)[:, 0]).mean()
     torch.testing.assert_close(terms["clean"], F.cross_entropy(model(x), y))

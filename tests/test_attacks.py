@@ -92,7 +92,7 @@ def test_inside_the_ball_and_the_range(
 
 
 class Rooted(Smooth):
-    """The root of zero has no slope."""
+    """The root of zero has no gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) + (x - x).sum((1, 2, 3)).sqrt()[:, None]

@@ -24,8 +24,8 @@ from lookright.attacks import (
 from lookright.attacks.objectives import Ascended
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM, InputGradient
-from lookright.metrics import pushed_target
-from lookright.metrics.pushed import far_disc
+from lookright.metrics import manipulated_target
+from lookright.metrics.manipulation import far_disc
 from models_for_tests import (
     SIZE,
     Blocked,
@@ -93,8 +93,8 @@ def test_every_goal_is_neared_with_every_explainer(explainer: Explainer, goal: G
     assert torch.equal(one_by_one, y)
     clean, moved = (maps(explainer, model, each, y) for each in (x, z))
     random = maps(explainer, model, (x + 0.1 * torch.randn_like(x).sign()).clamp(0, 1), y)
-    assert goal.pushed(clean, moved).mean() > 0.03
-    assert goal.pushed(clean, moved).mean() > goal.pushed(clean, random).mean()
+    assert goal.manipulated(clean, moved).mean() > 0.03
+    assert goal.manipulated(clean, moved).mean() > goal.manipulated(clean, random).mean()
 
 
 @every_goal
@@ -116,8 +116,8 @@ def test_inside_the_ball_and_never_worse_than_the_clean_map(
         assert z.min() >= 0
         assert z.max() <= 1
         assert torch.equal(model(z).argmax(1), y)
-        pushed = goal.pushed(maps(GradCAM(), model, x, y), maps(GradCAM(), model, z, y))
-        assert (pushed >= -1e-6).all()
+        manipulated = goal.manipulated(maps(GradCAM(), model, x, y), maps(GradCAM(), model, z, y))
+        assert (manipulated >= -1e-6).all()
         assert radius > 0 or torch.equal(z, x)
 
 
@@ -294,11 +294,11 @@ def test_an_image_that_crossed_the_edge_comes_back_over_it_and_goes_on() -> None
     z = ExplanationAttack(MassCentre(), 0.1, 20, explainer=InputGradient())(Edge(), x, ZERO)
     assert Edge()(z).argmax(1) == 0
     assert Edge()(free).argmax(1) == 1
-    pushed, possible = (MassCentre().pushed(x.sum(1), each.sum(1)) for each in (z, free))
-    assert 0.5 * possible < pushed < possible
+    manipulated, possible = (MassCentre().manipulated(x.sum(1), each.sum(1)) for each in (z, free))
+    assert 0.5 * possible < manipulated < possible
 
 
-# --- Where there is no slope -------------------------------------------------------------------
+# --- Where there is no gradient -------------------------------------------------------------------
 
 
 class Towards(Objective):
@@ -318,12 +318,12 @@ def test_a_gradient_of_relus_moves_only_when_softened(goal: Goal) -> None:
     plain = PGD(0.1, 3, random_start=False, objective=Towards(goal, InputGradient()))
     assert torch.equal(plain(model, x, y), x)
     clean = maps(InputGradient(), model, x, y)
-    pushed = {}
+    manipulated = {}
     for beta in (None, 30.0):
         attack = ExplanationAttack(goal, 0.1, 3, explainer=InputGradient(), beta=beta)
         z = attack(model, x, y, seeded())
-        pushed[beta] = goal.pushed(clean, maps(InputGradient(), model, z, y)).mean()
-    assert pushed[30.0] > pushed[None] > 0  # None: a search of as many steps
+        manipulated[beta] = goal.manipulated(clean, maps(InputGradient(), model, z, y)).mean()
+    assert manipulated[30.0] > manipulated[None] > 0  # None: a search of as many steps
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -333,7 +333,7 @@ def test_a_torchscript_program_is_searched() -> None:
     attack = ExplanationAttack(eps=0.1, steps=20, explainer=InputGradient())
     z = attack(program, x, y, seeded())
     clean, moved = (maps(InputGradient(), model, each, y) for each in (x, z))
-    assert TopK().pushed(clean, moved).mean() > 0.1
+    assert TopK().manipulated(clean, moved).mean() > 0.1
     searched = ExplanationAttack(eps=0.1, steps=20, explainer=InputGradient(), search=True)
     assert torch.equal(z, searched(program, x, y, seeded()))
 
@@ -365,8 +365,8 @@ def test_places_are_lost_when_the_ball_allows_it(eps: float, lost: float, search
     steps = 120 if search else 20
     attack = ExplanationAttack(TopK(0.2), eps, steps, explainer=InputGradient(), search=search)
     z = attack(Squares(), x, ZERO, seeded())
-    pushed = TopK(0.2).pushed(x.sum(1), z.sum(1)).item()
-    assert pushed == pytest.approx(lost)
+    manipulated = TopK(0.2).manipulated(x.sum(1), z.sum(1)).item()
+    assert manipulated == pytest.approx(lost)
 
 
 @pytest.mark.parametrize("eps", [0.02, 0.1])
@@ -374,11 +374,11 @@ def test_the_centre_goes_as_far_as_it_can(eps: float) -> None:
     x = line(0.8, 0.6, 0.5, 0.5, 0.4, 0.5, 0.3, 0.4)
     left = torch.arange(9)[:, None] > torch.arange(8)  # the far corner is on the right
     corners = torch.where(left, x[0, 0] - eps, x[0, 0] + eps)
-    best = MassCentre().pushed(x[:, 0].expand(9, 1, 8), corners[:, None]).max()
+    best = MassCentre().manipulated(x[:, 0].expand(9, 1, 8), corners[:, None]).max()
     attack = ExplanationAttack(MassCentre(), eps, 40, explainer=InputGradient())
     z = attack(Squares(), x, ZERO)
-    pushed = MassCentre().pushed(x.sum(1), z.sum(1)).item()
-    assert 0.999 * best <= pushed <= best + 1e-6
+    manipulated = MassCentre().manipulated(x.sum(1), z.sum(1)).item()
+    assert 0.999 * best <= manipulated <= best + 1e-6
 
 
 def test_a_target_within_reach_is_reached() -> None:
@@ -386,8 +386,8 @@ def test_a_target_within_reach_is_reached() -> None:
     goal = TargetMap(target[0, 0])
     z = ExplanationAttack(goal, 0.05, 60, explainer=InputGradient())(Squares(), x, ZERO)
     clean, moved = x.sum(1), z.sum(1)
-    missing = pushed_target(clean, target.sum(1), target[0, 0])
-    assert goal.pushed(clean, moved) > 0.98 * missing
+    missing = manipulated_target(clean, target.sum(1), target[0, 0])
+    assert goal.manipulated(clean, moved) > 0.98 * missing
 
 
 # --- Goals -------------------------------------------------------------------------------------
@@ -405,10 +405,10 @@ def test_a_goal_has_a_slope_at_the_clean_map_and_ends_where_it_is_reached(goal: 
     clean = torch.rand(5, 7, 9, generator=seeded(1))
     saliency = clean.clone().requires_grad_()
     ascended = goal(clean)
-    (slope,) = torch.autograd.grad(ascended(saliency).sum(), saliency)
-    assert (slope.flatten(1).norm(dim=1) > 1e-3).all()
-    assert goal.pushed(clean, clean).abs().max() < 1e-6
-    step = saliency.detach() + 0.1 * slope / slope.abs().amax((1, 2), keepdim=True)
+    (gradient,) = torch.autograd.grad(ascended(saliency).sum(), saliency)
+    assert (gradient.flatten(1).norm(dim=1) > 1e-3).all()
+    assert goal.manipulated(clean, clean).abs().max() < 1e-6
+    step = saliency.detach() + 0.1 * gradient / gradient.abs().amax((1, 2), keepdim=True)
     assert (ascended(step.clamp(min=0)) > ascended(clean)).all()
     scaled = ascended(1e3 * clean)
     torch.testing.assert_close(scaled, ascended(clean))
@@ -420,18 +420,18 @@ def test_silent_maps_have_finite_values_and_slopes(goal: Goal) -> None:
     clean[0], clean[1] = 0, 0.5
     saliency = torch.zeros(4, 6, 6, requires_grad=True)
     value = goal(clean)(saliency)
-    (slope,) = torch.autograd.grad(value.sum(), saliency)
+    (gradient,) = torch.autograd.grad(value.sum(), saliency)
     assert value.isfinite().all()
-    assert slope.isfinite().all()
+    assert gradient.isfinite().all()
 
 
-def test_the_centre_is_pushed_to_the_far_corner_first() -> None:
+def test_the_centre_is_manipulated_to_the_far_corner_first() -> None:
     clean = far_disc(torch.eye(8)[None, :1].expand(1, 8, 8))
     saliency = (clean + 1e-3).requires_grad_()
-    (slope,) = torch.autograd.grad(MassCentre()(clean)(saliency).sum(), saliency)
+    (gradient,) = torch.autograd.grad(MassCentre()(clean)(saliency).sum(), saliency)
     centre_row, centre_column = (clean[0].sum(axis).argmax().item() for axis in (1, 0))
-    far = slope[0, 7 if centre_row < 4 else 0, 7 if centre_column < 4 else 0]
-    assert far == slope.max()
+    far = gradient[0, 7 if centre_row < 4 else 0, 7 if centre_column < 4 else 0]
+    assert far == gradient.max()
 
 
 # --- Mistakes ----------------------------------------------------------------------------------

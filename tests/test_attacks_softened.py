@@ -17,8 +17,8 @@ def between(low, high):
     return lambda x: low + F.softplus(x - low, BETA) - F.softplus(x - high, BETA)
 
 
-def leaky(slope):
-    return lambda x: slope * x + (1 - slope) * F.softplus(x, BETA)
+def leaky(gradient):
+    return lambda x: gradient * x + (1 - gradient) * F.softplus(x, BETA)
 
 
 def in_place(function, *arguments):

@@ -16,8 +16,8 @@ from PIL import Image
 from lookright import cli
 from lookright.attacks import APGD, FGSM, PGD
 from lookright.data import Augment, Shortcut, load_image
+from lookright.evaluation.result import read_result
 from lookright.models import Classifier, SmallResNet, save_classifier
-from lookright.result import read_result
 from lookright.training import Run
 
 SMALL = "--image_size 32 --epochs 1 --batch_size 16"
@@ -108,7 +108,7 @@ def test_from_images_to_a_page(here, lookright):
 
 
 def test_an_evaluation_that_is_there_is_not_done_again(here, lookright, monkeypatch):
-    monkeypatch.setattr("lookright.evaluation.judge.Judge.see", None)
+    monkeypatch.setattr("lookright.evaluation.evaluator.Evaluator.see", None)
     assert lookright(f"evaluate erm {QUICK} --domains sketch")[0] == 0
     assert Path("erm/report.html").exists()
 
@@ -190,7 +190,7 @@ def test_explain_attacks_the_label_that_is_given(here, lookright, monkeypatch):
             attacked.append(model.classes[int(y)])
             return x
 
-    monkeypatch.setattr("lookright.explain.explanation_figure", lambda target, **given: given)
+    monkeypatch.setattr("lookright.verbs.explain.explanation_figure", lambda target, **given: given)
     for label in ("cat", "dog"):
         cli.explain("erm", [Path("pets/sketch/dog/0.png")], attack=Spy(), label=label)
     assert attacked == ["cat", "dog"]
@@ -218,7 +218,8 @@ def test_only_attacks_for_general_use_are_offered(here, lookright):
 
 def test_augmentation_can_be_left_out(here, lookright, monkeypatch):
     given = []
-    monkeypatch.setattr(cli, "fit", lambda *_, augment, **__: given.append(augment) or 1 / 0)
+    fit = "lookright.verbs.train.fit"
+    monkeypatch.setattr(fit, lambda *_, augment, **__: given.append(augment) or 1 / 0)
     for words in ("", "--augment false", "--augment true", "--augment.shift 0.2"):
         with pytest.raises(ZeroDivisionError):
             lookright(f"{ON_PETS} {words}")
@@ -429,8 +430,8 @@ except SystemExit:
 def test_only_the_domains_that_are_judged_are_read(here, lookright):
     spoil_image("pets/sketch/dog/5.png", b"no image")
     assert lookright(f"evaluate erm --data pets {QUICK} --domains photo")[0] == 0
-    assert lookright("certify erm --data pets --n 2")[0] == 0
-    for line in (f"evaluate erm {QUICK} --domains sketch,photo", "certify erm --domain sketch"):
+    assert lookright("claim erm --data pets --n 2")[0] == 0
+    for line in (f"evaluate erm {QUICK} --domains sketch,photo", "claim erm --domain sketch"):
         code, _, err = lookright(f"{line} --data pets")
         assert code == 1
         assert "sketch/dog/5.png" in err
@@ -448,9 +449,9 @@ def test_ctrl_c_says_how_to_go_on(here, lookright, monkeypatch, line, goes_on):
     def interrupted(*given, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lookright.evaluation.judge.Judge.see", interrupted)
+    monkeypatch.setattr("lookright.evaluation.evaluator.Evaluator.see", interrupted)
     monkeypatch.setattr("lookright.methods.ERM.forward", interrupted)
-    monkeypatch.setattr("lookright.cli.write_page", interrupted)
+    monkeypatch.setattr("lookright.verbs.report.write_page", interrupted)
     code, _, err = lookright(line)
     assert code not in (0, None)
     assert re.search(f"error: Stopped.*{goes_on}", err)
@@ -461,7 +462,7 @@ def test_a_bug_is_not_passed_off_as_a_mistake(here, monkeypatch):
     def broken(*given, **options):
         raise AttributeError("a bug")
 
-    monkeypatch.setattr("lookright.cli.method_table", broken)
+    monkeypatch.setattr("lookright.verbs.report.method_table", broken)
     with pytest.raises(AttributeError, match="a bug"):
         cli.main(["report", "erm"])
 

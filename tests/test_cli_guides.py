@@ -16,7 +16,7 @@ from lookright.training import Run
 
 FAST = "--epochs 1 --batch_size 16 --image_size 32"
 EGAT = "train --method egat --method.attack fgsm --method.attack.eps 2/255"
-PETS = f"--data pets --masks masks --guides sam {FAST}"
+PETS = f"--data pets --masks masks --tool_masks sam {FAST}"
 
 OWN = """
 from torch import nn
@@ -148,25 +148,26 @@ def test_missing_guides_and_unused_ones_are_told(lookright):
     assert code == 0
     sam = str(Path("sam").resolve())
     notes = [line.replace(sam, "sam") for line in err.splitlines() if line.startswith("note: ")]
-    assert (
-        notes[0]
-        == "note: 1 of 38 guides in 'sam' are empty, such as 'sam/dog/7.png', and count as missing."
+    assert notes[0] == (
+        "note: 1 of 38 tool masks in 'sam' are empty, such as 'sam/dog/7.png', and count as missing."
     )
-    assert notes[1].startswith("note: 2 of 40 images have no guide in 'sam', such as 'cat/3.png'")
-    assert re.match(r"note: \d+ of \d+ training images have guides for PrecomputedM", notes[2])
+    assert notes[1].startswith(
+        "note: 2 of 40 images have no tool mask in 'sam', such as 'cat/3.png'"
+    )
+    assert re.match(r"note: \d+ of \d+ training images have tool masks for PrecomputedM", notes[2])
     assert len(notes) == 3
-    code, err = lookright(f"train --method erm --data pets --guides sam {FAST} --run erm")
+    code, err = lookright(f"train --method erm --data pets --tool_masks sam {FAST} --run erm")
     assert code == 0
-    assert "note: ERM does not use the guides in 'sam'; --method.guide PrecomputedMask does." in err
+    assert "note: ERM does not use the masks in 'sam'; --method.guide PrecomputedMask does." in err
 
 
 BAD = [
     (f"{EGAT} --method.guide humanmask --data pets", r"guided by HumanMask needs masks.*--masks"),
-    (f"{EGAT} --method.guide precomputedmask --data pets", r"needs guides.*--guides"),
-    (f"{EGAT} --method.guide precomputedmask", r"needs guides, and none of the \d+ training"),
-    (f"{EGAT} --guides sam", r"Expected no guides for Shortcut.*HumanMask"),
-    (f"{EGAT} --data pets --guides sma", r"folder of guides at 'sma'.*Did you mean 'sam'"),
-    (f"{EGAT} --data pets --guides sam/cat", r"Expected guides in 'sam/cat'.*fits none"),
+    (f"{EGAT} --method.guide precomputedmask --data pets", r"needs tool masks.*--tool_masks"),
+    (f"{EGAT} --method.guide precomputedmask", r"needs tool masks, and none of the \d+ training"),
+    (f"{EGAT} --tool_masks sam", r"Expected no tool masks for Shortcut.*HumanMask"),
+    (f"{EGAT} --data pets --tool_masks sma", r"folder of tool masks at 'sma'.*Did you mean 'sam'"),
+    (f"{EGAT} --data pets --tool_masks sam/cat", r"Expected tool masks in 'sam/cat'.*fits none"),
     (f"{EGAT} --method.guide precomputdmask", r"no guide 'precomputdmask'.*'PrecomputedMask'"),
     (f"{EGAT} --method.guide dilated --method.guide.radious 1", r"Did you mean 'radius'"),
     (f"{EGAT} --method.guide dilated --method.guide.radius 2", r"radius is a share .* got 2"),

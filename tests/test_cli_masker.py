@@ -5,8 +5,8 @@ from PIL import Image
 
 from lookright import cli
 from lookright.data import Shortcut
+from lookright.evaluation.result import read_examples, read_result
 from lookright.models import SmallResNet
-from lookright.result import read_examples, read_result
 from lookright.training import Run
 
 QUICK = (

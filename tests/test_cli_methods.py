@@ -6,9 +6,9 @@ import pytest
 
 from lookright import cli, methods
 from lookright.data import Shortcut
+from lookright.evaluation.result import read_result
 from lookright.methods import AWP, Method
 from lookright.models import SmallResNet
-from lookright.result import read_result
 from lookright.training import Run
 
 NAMES = sorted(

@@ -11,8 +11,8 @@ from PIL import Image
 
 from lookright import cli
 from lookright.data import load_data
+from lookright.evaluation.result import read_result
 from lookright.models import SmallResNet, build_model, save_classifier
-from lookright.result import read_result
 
 QUICK = (
     "--protocol.limit 3 --protocol.pgd_steps 1 --protocol.restarts 1 --protocol.curve_eps [] "
@@ -99,8 +99,8 @@ def test_images_of_several_models_are_loaded_once(here, monkeypatch):
         calls.append(given)
         return load_data(*given, **options)
 
-    monkeypatch.setattr("lookright.subject.load_data", counted)
-    monkeypatch.setattr("lookright.subject.warnings.warn", lambda *given, **options: None)
+    monkeypatch.setattr("lookright.loading.load_data", counted)
+    monkeypatch.setattr("lookright.loading.warnings.warn", lambda *given, **options: None)
     line = f"evaluate kept.safetensors kept.pt2 --data pets {MAP} {QUICK} --names a;b"
     cli.main(line.split())
     assert len(calls) == 1
@@ -110,7 +110,7 @@ def test_images_of_several_models_are_loaded_once(here, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:.*left out:UserWarning")
 def test_a_mistake_in_the_last_model_is_found_before_the_first_is_judged(here, monkeypatch, capsys):
-    monkeypatch.setattr("lookright.cli.judge", None)
+    monkeypatch.setattr("lookright.verbs.evaluate.judge", None)
     (here / "other").mkdir()
     (here / "other" / "kept.pt2").symlink_to(here / "kept.pt2")
     (here / "file").write_text("")
@@ -128,10 +128,10 @@ def test_a_mistake_in_the_last_model_is_found_before_the_first_is_judged(here, m
 def test_an_output_that_cannot_be_written_is_found_before_an_image_is_seen(
     here, monkeypatch, capsys
 ):
-    monkeypatch.setattr("lookright.evaluation.judge.Judge.see", None)
-    monkeypatch.setattr("lookright.trials.certified.try_batches", None)
+    monkeypatch.setattr("lookright.evaluation.evaluator.Evaluator.see", None)
+    monkeypatch.setattr("lookright.claims.models.try_batches", None)
     (here / "file").write_text("")
-    for verb in (f"evaluate {QUICK} --page page.html", "certify --n 2"):
+    for verb in (f"evaluate {QUICK} --page page.html", "claim --n 2"):
         with pytest.raises(SystemExit):
             cli.main(f"{verb} kept.pt2 --data pets {MAP} --output file".split())
         said = capsys.readouterr().err.splitlines()[-1]

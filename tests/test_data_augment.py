@@ -63,11 +63,13 @@ def test_a_scale_zooms_within_its_bound():
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_guide_moves_with_its_image_and_stays_soft(view):
     images = torch.rand(48, 3, 16, 16)
-    batch = Batch(images, torch.arange(48), guides=images[:, :1], has_guide=torch.arange(48) < 5)
+    batch = Batch(
+        images, torch.arange(48), tool_masks=images[:, :1], has_tool_mask=torch.arange(48) < 5
+    )
     seen = view(batch)
-    assert torch.equal(seen.guides, seen.images[:, :1])
-    assert not torch.equal(seen.guides, batch.guides)
-    assert torch.equal(seen.has_guide, batch.has_guide)
+    assert torch.equal(seen.tool_masks, seen.images[:, :1])
+    assert not torch.equal(seen.tool_masks, batch.tool_masks)
+    assert torch.equal(seen.has_tool_mask, batch.has_tool_mask)
 
 
 @pytest.mark.parametrize("view", VIEWS)

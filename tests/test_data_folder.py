@@ -173,9 +173,9 @@ def known_in(data, domain: str) -> tuple[list[bool], list[bool]]:
     batch = data.samples(domain, range(len(data.keys(domain))))
     none = torch.zeros(len(batch), dtype=torch.bool)
     masks = none if batch.has_mask is None else batch.has_mask
-    guides = none if batch.has_guide is None else batch.has_guide
+    guides = none if batch.has_tool_mask is None else batch.has_tool_mask
     assert list(data.masked(domain)) == masks.tolist()
-    assert list(data.guided(domain)) == guides.tolist()
+    assert list(data.tool_masked(domain)) == guides.tolist()
     return masks.tolist(), guides.tolist()
 
 
@@ -216,16 +216,16 @@ def test_guides_lie_beside_masks_and_keep_their_grey_levels(pets):
     paint(guides / "photo/cat/1.png", 51)
     paint(guides / "sketch/cat/0.png", 0)
     with pytest.warns(UserWarning, match="guide") as told:
-        data = load_data(pets, image_size=4, masks=masks, guides=guides)
+        data = load_data(pets, image_size=4, masks=masks, tool_masks=guides)
     assert [re.sub(r"in '.*?'", "in it", str(each.message)) for each in told] == [
-        f"1 of 2 guides in it are empty, such as '{guides / 'sketch/cat/0.png'}', and count as "
+        f"1 of 2 tool masks in it are empty, such as '{guides / 'sketch/cat/0.png'}', and count as "
         "missing.",
-        "10 of 12 images have no guide in it, such as 'photo/cat/0.png': they are left unguided.",
+        "10 of 12 images have no tool mask in it, such as 'photo/cat/0.png': they are left unguided.",
     ]
     assert data.domains == ("photo", "sketch")
     batch = data.samples("photo", range(6))
     assert batch.masks.mean((1, 2, 3)).tolist() == [1, 0, 0, 0, 0, 0]
-    assert batch.guides.mean((1, 2, 3)).tolist() == pytest.approx([0, 0.2, 0, 0, 0, 0])
+    assert batch.tool_masks.mean((1, 2, 3)).tolist() == pytest.approx([0, 0.2, 0, 0, 0, 0])
     assert known_in(data, "photo") == ([True] + [False] * 5, [False, True] + [False] * 4)
     assert known_in(data, "sketch") == ([False] * 6, [False] * 6)
 
@@ -235,11 +235,11 @@ def test_a_guide_is_resized_softly_and_a_mask_is_not(tmp_path):
     Image.fromarray(np.indices((12, 12)).sum(0).astype(np.uint8) % 2 * 255).save(
         paint(tmp_path / "maps/a/0.png")
     )
-    with pytest.warns(UserWarning, match="5 of 6 images have no guide"):
-        data = load_data(root, image_size=5, masks=tmp_path / "maps", guides=tmp_path / "maps")
+    with pytest.warns(UserWarning, match="5 of 6 images have no tool mask"):
+        data = load_data(root, image_size=5, masks=tmp_path / "maps", tool_masks=tmp_path / "maps")
     batch = data.samples("data", [0])
     assert set(batch.masks.unique().tolist()) == {0.0, 1.0}
-    assert batch.guides.std() < 0.1
+    assert batch.tool_masks.std() < 0.1
 
 
 def test_image_and_mask_are_cut_alike(tmp_path):
@@ -260,25 +260,25 @@ def test_masks_that_fit_no_image_are_counted(pets):
     paint(masks / "photo/cat/none.png")
     with pytest.warns(UserWarning, match=r"1 of 2 masks .*none\.png"):
         load_data(pets, image_size=4, masks=masks)
-    with pytest.warns(UserWarning, match=r"have no guide|1 of 2 guides .*none\.png") as told:
-        load_data(pets, image_size=4, guides=masks)
+    with pytest.warns(UserWarning, match=r"no tool mask|1 of 2 tool masks .*none\.png") as told:
+        load_data(pets, image_size=4, tool_masks=masks)
     assert len(told) == 2
 
 
-@pytest.mark.parametrize("what", ["masks", "guides"])
+@pytest.mark.parametrize("what", ["masks", "tool_masks"])
 def test_mistakes_with_masks_and_guides(pets, tmp_path, what):
-    maps = tmp_path / "maps"
+    maps, words = tmp_path / "maps", what.replace("_", " ")
     given = {what: maps}
-    refused(f"Expected a folder of {what}", pets, **given)
+    refused(f"Expected a folder of {words}", pets, **given)
     maps.mkdir()
-    refused(f"Expected {what} in .*holds no images.*leave out {what}", pets, **given)
+    refused(f"Expected {words} in .*holds no images.*leave out {words}", pets, **given)
     paint(maps / "cat/0.png")
     refused(r"such as '.*photo/cat/0\.png'; .*cat/0\.png' fits none", pets, **given)
     (maps / "cat/0.png").unlink()
     paint(maps / "photo/cat/0.png", size=(6, 12))
     refused("12x12 pixels.*has 6x12", pets, **given, skip_unreadable=True)
     paint(maps / "photo/cat/0.bmp")
-    refused(f"Expected one file of {what}", pets, **given)
+    refused(f"Expected one file of {words}", pets, **given)
 
 
 def spoil(*paths: Path) -> None:

@@ -136,7 +136,7 @@ def test_it_is_loaded_by_name_in_any_case():
         ({"strength": 1.5}, "from 0 to 1"),
         ({"strength": float("nan")}, "from 0 to 1"),
         ({"masks": "somewhere"}, "has its own"),
-        ({"guides": "somewhere"}, "no guides for Shortcut.*HumanMask"),
+        ({"tool_masks": "somewhere"}, "no tool masks for Shortcut.*HumanMask"),
     ],
 )
 def test_wrong_arguments_are_one_line(wrong, says):

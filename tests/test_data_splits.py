@@ -80,16 +80,16 @@ def test_batches_join_and_part_field_by_field():
     guided = Batch(
         torch.rand(3, 3, 2, 2),
         torch.arange(3),
-        guides=torch.rand(3, 1, 2, 2),
-        has_guide=torch.tensor([True, False, True]),
+        tool_masks=torch.rand(3, 1, 2, 2),
+        has_tool_mask=torch.tensor([True, False, True]),
     )
     joined = collate([guided.select(slice(0, 1)), guided.select(torch.tensor([1, 2]))])
-    assert torch.equal(joined.guides, guided.guides)
-    assert torch.equal(joined.has_guide, guided.has_guide)
+    assert torch.equal(joined.tool_masks, guided.tool_masks)
+    assert torch.equal(joined.has_tool_mask, guided.has_tool_mask)
     assert joined.masks is None
-    assert guided.select(guided.has_guide).has_guide.tolist() == [True, True]
-    assert guided.to("meta").guides.device.type == "meta"
-    assert collate([guided, Batch(guided.images, guided.labels)]).guides is None
+    assert guided.select(guided.has_tool_mask).has_tool_mask.tolist() == [True, True]
+    assert guided.to("meta").tool_masks.device.type == "meta"
+    assert collate([guided, Batch(guided.images, guided.labels)]).tool_masks is None
 
 
 def test_shuffling_follows_the_generator():

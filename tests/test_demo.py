@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from lookright import cli
-from lookright import demo as module
-from lookright.comparison import compare
 from lookright.data import Shortcut
-from lookright.demo import demo
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
+from lookright.evaluation.result import read_examples, read_result
+from lookright.jobs.grid import compare
 from lookright.models import SmallResNet
-from lookright.result import read_examples, read_result
 from lookright.training import Run
+from lookright.verbs import demo as module
+from lookright.verbs.demo import demo
 
 ROWS = {
     "erm": "ERM",
@@ -102,7 +102,7 @@ def written(folder: Path) -> dict[Path, int]:
 
 
 def test_a_second_call_does_nothing_twice(shown, monkeypatch, capsys):
-    monkeypatch.setattr("lookright.evaluation.judge.Judge.see", None)
+    monkeypatch.setattr("lookright.evaluation.evaluator.Evaluator.see", None)
     monkeypatch.setattr("lightning.Trainer.fit", None)
     before = written(shown)
     demo(shown, epochs=1, masks=True, align=True)

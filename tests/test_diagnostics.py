@@ -73,7 +73,7 @@ class Sure(Rounded):
 
 
 class Undefined(Rounded):
-    """The root of zero has no slope."""
+    """The root of zero has no gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x) + (x - x).sum((1, 2, 3)).sqrt()[:, None]
@@ -142,7 +142,7 @@ def valley(moved: Tensor) -> Tensor:
 
 
 def pit(moved: Tensor) -> Tensor:
-    """Wrong at one distance only, and the slope leads beyond it."""
+    """Wrong at one distance only, and the gradient leads beyond it."""
     return torch.where((moved > 0.03) & (moved < 0.05), -moved, 1 - moved)
 
 
@@ -198,15 +198,15 @@ MASKED: Mapping[str, tuple[Callable[[], Planted], str]] = {
     "layer without gradient": (masked(Cut), "gradients"),
     "root of zero": (masked(Undefined), "gradients"),
     "saturated logits": (masked(Saturated), "saturation"),
-    "ever steeper slope": (lambda: (Slope(late, "max"), *alike()), "steps"),
+    "ever steeper gradient": (lambda: (Slope(late, "max"), *alike()), "steps"),
     "reversed gradient": (lambda: (Misleading(Slope(near)), *alike()), "black box"),
-    "wall across the slope": (lambda: (Slope(valley), *alike()), "one step"),
+    "wall across the gradient": (lambda: (Slope(valley), *alike()), "one step"),
     "noise": (masked(Noisy), "randomness"),
     "mean of the batch": (masked(Together), "batch"),
     "BatchNorm without statistics": (masked(without_statistics), "batch"),
     "BatchNorm that trains itself": (masked(OwnMode), "batch"),
 }
-"""Models by what hides their slope, and the check that is made for it."""
+"""Models by what hides their gradient, and the check that is made for it."""
 
 
 def diagnosed(model, x, y, batch_size=96, raw=None, **changes) -> dict[str, Diagnostic]:
@@ -228,7 +228,7 @@ def suspects(found: Mapping[str, Diagnostic]) -> list[str]:
 
 
 def settings_of(name: str) -> dict[str, float]:
-    return {"eps": 0.02} if name in ("ever steeper slope", "wall across the slope") else {}
+    return {"eps": 0.02} if name in ("ever steeper gradient", "wall across the gradient") else {}
 
 
 @cache
@@ -255,7 +255,7 @@ def test_no_check_but_those_of_the_cause_finds_something(table):
     for check in ("saturation", "one step", "randomness", "batch"):
         found = {name for name, of in table.items() if check in suspects(of)}
         meant = {name for name, (_, made) in MASKED.items() if made == check}
-        assert found - {"ever steeper slope"} == meant, check
+        assert found - {"ever steeper gradient"} == meant, check
     assert {name for name, of in table.items() if "gradients" in suspects(of)} == {
         name for name, (_, made) in MASKED.items() if made == "gradients"
     }
@@ -283,7 +283,7 @@ def test_the_reason_tells_one_cause_from_another(table):
     assert f"exactly zero at {right} of {right}" in reason["quantised input layer"]
     assert "not finite at 96 of 96" in reason["root of zero"]
     assert "vanishes at 96 where the margin's does not" in reason["saturated logits"]
-    assert "has not arrived" in reason["ever steeper slope"]
+    assert "has not arrived" in reason["ever steeper gradient"]
     assert "in training mode (2):" in reason["BatchNorm without statistics"]
     assert "in training mode (model.2):" in reason["BatchNorm that trains itself"]
     assert "in training mode:" in reason["mean of the batch"]
@@ -355,8 +355,8 @@ def test_two_classes_far_apart_and_always_right_are_fine():
 
 
 class Deaf(nn.Module):
-    """Where p_y is 1 in float32 the cross-entropy has no slope but that of the other logit, which
-    leads nowhere."""
+    """Where p_y is 1 in float32 the cross-entropy has no gradient but that of the other logit,
+    which leads nowhere."""
 
     def forward(self, x: Tensor) -> Tensor:
         gap = (x[:, 0] - x[:, 1]).mean((1, 2))
@@ -488,9 +488,9 @@ def test_a_share_of_the_images_is_looked_at():
     model, x, y = planted("layer without gradient")
     values = Diagnosis(share=0.5).see(model, x, y)
     alone = Diagnosis(share=0.5).see(model, x[10:11], y[10:11])
-    looked = ~values["check slope"].isnan()
+    looked = ~values["check gradient"].isnan()
     assert 30 < looked.sum() < 66
-    assert looked[10] == ~alone["check slope"].isnan()[0]
+    assert looked[10] == ~alone["check gradient"].isnan()[0]
     assert not values["check repeat"].isnan().any()
     assert "gradients" in suspects(diagnosed(model, x, y, share=0.5))
 

@@ -15,9 +15,9 @@ from lookright.data import ImageData
 from lookright.data.dataset import part_of
 from lookright.errors import UserError
 from lookright.evaluation import Protocol, evaluate
+from lookright.evaluation.result import read_examples, read_result
 from lookright.explainers import InputGradient, SmoothGrad
 from lookright.models import Classifier
-from lookright.result import read_examples, read_result
 from models_for_tests import BrokenError, Fails, same_state, state_of, used
 from tiny import Blobs, tiny_classifier
 
@@ -348,7 +348,7 @@ def valley(moved):
 
 
 def pit(moved):
-    """Wrong at one distance only, and the slope leads beyond it."""
+    """Wrong at one distance only, and the gradient leads beyond it."""
     wrong = (moved > 0.03) & (moved < 0.05)
     return torch.where(wrong, -moved, 1 - moved)
 

@@ -8,7 +8,7 @@ import torch
 
 from lookright.errors import UserError
 from lookright.evaluation import evaluate
-from lookright.result import read_examples
+from lookright.evaluation.result import read_examples
 from models_for_tests import BrokenError
 from test_evaluation import ChannelMeans, Margins, figures, judge, protocol
 from tiny import Blobs, tiny_classifier
@@ -143,9 +143,9 @@ def test_explanations_are_compared_with_those_at_home(tmp_path):
     )
     assert "stability_domain" not in result.domains[home].measures
     assert result.domains[away].measures["stability_domain"].value < 0.999
-    controls = result.domains[away].controls
-    assert controls["centre"]["stability_domain"].value == pytest.approx(1)
-    assert controls["random"]["stability_domain"].value < 0.9
+    baselines = result.domains[away].baselines
+    assert baselines["centre"]["stability_domain"].value == pytest.approx(1)
+    assert baselines["random"]["stability_domain"].value < 0.9
     unpaired = judge(tmp_path / "unpaired", tiny_classifier(), Blobs(), train_domains=[home])
     assert "stability_domain" not in unpaired.domains[away].measures
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.result import read_examples, read_result
+from lookright.evaluation.result import read_examples, read_result
 from models_for_tests import BrokenError, Tiny, same_state, state_of, used
 from test_evaluation import Killed, figures, judge
 from tiny import Blobs, tiny_classifier
@@ -53,7 +53,7 @@ def test_planted_masks_come_out_exactly(tmp_path, rows, mass, iou, coverage):
     expected = {"mask_mass": mass, "mask_iou": iou, "mask_coverage": coverage}
     assert {key: found[key]["value"] for key in KEYS} == pytest.approx(expected)
     # Every fourth of the 16 images has no true mask, but each has a learned one.
-    every = json.loads((tmp_path / "result.json").read_text())["domains"]["other"]["controls"]
+    every = json.loads((tmp_path / "result.json").read_text())["domains"]["other"]["baselines"]
     # The true mask is the upper half of each image, and the middle as bright in both.
     assert every["centre"]["mask_mass"]["value"] == pytest.approx(0.5)
     assert every["centre"]["mask_iou"]["value"] == pytest.approx(2 / (8 + 2))

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from lookright.attacks import PGD, Attack, LInf, Norm, Square
-from lookright.certificates.bounds import share_at_least
 from lookright.corruptions import corrupt
 from lookright.evaluation import Protocol
-from lookright.evaluation.explanations import explained
-from lookright.evaluation.seen import Seen
+from lookright.evaluation.result import read_examples, read_result
+from lookright.evaluation.stages.explanations import explained
+from lookright.evaluation.view import View
 from lookright.explainers import GradCAM, SmoothGrad
 from lookright.metrics import MEASURES, Paired, max_sensitivity, stability_cosine
-from lookright.result import read_examples, read_result
+from lookright.statistics.bounds import share_at_least
 from test_evaluation import judge, learned, protocol  # noqa: F401
 from tiny import Blobs
 
@@ -120,31 +120,31 @@ def test_corruptions_are_those_of_the_images(thorough):
     assert len(batch) == 30
 
 
-def test_pushed_examples_keep_their_answer_and_their_ball(thorough):
+def test_manipulated_examples_keep_their_answer_and_their_ball(thorough):
     result, *_ = thorough
     shown = read_examples(result, "other")
     assert list(shown.goals) == ["topk", "target"]
-    assert shown.pushed.shape == (3, 2, 32, 32, 3)
-    assert (shown.predicted_pushed == shown.predicted[:, None]).all()
-    moved = abs(shown.pushed.astype(int) - shown.images[:, None].astype(int))
+    assert shown.manipulated.shape == (3, 2, 32, 32, 3)
+    assert (shown.predicted_manipulated == shown.predicted[:, None]).all()
+    moved = abs(shown.manipulated.astype(int) - shown.images[:, None].astype(int))
     assert 0 < moved.max() <= 9
     measures = result.domains["other"].measures
-    assert measures["pushed_topk"].value > 0
-    assert measures["pushed_target"].value > 0
+    assert measures["manipulated_topk"].value > 0
+    assert measures["manipulated_target"].value > 0
 
 
-def test_controls_and_curves_stand_beside_the_explanation(thorough):
+def test_baselines_and_curves_stand_beside_the_explanation(thorough):
     result, *_ = thorough
     domain = result.domains["train"]
-    assert domain.controls.keys() == {"random", "centre"}
+    assert domain.baselines.keys() == {"random", "centre"}
     of_a_map = {key for key in domain.measures if not key.startswith(("accuracy", "auc"))}
-    for control in domain.controls.values():
-        assert control.keys() == of_a_map - {"degenerate_maps"}
+    for baseline in domain.baselines.values():
+        assert baseline.keys() == of_a_map - {"degenerate_maps"}
     curves = {(c.map, c.kind, c.fill): c for c in domain.removal}
     assert len(curves) == 3 * 2 * 2
     for (of, kind, fill), curve in curves.items():
         assert curve.shares == (0, 0.25, 0.5, 0.75, 1)
-        measures = domain.measures if of == "explanation" else domain.controls[of]
+        measures = domain.measures if of == "explanation" else domain.baselines[of]
         first = domain.removal[0].probabilities[0]  # the clean image, under every map
         if kind == "deletion":
             assert curve.probabilities[0] == pytest.approx(first)
@@ -156,21 +156,21 @@ def test_controls_and_curves_stand_beside_the_explanation(thorough):
         assert measures[f"{kind}_{fill}"].value == pytest.approx(area / 4, abs=1e-5)
 
 
-def test_the_explanation_is_tested_against_controls_on_the_same_images(thorough):
+def test_the_explanation_is_tested_against_baselines_on_the_same_images(thorough):
     result, *_ = thorough
     domain = result.domains["train"]
     random, centre = domain.paired["random"], domain.paired["centre"]
     known = {
-        key for key in domain.controls["random"] if not key.startswith(("stab", "push", "max"))
+        key for key in domain.baselines["random"] if not key.startswith(("stab", "manip", "max"))
     }
     assert centre.keys() == known
     assert random.keys() - known == {
         "stability_cosine", "stability_spearman", "stability_topk", "stability_corrupted",
-        "pushed_topk", "pushed_kept", "max_sensitivity",
+        "manipulated_topk", "manipulated_kept", "max_sensitivity",
     }  # fmt: skip
     for key in random:
         (measure,) = [measure for measure in MEASURES if measure.key == key]
-        gap = domain.measures[key].value - domain.controls["random"][key].value
+        gap = domain.measures[key].value - domain.baselines["random"][key].value
         assert random[key].n == 30
         assert random[key].better + random[key].worse <= 30
         if random[key].verdict == "better than":
@@ -178,12 +178,12 @@ def test_the_explanation_is_tested_against_controls_on_the_same_images(thorough)
     assert random["max_sensitivity"] == Paired(30, 0, 30)
 
 
-def test_a_control_is_of_both_views_of_an_image(thorough):
+def test_a_baseline_is_of_both_views_of_an_image(thorough):
     """The middle of the image never moves; a random map is drawn anew for every view."""
     result, *_ = thorough
-    random, centre = (result.domains["train"].controls[name] for name in ("random", "centre"))
+    random, centre = (result.domains["train"].baselines[name] for name in ("random", "centre"))
     for key, estimate in centre.items():
-        if key.startswith(("stability_", "pushed_")):
+        if key.startswith(("stability_", "manipulated_")):
             still = float(key.startswith("stability_"))
             assert estimate.value == pytest.approx(still, abs=1e-6), key
     # Uniform numbers: 0.75 is their mean product over their mean square.
@@ -191,13 +191,13 @@ def test_a_control_is_of_both_views_of_an_image(thorough):
     assert random["stability_corrupted"].value == pytest.approx(0.75, abs=0.05)
     assert abs(random["stability_spearman"].value) < 0.1
     assert random["stability_topk"].value < 0.3
-    assert random["pushed_topk"].value > 0.7
-    assert random["pushed_kept"].value > 0.7
+    assert random["manipulated_topk"].value > 0.7
+    assert random["manipulated_kept"].value > 0.7
 
 
 def test_certificates_are_of_what_was_seen(thorough):
     result, *_ = thorough
-    prediction, explanation, both = result.domains["train"].certificates
+    prediction, explanation, both = result.domains["train"].claims
     assert 'domain "train" keep their right prediction under PGD (8/255' in prediction.sentence
     assert "keep their explanation (cosine of GradCAM at least 0.8)" in explanation.sentence
     assert "keep their right prediction and their explanation (cosine" in both.sentence
@@ -225,7 +225,7 @@ def test_an_explainers_own_noise_is_no_change(tmp_path, learned):  # noqa: F811
     result = judge(tmp_path, learned, data, changes, domains=["train"])
     measures = result.domains["train"].measures
     assert measures["stability_cosine"].value == pytest.approx(1, abs=1e-5)
-    assert measures["pushed_topk"].value == 0
+    assert measures["manipulated_topk"].value == 0
 
 
 class Under5(SmoothGrad):
@@ -240,9 +240,9 @@ def test_an_explanation_is_judged_under_the_noise_that_it_was_made_under(learned
     """Whatever seed a stage before left behind."""
     batch = Blobs(image_size=32).samples("train", range(4))
     noisy = protocol(explainer=SmoothGrad(samples=2, sigma=0.3))
-    seen = Seen(learned, noisy, batch, lambda _: torch.Generator(), noise=5, total=4)
+    view = View(learned, noisy, batch, lambda _: torch.Generator(), noise=5, total=4)
     torch.manual_seed(99)
     with torch.no_grad():
-        explained(seen)
-    expected = max_sensitivity(learned, batch.images, Under5(2, 0.3), seen.predicted)
-    assert seen.values["max_sensitivity"].tolist() == pytest.approx(expected.tolist())
+        explained(view)
+    expected = max_sensitivity(learned, batch.images, Under5(2, 0.3), view.predicted)
+    assert view.values["max_sensitivity"].tolist() == pytest.approx(expected.tolist())

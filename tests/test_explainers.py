@@ -496,10 +496,10 @@ def test_gradcam_is_differentiable_twice(name: str) -> None:
     x = torch.rand(1, 3, 64, 64).repeat(2, 1, 1, 1).requires_grad_()
     y = torch.tensor([0, 1])
     saliency = GradCAM()(model, x, y)[1]
-    (slope,) = torch.autograd.grad(saliency.sum(), x, create_graph=True)
-    assert slope.isfinite().all()
-    assert slope.abs().sum() > 0
-    (curvature,) = torch.autograd.grad(slope.square().sum(), x)
+    (gradient,) = torch.autograd.grad(saliency.sum(), x, create_graph=True)
+    assert gradient.isfinite().all()
+    assert gradient.abs().sum() > 0
+    (curvature,) = torch.autograd.grad(gradient.square().sum(), x)
     assert curvature.isfinite().all()
     found = detached(GradCAM(), model, x.detach(), y)[1]
     torch.testing.assert_close(found, saliency.detach(), atol=1e-5, rtol=1e-4)

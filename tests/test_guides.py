@@ -155,8 +155,8 @@ def test_any_guide_holds_egat_to_it(make: Make) -> None:
 @pytest.mark.parametrize("name", ["human", "dilated", "shifted", "part", "swapped", "precomputed"])
 def test_a_guide_without_what_it_needs_says_so(name: str) -> None:
     guide, data = GUIDES[name](), batch()
-    what = "guides" if guide.needs_guides else "masks"
-    assert guide.needs_masks != guide.needs_guides
+    what = "tool_masks" if guide.needs_tool_masks else "masks"
+    assert guide.needs_masks != guide.needs_tool_masks
     none = replace(data, **{what: None})
     with pytest.raises(UserError, match=f"guide {type(guide).__name__} .*got none.*--{what}"):
         guide(none, saliency_of(data))
@@ -165,7 +165,7 @@ def test_a_guide_without_what_it_needs_says_so(name: str) -> None:
 @pytest.mark.parametrize("name", ["human", "dilated", "shifted", "part", "swapped", "precomputed"])
 def test_missing_and_empty_masks_are_unknown(name: str) -> None:
     guide, data = GUIDES[name](), batch()
-    what, has = ("guides", "has_guide") if guide.needs_guides else ("masks", "has_mask")
+    what, has = ("tool_masks", "has_tool_mask") if guide.needs_tool_masks else ("masks", "has_mask")
     masks = getattr(data, what).clone()
     masks[3] = 0
     there = torch.tensor([True, False, True, True, True, True])
@@ -182,8 +182,8 @@ def test_missing_and_empty_masks_are_unknown(name: str) -> None:
 def test_a_precomputed_mask_is_the_guide_and_not_the_human_mask() -> None:
     data = batch()
     target = asked(PrecomputedMask(), data)
-    assert torch.equal(target.maps, data.guides[:, 0])
-    assert torch.equal(target.known, data.has_guide)
+    assert torch.equal(target.maps, data.tool_masks[:, 0])
+    assert torch.equal(target.known, data.has_tool_mask)
 
 
 def test_grey_is_bright_and_a_flat_image_is_left_out() -> None:

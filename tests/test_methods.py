@@ -14,9 +14,8 @@ from lookright.attacks import PGD, Attack
 from lookright.distances import Cosine
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
-from lookright.guides import CleanExplanation, HumanMask, pairs
-from lookright.guides.mixed import mixed_explanation_gap
-from lookright.guides.pairs import Mixed, same_class_pairs
+from lookright.guides import CleanExplanation, HumanMask, mixup
+from lookright.guides.mixup import Mixed, mixed_explanation_gap, same_class_pairs
 from lookright.methods.at import AT
 from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
@@ -173,7 +172,7 @@ def test_float32_is_near_float64(make: Make, monkeypatch: pytest.MonkeyPatch) ->
             method.attack = replace(method.attack, random_start=False)
         else:
             method.attack = replace(method.attack, eps=0.0)
-    monkeypatch.setattr(pairs, "Beta", Even)
+    monkeypatch.setattr(mixup, "Beta", Even)
     precise = copy.deepcopy(method).double()
     torch.manual_seed(3)
     terms = method(batch())

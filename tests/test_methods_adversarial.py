@@ -152,8 +152,8 @@ def test_fast_at_is_one_long_step_from_a_random_point():
     term = FastAT(model, eps=eps)(data)["adversarial"]
     torch.manual_seed(5)
     start = (x + torch.empty_like(x).uniform_(-eps, eps)).clamp(0, 1).requires_grad_()
-    (slope,) = torch.autograd.grad(F.cross_entropy(model(start), y), start)
-    attacked = x + (start.detach() - x + 1.25 * eps * slope.sign()).clamp(-eps, eps)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(start), y), start)
+    attacked = x + (start.detach() - x + 1.25 * eps * gradient.sign()).clamp(-eps, eps)
     torch.testing.assert_close(term, F.cross_entropy(model(attacked.clamp(0, 1)), y))
     assert FastAT(model).attack == PGD(8 / 255, 1, 10 / 255)
 
@@ -179,10 +179,10 @@ def test_free_at_is_algorithm_1():
             n = len(data)
             seen = (data.images + delta[:n]).clamp(0, 1).requires_grad_()
             loss = F.cross_entropy(twin(seen), data.labels)
-            *slopes, ascent = torch.autograd.grad(loss, [*twin.parameters(), seen])
+            *gradients, ascent = torch.autograd.grad(loss, [*twin.parameters(), seen])
             with torch.no_grad():
-                for parameter, slope in zip(twin.parameters(), slopes, strict=True):
-                    parameter -= lr * slope
+                for parameter, gradient in zip(twin.parameters(), gradients, strict=True):
+                    parameter -= lr * gradient
             delta[:n] = (delta[:n] + eps * ascent.sign()).clamp(-eps, eps)
     for mine, other in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(mine, other)
@@ -273,9 +273,9 @@ def test_awp_ascends_each_layer_by_its_own_size():
     for name in before:
         v = after[name] - before[name]
         if name in ("first.weight", "head.weight"):
-            (slope,) = torch.autograd.grad(loss, model.get_parameter(name), retain_graph=True)
+            (gradient,) = torch.autograd.grad(loss, model.get_parameter(name), retain_graph=True)
             torch.testing.assert_close(v.norm(), 0.02 * before[name].norm())
-            torch.testing.assert_close(v / v.norm(), slope / slope.norm())
+            torch.testing.assert_close(v / v.norm(), gradient / gradient.norm())
         else:
             assert not v.any(), name
 
@@ -306,12 +306,12 @@ def test_awp_trains_a_guide_that_learns_and_perturbs_it_not():
     method = AWP(EGAT(model, Ripple(), InputGradient(), guide=guide), gamma=1e-7)
     total(method, data).backward()
     mine = [p.grad.clone() for p in method.parameters()]
-    assert all(slope.isfinite().all() and slope.any() for slope in mine[-4:])
+    assert all(gradient.isfinite().all() and gradient.any() for gradient in mine[-4:])
     alone = EGAT(model, Ripple(), InputGradient(), guide=guide)
     alone.zero_grad()
     total(alone, data).backward()
-    for slope, parameter in zip(mine, alone.parameters(), strict=True):
-        torch.testing.assert_close(slope, parameter.grad, rtol=1e-3, atol=1e-5)
+    for gradient, parameter in zip(mine, alone.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_awp_moves_a_carried_perturbation_once_a_step():
@@ -408,7 +408,7 @@ def test_the_command_line_puts_awp_round_a_method(monkeypatch):
         given.update(method=method, run=run)
         return Run(run)
 
-    monkeypatch.setattr(cli, "fit", fit)
+    monkeypatch.setattr("lookright.verbs.train.fit", fit)
     line = "train --method trades --method.beta 3 --awp 0.01 --seed 4"
     cli.main(line.split())
     assert isinstance(given["method"], AWP)

@@ -124,12 +124,12 @@ def test_irms_penalty_is_the_product_of_the_halves_slopes() -> None:
     data = of_domains([0, 2, 0, 2, 0, 2, 2], [0, 1, 2, 0, 1, 2, 0])
     terms = IRM(Given(logits), penalty=100.0)(data)
 
-    def slope(index: list[int]) -> Tensor:
+    def gradient(index: list[int]) -> Tensor:
         scale = torch.ones((), dtype=torch.float64, requires_grad=True)
         loss = F.cross_entropy(scale * logits[index], data.labels[index])
         return torch.autograd.grad(loss, scale)[0]
 
-    first, second = slope([0, 4]) * slope([2]), slope([1, 5]) * slope([3, 6])
+    first, second = gradient([0, 4]) * gradient([2]), gradient([1, 5]) * gradient([3, 6])
     torch.testing.assert_close(terms["invariance"], 100 * (first + second) / 2)
     risks = [F.cross_entropy(logits[i], data.labels[i]) for i in ([0, 2, 4], [1, 3, 5, 6])]
     torch.testing.assert_close(terms["clean"], (risks[0] + risks[1]) / 2)

@@ -22,7 +22,7 @@ from lookright.guides import (
     LearnedMask,
     MixedExplanation,
     Target,
-    pairs,
+    mixup,
 )
 from lookright.methods import DRE, RRR, SGT, MaskAlignment
 from lookright.methods.method import Method
@@ -167,7 +167,7 @@ def test_sgt_is_algorithm_1() -> None:
 
 def test_dre_is_its_authors_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     # tangli-udel/DRE at 5bc190e, `MixupLoss` with 3 classes on `waves()`, mixed as by `Lambdas`.
-    monkeypatch.setattr(pairs, "Beta", Lambdas)
+    monkeypatch.setattr(mixup, "Beta", Lambdas)
     terms = DRE(Waves(), sparsity_of="columns")(waves())
     published = {
         "clean": 1.53001070,
@@ -180,7 +180,7 @@ def test_dre_is_its_authors_loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_dre_is_its_terms(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "Beta", Lambdas)
+    monkeypatch.setattr(mixup, "Beta", Lambdas)
     model, explain = Smooth().double(), InputGradient()
     data = batch(5, dtype=torch.float64)  # two pairs, and one image of the last class alone
     x, y = data.images, data.labels
@@ -229,11 +229,11 @@ def _weighs() -> nn.Module:
 def test_rrr_is_equation_1_over_the_batch() -> None:
     model, data = _weighs(), batch(dtype=torch.float64)
     x, y = data.images, data.labels
-    slope = _log_p_slope(model.weights, x)
+    gradient = _log_p_slope(model.weights, x)
     off = torch.ones_like(x)
     off[:, :, 3:8, 4:9] = 0
     annotated = torch.tensor([0, 2, 4])  # the others have no mask, A = 0
-    penalty = sum((off[n] * slope[n]).square().sum() for n in annotated)
+    penalty = sum((off[n] * gradient[n]).square().sum() for n in annotated)
     terms = RRR(model, reasons=0.5)(data)
     assert list(terms) == ["clean", "reasons"]
     torch.testing.assert_close(terms["clean"], F.cross_entropy(model(x), y))
@@ -357,7 +357,7 @@ def test_mask_alignment_leaves_out_images_without_a_mask_or_with_an_empty_one() 
 
 
 def test_mask_alignment_mixes_where_its_guide_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "Beta", Lambdas)
+    monkeypatch.setattr(mixup, "Beta", Lambdas)
     model, data = Smooth(), batch()
     x, y = data.images, data.labels
     lam = torch.tensor([0.3, 0.9, 0.55]).view(-1, 1, 1)

@@ -107,7 +107,7 @@ def test_every_guide_is_there_with_its_needs_and_options() -> None:
     assert set(rows) == set(GUIDES)
     for name, (_, needs, options) in rows.items():
         guide = GUIDES[name]
-        assert needs == ("masks" * guide.needs_masks or "guides" * guide.needs_guides)
+        assert needs == ("masks" * guide.needs_masks or "tool masks" * guide.needs_tool_masks)
         if name in SECTIONS:
             assert f"(#{name.lower()})" in options
         else:

@@ -39,8 +39,8 @@ class Known(ImageData):
         return Batch(**{**vars(found), "domains": found.labels * 0 + self.domain_index(domain)})
 
     def guided(self, domain: str) -> Sequence[bool]:
-        assert self.all.has_guide is not None
-        return self.all.has_guide.tolist()
+        assert self.all.has_tool_mask is not None
+        return self.all.has_tool_mask.tolist()
 
 
 class Copied(L.Callback):

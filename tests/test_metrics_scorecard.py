@@ -1,4 +1,4 @@
-"""The scorecard is the measures it is made of, with controls, from fewer passes."""
+"""The scorecard is the measures it is made of, with baselines, from fewer passes."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from lookright.chance import image_chance
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import CentrePrior
-from lookright.metrics import MEASURES, Scorecard, Squares, controls
+from lookright.metrics import MEASURES, Scorecard, Squares, baselines
 from models_for_tests import SIZE, Tiny, same_state, state_of, used
 
 CARD = Scorecard(GradCAM(), steps=5, squares=3, samples=2)
@@ -28,7 +28,7 @@ def scene(count=5):
 def test_every_score_is_that_of_its_own_function():
     model, x, saliency, y, masks, known = scene()
     scores = CARD(model, x, saliency, y, masks, known)
-    maps = {"": saliency, **{f"@{k}": v for k, v in controls(x, saliency.shape[1:]).items()}}
+    maps = {"": saliency, **{f"@{k}": v for k, v in baselines(x, saliency.shape[1:]).items()}}
     expected = {"mask_area": metrics.mask_area(masks[known])}
     for name, one in maps.items():
         for fill_name in CARD.fills:
@@ -72,8 +72,8 @@ def test_keys_are_those_of_the_measures():
     scores = CARD(*scene())
     known = {measure.key for measure in MEASURES}
     for key in scores:
-        measure, _, control = key.partition("@")
-        assert control in ("", *metrics.CONTROLS)
+        measure, _, baseline = key.partition("@")
+        assert baseline in ("", *metrics.BASELINES)
         assert measure in known or measure.startswith("curve ")
     assert CARD.curve_shares == pytest.approx((0, 0.2, 0.4, 0.6, 0.8, 1))
     assert scores["curve deletion blur"].shape == (5, 6)
@@ -119,9 +119,9 @@ def test_the_model_comes_back_as_it_was():
     assert same_state(before, state_of(model))
 
 
-def test_controls_are_the_centre_prior_and_the_images_own_chance():
+def test_baselines_are_the_centre_prior_and_the_images_own_chance():
     x = torch.rand(3, 3, 8, 12)
-    maps = controls(x, (4, 5))
+    maps = baselines(x, (4, 5))
     assert maps["random"].shape == (3, 4, 5)
     assert torch.equal(maps["random"][1], image_chance(x[1:2], 20, 40).view(4, 5))
     assert not torch.equal(maps["random"][0], maps["random"][1])

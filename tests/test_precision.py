@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from lookright.attacks import FGSM
+from lookright.claims import Plan, claim_models
 from lookright.evaluation import Protocol, evaluate
 from lookright.modes import full_precision
 from lookright.perturbations import Attacked, Corrupted
-from lookright.trials import Plan, certify_models
 from tiny import Blobs, tiny_classifier
 
 FULL = (False, "highest", False)
@@ -64,7 +64,7 @@ def test_so_is_a_certification(tmp_path, perturbation):
     model = tiny_classifier()
     model.network = told = Told(model.network)
     plan = Plan("other", perturbation, n=4)
-    certify_models({"net": model}, Blobs(), plan, tmp_path, progress=False)
+    claim_models({"net": model}, Blobs(), plan, tmp_path, progress=False)
     assert told.seen == {FULL}
 
 

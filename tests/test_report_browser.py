@@ -1,4 +1,4 @@
-"""The page in a real browser: no network, no errors, controls, phone width and the dark."""
+"""The page in a real browser: no network, no errors, baselines, phone width and the dark."""
 
 import json
 import shutil
@@ -159,7 +159,7 @@ def choose(page, name, value):
     box.click()
 
 
-PARTS = ("tables", "galleries", "trust", "pushed", "claims")
+PARTS = ("tables", "galleries", "trust", "manipulated", "claims")
 
 
 @pytest.mark.parametrize("part", [f"domain-{part}" for part in PARTS])
@@ -196,15 +196,15 @@ def test_what_is_shown_of_a_domain_can_be_chosen_beside_the_domain(page, part, b
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_control_opens_to_each_model_even_without_scripts(page, url, scripts):
+def test_a_baseline_opens_to_each_model_even_without_scripts(page, url, scripts):
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
     try:
         page.get(url)
-        control = page.find_element("css selector", ".controlled:has(.each)")
-        own = control.find_elements("css selector", ".own")
+        baseline = page.find_element("css selector", ".has_baselines:has(.each)")
+        own = baseline.find_elements("css selector", ".own")
         assert len(own) == len(fake.METHODS) + len(fake.LEARNED)
         assert not any(row.is_displayed() for row in own)
-        control.find_element("css selector", ".each input").click()
+        baseline.find_element("css selector", ".each input").click()
         assert all(row.is_displayed() for row in own)
     finally:
         page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
@@ -216,10 +216,10 @@ def test_everything_is_there_without_scripts(page, url):
         page.get(url)
         tables = page.find_elements("css selector", "#domain-tables > [data-domain]")
         hidden = page.find_elements("css selector", ".away")
-        controls = page.find_element("id", "opacity").value_of_css_property("visibility")
+        baselines = page.find_element("id", "opacity").value_of_css_property("visibility")
     finally:
         page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    assert (len(tables), hidden, controls) == (3, [], "hidden")
+    assert (len(tables), hidden, baselines) == (3, [], "hidden")
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,10 @@ def test_maps_and_pictures_stay_inside_their_boxes_and_large_enough(page, crowd,
     over, narrow = page.execute_script(
         """const inside = (e) => e.getBoundingClientRect().right
             <= e.parentElement.getBoundingClientRect().right + 0.5;
-        const seen = (css) => [...document.querySelectorAll(css)].filter(e => e.offsetHeight > 0);
-        return [seen('.heat, .removed, .push, .pair, .removal').filter(e => !inside(e)).length,
-            Math.min(...seen('.view .picture').map(e => e.offsetWidth))]"""
+        const shown = (css) => [...document.querySelectorAll(css)].filter(e => e.offsetHeight > 0);
+        return [shown('.heat, .removed, .manipulate, .pair, .removal')
+            .filter(e => !inside(e)).length,
+            Math.min(...shown('.view .picture').map(e => e.offsetWidth))]"""
     )
     assert over == 0
     assert narrow >= 60
@@ -282,7 +283,7 @@ def test_colours_follow_the_scheme_and_can_be_read(page, scheme):
         ".verdict.fine",
         ".against",
         ".against.beaten",
-        ".control td",
+        ".baseline td",
         ".removed figcaption",
         ".aside",
     ):

@@ -1,4 +1,4 @@
-"""The star, heat maps, removal curves and pushes are there when, and as, the data is."""
+"""The star, heat maps, removal curves and manipulations are there when, and as, the data is."""
 
 import json
 import re
@@ -11,10 +11,10 @@ from lookright.report import read_result, write_page
 from lookright.report.figures import curve_panels
 from lookright.report.grouping import compare
 from lookright.report.heatmap import heat_maps
-from lookright.report.pushed import pushed_galleries
+from lookright.report.manipulation import manipulated_galleries
 from lookright.report.removal import removals
 
-SECTIONS = ("trust", "corruptions", "removal", "pushed", "claims")
+SECTIONS = ("trust", "corruptions", "removal", "manipulated", "claims")
 
 
 def comparison(root, *raws, arrays=None):
@@ -56,8 +56,8 @@ def test_the_page_takes_old_and_new_results_together(tmp_path):
     heat = html.split('<h2 id="corruptions">')[1].split("</section>")[0]
     assert 'data-method="AT"' in heat
     assert 'data-method="ERM"' not in heat
-    pushed = html.split('<h2 id="pushed">')[1].split("<h2 ")[0]
-    assert 'data-method="ERM"' not in pushed
+    manipulated = html.split('<h2 id="manipulated">')[1].split("<h2 ")[0]
+    assert 'data-method="ERM"' not in manipulated
 
 
 def test_autoattack_is_a_star_at_its_own_size(tmp_path):
@@ -123,8 +123,8 @@ def test_a_heat_map_has_the_data_s_figures_by_kind_family_and_severity(tmp_path)
     assert still.kinds[2][1][0].squares[1].printed == "0.25"
     assert still.beside == ""
     beside = {"random": {"stability_corrupted": fake.score(0.748)}}
-    raw = plain(corruptions=here, controls=beside)
-    (domain,) = heat_maps(comparison(tmp_path / "controlled", raw))
+    raw = plain(corruptions=here, baselines=beside)
+    (domain,) = heat_maps(comparison(tmp_path / "has_baselines", raw))
     assert domain.maps["stability"][0].beside == "a random map 0.75"
 
 
@@ -148,22 +148,22 @@ def test_removal_curves_are_the_data_with_the_explanation_drawn_last(tmp_path):
             curve("random", "deletion", 1.0, 1.0, 0.0) | {"low": [1, 0.5, 0], "high": [1, 1, 0.5]},
             curve("explanation", "insertion", 0.0, 1.0, fill="mean"),
         ],
-        controls={"random": {"deletion_blur": fake.score(0.75)}},
+        baselines={"random": {"deletion_blur": fake.score(0.75)}},
     )
     raw["domains"]["here"]["measures"]["deletion_blur"] = fake.score(0.5)
     (domain,) = removals(comparison(tmp_path, raw, plain("AT")))
     assert list(domain.fills) == ["blur", "mean"]
     (erm,) = domain.fills["blur"]
     (deletion,) = erm.panels
-    control, own = deletion.curves
-    assert (control.name, control.control, control.area) == ("a random map", True, "0.750")
-    assert (own.name, own.control, own.area, own.dash) == ("explanation", False, "0.500", "")
-    assert control.dash
+    baseline, own = deletion.curves
+    assert (baseline.name, baseline.baseline, baseline.area) == ("a random map", True, "0.750")
+    assert (own.name, own.baseline, own.area, own.dash) == ("explanation", False, "0.500", "")
+    assert baseline.dash
     # 36 to 222 pixels across, 134 (0) up to 8 (1): halfway is (129, 71).
     assert own.path == "M36.0 8.0L129.0 71.0L222.0 134.0"
-    assert control.path == "M36.0 8.0L129.0 8.0L222.0 134.0"
+    assert baseline.path == "M36.0 8.0L129.0 8.0L222.0 134.0"
     upper, lower = "M36.0 8.0L129.0 8.0L222.0 71.0", "L222.0 134.0L129.0 71.0L36.0 8.0Z"
-    assert control.band == upper + lower
+    assert baseline.band == upper + lower
     # A result from before the intervals: no width.
     assert own.band == "M36.0 8.0L129.0 71.0L222.0 134.0L222.0 134.0L129.0 71.0L36.0 8.0Z"
     assert "explanation 0.500; " not in deletion.description
@@ -185,11 +185,14 @@ def test_removal_curves_of_several_seeds_are_their_mean(tmp_path):
 def test_pushes_say_whether_the_answer_was_kept(tmp_path):
     arrays = fake.examples("EGAT", domains=("here",), count=2)
     arrays["here/predicted"][:] = (4, 5)
-    arrays["here/predicted_pushed"][:] = ((4, 4, 7), (5, 6, 5))
-    (gallery,) = pushed_galleries(comparison(tmp_path, plain(), arrays=arrays), 4)
+    arrays["here/predicted_manipulated"][:] = ((4, 4, 7), (5, 6, 5))
+    (gallery,) = manipulated_galleries(comparison(tmp_path, plain(), arrays=arrays), 4)
     assert gallery.goals == fake.GOALS
     told = [
-        [(push.short, push.predicted, push.kept) for push in row.cells[0].pushes]
+        [
+            (manipulate.short, manipulate.predicted, manipulate.kept)
+            for manipulate in row.cells[0].manipulations
+        ]
         for row in gallery.rows
     ]
     assert told == [
@@ -206,8 +209,8 @@ def test_pushes_say_whether_the_answer_was_kept(tmp_path):
             ("corner", "5", True),
         ],
     ]
-    pictures = [push.image for push in gallery.rows[0].cells[0].pushes]
-    overlays = [push.overlay for push in gallery.rows[0].cells[0].pushes]
+    pictures = [manipulate.image for manipulate in gallery.rows[0].cells[0].manipulations]
+    overlays = [manipulate.overlay for manipulate in gallery.rows[0].cells[0].manipulations]
     assert len(set(pictures)) == len(set(overlays)) == 4
 
 
@@ -232,11 +235,11 @@ def test_fewer_images_are_shown_of_many_methods(tmp_path):
 
 
 def test_claims_are_the_certificates_sentences(tmp_path):
-    certificate = {
+    claim = {
         "claim": "prediction", "perturbation": "fog & <rain>", "kept": 290, "n": 300,
         "bound": 0.9432, "delta": 0.05, "family": 1,
     }  # fmt: skip
-    raws = [plain("AT", seed, certificates=[certificate] * (1 - seed)) for seed in (0, 1)]
+    raws = [plain("AT", seed, claims=[claim] * (1 - seed)) for seed in (0, 1)]
     folders = [fake.write(tmp_path / str(i), raw) for i, raw in enumerate(raws)]
     html = write_page(folders, tmp_path / "p.html").read_text()
     sentences = re.findall(r"<dd>(.*?)</dd>", html.split('<h2 id="claims">')[1].split("</sec")[0])
@@ -257,17 +260,17 @@ def test_what_certify_wrote_in_a_run_is_claimed_too(tmp_path):
         tmp_path / "run" / "result", plain() | {"config": {"judged": {"weights": "f00d"}}}
     ).parent
     records = [
-        record("here", certificates=[{"sentence": "Zero."}]) | {"models": {"AT": "0ld"}},
-        record("here", certificates=[{"sentence": "One."}], comparisons=[{"sentence": "Two."}]),
-        record("elsewhere", certificates=[{"sentence": "Three."}], comparisons=[]),
+        record("here", claims=[{"sentence": "Zero."}]) | {"models": {"AT": "0ld"}},
+        record("here", claims=[{"sentence": "One."}], comparisons=[{"sentence": "Two."}]),
+        record("elsewhere", claims=[{"sentence": "Three."}], comparisons=[]),
         record("here"),  # a plan that is not done
     ]
-    (run / "certificates.json").write_text(json.dumps({"format": 1, "records": records}))
+    (run / "claims.json").write_text(json.dumps({"format": 1, "records": records}))
     html = write_page([run / "result"], tmp_path / "p.html").read_text()
     section = html.split('<h2 id="claims">')[1].split("</section")[0]
     assert re.findall(r"<h3>(.*?)</h3>", section) == ["here", "elsewhere"]
     assert re.findall(r"<dd>(.*?)</dd>", section) == ["One.", "Two.", "Three."]
-    (run / "certificates.json").write_text("{")
+    (run / "claims.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
         write_page([run / "result"], tmp_path / "p.html")
 

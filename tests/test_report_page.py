@@ -294,14 +294,14 @@ def test_story_of_learned_masks(tmp_path):
     assert told["What the learned masks show, in “train”"] == expected
 
 
-def controls(name, random, **measures):
+def baselines(name, random, **measures):
     """One domain; `random` are a random map's figures, `measures` the explanation's."""
     raw = fake.result_json(name, domains=("here",), full=False)
     here = raw["domains"]["here"]
     here["measures"] = {"accuracy": fake.rate(0.9)} | {
         key: fake.score(value) for key, value in measures.items()
     }
-    here["controls"] = {"random": {key: fake.score(value) for key, value in random.items()}}
+    here["baselines"] = {"random": {key: fake.score(value) for key, value in random.items()}}
     return raw
 
 
@@ -309,7 +309,7 @@ def test_story_says_whether_an_explanation_beats_a_map_that_knows_nothing(tmp_pa
     random = {"comprehensiveness_blur": 0.2, "deletion_blur": 0.5}
     raws = {}
     for name, deletion in (("clear", 200), ("near", 155), ("worse", 100), ("untested", None)):
-        raws[name] = controls(name, random, comprehensiveness_blur=0.3, deletion_blur=0.4)
+        raws[name] = baselines(name, random, comprehensiveness_blur=0.3, deletion_blur=0.4)
         better = {"comprehensiveness_blur": 250, "deletion_blur": deletion}
         raws[name]["domains"]["here"]["paired"] = {
             "random": {key: fake.counts(count) for key, count in better.items() if deletion}
@@ -317,25 +317,25 @@ def test_story_says_whether_an_explanation_beats_a_map_that_knows_nothing(tmp_pa
     told = story(tmp_path, list(raws.values()))
     assert told["Whether the explanation shows what the model uses, in “here”"] == (
         "clear: the explanation shows more of what the model uses than maps that know nothing of "
-        "it. Not shown to be better than a control: near (Deletion, blur: not told apart from a "
+        "it. Not shown to be better than a baseline: near (Deletion, blur: not told apart from a "
         "random map) and worse (Deletion, blur: worse than a random map)."
     )
 
 
 def test_story_of_stability_says_how_stable_an_unrelated_map_is(tmp_path):
-    raw = controls("AT", {"stability_cosine": 0.748}, stability_cosine=0.7)
+    raw = baselines("AT", {"stability_cosine": 0.748}, stability_cosine=0.7)
     assert story(tmp_path, [raw])["Whether they keep looking there, in “here”"] == (
         "Similarity of the explanation before and after the attack (1: unmoved; a random map: "
         "0.748): AT 0.70."
     )
 
 
-def test_story_of_pushed_explanations_praises_the_lowest(tmp_path):
+def test_story_of_manipulated_explanations_praises_the_lowest(tmp_path):
     raws = [fake.result_json(name, domains=("here",), full=False) for name in ("ERM", "AT")]
     for raw, value in zip(raws, (0.75, 0.2), strict=True):
-        raw["domains"]["here"]["measures"]["pushed_topk"] = fake.score(value)
-    told = story(tmp_path, raws)["How far the explanation can be pushed, in “here”"]
-    assert told.endswith(": ERM 75% and AT 20%. AT can be pushed least, clear of the others.")
+        raw["domains"]["here"]["measures"]["manipulated_topk"] = fake.score(value)
+    told = story(tmp_path, raws)["How far the explanation can be manipulated, in “here”"]
+    assert told.endswith(": ERM 75% and AT 20%. AT can be manipulated least, clear of the others.")
 
 
 def test_story_tells_of_suspicion_beside_the_robust_figures(tmp_path):

@@ -89,7 +89,7 @@ def test_table_fits_eighty_columns_with_every_figure_whole(tmp_path, seeds):
     assert ("96.4\N{EN DASH}99.6" in narrow) == (seeds == 1)
 
 
-def test_controls_stand_below_the_methods_of_their_domain(tmp_path):
+def test_baselines_stand_below_the_methods_of_their_domain(tmp_path):
     lines = [
         line.split()
         for line in printed(fake.write_all(tmp_path, ("ERM", "AT"), seeds=1)).splitlines()

@@ -1,4 +1,4 @@
-"""Controls in the tables, verdicts beside robust figures, certificates as sentences."""
+"""Baselines in the tables, verdicts beside robust figures, claims as sentences."""
 
 import re
 
@@ -30,33 +30,33 @@ def one(name, **measures):
     return raw
 
 
-def controlled(name, value, random):
+def has_baselines(name, value, random):
     raw = one(name, comprehensiveness_blur=fake.score(value))
-    raw["domains"]["here"]["controls"] = {"random": {"comprehensiveness_blur": fake.score(random)}}
+    raw["domains"]["here"]["baselines"] = {"random": {"comprehensiveness_blur": fake.score(random)}}
     return raw
 
 
-def control_rows(html):
-    rows = re.findall(r'<tr class="(control[^"]*)">(.*?)</tr>', html, re.DOTALL)
+def baseline_rows(html):
+    rows = re.findall(r'<tr class="(baseline[^"]*)">(.*?)</tr>', html, re.DOTALL)
     return [(kind, words(row)) for kind, row in rows]
 
 
-def test_a_control_is_a_row_that_spans_the_models_and_opens_to_each(tmp_path):
-    html = page(tmp_path, controlled("ERM", 0.3, 0.1), controlled("AT", 0.4, 0.1234))
-    assert control_rows(html) == [
-        ("control", "A random map on each model 0.100\N{EN DASH}0.123"),
-        ("control own", "ERM 0.100"),
-        ("control own", "AT 0.123"),
+def test_a_baseline_is_a_row_that_spans_the_models_and_opens_to_each(tmp_path):
+    html = page(tmp_path, has_baselines("ERM", 0.3, 0.1), has_baselines("AT", 0.4, 0.1234))
+    assert baseline_rows(html) == [
+        ("baseline", "A random map on each model 0.100\N{EN DASH}0.123"),
+        ("baseline own", "ERM 0.100"),
+        ("baseline own", "AT 0.123"),
     ]
-    alike = page(tmp_path / "b", controlled("ERM", 0.3, 0.1), controlled("AT", 0.4, 0.1))
-    assert control_rows(alike) == [("control", "A random map 0.100")]
+    alike = page(tmp_path / "b", has_baselines("ERM", 0.3, 0.1), has_baselines("AT", 0.4, 0.1))
+    assert baseline_rows(alike) == [("baseline", "A random map 0.100")]
 
 
 def against(*tests, seed=0, key="comprehensiveness_blur"):
     """A result with these counts against a random map, and against the middle of the image."""
     raw = one("ERM", **{key: fake.score(0.3)}) | {"seed": seed}
     by_name = dict(zip(("random", "centre"), tests, strict=False))
-    raw["domains"]["here"]["controls"] = {name: {key: fake.score(0.3)} for name in by_name}
+    raw["domains"]["here"]["baselines"] = {name: {key: fake.score(0.3)} for name in by_name}
     raw["domains"]["here"]["paired"] = {name: {key: test} for name, test in by_name.items()}
     return raw
 
@@ -70,9 +70,9 @@ BETTER, EVEN, WORSE = fake.counts(200), fake.counts(155), fake.counts(90, 200)
         ([BETTER], "better than a random map"),
         ([EVEN], "not told apart from a random map"),
         ([WORSE], "worse than a random map"),
-        ([BETTER, BETTER], "better than the controls"),
-        ([BETTER, EVEN], "not told apart from a control"),
-        ([WORSE, EVEN], "worse than a control"),
+        ([BETTER, BETTER], "better than the baselines"),
+        ([BETTER, EVEN], "not told apart from a baseline"),
+        ([WORSE, EVEN], "worse than a baseline"),
         ([], None),
     ],
 )

@@ -5,14 +5,14 @@ import json
 import pytest
 import torch
 
-from lookright import study as module
 from lookright.batch import Batch
 from lookright.cli import main
 from lookright.data import Shortcut
+from lookright.evaluation.result import read_result
 from lookright.guides import HumanMask, LearnedMask, Part, Swapped
 from lookright.models import SmallResNet
 from lookright.report.quality import Trained, quality_figure, quality_table
-from lookright.result import read_result
+from lookright.verbs import study as module
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ class Masked(Blobs):
         batch = super().samples(domain, indices)
         has = torch.tensor(self.masked(domain))[list(indices)]
         masks = has.view(-1, 1, 1, 1) * torch.ones(8, 8)
-        return replace(batch, masks=masks, has_mask=has, guides=masks, has_guide=has)
+        return replace(batch, masks=masks, has_mask=has, tool_masks=masks, has_tool_mask=has)
 
 
 def train(run: Path, guide: Guide | None, data: Blobs, **options) -> Run:
@@ -56,9 +56,10 @@ def train(run: Path, guide: Guide | None, data: Blobs, **options) -> Run:
 @pytest.mark.parametrize("guide", [HumanMask(), PrecomputedMask(), Swapped()])
 @pytest.mark.parametrize("data", [Blobs(), Masked(0)])
 def test_a_guide_without_its_masks_is_refused_before_anything_is_written(tmp_path, guide, data):
-    what = "guides" if guide.needs_guides else "masks"
+    what = "tool_masks" if guide.needs_tool_masks else "masks"
+    words = what.replace("_", " ")
     message = (
-        f"EGAT guided by {type(guide).__name__} needs {what}, and none of the [0-9]+ training "
+        f"EGAT guided by {type(guide).__name__} needs {words}, and none of the [0-9]+ training "
         rf"images of Blobs has one: .*\(--{what}\)"
     )
     with pytest.raises(UserError, match=message) as caught:
@@ -72,7 +73,7 @@ def test_how_many_images_are_guided_is_told_where_it_is_a_part(tmp_path, guide):
     data = Masked(2)
     where = data.split("train", "train").where
     count = sum(index % 2 == 0 for _, index in where)
-    what = "guides" if guide.needs_guides else "masks"
+    what = "tool masks" if guide.needs_tool_masks else "masks"
     with pytest.warns(UserWarning, match=f"{count} of {len(where)} training images have {what}"):
         run = train(tmp_path / "run", guide, data)
     log = (run.folder / "log.txt").read_text().splitlines()
@@ -99,9 +100,9 @@ def test_a_run_goes_on_with_its_guides_wherever_they_lie_and_with_no_others(tmp_
         method = EGAT(model, ATTACK, guide=PrecomputedMask())
         return fit(method, data, "pets", tmp_path / "run", **QUICK, resume=True)
 
-    assert again(guides=tmp_path / "sam").config["data"]["guides"] == str(tmp_path / "sam")
+    assert again(tool_masks=tmp_path / "sam").config["data"]["tool_masks"] == str(tmp_path / "sam")
     moved = (tmp_path / "sam").rename(tmp_path / "segmenter")
-    again(guides=moved)
+    again(tool_masks=moved)
     (moved / "cat" / "3.png").unlink()
     with pytest.raises(UserError, match=r"of another config: data.samples"):
-        again(guides=moved)
+        again(tool_masks=moved)

@@ -16,8 +16,8 @@ class Batch:
     the data's domain names; masks: (B, 1, H, W) float32 in [0, 1], 1 on the object; has_mask: (B,)
     bool, False where the object is unknown, so that a missing mask is not taken for an empty one.
 
-    guides, has_guide: as masks and has_mask, made by a tool (SAM, ...) instead of a human. A model
-    may be trained by either, and is judged by masks alone.
+    tool_masks, has_tool_mask: as masks and has_mask, made by a tool (SAM, ...) instead of a human.
+    A model may be trained by either, and is judged by masks alone.
     """
 
     images: Tensor
@@ -25,8 +25,8 @@ class Batch:
     domains: Tensor | None = None
     masks: Tensor | None = None
     has_mask: Tensor | None = None
-    guides: Tensor | None = None
-    has_guide: Tensor | None = None
+    tool_masks: Tensor | None = None
+    has_tool_mask: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -33,7 +33,7 @@ class Drawn:
 class Perturbation(ABC):
     """`perturbation(model, drawn, y, generator)` gives images (B, 3, H, W) in [0, 1].
 
-    y (B,) is the class predicted for the clean images: what a certificate says is kept.
+    y (B,) is the class predicted for the clean images: what a claim says is kept.
     """
 
     @property

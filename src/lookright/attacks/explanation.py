@@ -27,15 +27,15 @@ class ExplanationAttack(Attack):
 
     y is the class predicted on the clean image, whose explanation is attacked. Each step ascends
     the goal on the images that are predicted as y and, on the others, y's lead over the other
-    classes. Of every image the iterate that was pushed furthest comes back, among those that the
+    classes. Of every image the iterate whose map moved furthest comes back, among those that the
     model itself, not its softened self, predicts as y by more than 0.001 in logits; x where there
     is none, and where y is not the prediction to begin with.
 
-    An explainer that is not differentiable, or has no slope on any of the images (where ReLU is
+    An explainer that is not differentiable, or has no gradient on any of the images (where ReLU is
     inside a TorchScript program, or the model passes no gradient on), is attacked by random search
     instead: patches of random colours, ever smaller as in Square (Andriushchenko et al., ECCV
-    2020), each kept where it pushes further and the prediction stays. An explainer that draws noise
-    is judged under one and the same noise, and ascended under new noise at each step.
+    2020), each kept where the map moves further and the prediction stays. An explainer that draws
+    noise is judged under one and the same noise, and ascended under new noise at each step.
 
     Args:
         goal: `TopK()`, `MassCentre()` or `TargetMap()`.
@@ -45,7 +45,7 @@ class ExplanationAttack(Attack):
         step_size: length of a gradient step; None is 2.5 * eps / steps, that of `PGD`.
         norm: `LInf()` or `L2()`.
         explainer: whose explanation is attacked.
-        beta: of the softplus that stands in for ReLU while a slope is sought; None leaves ReLU.
+        beta: of the softplus that stands in for ReLU while a gradient is sought; None leaves ReLU.
         search: random search even where the explainer is differentiable.
 
     Raises:
@@ -89,10 +89,10 @@ class ExplanationAttack(Attack):
         step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
         z, kept = found.clean, found.kept
         for step in range(1, self.steps + 1):
-            slope = found.slope(z, kept, step)
-            if step == 1 and not slope[found.right].any():
+            gradient = found.gradient(z, kept, step)
+            if step == 1 and not gradient[found.right].any():
                 return self._search(found)
-            delta = (z - found.clean).add_(self.norm.direction(slope), alpha=step_size)
+            delta = (z - found.clean).add_(self.norm.direction(gradient), alpha=step_size)
             z = self.norm.project(delta, self.eps).add_(found.clean).clamp_(0, 1)
             kept = found.judge(z)
 
@@ -107,7 +107,7 @@ class ExplanationAttack(Attack):
 
 
 class _Furthest:
-    """Of every image, the iterate that was pushed furthest with the prediction kept."""
+    """Of every image, the iterate that was manipulated furthest with the prediction kept."""
 
     def __init__(
         self, attack: ExplanationAttack, model: nn.Module, x: Tensor, y: Tensor, seed: int
@@ -120,20 +120,20 @@ class _Furthest:
         self.reached = self._reached(self.saliency)
 
     def judge(self, z: Tensor) -> Tensor:
-        """(B,) whether z is predicted as y; keeps the images of z that were pushed further."""
+        """(B,) whether z is predicted as y; keeps the images of z that were manipulated further."""
         logits, saliency = self._explain(z)
         kept = self.right & (_lead(logits, self.y) > _SURE)
         reached = self._reached(saliency)
-        (pushed, value), (best, best_value) = reached, self.reached
-        further = kept & ((pushed > best) | (pushed == best) & (value > best_value))
+        (manipulated, value), (best, best_value) = reached, self.reached
+        further = kept & ((manipulated > best) | (manipulated == best) & (value > best_value))
         self.image = torch.where(further[:, None, None, None], z, self.image)
         self.reached = (
-            torch.where(further, pushed, best),
+            torch.where(further, manipulated, best),
             torch.where(further, value, best_value),
         )
         return kept
 
-    def slope(self, z: Tensor, kept: Tensor, step: int) -> Tensor:
+    def gradient(self, z: Tensor, kept: Tensor, step: int) -> Tensor:
         """(B, C, H, W): of the goal where the prediction is kept, of its lead where it is not."""
         z = z.clone().requires_grad_()
         beta = self.attack.beta
@@ -149,7 +149,7 @@ class _Furthest:
             return self.attack.explainer(self.model, z, self.y)
 
     def _reached(self, saliency: Tensor) -> tuple[Tensor, Tensor]:
-        return self.attack.goal.pushed(self.saliency, saliency), self.ascended(saliency)
+        return self.attack.goal.manipulated(self.saliency, saliency), self.ascended(saliency)
 
 
 def _lead(logits: Tensor, y: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ from torch import Tensor
 from lookright.attacks.objectives import Ascended
 from lookright.distances import Cosine, unit_mass
 from lookright.errors import UserError
-from lookright.metrics.pushed import (
+from lookright.metrics.manipulation import (
     centre_of_mass,
     diagonals,
+    manipulated_centre,
+    manipulated_target,
+    manipulated_topk,
     on_grid,
-    pushed_centre,
-    pushed_target,
-    pushed_topk,
 )
 from lookright.metrics.ranking import top_places
 
@@ -22,10 +22,10 @@ _BEHIND = 0.01
 
 
 class Goal(ABC):
-    """`goal(clean)` gives a function of maps to values, and `goal.pushed` says how far they went.
+    """`goal(clean)` gives a function of maps to values, and `goal.manipulated` how far they went.
 
     The function is what a gradient attack ascends: of saliency (B, h, w), (B,), differentiable and
-    with a slope at the clean map itself. `pushed` is the measure, 0 at the clean map.
+    with a gradient at the clean map itself. `manipulated` is the measure, 0 at the clean map.
     """
 
     @abstractmethod
@@ -33,7 +33,7 @@ class Goal(ABC):
         """From attacked maps (B, h, w) to values (B,), given the clean ones (B, h, w)."""
 
     @abstractmethod
-    def pushed(self, clean: Tensor, saliency: Tensor) -> Tensor:
+    def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:
         """(B,): how far the maps went towards the goal, at most 1."""
 
 
@@ -41,8 +41,8 @@ class Goal(ABC):
 class TopK(Goal):
     """Drive the saliency off its most salient places (Ghorbani, Abid and Zou, AAAI 2019).
 
-    share: of the places, that counts as the most salient; a tenth is that of `pushed_topk`. What is
-    ascended is the share of the mass that lies elsewhere.
+    share: of the places, that counts as the most salient; a tenth is that of `manipulated_topk`.
+    What is ascended is the share of the mass that lies elsewhere.
 
     Raises:
         UserError: a share outside (0, 1].
@@ -58,16 +58,16 @@ class TopK(Goal):
         top = top_places(clean, self.share)
         return lambda saliency: (unit_mass(saliency) * ~top).sum((-2, -1))
 
-    def pushed(self, clean: Tensor, saliency: Tensor) -> Tensor:
+    def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:
         """The share of the clean map's most salient places that are lost."""
-        return pushed_topk(clean, saliency, self.share)
+        return manipulated_topk(clean, saliency, self.share)
 
 
 @dataclass(frozen=True)
 class MassCentre(Goal):
     """Move the saliency's centre of mass away (Ghorbani, Abid and Zou, AAAI 2019).
 
-    The distance has no slope at the clean centre, so it is taken from a point behind it, as seen
+    The distance has no gradient at the clean centre, so it is taken from a point behind it, as seen
     from the farthest corner, by a hundredth of the way there.
     """
 
@@ -77,9 +77,9 @@ class MassCentre(Goal):
         behind = centre - _BEHIND * (corner - centre)
         return lambda saliency: diagonals(centre_of_mass(saliency) - behind, clean)
 
-    def pushed(self, clean: Tensor, saliency: Tensor) -> Tensor:
+    def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:
         """The centre's way as a share of the diagonal."""
-        return pushed_centre(clean, saliency)
+        return manipulated_centre(clean, saliency)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class TargetMap(Goal):
 
     target: non-negative, one map (h, w) for all images or (B, h, w); resized to the saliency's
     grid. None is a disc in the corner that is farthest from the clean map's centre of mass
-    (`metrics.pushed.far_disc`). What is ascended is the cosine, blind to the maps' scale.
+    (`metrics.manipulation.far_disc`). What is ascended is the cosine, blind to the maps' scale.
     """
 
     target: Tensor | None = field(default=None, compare=False)
@@ -97,10 +97,10 @@ class TargetMap(Goal):
         target = on_grid(self.target, clean)
         return lambda saliency: 1 - Cosine()(saliency, target)
 
-    def pushed(self, clean: Tensor, saliency: Tensor) -> Tensor:
+    def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:
         """The cosine with the target that was gained."""
-        return pushed_target(clean, saliency, self.target)
+        return manipulated_target(clean, saliency, self.target)
 
 
 GOALS: dict[str, Goal] = {"topk": TopK(), "centre": MassCentre(), "target": TargetMap()}
-"""Each goal by the name of its measure, `pushed_<name>`."""
+"""Each goal by the name of its measure, `manipulated_<name>`."""

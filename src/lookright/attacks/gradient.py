@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
 from lookright.errors import UserError
-from lookright.explainers.explainer import slope
+from lookright.explainers.explainer import gradient_or_zero
 from lookright.metrics import correct
 from lookright.models import Classifier
 from lookright.modes import frozen, ordinary
@@ -155,7 +155,7 @@ class FGSM(Attack):
 
 def gradient_of(value: Tensor, z: Tensor) -> Tensor:
     """The gradient of the values (B,) by their images; zero where the model passes none on."""
-    return slope(value.sum(), z, keep=False)
+    return gradient_or_zero(value.sum(), z, keep=False)
 
 
 def check_eps(eps: float, norm: Norm) -> None:

@@ -1,4 +1,4 @@
-"""A network of ReLUs as a smooth one, while an attack looks for a slope."""
+"""A network of ReLUs as a smooth one, while an attack looks for a gradient."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 class Softened(TorchFunctionMode):
     """Inside `with Softened(beta):` every ReLU is softplus(beta x) / beta.
 
-    The gradient of a ReLU network is constant in pieces, so a gradient explanation has no slope
+    The gradient of a ReLU network is constant in pieces, so a gradient explanation has no gradient
     there; Dombrowski et al. (NeurIPS 2019) and Ghorbani et al. (AAAI 2019) attack the softplus
     network instead. ReLU6, hardtanh and leaky ReLU become sums of softplus likewise, as functions,
     methods and modules, in place too, and in exported programs; the smooth activations stay. The

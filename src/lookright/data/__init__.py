@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from lookright.data.augment import Augment
-from lookright.data.dataset import ImageData, Part, Split
+from lookright.data.dataset import ImageData, Split, SplitName
 from lookright.data.folder import Folder
 from lookright.data.hugging_face import HuggingFace, is_saved
 from lookright.data.images import load_image
@@ -19,10 +19,10 @@ __all__ = [
     "Folder",
     "HuggingFace",
     "ImageData",
-    "Part",
     "Selected",
     "Shortcut",
     "Split",
+    "SplitName",
     "load_data",
     "load_image",
 ]
@@ -34,7 +34,7 @@ def load_data(
     seed: int = 0,
     strength: float = 0.9,
     masks: str | Path | None = None,
-    guides: str | Path | None = None,
+    tool_masks: str | Path | None = None,
     skip_unreadable: bool = False,
     cache: bool = True,
     progress: bool = False,
@@ -44,7 +44,7 @@ def load_data(
 
     That is a `Folder`, or a `HuggingFace`, whose columns may be named behind the path, as in
     `pets?image=photo&label=kind`. image_size: pixels a side. seed and strength are Shortcut's;
-    masks and guides are Folder's; skip_unreadable, cache, progress and read are those of both
+    masks and tool_masks are Folder's; skip_unreadable, cache, progress and read are those of both
     others. Raises UserError for a missing path, suggesting a near name, and for what each refuses.
     """
     if str(data).lower() == Shortcut.name.lower():
@@ -52,10 +52,10 @@ def load_data(
             raise UserError(
                 f"Expected no masks for Shortcut, which has its own; got '{masks}': leave it out."
             )
-        if guides is not None:
+        if tool_masks is not None:
             raise UserError(
-                f"Expected no guides for Shortcut, which takes none; got '{guides}': leave it out, "
-                "or guide by its masks (HumanMask)."
+                f"Expected no tool masks for Shortcut, which takes none; got '{tool_masks}': leave "
+                "it out, or guide by its masks (HumanMask)."
             )
         return Shortcut(image_size, strength, seed)
     root, query = Path(data).expanduser(), ""
@@ -64,7 +64,7 @@ def load_data(
         root = Path(place).expanduser()
     require_folder(root, "images", others=(Shortcut.name,))
     if is_saved(root):
-        for what, given in (("masks", masks), ("guides", guides)):
+        for what, given in (("masks", masks), ("tool masks", tool_masks)):
             if given is not None:
                 raise UserError(
                     f"Expected no folder of {what} for '{root}', a data set of Hugging Face's; "
@@ -85,7 +85,7 @@ def load_data(
             f"leave out ?{query}."
         )
     return Folder(
-        root, image_size, _path(masks), _path(guides), skip_unreadable, cache, progress, read
+        root, image_size, _path(masks), _path(tool_masks), skip_unreadable, cache, progress, read
     )
 
 

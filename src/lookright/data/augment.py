@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lookright.batch import Batch
 from lookright.errors import UserError
 
-_MODES = {"images": "bilinear", "masks": "nearest", "guides": "bilinear"}
+_MODES = {"images": "bilinear", "masks": "nearest", "tool_masks": "bilinear"}
 """What is moved, and how it is interpolated."""
 
 
@@ -21,9 +21,9 @@ class Augment:
 
     flip: mirror left and right half of the time. shift: move by up to this fraction of the side
     along each axis, by whole pixels where scale is 0. scale: zoom by a factor drawn from
-    [1 - scale, 1 + scale]. What comes in at the border is a reflection. Images and guides, which
-    may be soft, are interpolated bilinearly and stay in [0, 1]; masks take the nearest pixel, so
-    that binary ones stay so. Raises UserError unless shift is in [0, 1] and scale in [0, 1).
+    [1 - scale, 1 + scale]. What comes in at the border is a reflection. Images and tool masks,
+    which may be soft, are interpolated bilinearly and stay in [0, 1]; masks take the nearest pixel,
+    so that binary ones stay so. Raises UserError unless shift is in [0, 1] and scale in [0, 1).
     """
 
     flip: bool = True

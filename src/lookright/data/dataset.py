@@ -15,14 +15,14 @@ from torch.utils.data import DataLoader, Dataset
 from lookright.batch import Batch, collate
 from lookright.errors import UserError, did_you_mean
 
-Part = Literal["train", "validation", "test", "all"]
+SplitName = Literal["train", "validation", "test", "all"]
 
 _READ = 256
 
 _ENDS = {"train": 0.70, "validation": 0.85, "test": 1.0}
 
 
-def part_of(key: str) -> Part:
+def part_of(key: str) -> SplitName:
     """The part a sample belongs to: 70% train, 15% validation, 15% test, by its key alone."""
     digest = hashlib.sha256(unicodedata.normalize("NFC", key).encode()).digest()
     fraction = int.from_bytes(digest[:6], "big") / 2**48
@@ -67,7 +67,7 @@ class ImageData(ABC):
         """For each of `keys`, whether `samples` gives it a mask that is not empty."""
         return [self.has_masks] * len(self.keys(domain))
 
-    def guided(self, domain: str) -> Sequence[bool]:
+    def tool_masked(self, domain: str) -> Sequence[bool]:
         """For each of `keys`, whether `samples` gives it a guide that is not empty."""
         return [False] * len(self.keys(domain))
 
@@ -94,7 +94,7 @@ class ImageData(ABC):
         return hashed(*options, domain, *self.keys(domain))
 
     @final
-    def split(self, domains: str | Sequence[str], part: Part) -> "Split":
+    def split(self, domains: str | Sequence[str], part: SplitName) -> "Split":
         """One part of a domain, or of several joined in the order given.
 
         Raises UserError for an unknown domain or part, and for a part that holds no sample.
@@ -125,7 +125,7 @@ class ImageData(ABC):
     def loader(
         self,
         domains: str | Sequence[str],
-        part: Part,
+        part: SplitName,
         batch_size: int = 64,
         shuffle: bool = False,
         generator: torch.Generator | None = None,

@@ -19,9 +19,9 @@ from lookright.data.images import UnreadableImageError
 from lookright.errors import UserError
 
 CACHE_LIMIT: Final = 2 * 2**30
-"""Bytes of resized images, masks and guides that a data set keeps in memory at most."""
+"""Bytes of resized images, masks and tool_masks that a data set keeps in memory at most."""
 
-What = Literal["masks", "guides"]
+What = Literal["masks", "tool_masks"]
 Pixels = tuple[Tensor, dict[What, Tensor]]
 
 _LISTED: Final = 10
@@ -59,7 +59,7 @@ class Decoded(ImageData):
     """Each domain's samples with their labels."""
 
     _offered: frozenset[What]
-    """Whether there are masks and guides at all."""
+    """Whether there are masks and tool_masks at all."""
 
     def __init__(self, root: Path, image_size: int, skip_unreadable: bool, cache: bool) -> None:
         if image_size < 1:
@@ -102,8 +102,8 @@ class Decoded(ImageData):
     def masked(self, domain: str) -> Sequence[bool]:
         return self._has(domain, "masks")
 
-    def guided(self, domain: str) -> Sequence[bool]:
-        return self._has(domain, "guides")
+    def tool_masked(self, domain: str) -> Sequence[bool]:
+        return self._has(domain, "tool_masks")
 
     def fingerprint(self, domain: str) -> str:
         self.read([domain])
@@ -125,15 +125,15 @@ class Decoded(ImageData):
             return found.float() / 255, torch.tensor([what in maps for _, maps in pixels])
 
         masks, has_mask = joined("masks")
-        guides, has_guide = joined("guides")
+        tool_masks, has_tool_mask = joined("tool_masks")
         return Batch(
             images=torch.stack([image for image, _ in pixels]).float() / 255,
             labels=torch.tensor([label for _, label in chosen]),
             domains=torch.full((len(chosen),), number),
             masks=masks,
             has_mask=has_mask,
-            guides=guides,
-            has_guide=has_guide,
+            tool_masks=tool_masks,
+            has_tool_mask=has_tool_mask,
         )
 
     def _readable(self, domain: str) -> Sequence[tuple[Sample, int]]:

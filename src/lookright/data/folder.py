@@ -26,7 +26,7 @@ class _File:
     def read(self, size: int) -> Pixels:
         """(3, size, size) and each (1, size, size) that is not empty, all uint8."""
         maps = {
-            what: square(read_mask(path, self.path), size, soft=what == "guides")
+            what: square(read_mask(path, self.path), size, soft=what == "tool_masks")
             for what, path in self.maps.items()
         }
         image = square(read_image(self.path), size)
@@ -37,15 +37,16 @@ class _File:
 class Folder(Decoded):
     """The images under `root`, with the masks under `masks` at the same paths below it.
 
-    `guides` are masks from elsewhere, such as a segmenter's, which may be soft. Each image is cut
-    to its central square and resized (`images.square`), its mask and guide with it. One without a
-    mask has `has_mask` False, and so has one whose mask is empty in that square; guides alike. A
+    `tool_masks` come from elsewhere, such as a segmenter, and may be soft. Each image is cut to its
+    central square and resized (`images.square`), its mask and guide with it. One without a mask has
+    `has_mask` False, and so has one whose mask is empty in that square; tool masks alike. A
     sample's key is its path below `root`.
 
     Every file is read once, at the start or, where not `read`, when its domain is first used, so
     that all unreadable ones are named together; `skip_unreadable` leaves out images of which
-    anything cannot be read, and warns how many. Empty masks and guides, and images without a guide,
-    are counted in a warning each. `cache` is that of `Decoded`. `progress` shows a bar on stderr.
+    anything cannot be read, and warns how many. Empty masks of either kind, and images without a
+    tool mask, are counted in a warning each. `cache` is that of `Decoded`. `progress` shows a bar
+    on stderr.
     Raises UserError for what `find_images`, `find_masks` and `images.read_mask` refuse.
     """
 
@@ -54,7 +55,7 @@ class Folder(Decoded):
         root: Path,
         image_size: int = 128,
         masks: Path | None = None,
-        guides: Path | None = None,
+        tool_masks: Path | None = None,
         skip_unreadable: bool = False,
         cache: bool = True,
         progress: bool = False,
@@ -62,9 +63,9 @@ class Folder(Decoded):
     ) -> None:
         super().__init__(root, image_size, skip_unreadable, cache)
         self.masks = masks.resolve() if masks else None
-        self.guides = guides.resolve() if guides else None
+        self.tool_masks = tool_masks.resolve() if tool_masks else None
         self.has_masks = masks is not None
-        named: dict[What, Path | None] = {"masks": masks, "guides": guides}
+        named: dict[What, Path | None] = {"masks": masks, "tool_masks": tool_masks}
         self._folders = {what: folder for what, folder in named.items() if folder is not None}
         self._offered = frozenset(self._folders)
         self._tree = find_images(root, ignored=self._folders.values())
@@ -106,18 +107,19 @@ class Folder(Decoded):
             self._tell(what, folder, seen)
 
     def _tell(self, what: What, folder: Path, files: Sequence[_File]) -> None:
-        """Warn of what is empty in a folder of masks or guides, and of images without a guide."""
+        """Warn of what is empty in a folder of masks, and of images without a tool mask."""
         found = [file for file in files if what in file.maps]
         if empty := [file.maps[what] for file in found if what not in self._known[file.key][0]]:
+            words = what.replace("_", " ")
             warnings.warn(
-                f"{len(empty)} of {len(found)} {what} in '{folder}' are empty, such as "
+                f"{len(empty)} of {len(found)} {words} in '{folder}' are empty, such as "
                 f"'{empty[0]}', and count as missing.",
                 stacklevel=3,
             )
         lacking = [file.key for file in files if what not in file.maps]
-        if lacking and what == "guides":
+        if lacking and what == "tool_masks":
             warnings.warn(
-                f"{len(lacking)} of {len(files)} images have no guide in '{folder}', such as "
+                f"{len(lacking)} of {len(files)} images have no tool mask in '{folder}', such as "
                 f"'{lacking[0]}': they are left unguided.",
                 stacklevel=3,
             )

@@ -78,7 +78,7 @@ def require_images(tree: Tree, root: Path) -> None:
 
 
 def find_masks(
-    root: Path, images: list[Path], what: Literal["masks", "guides"] = "masks"
+    root: Path, images: list[Path], what: Literal["masks", "tool_masks"] = "masks"
 ) -> dict[Path, Path]:
     """For each image (relative to its own root) that has one, its mask: the same path under `root`
     with any image suffix.
@@ -86,14 +86,15 @@ def find_masks(
     Raises UserError for a missing folder, two masks of one image, and where no mask fits any
     image. Warns of masks that fit none.
     """
-    require_folder(root, what)
+    words = what.replace("_", " ")
+    require_folder(root, words)
     masks: dict[Path, Path] = {}
     for folder, _, names in os.walk(root, followlinks=True):
         for file in sorted(Path(folder, name) for name in names if _is_image(name)):
             stem = file.relative_to(root).with_suffix("")
             if stem in masks:
                 raise UserError(
-                    f"Expected one file of {what} for an image; '{masks[stem]}' and '{file}' are "
+                    f"Expected one file of {words} for an image; '{masks[stem]}' and '{file}' are "
                     "for the same one: remove one."
                 )
             masks[stem] = file
@@ -102,12 +103,12 @@ def find_masks(
     if not fitting:
         came = f"'{masks[strays[0]]}' fits none" if strays else "it holds no images"
         raise UserError(
-            f"Expected {what} in '{root}' at the paths of their images, such as "
-            f"'{root / images[0].with_suffix('.png')}'; {came}: rename them or leave out {what}."
+            f"Expected {words} in '{root}' at the paths of their images, such as "
+            f"'{root / images[0].with_suffix('.png')}'; {came}: rename them or leave out {words}."
         )
     if strays:
         warnings.warn(
-            f"{len(strays)} of {len(masks)} {what} in '{root}' fit no image, such as "
+            f"{len(strays)} of {len(masks)} {words} in '{root}' fit no image, such as "
             f"'{masks[strays[0]]}'.",
             stacklevel=2,
         )

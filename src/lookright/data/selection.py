@@ -45,8 +45,8 @@ class Selected(ImageData):
     def masked(self, domain: str) -> Sequence[bool]:
         return self._of(domain, self._data.masked(domain))
 
-    def guided(self, domain: str) -> Sequence[bool]:
-        return self._of(domain, self._data.guided(domain))
+    def tool_masked(self, domain: str) -> Sequence[bool]:
+        return self._of(domain, self._data.tool_masked(domain))
 
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
         self._data.read(domains, progress)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from lookright.certificates.bounds import share_at_least
+from lookright.statistics.bounds import share_at_least
 
 _DELTA = 0.01
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lookright.certificates.bounds import sign_test
 from lookright.diagnostics.diagnostic import Diagnostic, asked, fine, suspect
+from lookright.statistics.bounds import sign_test
 
 TOLERANCE = 1e-3
 """Of the scale of the logits; rounding moves them by 1e-5 of it (TF32: 1e-4), batch statistics by

@@ -8,7 +8,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lookright.attacks import FGSM, L2, PGD, LInf, Norm, Square
-from lookright.certificates.bounds import sign_test
 from lookright.diagnostics.diagnostic import (
     Diagnostic,
     asked,
@@ -18,6 +17,7 @@ from lookright.diagnostics.diagnostic import (
     suspect,
 )
 from lookright.metrics import correct
+from lookright.statistics.bounds import sign_test
 
 _WIDE_STEPS = 10
 _SEARCH_BETTER, _STEP_BETTER, _WITHSTANDS, _ALPHA, _RISE = 0.05, 0.1, 0.1, 0.01, 0.01

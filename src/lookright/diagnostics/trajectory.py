@@ -1,4 +1,4 @@
-"""Does the attack have a slope, does it climb, and has it arrived?"""
+"""Does the attack have a gradient, does it climb, and has it arrived?"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,34 +41,34 @@ class Trajectory:
     def names(self) -> tuple[str, ...]:
         """Of the values."""
         told = (f"loss {at}" for at in self.points)
-        return (*told, "slope", "sure", "margin slope", "margin fooled")
+        return (*told, "gradient", "sure", "margin gradient", "margin fooled")
 
     def see(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None
     ) -> dict[str, Tensor]:
-        """For each image (B,) the loss at the points, and the steepest slope of any step.
+        """For each image (B,) the loss at the points, and the steepest gradient of any step.
 
         loss: the log-odds against the label, log((1 - p_y) / p_y), which order images as the
-        cross-entropy does and do not saturate. slope: the largest absolute gradient of a pixel,
+        cross-entropy does and do not saturate. gradient: the largest absolute gradient of a pixel,
         infinite where one is not finite. sure: p_y is 1 in float32 at the image, where the
         cross-entropy cannot tell the label's logit; there the margin is ascended as well, for
-        `margin slope` and `margin fooled`, and elsewhere these are NaN.
+        `margin gradient` and `margin fooled`, and elsewhere these are NaN.
         """
         watching = Watching(model, y)
         watching(PGD(self.eps, self.steps, norm=self.norm)(watching, x, y, generator))
         values = {f"loss {at}": watching.odds[at] for at in self.points}
-        values["slope"] = watching.slope(len(x))
+        values["gradient"] = watching.gradient(len(x))
         with torch.no_grad():
             sure = model(x).softmax(1).gather(1, y[:, None])[:, 0] == 1
-        flat = sure | (values["slope"] < torch.finfo(torch.float32).tiny)
+        flat = sure | (values["gradient"] < torch.finfo(torch.float32).tiny)
         values["sure"] = sure
-        values["margin slope"] = torch.full_like(values["slope"], torch.nan)
-        values["margin fooled"] = torch.full_like(values["slope"], torch.nan)
+        values["margin gradient"] = torch.full_like(values["gradient"], torch.nan)
+        values["margin fooled"] = torch.full_like(values["gradient"], torch.nan)
         if flat.any():
             watching = Watching(model, y[flat])
             attack = PGD(self.eps, _MARGIN_STEPS, norm=self.norm, objective=Margin())
             z = attack(watching, x[flat], y[flat], generator)
-            values["margin slope"][flat] = watching.slope(len(z))
+            values["margin gradient"][flat] = watching.gradient(len(z))
             with torch.no_grad():
                 values["margin fooled"][flat] = (~correct(model(z), y[flat])).float()
         return values
@@ -112,7 +112,7 @@ class Watching(nn.Module):
         super().__init__()
         self.model, self.y = model, y
         self.odds: list[Tensor] = []
-        self.slopes: list[Tensor] = []
+        self.gradients: list[Tensor] = []
 
     def forward(self, z: Tensor) -> Tensor:
         logits = self.model(z)
@@ -125,12 +125,12 @@ class Watching(nn.Module):
         if gradient is None:
             return
         largest = gradient.detach().abs().flatten(1).amax(1)
-        self.slopes.append(largest.nan_to_num(nan=torch.inf).float())
+        self.gradients.append(largest.nan_to_num(nan=torch.inf).float())
 
-    def slope(self, n: int) -> Tensor:
+    def gradient(self, n: int) -> Tensor:
         """(n,) the steepest of all steps; 0 where no gradient came back."""
         nothing = torch.zeros(n, device=self.y.device)
-        return torch.stack([nothing, *self.slopes]).amax(0)
+        return torch.stack([nothing, *self.gradients]).amax(0)
 
 
 def log_odds(logits: Tensor, y: Tensor) -> Tensor:
@@ -142,8 +142,8 @@ def log_odds(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def _gradients(values: Mapping[str, Tensor]) -> Diagnostic:
-    slope, margin = asked(values, "slope"), values["margin slope"].double()
-    n, broken = len(slope), int(slope.isinf().sum())
+    gradient, margin = asked(values, "gradient"), values["margin gradient"].double()
+    n, broken = len(gradient), int(gradient.isinf().sum())
     if n == 0:
         return nothing_to_doubt("gradients")
     if broken:
@@ -152,7 +152,7 @@ def _gradients(values: Mapping[str, Tensor]) -> Diagnostic:
             f"The gradient is not finite at {broken} of {n} images, and PGD leads nowhere from "
             "there: look for a division, root or logarithm of zero in the model, or use Square.",
         )
-    zero = int(((values["slope"] == 0) & (margin == 0)).sum())
+    zero = int(((values["gradient"] == 0) & (margin == 0)).sum())
     if clearly(zero, n, _BLIND):
         return suspect(
             "gradients",
@@ -164,13 +164,13 @@ def _gradients(values: Mapping[str, Tensor]) -> Diagnostic:
 
 
 def _saturation(values: Mapping[str, Tensor]) -> Diagnostic:
-    slope, margin = values["slope"].double(), values["margin slope"].double()
-    n = len(asked(values, "slope"))
+    gradient, margin = values["gradient"].double(), values["margin gradient"].double()
+    n = len(asked(values, "gradient"))
     if n == 0:
         return nothing_to_doubt("saturation")
     sure = int((asked(values, "sure") == 1).sum())
     said = f"p_y is 1 in float32 at {sure} of {n} images that withstand the attack"
-    flat = int(((slope < torch.finfo(torch.float32).tiny) & (margin > 0)).sum())
+    flat = int(((gradient < torch.finfo(torch.float32).tiny) & (margin > 0)).sum())
     if clearly(flat, n, _BLIND):
         return suspect(
             "saturation",

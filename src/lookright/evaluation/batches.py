@@ -5,20 +5,20 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from lookright.data import ImageData
-from lookright.evaluation.judge import Judge, Told
-from lookright.evaluation.records import Record, Records
+from lookright.evaluation.cache import BatchCache, BatchResult
+from lookright.evaluation.evaluator import Evaluator, Told
 from lookright.memory import BatchSize
 
 
 def judged(
-    judge: Judge,
+    judge: Evaluator,
     data: ImageData,
     where: Sequence[int],
-    kept: Records,
+    kept: BatchCache,
     told: Told,
     home: str | None,
     device: torch.device,
-) -> Iterator[Record]:
+) -> Iterator[BatchResult]:
     """A record for each batch of the domain's samples `where`; those kept are not made again.
 
     home: the domain that was trained on, in which the same samples are looked up.
@@ -29,7 +29,7 @@ def judged(
     size, start = BatchSize(judge.protocol.batch_size), 0
     twins = _twins(data, judge.domain, where, home)
 
-    def seen(count: int) -> Record:
+    def seen(count: int) -> BatchResult:
         chosen = slice(start, start + count)
         batch = data.samples(judge.domain, where[chosen]).to(device)
         twin = data.samples(home, twins[chosen]).to(device) if home and twins else None

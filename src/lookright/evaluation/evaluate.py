@@ -12,18 +12,13 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from lookright.data import ImageData, Part
+from lookright.data import ImageData, SplitName
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
-from lookright.evaluation.figures import figures
-from lookright.evaluation.judge import Judge, examples
+from lookright.evaluation.cache import BatchCache, forget
+from lookright.evaluation.evaluator import Evaluator, examples
 from lookright.evaluation.protocol import Protocol
-from lookright.evaluation.records import Records, forget
-from lookright.files import require_writable
-from lookright.models import fingerprint
-from lookright.modes import frozen, full_precision
-from lookright.progress import progress_bar
-from lookright.result import (
+from lookright.evaluation.result import (
     Examples,
     Result,
     read_examples,
@@ -31,6 +26,11 @@ from lookright.result import (
     write_examples,
     write_result,
 )
+from lookright.evaluation.summary import figures
+from lookright.files import require_writable
+from lookright.models import fingerprint
+from lookright.modes import frozen, full_precision
+from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
 from lookright.versions import versions
 
@@ -52,7 +52,7 @@ def evaluate(
     overwrite: bool = False,
     progress: bool | Progress = True,
 ) -> Result:
-    """Judge a model in each domain and write the result to the folder `save`, domain by domain.
+    """Evaluator a model in each domain and write the result to the folder `save`, domain by domain.
 
     In a domain that was trained on, or that shares samples with one, only the test part is judged;
     in any other all of it. A killed evaluation that is started again goes on after its last batch.
@@ -126,10 +126,10 @@ def evaluate(
         for domain, where in splits.items():
             if domain not in result.domains:
                 judge, home = (
-                    Judge(model, protocol, domain, len(where), masker),
+                    Evaluator(model, protocol, domain, len(where), masker),
                     next(iter(train_domains), None),
                 )
-                kept = Records(result.folder, identity | {"domain": (domain, samples[domain])})
+                kept = BatchCache(result.folder, identity | {"domain": (domain, samples[domain])})
                 with frozen(borrowed), own_noise(device):
                     records = list(judged(judge, data, where, kept, told, home, device))
                 result.domains[domain] = figures(
@@ -203,7 +203,7 @@ def _judged(
 ) -> list[int]:
     """Positions of the samples to be judged, in an order drawn by the seed."""
     seen = {key for trained in train_domains for key in data.keys(trained)}
-    part: Part = "all" if seen.isdisjoint(data.keys(domain)) else "test"
+    part: SplitName = "all" if seen.isdisjoint(data.keys(domain)) else "test"
     where = [position for _, position in data.split(domain, part).where]
     generator = torch.Generator().manual_seed(derived_seed(protocol.seed, "draw"))
     order = torch.randperm(len(where), generator=generator)[: protocol.limit]

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from lookright.attacks import GOALS, PGD, Attack, AutoAttack, LInf, Norm
-from lookright.certificates.bounds import check_delta
-from lookright.certificates.certify import check_tau
+from lookright.claims.values import check_tau
 from lookright.corruptions import CORRUPTIONS, corruption_named
 from lookright.corruptions.corruption import check_severity
 from lookright.diagnostics import Diagnosis
 from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer, GradCAM
 from lookright.metrics import Scorecard
+from lookright.statistics.bounds import check_delta
 from lookright.versions import described
 
 
@@ -33,8 +33,8 @@ class Protocol:
         removal_steps: points of the deletion and insertion curves after the first.
         corruptions, severities: each corruption, by its name in ImageNet-C, at each severity from 1
             to 5.
-        goals: where attacks on the explanation push it: topk, centre, target.
-        tau, delta: an explanation counts as kept from a cosine of tau on, and the certificates of a
+        goals: where attacks on the explanation manipulate it: topk, centre, target.
+        tau, delta: an explanation counts as kept from a cosine of tau on, and the claims of a
             domain hold together with probability 1 - delta.
         batch_size: images at once.
         limit: judge at most so many images of a domain, drawn by the seed; None is all.

@@ -56,7 +56,7 @@ def differentiation(enabled: bool) -> Iterator[None]:
             yield
 
 
-def slope(score: Tensor, at: Tensor, keep: bool) -> Tensor:
+def gradient_or_zero(score: Tensor, at: Tensor, keep: bool) -> Tensor:
     """d score / d at, in the graph where `keep`; zero where the model passes no gradient on."""
     if not score.requires_grad:
         return torch.zeros_like(at)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.explainers.explainer import Explainer, class_score, differentiation, slope
+from lookright.explainers.explainer import Explainer, class_score, differentiation, gradient_or_zero
 from lookright.explainers.layers import FeatureLayer, find_layer, named_layer
 
 
@@ -37,10 +37,10 @@ class GradCAM(Explainer):
         layer = named_layer(model, self.layer) if self.layer else find_layer(model, x)
         logits, features = _forward(model, layer, x, keep)
         with differentiation(keep):
-            gradient = slope(class_score(logits, y), features, keep)
+            gradient = gradient_or_zero(class_score(logits, y), features, keep)
             grid = self.grid or layer.grid
-            maps, slopes = grid(features), grid(gradient)
-            saliency = (slopes.mean((2, 3), keepdim=True) * maps).sum(1).relu()
+            maps, gradients = grid(features), grid(gradient)
+            saliency = (gradients.mean((2, 3), keepdim=True) * maps).sum(1).relu()
         return (logits, saliency) if keep else (logits.detach(), saliency.detach())
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.explainers.explainer import Explainer, class_score, differentiation, slope
+from lookright.explainers.explainer import Explainer, class_score, differentiation, gradient_or_zero
 from lookright.modes import ordinary
 
 
@@ -91,7 +91,7 @@ def _gradient(model: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Te
     with differentiation(keep):
         pixels = x if keep and x.requires_grad else ordinary(x).requires_grad_()
         logits = model(pixels)
-        gradient = slope(class_score(logits, y), pixels, keep)
+        gradient = gradient_or_zero(class_score(logits, y), pixels, keep)
     return (logits, pixels, gradient) if keep else (logits.detach(), pixels.detach(), gradient)
 
 
@@ -106,5 +106,5 @@ def _mean_gradient(
             copies = copies.requires_grad_()
         logits, others = model(torch.cat([x, copies.flatten(0, 1)])).tensor_split([len(x)])
         target = logits.argmax(1) if y is None else y
-        gradient = slope(class_score(others, target.repeat(len(copies))), copies, keep)
+        gradient = gradient_or_zero(class_score(others, target.repeat(len(copies))), copies, keep)
     return (logits, x, gradient.mean(0)) if keep else (logits.detach(), x, gradient.mean(0))

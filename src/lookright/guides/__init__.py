@@ -8,7 +8,7 @@ from lookright.guides.guide import Guide, Target
 from lookright.guides.human import HumanMask
 from lookright.guides.learned import LearnedMask
 from lookright.guides.masker import ConvMasker
-from lookright.guides.mixed import MixedExplanation
+from lookright.guides.mixup import MixedExplanation
 from lookright.guides.noise import RandomMask
 from lookright.guides.precomputed import PrecomputedMask
 

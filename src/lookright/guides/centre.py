@@ -7,7 +7,7 @@ from torch import Tensor
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.guides.guide import Guide, Target
-from lookright.metrics.controls import centre_prior
+from lookright.metrics.baselines import centre_prior
 
 
 @dataclass(frozen=True)

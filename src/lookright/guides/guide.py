@@ -3,13 +3,15 @@
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.distances import Distance, MinMaxDistance
-from lookright.guides.pairs import Mixed
+
+if TYPE_CHECKING:
+    from lookright.guides.mixup import Mixed
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,19 @@ def mask_target(masks: Tensor, has: Tensor | None = None) -> Target:
 class Guide(ABC):
     """`guide(batch, saliency)` gives the target; saliency (B, h, w) is that of the clean images.
 
-    needs_masks, needs_guides: whether the batch must carry masks, or guides. warm_up: the share of
-    training, from 0 to below 1, before the guide is worth following. It is in the guide's hands
-    what a method does with it: a method does not guide before.
+    needs_masks, needs_tool_masks: whether the batch must carry masks, or tool masks. warm_up: the
+    share of training, from 0 to below 1, during which a method does not use the guide yet.
     """
 
     needs_masks: ClassVar[bool] = False
-    needs_guides: ClassVar[bool] = False
+    needs_tool_masks: ClassVar[bool] = False
     warm_up: float = 0.0
 
     @abstractmethod
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
         """The target of a batch."""
 
-    def mix(self, batch: Batch) -> Mixed | None:
+    def mix(self, batch: Batch) -> "Mixed | None":
         """The mixtures whose explanation is guided; None where it is that of the images as they
         are. The saliency that the guide is called with is mixed in the same way."""
         return None

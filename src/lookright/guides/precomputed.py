@@ -12,20 +12,20 @@ from lookright.guides.guide import Guide, Target, mask_target
 
 @dataclass(frozen=True)
 class PrecomputedMask(Guide):
-    """The mask that a tool made of the image, such as SAM's: `Batch.guides`, hard or soft.
+    """The mask that a tool made of the image, such as SAM's: `Batch.tool_masks`, hard or soft.
 
     Images without one, and those whose mask is empty, are left out.
 
     Raises:
-        UserError: a batch of data that has no guides at all.
+        UserError: a batch of data that has no tool_masks at all.
     """
 
-    needs_guides: ClassVar[bool] = True
+    needs_tool_masks: ClassVar[bool] = True
 
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
-        if batch.guides is None:
+        if batch.tool_masks is None:
             raise UserError(
-                "The guide PrecomputedMask needs data with guides, got none: give a folder of them "
-                "(--guides), or guide by CleanExplanation."
+                "The guide PrecomputedMask needs data with tool masks, got none: give a folder of "
+                "them (--tool_masks), or guide by CleanExplanation."
             )
-        return mask_target(batch.guides, batch.has_guide)
+        return mask_target(batch.tool_masks, batch.has_tool_mask)

@@ -11,7 +11,7 @@ from lookright.distances import minmax
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM, explain_together
 from lookright.guides import MixedExplanation
-from lookright.guides.mixed import mixed_explanation_gap
+from lookright.guides.mixup import mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
 
 Sparsity = Literal["map", "columns"]

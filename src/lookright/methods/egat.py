@@ -9,8 +9,7 @@ from lookright.batch import Batch
 from lookright.distances import L1, Distance, minmax
 from lookright.explainers import Explainer, GradCAM, explain_together
 from lookright.guides import CleanExplanation, Guide
-from lookright.guides.mixed import mixed_explanation_gap
-from lookright.guides.pairs import mix_same_class
+from lookright.guides.mixup import mix_same_class, mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
 
 

@@ -39,8 +39,8 @@ class IRM(Method):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         members = by_domain(batch, "IRM", images=2)
         logits, y = self.model(batch.images), batch.labels
-        slopes = (logits.softmax(1) * logits).sum(1) - logits.gather(1, y[:, None])[:, 0]
-        squares = [slopes[i[::2]].mean() * slopes[i[1::2]].mean() for i in members.values()]
+        gradients = (logits.softmax(1) * logits).sum(1) - logits.gather(1, y[:, None])[:, 0]
+        squares = [gradients[i[::2]].mean() * gradients[i[1::2]].mean() for i in members.values()]
         weight = self.penalty if self.progress >= self.warm_up else 1.0
         return {
             "clean": cross_entropies(logits, y, members).mean(),

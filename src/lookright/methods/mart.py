@@ -12,9 +12,9 @@ class MART(Method):
     """L = BCE(f(x'), y) + beta * mean KL(f(x) || f(x')) (1 - p_y(x)).
 
     BCE(f(x'), y) = -log p_y(x') - log(1.0001 - max_{k != y} p_k(x')), the boosted cross-entropy,
-    pushes the likeliest wrong class down as well; the paper has a 1, the authors' code 1.0001, so
-    that a hopeless image has a bounded loss and no gradient from there. The KL counts where the
-    clean image is not yet right; that weight has a gradient too, as in the authors' code.
+    lowers the likeliest wrong class as well; the paper has a 1, the authors' code 1.0001, so that a
+    hopeless image has a bounded loss and no gradient from there. The KL counts where the clean
+    image is not yet right; that weight has a gradient too, as in the authors' code.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).

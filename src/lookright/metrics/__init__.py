@@ -1,6 +1,7 @@
 """Measures as pure functions of tensors, batched on the device, each beside its description."""
 
 from lookright.distances import degenerate
+from lookright.metrics.baselines import BASELINES, baselines
 from lookright.metrics.classification import (
     ACCURACY,
     ACCURACY_ADVERSARIAL,
@@ -13,7 +14,6 @@ from lookright.metrics.classification import (
     correct_under_all,
     macro_auc,
 )
-from lookright.metrics.controls import CONTROLS, controls
 from lookright.metrics.deletion import (
     DELETION,
     INSERTION,
@@ -35,11 +35,10 @@ from lookright.metrics.fills import FILLS, Fill, fill_named
 from lookright.metrics.infidelity import (
     INFIDELITY,
     GaussianNoise,
-    Perturbation,
+    PixelPerturbation,
     Squares,
     infidelity,
 )
-from lookright.metrics.intervals import Estimate, mean, rate
 from lookright.metrics.localisation import (
     DEGENERATE_MAPS,
     LOCALISATION_IOU,
@@ -51,17 +50,16 @@ from lookright.metrics.localisation import (
     mask_area,
     pointing_game,
 )
+from lookright.metrics.manipulation import (
+    MANIPULATED,
+    MANIPULATED_KEPT,
+    manipulated_centre,
+    manipulated_kept,
+    manipulated_target,
+    manipulated_topk,
+)
 from lookright.metrics.masks import MASK_COVERAGE, MASK_IOU, MASK_MASS, mask_iou, mask_mass
 from lookright.metrics.measure import Measure
-from lookright.metrics.paired import Paired, paired
-from lookright.metrics.pushed import (
-    PUSHED,
-    PUSHED_KEPT,
-    pushed_centre,
-    pushed_kept,
-    pushed_target,
-    pushed_topk,
-)
 from lookright.metrics.randomisation import (
     RANDOMISATION_SPEARMAN,
     cascade,
@@ -80,6 +78,8 @@ from lookright.metrics.stability import (
     stability_spearman,
     stability_topk,
 )
+from lookright.statistics.intervals import Estimate, mean, rate
+from lookright.statistics.paired import Paired, paired
 
 MEASURES: tuple[Measure, ...] = (
     ACCURACY,
@@ -108,16 +108,16 @@ MEASURES: tuple[Measure, ...] = (
     STABILITY_TOPK,
     STABILITY_DOMAIN,
     STABILITY_CORRUPTED,
-    *PUSHED.values(),
-    PUSHED_KEPT,
+    *MANIPULATED.values(),
+    MANIPULATED_KEPT,
     DEGENERATE_MAPS,
 )
 
 __all__ = [
-    "CONTROLS",
+    "BASELINES",
     "FILLS",
+    "MANIPULATED",
     "MEASURES",
-    "PUSHED",
     "SHARES",
     "Estimate",
     "Faithfulness",
@@ -125,12 +125,12 @@ __all__ = [
     "GaussianNoise",
     "Measure",
     "Paired",
-    "Perturbation",
+    "PixelPerturbation",
     "RemovalCurves",
     "Scorecard",
     "Squares",
+    "baselines",
     "cascade",
-    "controls",
     "correct",
     "correct_under_all",
     "degenerate",
@@ -144,6 +144,10 @@ __all__ = [
     "localisation_iou",
     "localisation_mass",
     "macro_auc",
+    "manipulated_centre",
+    "manipulated_kept",
+    "manipulated_target",
+    "manipulated_topk",
     "mask_area",
     "mask_iou",
     "mask_mass",
@@ -151,10 +155,6 @@ __all__ = [
     "mean",
     "paired",
     "pointing_game",
-    "pushed_centre",
-    "pushed_kept",
-    "pushed_target",
-    "pushed_topk",
     "randomisation_spearman",
     "randomised",
     "rate",

@@ -7,9 +7,9 @@ from scipy import special
 from torch import Tensor
 
 from lookright.errors import UserError
-from lookright.metrics.intervals import Estimate, Z
 from lookright.metrics.measure import Measure
 from lookright.metrics.ranking import average_ranks
+from lookright.statistics.intervals import Estimate, Z
 
 ACCURACY = Measure("accuracy", "Accuracy", True, "rate", "Share of images classified correctly.")
 AUC = Measure(

@@ -30,7 +30,7 @@ _PURPOSE = 50
 Perturbed = Callable[[slice], tuple[Tensor, Tensor]]
 
 
-class Perturbation(ABC):
+class PixelPerturbation(ABC):
     """`perturbation(images)` gives a function: numbers to perturbed images and what they lost, I.
 
     A slice of g of the `count` numbers gives (g, B, 3, H, W) images in [0, 1] and (g, B, 3, H, W)
@@ -48,7 +48,7 @@ class Perturbation(ABC):
 
 
 @dataclass(frozen=True)
-class Squares(Perturbation):
+class Squares(PixelPerturbation):
     """One square of a grid at a time becomes the fill; I is 1 there and 0 elsewhere.
 
     The binary I of the authors' code for squares, which suits maps of importance: it asks whether
@@ -86,7 +86,7 @@ class Squares(Perturbation):
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Perturbation):
+class GaussianNoise(PixelPerturbation):
     """I is Gaussian noise of standard deviation `sigma` in pixel units, cut where x - I would leave
     [0, 1].
 
@@ -128,7 +128,7 @@ def infidelity(
     model: nn.Module,
     images: Tensor,
     saliency: Tensor,
-    perturbation: Perturbation | None = None,
+    perturbation: PixelPerturbation | None = None,
     target: Tensor | None = None,
     max_images: int = 128,
     normalised: bool = True,
@@ -153,7 +153,7 @@ def infidelities(
     model: nn.Module,
     images: Tensor,
     maps: Sequence[Tensor],
-    perturbation: Perturbation,
+    perturbation: PixelPerturbation,
     target: Tensor,
     start: Tensor,
     max_images: int = 128,

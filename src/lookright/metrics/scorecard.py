@@ -1,4 +1,4 @@
-"""Every measure of an explanation and of its controls, from as few passes as they need."""
+"""Every measure of an explanation and of its baselines, from as few passes as they need."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lookright.errors import UserError
 from lookright.explainers.explainer import Explainer
 from lookright.explainers.gradcam import GradCAM
-from lookright.metrics.controls import controls
+from lookright.metrics.baselines import baselines
 from lookright.metrics.deletion import area, step_counts
 from lookright.metrics.faithfulness import SHARES, share_counts
 from lookright.metrics.fills import fill_named
@@ -37,7 +37,7 @@ class Scorecard:
     fill decides much; steps: points of the deletion and insertion curves after the first;
     squares: per side, of infidelity; radius, samples: of max-sensitivity; seed: of the randomised
     model. A batch costs about 2 * fills * 3 * (steps + 3) + fills * squares^2 forward passes for
-    the explanation and both controls, and samples + 1 explanations.
+    the explanation and both baselines, and samples + 1 explanations.
 
     Raises UserError on an unknown fill.
     """
@@ -71,7 +71,7 @@ class Scorecard:
         has_mask: Tensor | None = None,
         max_images: int = 128,
     ) -> Scores:
-        """Scores by `Measure` key: (B,); a control's under `key@random` and `key@centre`.
+        """Scores by `Measure` key: (B,); a baseline's under `key@random` and `key@centre`.
 
         images: (B, 3, H, W) in [0, 1]; saliency: (B, h, w), the explanation of class target, (B,)
         int64; masks: (B, 1, H, W) of the object, has_mask: (B,) bool. Never more than `max_images`
@@ -82,7 +82,7 @@ class Scorecard:
         none. `curve deletion blur` and the like are (B, S), at `curve_shares`.
         """
         maps = {"": saliency} | {
-            f"@{name}": one for name, one in controls(images, _size(saliency)).items()
+            f"@{name}": one for name, one in baselines(images, _size(saliency)).items()
         }
         scores = self._faithfulness(model, images, maps, target, max_images)
         scores |= self._explained_again(model, images, maps, target, max_images)
@@ -150,8 +150,8 @@ class Scorecard:
         size = _size(maps[""])
         explains: list[Callable[[Tensor, Tensor], Tensor]] = [
             explained_by(self.explainer, model),
-            lambda x, _: controls(x, size)["random"],
-            lambda x, _: controls(x, size)["centre"],
+            lambda x, _: baselines(x, size)["random"],
+            lambda x, _: baselines(x, size)["centre"],
         ]
         with frozen(model):
             sensitivity = largest_changes(
@@ -164,7 +164,7 @@ class Scorecard:
         scores = {f"max_sensitivity{name}": sensitivity[number] for number, name in enumerate(maps)}
         scores["randomisation_spearman"] = kept
         for name, one in maps.items():
-            if name:  # a control does not know the model, so it stays as it is
+            if name:  # a baseline does not know the model, so it stays as it is
                 scores[f"randomisation_spearman{name}"] = stability_spearman(one, one)
         return scores
 

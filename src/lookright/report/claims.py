@@ -1,11 +1,11 @@
-"""Certificates as the sentences that can be quoted."""
+"""Claims as the sentences that can be quoted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lookright.claims import sentences
 from lookright.report.figures import Style
 from lookright.report.grouping import Comparison, Method
-from lookright.trials import sentences
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Claims:
 
 
 def claims(comparison: Comparison) -> dict[str, list[Claims]]:
-    """By domain; one without certificates is left out."""
+    """By domain; one without claims is left out."""
     found: dict[str, list[Claims]] = {}
     for index, method in enumerate(comparison.methods):
         said: dict[str, list[str]] = {}
@@ -32,14 +32,14 @@ def claims(comparison: Comparison) -> dict[str, list[Claims]]:
 
 
 def _said(method: Method, comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """(domain, sentence) of its results, then of `lookright certify` in the folders of its runs."""
+    """(domain, sentence) of its results, then of `lookright claim` in the folders of its runs."""
     for domain in comparison.domains:
         for run, here in method.within(domain):
-            for certificate in here.certificates:
-                yield domain, method.of_seed(run, certificate.sentence)
+            for claim in here.claims:
+                yield domain, method.of_seed(run, claim.sentence)
     for run in method.runs:
         folder = run.folder.parent if run.folder.name == "result" else run.folder
         weights = (run.config.get("judged") or {}).get("weights")
-        for domain, certified in sentences(folder / "certificates.json", weights).items():
-            for sentence in certified:
+        for domain, claimed in sentences(folder / "claims.json", weights).items():
+            for sentence in claimed:
                 yield domain, method.of_seed(run, sentence)

@@ -52,10 +52,10 @@ _QUESTIONS = (
         "stability_",
     ),
     _Question(
-        "How far can its explanation be pushed, the answer being kept?",
-        ("pushed_topk", "pushed_centre", "pushed_target"),
-        "pushed_",
-        ("pushed_kept",),
+        "How far can its explanation be manipulated, the answer being kept?",
+        ("manipulated_topk", "manipulated_centre", "manipulated_target"),
+        "manipulated_",
+        ("manipulated_kept",),
     ),
     _Question(
         "Does the explanation show what it uses?",

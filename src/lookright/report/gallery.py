@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lookright.evaluation.result import Examples, Result, read_examples
 from lookright.report.figures import Style
 from lookright.report.grouping import Comparison, Method
 from lookright.report.images import overlay_uri, picture_uri, shade_uri
-from lookright.result import Examples, Result, read_examples
 
 
 @dataclass(frozen=True)

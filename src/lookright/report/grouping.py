@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lookright.errors import UserError
-from lookright.metrics.intervals import Estimate
-from lookright.result import DomainResult, Result
+from lookright.evaluation.result import DomainResult, Result
+from lookright.statistics.intervals import Estimate
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Method:
         """A measure in a domain, over the seeds that have it; None where none has."""
         return _cell([here.measures for _, here in self.within(domain)], key)
 
-    def control(self, domain: str, name: str, key: str) -> Cell | None:
+    def baseline(self, domain: str, name: str, key: str) -> Cell | None:
         """The same measure of a map that knows nothing of the model."""
-        return _cell([here.controls.get(name, {}) for _, here in self.within(domain)], key)
+        return _cell([here.baselines.get(name, {}) for _, here in self.within(domain)], key)
 
-    def controls(self, domain: str) -> list[str]:
+    def baselines(self, domain: str) -> list[str]:
         """The names of those maps."""
         return list(
-            dict.fromkeys(name for _, here in self.within(domain) for name in here.controls)
+            dict.fromkeys(name for _, here in self.within(domain) for name in here.baselines)
         )
 
     def curve(self, domain: str) -> list[tuple[float, Cell]]:

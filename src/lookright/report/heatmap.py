@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS
+from lookright.evaluation.result import Corrupted
 from lookright.report.figures import Style
 from lookright.report.grouping import Cell, Comparison, Method
-from lookright.result import Corrupted
 
 MEASURES = ("accuracy", "stability")
 _KINDS = {name: each.family for name, each in (CORRUPTIONS | EXTRA_CORRUPTIONS).items()}
@@ -132,7 +132,7 @@ def _heat_map(
     if measure == "accuracy":
         what, beside = "clean", method.cell(domain, measure)
     else:
-        what, beside = "a random map", method.control(domain, "random", "stability_corrupted")
+        what, beside = "a random map", method.baseline(domain, "random", "stability_corrupted")
     return HeatMap(
         method.name,
         style,

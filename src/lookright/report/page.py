@@ -7,23 +7,23 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lookright import __version__
+from lookright.evaluation.result import Result, read_result
 from lookright.files import write_atomically
+from lookright.report.baselines import baseline_names, in_short
 from lookright.report.claims import claims
 from lookright.report.columns import column_groups
-from lookright.report.controls import control_names, in_short
 from lookright.report.figures import STAR, Style, accuracy_panels, curve_panels, pixel_levels
 from lookright.report.gallery import galleries
 from lookright.report.grouping import Comparison, Method, compare
 from lookright.report.heatmap import heat_maps
-from lookright.report.pushed import GOALS, pushed_galleries
+from lookright.report.manipulation import GOALS, manipulated_galleries
 from lookright.report.removal import legend, removals, x_ticks, y_ticks
 from lookright.report.story import CRITERIA, findings, listing
 from lookright.report.tables import domain_tables, span
-from lookright.report.verdicts import Verdict, verdicts
-from lookright.result import Result, read_result
+from lookright.report.verdicts import Trust, verdicts
 
 DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
-EXAMPLES, PUSHED_EXAMPLES = 8, 4
+EXAMPLES, MANIPULATED_EXAMPLES = 8, 4
 MANY = 6
 STYLES = ("style", "figures")
 
@@ -76,7 +76,7 @@ def render(comparison: Comparison, title: str) -> str:
         criteria=CRITERIA,
         groups=groups,
         tables=domain_tables(comparison, groups),
-        controlled=any(control_names(comparison, domain) for domain in comparison.domains),
+        has_baselines=any(baseline_names(comparison, domain) for domain in comparison.domains),
         accuracy_panels=accuracy_panels(comparison),
         curve_panels=curves,
         star_path=STAR,
@@ -87,7 +87,7 @@ def render(comparison: Comparison, title: str) -> str:
         removal_ticks=(x_ticks(), y_ticks()),
         claims=claims(comparison),
         galleries=galleries(comparison, _shown(EXAMPLES, comparison)),
-        pushed=pushed_galleries(comparison, _shown(PUSHED_EXAMPLES, comparison)),
+        manipulated=manipulated_galleries(comparison, _shown(MANIPULATED_EXAMPLES, comparison)),
         goal_words=GOALS,
         settings=_settings(comparison.runs),
         trust=trust,
@@ -121,7 +121,7 @@ def _shown(examples: int, comparison: Comparison) -> int:
     return max(2, examples * MANY // max(len(comparison.methods), MANY))
 
 
-def _suspects(trust: Mapping[str, Sequence[Verdict]]) -> str:
+def _suspects(trust: Mapping[str, Sequence[Trust]]) -> str:
     """'method in “domain”' for every verdict that says so; '' where none does."""
     found = [
         f"{one.method} in “{domain}”" for domain, of in trust.items() for one in of if one.suspects

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lookright.metrics.intervals import Estimate
+from lookright.evaluation.result import RemovalCurve
+from lookright.report.baselines import in_words
 from lookright.report.columns import Column, column
-from lookright.report.controls import in_words
 from lookright.report.figures import Style, Tick
 from lookright.report.grouping import Cell, Comparison, Method
-from lookright.result import RemovalCurve
+from lookright.statistics.intervals import Estimate
 
 EXPLANATION = "explanation"
 KINDS = {"deletion": "taken away", "insertion": "put in"}
-_CONTROL_DASHES = ("6 4", "1.5 3.5", "10 3 2 3")
+_BASELINE_DASHES = ("6 4", "1.5 3.5", "10 3 2 3")
 _WIDTH, _HEIGHT = 230, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36, 8, 8, 36
 
@@ -25,7 +25,7 @@ class MapCurve:
     """
 
     name: str
-    control: bool
+    baseline: bool
     dash: str
     path: str
     band: str
@@ -58,7 +58,7 @@ class MethodRemoval:
 
 @dataclass(frozen=True)
 class DomainRemoval:
-    """A domain's panels by fill; `controls` have their dashes as the legend shows them."""
+    """A domain's panels by fill; `baselines` have their dashes as the legend shows them."""
 
     domain: str
     in_distribution: bool
@@ -94,7 +94,7 @@ def removals(comparison: Comparison) -> list[DomainRemoval]:
 
 
 def legend(comparison: Comparison) -> dict[str, str]:
-    """The controls that any curve is of, in words, with the dashes that they are drawn with."""
+    """The baselines that any curve is of, in words, with the dashes that they are drawn with."""
     names = dict.fromkeys(
         curve.map
         for run in comparison.runs
@@ -165,7 +165,7 @@ def _area(method: Method, domain: str, measure: Column, name: str) -> str:
     cell = (
         method.cell(domain, measure.key)
         if name == EXPLANATION
-        else method.control(domain, name, measure.key)
+        else method.baseline(domain, name, measure.key)
     )
     return measure.show(cell.value) if cell else ""
 
@@ -195,4 +195,4 @@ def _y(value: float) -> float:
 
 
 def _dash(index: int) -> str:
-    return _CONTROL_DASHES[index % len(_CONTROL_DASHES)]
+    return _BASELINE_DASHES[index % len(_BASELINE_DASHES)]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from lookright.report.baselines import against, baseline_range
 from lookright.report.columns import CHANCE, Column, column, column_groups
-from lookright.report.controls import against, control_range
 from lookright.report.grouping import Cell, Comparison, Method
 from lookright.report.verdicts import verdict
 
@@ -19,8 +19,8 @@ CRITERIA = (
     "distribution; it loses where the fall is at least 10 points. In both cases the two intervals "
     "must not overlap. Otherwise it holds.",
     "A method breaks under attack where it keeps no more than half of its clean accuracy.",
-    "An explanation shows more than a control where, by every comprehensiveness and deletion that "
-    "was measured, it is better than the control's on more of the same images, on the same model: "
+    "An explanation shows more than a baseline where, by every comprehensiveness and deletion that "
+    "was measured, it is better than the baseline's on more of the same images, on the same model: "
     "the exact sign test at 5%, two-sided, in every seed.",
     "A method is called best only where its interval lies clear of every other's; an interval is "
     "the 95% interval of one seed, or mean ± standard deviation over several. With few seeds this "
@@ -38,7 +38,7 @@ class Finding:
 
 def findings(comparison: Comparison) -> list[Finding]:
     """Up to seven findings; one whose measures are missing is left out."""
-    questions = (_shift, _attack, _place, _stay, _push, _faithful, _mask)
+    questions = (_shift, _attack, _place, _stay, _manipulate, _faithful, _mask)
     candidates = (question(comparison) for question in questions)
     return [finding for finding in candidates if finding is not None]
 
@@ -163,7 +163,7 @@ def _stay(comparison: Comparison) -> Finding | None:
     if not cells:
         return None
     figures = _figures(cells, lambda value: f"{value:.2f}")
-    random = control_range(comparison, domain, "random", column("stability_cosine"))
+    random = baseline_range(comparison, domain, "random", column("stability_cosine"))
     scale = f"1: unmoved{random and f'; a random map: {random}'}"
     answer = f"Similarity of the explanation before and after the attack ({scale}): {figures}."
     verdict = _winner(cells, "keeps its explanation best")
@@ -172,18 +172,18 @@ def _stay(comparison: Comparison) -> Finding | None:
     )
 
 
-def _push(comparison: Comparison) -> Finding | None:
+def _manipulate(comparison: Comparison) -> Finding | None:
     domain = comparison.home or comparison.domains[0]
-    cells = comparison.cells(domain, "pushed_topk")
+    cells = comparison.cells(domain, "manipulated_topk")
     if not cells:
         return None
     answer = (
         "With the answer kept, an attack on the explanation drives out this much of its most "
         "salient places (90%: as good as another map): "
     )
-    verdict = _winner(cells, "can be pushed least", lowest=True)
+    verdict = _winner(cells, "can be manipulated least", lowest=True)
     return Finding(
-        f"How far the explanation can be pushed, in “{domain}”",
+        f"How far the explanation can be manipulated, in “{domain}”",
         Markup(f"{answer}{_figures(cells, percent)}. {verdict}".strip()),
     )
 
@@ -198,7 +198,7 @@ def _faithful(comparison: Comparison) -> Finding | None:
     ]
     beating, failing = [], []
     for method in comparison.methods:
-        judged, missed = _against_controls(method, domain, columns)
+        judged, missed = _against_baselines(method, domain, columns)
         if missed:
             failing.append(_named(method, f"({missed})"))
         elif judged:
@@ -210,7 +210,7 @@ def _faithful(comparison: Comparison) -> Finding | None:
             "know nothing of it."
         )
     if failing:
-        clauses.append(f"Not shown to be better than a control: {listing(failing)}.")
+        clauses.append(f"Not shown to be better than a baseline: {listing(failing)}.")
     if not clauses:
         return None
     return Finding(
@@ -219,10 +219,10 @@ def _faithful(comparison: Comparison) -> Finding | None:
     )
 
 
-def _against_controls(
+def _against_baselines(
     method: Method, domain: str, columns: Sequence[Column]
 ) -> tuple[bool, str | None]:
-    """Whether there was anything to compare, and the first measure that beats not every control."""
+    """Whether there was anything to compare, and the first measure that misses a baseline."""
     tests = [
         (measure, each) for measure in columns for each in against(method, domain, measure.key)
     ]

@@ -7,11 +7,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from lookright.evaluation.result import Result
+from lookright.report.baselines import baseline_names, baseline_range, in_words
 from lookright.report.columns import Column, column_groups
-from lookright.report.controls import control_names, control_range, in_words
 from lookright.report.grouping import Comparison, Method, compare
 from lookright.report.verdicts import notes, verdict
-from lookright.result import Result
 
 MAIN = (
     "accuracy",
@@ -26,7 +26,7 @@ def method_table(results: Sequence[Result]) -> Table:
     """Methods by main measures in sections of one domain each, at most 80 characters wide.
 
     Several seeds print as mean ± sd, one seed as the figure, a rate with its 95% interval; the best
-    figure of a column, as printed, is bold. Below stand the controls, which know nothing of the
+    figure of a column, as printed, is bold. Below stand the baselines, which know nothing of the
     model. The page has all measures and intervals.
 
     Raises:
@@ -56,8 +56,8 @@ def method_table(results: Sequence[Result]) -> Table:
             if any(domain in run.domains for run in method.runs):
                 cells = (_cell(comparison, domain, method, column) for column in columns)
                 table.add_row(_label(method, domain), *cells)
-        for name in control_names(comparison, domain):
-            spans = [control_range(comparison, domain, name, column) for column in columns]
+        for name in baseline_names(comparison, domain):
+            spans = [baseline_range(comparison, domain, name, column) for column in columns]
             if any(spans):
                 label = fill(in_words(name), 20, initial_indent="  ", subsequent_indent="  ")
                 table.add_row(Text(label), *spans, style="dim")

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lookright.report.baselines import Against, against, baseline_names, baseline_range, in_words
 from lookright.report.columns import CHANCE, CHANCE_OF, Column, ColumnGroup
-from lookright.report.controls import Against, against, control_names, control_range, in_words
 from lookright.report.grouping import Cell, Comparison, Method
-from lookright.report.verdicts import Verdict, notes, verdict
+from lookright.report.verdicts import Trust, notes, verdict
 
 _COLUMNS = 11
 
@@ -15,7 +15,7 @@ _COLUMNS = 11
 class Figure:
     """One method's figure in one column; `cell` is None where it was not measured.
 
-    against: the explanation against each control on this model; verdict: of a robust figure.
+    against: the explanation against each baseline on this model; verdict: of a robust figure.
     """
 
     column: Column
@@ -23,11 +23,11 @@ class Figure:
     cell: Cell | None
     best: bool
     against: tuple[Against, ...]
-    verdict: Verdict | None
+    verdict: Trust | None
 
     @property
     def beaten(self) -> bool:
-        """Whether it is better than every control."""
+        """Whether it is better than every baseline."""
         return all(each.better for each in self.against)
 
 
@@ -42,7 +42,7 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class PlainRow:
-    """Figures without spread, '' for none: of a control, of one on a certain model, of chance."""
+    """Figures without spread, '' for none: of a baseline, of one on a certain model, of chance."""
 
     name: str
     figures: tuple[str, ...]
@@ -55,7 +55,7 @@ class Band:
 
     groups: tuple[ColumnGroup, ...]
     rows: tuple[MethodRow, ...]
-    controls: tuple[PlainRow, ...]
+    baselines: tuple[PlainRow, ...]
     chance: PlainRow | None
 
     @property
@@ -125,8 +125,8 @@ def _columns(groups: Sequence[ColumnGroup]) -> list[tuple[Column, bool]]:
 def _band(comparison: Comparison, domain: str, groups: tuple[ColumnGroup, ...]) -> Band:
     columns = [column for column, _ in _columns(groups)]
     methods = [method for method in comparison.methods if method.within(domain)]
-    controls = (
-        _control(comparison, domain, columns, name) for name in control_names(comparison, domain)
+    baselines = (
+        _baseline(comparison, domain, columns, name) for name in baseline_names(comparison, domain)
     )
     areas = comparison.cells(domain, CHANCE)
     chance = [
@@ -136,7 +136,7 @@ def _band(comparison: Comparison, domain: str, groups: tuple[ColumnGroup, ...]) 
     return Band(
         groups,
         tuple(_method(comparison, domain, groups, method) for method in methods),
-        tuple(row for row in controls if any(row.figures)),
+        tuple(row for row in baselines if any(row.figures)),
         PlainRow("By chance", tuple(chance)) if any(chance) else None,
     )
 
@@ -160,15 +160,17 @@ def _method(
     return MethodRow(method, figures, notes(method, domain))
 
 
-def _control(comparison: Comparison, domain: str, columns: Sequence[Column], name: str) -> PlainRow:
+def _baseline(
+    comparison: Comparison, domain: str, columns: Sequence[Column], name: str
+) -> PlainRow:
     """The span of its figures over the models, and, where they differ, those on each."""
-    overall = tuple(control_range(comparison, domain, name, column) for column in columns)
+    overall = tuple(baseline_range(comparison, domain, name, column) for column in columns)
     each = tuple(
         PlainRow(
             method.name,
             tuple(
                 column.show(cell.value)
-                if (cell := method.control(domain, name, column.key))
+                if (cell := method.baseline(domain, name, column.key))
                 else ""
                 for column in columns
             ),

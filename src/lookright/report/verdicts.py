@@ -26,7 +26,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Trust:
     """What all checks of a method's robust figures in one domain come to."""
 
     method: str
@@ -48,7 +48,7 @@ class Verdict:
         return f"{', '.join(check.name for check in self.checks)}: nothing suspect"
 
 
-def verdict(method: Method, domain: str) -> Verdict | None:
+def verdict(method: Method, domain: str) -> Trust | None:
     """None where nothing was checked."""
     reasons: dict[str, list[str]] = {}
     suspect: set[str] = set()
@@ -62,7 +62,7 @@ def verdict(method: Method, domain: str) -> Verdict | None:
                 reasons.setdefault("", []).append(reason)
                 suspect.add("")
     checks = tuple(Check(name, name in suspect, tuple(why)) for name, why in reasons.items())
-    return Verdict(method.name, checks) if checks else None
+    return Trust(method.name, checks) if checks else None
 
 
 def notes(method: Method, domain: str) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def notes(method: Method, domain: str) -> tuple[str, ...]:
     )
 
 
-def verdicts(comparison: Comparison) -> dict[str, list[Verdict]]:
+def verdicts(comparison: Comparison) -> dict[str, list[Trust]]:
     """The verdicts of every domain that has any, by domain."""
     found = {
         domain: [one for method in comparison.methods if (one := verdict(method, domain))]

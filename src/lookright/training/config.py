@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from lookright.data import ImageData, Part, Split
+from lookright.data import ImageData, Split, SplitName
 from lookright.methods.method import Method
 from lookright.models import Classifier
 from lookright.training.settings import Settings
@@ -21,7 +21,7 @@ def describe_run(
     method: Method,
     model: Classifier,
     data: ImageData,
-    parts: Mapping[Part, Split],
+    parts: Mapping[SplitName, Split],
     settings: Settings,
 ) -> dict[str, Any]:
     """Method, model, data and settings, each by its name and arguments."""
@@ -93,12 +93,12 @@ def _name(thing: Any) -> str:
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
-def _fingerprint(data: ImageData, parts: Mapping[Part, Split]) -> str:
+def _fingerprint(data: ImageData, parts: Mapping[SplitName, Split]) -> str:
     """A hash of which samples are in which part, and of which of them have a guide."""
     digest = hashlib.sha256()
     for name, part in parts.items():
         domains = dict.fromkeys(domain for domain, _ in part.where)
-        known = {domain: (data.keys(domain), data.guided(domain)) for domain in domains}
+        known = {domain: (data.keys(domain), data.tool_masked(domain)) for domain in domains}
         for domain, index in part.where:
             keys, guided = known[domain]
             line = f"{name}\0{domain}\0{keys[index]}" + guided[index] * "\0guided"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training ne
     from lightning.pytorch.loggers import TensorBoardLogger
 
     from lookright.training.module import Module
-    from lookright.training.records import Records
+    from lookright.training.recorder import RunRecorder
 
 _VALIDATIONS = 30
 
@@ -129,7 +129,7 @@ def fit(
     from lookright.training.module import Module
     from lookright.training.overfitting import OverfittingCheck
     from lookright.training.progress import Bar
-    from lookright.training.records import AtomicCheckpoints, Records, masker_of
+    from lookright.training.recorder import AtomicCheckpoints, RunRecorder, masker_of
 
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as stack:
@@ -149,7 +149,7 @@ def fit(
         if unguided and first:
             opened.log(unguided)
             warnings.warn(unguided, stacklevel=2)
-        records = Records(opened, method, model, selected_by(method), _speaker(bar))
+        records = RunRecorder(opened, method, model, selected_by(method), _speaker(bar))
         stack.enter_context(_quiet())
         switches: dict[str, Any] = {"precision": precision}
         trainer = L.Trainer(
@@ -217,7 +217,9 @@ def _tensorboard(run: Run) -> "TensorBoardLogger":
     return TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
 
 
-def _train(trainer: "L.Trainer", module: "Module", resumed: Run | None, records: "Records") -> None:
+def _train(
+    trainer: "L.Trainer", module: "Module", resumed: Run | None, records: "RunRecorder"
+) -> None:
     """Run the trainer; signals, random numbers and modes come back as they were."""
     checkpoint = resumed.resumable if resumed and resumed.resumable.is_file() else None
     handler = signal.getsignal(signal.SIGINT)

@@ -9,24 +9,24 @@ def check_guided(method: Method, part: Split) -> str | None:
     """What is to be told where a part of the training images only has what the guide needs.
 
     Raises:
-        UserError: a guide that needs masks, or guides, where none of the images has one.
+        UserError: a guide that needs masks, or tool masks, where none of the images has one.
     """
     guide, data = method.guide, part.data
-    if guide is None or not (guide.needs_masks or guide.needs_guides):
+    if guide is None or not (guide.needs_masks or guide.needs_tool_masks):
         return None
-    what, known = ("masks", data.masked) if guide.needs_masks else ("guides", data.guided)
+    what, known = ("masks", data.masked) if guide.needs_masks else ("tool_masks", data.tool_masked)
     of = {domain: known(domain) for domain in dict.fromkeys(domain for domain, _ in part.where)}
     guided = sum(of[domain][index] for domain, index in part.where)
-    name = type(guide).__name__
+    name, words = type(guide).__name__, what.replace("_", " ")
     if not guided:
         raise UserError(
-            f"{type(method).__name__} guided by {name} needs {what}, and none of the {len(part)} "
-            f"training images of {data.name} has one: give a folder of them (--{what}), or choose "
+            f"{type(method).__name__} guided by {name} needs {words}, and none of the "
+            f"{len(part)} training images of {data.name} has one: give a folder of them (--{what}), or choose "
             "another guide (--method.guide)."
         )
     if guided == len(part):
         return None
     return (
-        f"{guided} of {len(part)} training images have {what} for {name}, the others are trained "
-        "unguided."
+        f"{guided} of {len(part)} training images have {words} for {name}, the others are "
+        "trained unguided."
     )

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from lookright.attacks import FGSM, PGD, Attack, LInf
 from lookright.batch import Batch, collate
-from lookright.data import ImageData, Part, Split
+from lookright.data import ImageData, Split, SplitName
 from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.seeds import derived_seed
@@ -37,7 +37,7 @@ class Module(L.LightningModule):
         self.settings = settings
         self.workers = workers
         self.classes = data.classes
-        kept: tuple[Part, ...] = ("train", "validation")
+        kept: tuple[SplitName, ...] = ("train", "validation")
         self.parts = {part: data.split(settings.domains, part) for part in kept}
         self.finished = 0
         self.steps = 1

@@ -22,7 +22,7 @@ Which = Literal["best", "last"]
 
 _OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
 
-_PLACES = ("data.root", "data.masks", "data.guides")
+_PLACES = ("data.root", "data.masks", "data.tool_masks")
 """Where the data lies may change; which samples they are is compared by their fingerprint."""
 
 

@@ -1,0 +1,116 @@
+"""What is fixed before an image is looked at, and the draw of the images.
+
+Everything that could be chosen to please is in the plan.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lookright import metrics
+from lookright.claims.values import check_tau
+from lookright.data import ImageData, SplitName
+from lookright.errors import UserError
+from lookright.explainers import Explainer, GradCAM
+from lookright.perturbations import Attacked, Perturbation, SwappedBackground
+from lookright.seeds import derived_seed
+from lookright.statistics.bounds import check_delta
+from lookright.versions import described
+
+Similarity = Literal["cosine", "spearman", "topk"]
+
+SIMILARITIES: dict[Similarity, Callable[[Tensor, Tensor], Tensor]] = {
+    "cosine": metrics.stability_cosine,
+    "spearman": metrics.stability_spearman,
+    "topk": metrics.stability_topk,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fixed before the draw.
+
+    Args:
+        domain: whose images are drawn.
+        perturbation: what happens to each.
+        n: images. With 200, a share of 75% is known to within 6 points, at delta 0.05.
+        delta: the probability that any bound of the family fails.
+        tau: the similarity of explanations from which on one is kept.
+        similarity: cosine, spearman or topk, as in `lookright.metrics`.
+        explainer: whose explanations are compared, of the class predicted for the clean image.
+        family: how many bounds are to hold together, where more are than the three of a model and
+            the three of a comparison.
+        seed: of the draw and of the perturbation's random numbers.
+    """
+
+    domain: str
+    perturbation: Perturbation = field(default_factory=Attacked)
+    n: int = 200
+    delta: float = 0.05
+    tau: float = 0.8
+    similarity: Similarity = "cosine"
+    explainer: Explainer = field(default_factory=GradCAM)
+    family: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_delta(self.delta)
+        check_tau(self.tau)
+        if self.n < 1:
+            raise UserError(f"n is a number of images, 1 or more; got {self.n}.")
+        if self.similarity not in SIMILARITIES:
+            raise UserError(
+                f"Expected a similarity out of {', '.join(SIMILARITIES)}; got '{self.similarity}'."
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {
+            "perturbation": described(self.perturbation),
+            "explainer": described(self.explainer),
+        }
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Positions of the images of one domain: those drawn, and those that were left."""
+
+    where: tuple[int, ...]
+    others: tuple[int, ...]
+
+
+def draw(data: ImageData, plan: Plan, trained: Sequence[str], masked: bool = False) -> Draw:
+    """A draw by the seed from the images that no model was trained on, none of them twice.
+
+    trained: the domains trained on; where samples are shared with one of them, only the test part
+    is drawn from. masked: only from images with a mask.
+
+    Raises:
+        UserError: fewer images than the plan wants; data without what the perturbation needs.
+    """
+    domain = plan.domain
+    data.domain_index(domain)
+    seen = {key for each in trained for key in data.keys(each)}
+    part: SplitName = "all" if seen.isdisjoint(data.keys(domain)) else "test"
+    possible = set(plan.perturbation.possible(data, domain))
+    if masked:
+        possible &= set(SwappedBackground().possible(data, domain))
+    where = [at for _, at in data.split(domain, part).where if at in possible]
+    if masked and plan.n == len(where):
+        raise UserError(
+            f"Sensitivity to backgrounds takes them from images that are not drawn, but n = "
+            f"{plan.n} draws all there are: draw fewer."
+        )
+    if plan.n > len(where):
+        raise UserError(
+            f"Domain '{domain}' of {data.name} has {len(where)} images that can be drawn "
+            f"({'its test part, as it was trained on' if part == 'test' else 'all of it'}), but "
+            f"got n = {plan.n}: draw fewer, or give more images."
+        )
+    generator = torch.Generator().manual_seed(derived_seed(plan.seed, "certify", domain))
+    order = [where[at] for at in torch.randperm(len(where), generator=generator).tolist()]
+    return Draw(tuple(order[: plan.n]), tuple(order[plan.n :]))

@@ -1,0 +1,89 @@
+"""A batch on its way through the stages of an evaluation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lookright import metrics
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.evaluation.protocol import Protocol
+
+
+@dataclass
+class View:
+    """A batch, the model's answers to it, and what the stages have found so far.
+
+    logits (B, K), predicted (B,) and saliency (B, h, w) are the model's on the clean images; the
+    class explained is the predicted one, everywhere. generator: of a purpose, random numbers of its
+    own, so that one more purpose moves no other. noise: seed of an explainer that draws some, one
+    for all explanations, lest chance count as a change. total: images of the whole domain. twin:
+    the same samples in the domain that was trained on, where they are there too. values: one row
+    for each image, by name. shown: what becomes of the first images, to be looked at.
+    """
+
+    model: nn.Module
+    protocol: Protocol
+    batch: Batch
+    generator: Callable[[str], Generator]
+    noise: int
+    total: int
+    twin: Batch | None = None
+    masker: nn.Module | None = None
+    values: dict[str, Tensor] = field(default_factory=dict)
+    shown: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        images, labels = self.batch.images, self.batch.labels
+        self.logits, self.saliency = self._explained(images, None)
+        if self.logits.shape[1] <= int(labels.max()):
+            raise UserError(
+                f"The model has {self.logits.shape[1]} classes, the data a label "
+                f"{int(labels.max())}: evaluate it on data of its own classes."
+            )
+        if broken := int((~self.logits.isfinite()).any(1).sum()):
+            raise UserError(
+                f"The model gave NaN or infinity for {broken} of {len(labels)} images: its weights "
+                "or these images are broken."
+            )
+        self.predicted = self.logits.argmax(1)
+        self.attacked = images
+
+    def right(self, images: Tensor) -> Tensor:
+        """(B,) bool: whether each of these images is given its label."""
+        with torch.no_grad():
+            return metrics.correct(self.model(images), self.batch.labels)
+
+    def explain(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the saliency of the class predicted on the clean images."""
+        return self._explained(images, self.predicted)
+
+    def _explained(self, images: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(self.noise)
+        with torch.no_grad():
+            return self.protocol.explainer(self.model, images, target)
+
+    @cached_property
+    def _baselines(self) -> dict[str, Tensor]:
+        """Those of the clean images, which every comparison needs."""
+        return self._baselines_of(self.batch.images)
+
+    def _baselines_of(self, images: Tensor) -> dict[str, Tensor]:
+        return metrics.baselines(images, (self.saliency.shape[-2], self.saliency.shape[-1]))
+
+    def compared(
+        self,
+        key: str,
+        measure: Callable[[Tensor, Tensor], Tensor],
+        images: Tensor,
+        saliency: Tensor,
+    ) -> dict[str, Tensor]:
+        """`measure` of the clean saliency and that of another view, `images`, by its key; of a
+        baseline's maps of both by `key@random` and `key@centre`."""
+        here, there = self._baselines, self._baselines_of(images)
+        return {key: measure(self.saliency, saliency)} | {
+            f"{key}@{name}": measure(here[name], there[name]) for name in metrics.BASELINES
+        }

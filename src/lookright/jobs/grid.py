@@ -1,0 +1,107 @@
+"""Several methods trained and judged alike on Shortcut, with seeds; a stop loses nothing."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lookright.data import ImageData
+from lookright.errors import UserError
+from lookright.evaluation import Protocol, evaluate
+from lookright.evaluation.result import Result
+from lookright.methods import Method
+from lookright.models import Classifier, build_model
+from lookright.progress import progress_bar
+from lookright.training import Run, fit
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of a comparison: its name, a sentence about it, and the method round a classifier."""
+
+    name: str
+    about: str
+    method: Callable[[Classifier], Method]
+
+    @property
+    def folder(self) -> str:
+        """The name as that of a folder."""
+        return self.name.lower().replace(",", "").replace("%", "").replace(" ", "-")
+
+
+def compare(
+    title: str,
+    entries: Sequence[Entry],
+    data: ImageData,
+    output: Path,
+    *,
+    domains: Sequence[str],
+    seeds: int,
+    epochs: int,
+    command: Callable[[int], str],
+    protocol: Protocol = Protocol(),  # noqa: B008
+) -> list[tuple[Run, Result]]:
+    """Train each entry's small_resnet on the domain `train` with seeds 0, 1, ... and judge it.
+
+    Runs go to `output`/<entry>-<seed>; what is there of the same config is not trained again.
+
+    Args:
+        title: of the progress bar.
+        domains: those to judge.
+        command: of a number of seeds, what repeats it; kept in each result.
+
+    Raises:
+        UserError: fewer than one seed, and what `fit` and `evaluate` refuse.
+    """
+    if seeds < 1:
+        raise UserError(f"seeds is a number of seeds, 1 or more; got {seeds}.")
+    judged = []
+    with progress_bar() as bar, _stoppable():
+        overall = bar.add_task(title, total=2 * len(entries) * seeds, note="starting")
+        for seed in range(seeds):
+            for entry in entries:
+                torch.manual_seed(seed)
+                model = build_model("small_resnet", data.classes, data.image_size)
+                run = fit(
+                    entry.method(model),
+                    data,
+                    "train",
+                    output / f"{entry.folder}-{seed}",
+                    epochs=epochs,
+                    lr=1e-2,
+                    validate_every=max(1, epochs // 5),
+                    seed=seed,
+                    resume=True,
+                    progress=bar,
+                )
+                bar.update(overall, advance=1, note="")
+                result = evaluate(
+                    run.classifier(),
+                    data,
+                    run.folder / "result",
+                    masker=run.masker(),
+                    domains=domains,
+                    train_domains=("train",),
+                    protocol=protocol,
+                    name=entry.name,
+                    about=entry.about,
+                    seed=seed,
+                    config=run.config | {"command": command(seed + 1)},
+                    progress=bar,
+                )
+                judged.append((run, result))
+                bar.update(overall, advance=1, note="")
+    return judged
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C in a training is Ctrl-C in the comparison, which needs no --resume to go on."""
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error.__cause__, SystemExit):
+            raise KeyboardInterrupt from None
+        raise

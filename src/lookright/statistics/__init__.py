@@ -1,0 +1,1 @@
+"""Intervals, exact bounds and paired tests."""

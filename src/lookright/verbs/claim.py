@@ -1,0 +1,152 @@
+"""`lookright claim`: what may be claimed of all images of a domain, out of a fresh draw of n."""
+
+from pathlib import Path
+from typing import Literal
+
+from lookright.claims import Claim, DifferenceClaim, Plan, Similarity, claim_models
+from lookright.data import ImageData
+from lookright.errors import UserError
+from lookright.explainers import Explainer, GradCAM
+from lookright.loading import Opened, Subject, is_run, load_subject
+from lookright.perturbations import Attacked, Perturbation
+
+_PROVIDED = (
+    "This holds for images drawn independently from one distribution and not trained on, if "
+    "perturbation, n, delta, tau and similarity were fixed before these were looked at."
+)
+
+
+def claim(
+    model: str,
+    perturbation: Perturbation = Attacked(),  # noqa: B008
+    data: str | None = None,
+    domain: str | None = None,
+    against: str | None = None,
+    n: int = 200,
+    delta: float = 0.05,
+    tau: float = 0.8,
+    similarity: Similarity = "cosine",
+    explainer: Explainer = GradCAM(),  # noqa: B008
+    family: int | None = None,
+    lemmas: bool = False,
+    masks: Path | None = None,
+    weights: Path | None = None,
+    pretrained: bool = False,
+    image_size: int | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    classes: Path | None = None,
+    class_map: Path | None = None,
+    others: bool = False,
+    which: Literal["best", "last"] = "best",
+    output: Path | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    skip_unreadable: bool = False,
+) -> None:
+    """Claims about all images of a domain, out of n of them, that hold with probability 1 - delta.
+
+    How many keep their prediction, their explanation, and both, under a perturbation. Choose the
+    perturbation, n, delta, tau and the similarity before the images are looked at.
+
+    Args:
+        model: folder of a run, or any model that `lookright evaluate` takes.
+        perturbation: Attacked, Corrupted, SwappedBackground or OtherDomain;
+            --perturbation.help NAME shows the options of each.
+        data: Shortcut, or a folder of images; the data of the run by default.
+        domain: whose images are drawn; by default the first that was trained on. Of those trained
+            on only the test part is drawn from.
+        against: a second run or model, tried on the same images: how much more the first keeps.
+        n: images drawn.
+        delta: the probability that any of the bounds fails.
+        tau: the similarity of explanations from which on one is kept.
+        similarity: of the explanations before and after.
+        explainer: whose explanations are compared, of the class predicted for the clean image.
+        family: how many bounds are to hold together, where more are than those of this command.
+        lemmas: measure ALIGN's lemmas too, on data with masks, the perturbation being the shift.
+        masks: folder of masks; those of the run by default.
+        weights: file of weights of a named model (.safetensors or a state dict).
+        pretrained: the library's own weights of a named model, from its hub.
+        image_size: pixels a side that the model is made for, where it does not say so itself.
+        mean: a program sees (x - mean) / std of images in [0, 1], as [r,g,b]; inside by default.
+        std: see mean.
+        classes: file with the names of the model's classes in their order, one a line.
+        class_map: file that says which of the model's classes count as which of the data's.
+        others: with a class map, count the model's other classes as one more.
+        which: best or last epoch of a run.
+        output: folder of claims.json; the run's by default, else below results.
+        batch_size: images at once.
+        seed: of the draw and the perturbation.
+        skip_unreadable: go on without images that cannot be read.
+    """
+    opened = Opened()
+
+    def subject(named: str, weights: Path | None, pretrained: bool) -> Subject:
+        return load_subject(
+            named,
+            data,
+            weights=weights,
+            pretrained=pretrained,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            classes=classes,
+            class_map=class_map,
+            others=others,
+            masks=masks,
+            which=which,
+            skip_unreadable=skip_unreadable,
+            opened=opened,
+        )
+
+    subjects = [subject(model, weights, pretrained)]
+    if against is not None:
+        subjects.append(subject(against, None, pretrained and not is_run(against)))
+        _check_same_images(*(each.data for each in subjects))
+    images = subjects[0].data
+    trained = [each for one in subjects for each in one.train_domains]
+    names = [one.name for one in subjects]
+    if len(set(names)) < len(names):
+        names = [each for each in (model, against) if each is not None]
+    if len(set(names)) < len(names):
+        raise UserError(f"{model} cannot be compared with itself: name another by --against.")
+    plan = Plan(
+        domain or next(iter(trained), images.domains[0]),
+        perturbation,
+        n,
+        delta,
+        tau,
+        similarity,
+        explainer,
+        family,
+        seed,
+    )
+    folder = output or subjects[0].folder(Path("results"))
+    claimed = claim_models(
+        {name: one.model for name, one in zip(names, subjects, strict=True)},
+        images,
+        plan,
+        folder,
+        train_domains=trained,
+        lemmas=lemmas,
+        batch_size=batch_size,
+    )
+    claims: list[Claim | DifferenceClaim] = [*claimed.claims, *claimed.comparisons]
+    for claim in claims:
+        print(f"- {claim.sentence}")
+    print(_PROVIDED)
+    for name, inequalities in claimed.lemmas.items():
+        print(f"ALIGN's lemmas, {name}:")
+        for inequality in inequalities:
+            print(f"- {inequality.sentence}")
+    print(f"Written: {folder / 'claims.json'}")
+
+
+def _check_same_images(first: ImageData, second: ImageData) -> None:
+    same = first.image_size == second.image_size and first.domains == second.domains
+    if not same or any(first.keys(each) != second.keys(each) for each in first.domains):
+        raise UserError(
+            f"Two models are compared on the same images, but these are made for {first.name} at "
+            f"{first.image_size} pixels and {second.name} at {second.image_size}: name the images "
+            "by --data."
+        )

@@ -1,0 +1,120 @@
+"""`lookright evaluate`: judge models in every domain."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from lookright.errors import UserError
+from lookright.evaluation import Protocol
+from lookright.evaluation import evaluate as judge
+from lookright.files import require_writable
+from lookright.loading import Opened, load_subject, tell_apart
+from lookright.report import method_table, write_page
+from lookright.verbs.names import listed
+
+
+def evaluate(
+    models: list[str],
+    data: str | None = None,
+    domains: list[str] | str | None = None,
+    masks: Path | None = None,
+    weights: Path | None = None,
+    pretrained: bool = False,
+    image_size: int | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    classes: Path | None = None,
+    class_map: Path | None = None,
+    others: bool = False,
+    which: Literal["best", "last"] = "best",
+    masker: str | None = None,
+    protocol: Protocol = Protocol(),  # noqa: B008
+    thorough: bool = False,
+    names: list[str] | str | None = None,
+    output: Path = Path("results"),
+    page: Path | None = None,
+    skip_unreadable: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Judge models in every domain, and write their table and page.
+
+    Args:
+        models: folders of runs, classifiers (.safetensors), TorchScript (.pt, .ts) or exported
+            programs (.pt2), timm names, torchvision/<name>, or package.module:function.
+        data: Shortcut, a folder of images, or a data set that Hugging Face's datasets has saved;
+            the data of the run by default.
+        domains: as a,b, all by default; of those trained on only the test part is judged.
+        masks: folder of masks; those of the run by default.
+        weights: file of weights of a named model (.safetensors or a state dict).
+        pretrained: the library's own weights of a named model, from its hub.
+        image_size: pixels a side that the model is made for, where it does not say so itself.
+        mean: a program sees (x - mean) / std of images in [0, 1], as [r,g,b]; inside by default.
+        std: see mean.
+        classes: file with the names of the model's classes in their order, one a line.
+        class_map: file that says which of the model's classes count as which of the data's, with
+            lines such as 'dog: [151-268]'.
+        others: with a class map, count the model's other classes as one more, always wrong.
+        which: best or last epoch of a run.
+        masker: package.module.Name of the masker, where it is one of your own; any other is known
+            from the run.
+        protocol: attacks, explainer and sizes.
+        thorough: add AutoAttack, all corruptions and attacks on the explanation to the protocol.
+        names: what to call each model, as a;b; by default a run's method or the model's name. Runs
+            of one name are seeds.
+        output: folder of the results of models that are no runs; those of a run go into it.
+        page: where report.html goes; by default beside the result of a single model, above those of
+            several.
+        skip_unreadable: go on without images that cannot be read.
+        overwrite: replace results of another protocol.
+    """
+    called = listed(names, ";")
+    if called and len(called) != len(models):
+        raise UserError(f"Expected one name for each of {len(models)} models, got {len(called)}.")
+    opened = Opened()
+    subjects = [
+        load_subject(
+            model,
+            data,
+            weights=weights,
+            pretrained=pretrained,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            classes=classes,
+            class_map=class_map,
+            others=others,
+            masks=masks,
+            which=which,
+            masker=masker,
+            skip_unreadable=skip_unreadable,
+            opened=opened,
+        )
+        for model in models
+    ]
+    if called:
+        subjects = [replace(each, name=name) for each, name in zip(subjects, called, strict=True)]
+    tell_apart(subjects)
+    folders = [subject.folder(output) for subject in subjects]
+    target = page or (folders[0] if len(folders) == 1 else folders[0].parent) / "report.html"
+    require_writable(target.parent)
+    results = [
+        judge(
+            subject.model,
+            subject.data,
+            folder / "result",
+            masker=subject.masker,
+            domains=listed(domains),
+            train_domains=subject.train_domains,
+            protocol=protocol.thorough() if thorough else protocol,
+            name=subject.name,
+            seed=subject.seed,
+            config=subject.config,
+            overwrite=overwrite,
+        )
+        for subject, folder in zip(subjects, folders, strict=True)
+    ]
+    Console().print(method_table(results))
+    write_page([result.folder for result in results], target)
+    print(f"The page: {target}")

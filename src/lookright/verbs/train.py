@@ -1,0 +1,153 @@
+"""`lookright train`: train a model so that it looks at the right thing."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from lookright.attacks import Attack
+from lookright.data import Augment, load_data
+from lookright.errors import UserError
+from lookright.methods import AWP, EGAT, Method
+from lookright.models import Classifier, build_model
+from lookright.training import fit
+from lookright.training.config import describe, method_title
+from lookright.verbs.names import listed
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
+
+
+def train(
+    method: Callable[[Classifier], Method] = EGAT,
+    data: str = "Shortcut",
+    train_domain: list[str] | str | None = None,
+    test_domain: list[str] | str | None = None,
+    model: str = "small_resnet",
+    weights: Path | None = None,
+    pretrained: bool = False,
+    image_size: int | None = None,
+    masks: Path | None = None,
+    tool_masks: Path | None = None,
+    strength: float = 0.9,
+    run: Path | None = None,
+    epochs: int = 30,
+    batch_size: int = 64,
+    lr: float | None = None,
+    weight_decay: float = 0.01,
+    warm_up: float = 0.3,
+    clip: float | None = 1.0,
+    awp: float = 0.0,
+    augment: Augment | bool | None = None,
+    validation_attack: Attack | None = None,
+    seed: int = 0,
+    precision: Precision = "32-true",
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
+    devices: int = 1,
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
+    workers: int = 0,
+    skip_unreadable: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Train a model so that it looks at the right thing.
+
+    Args:
+        method: the training objective, such as ERM, AT, EGAT or ALIGN; --method.help NAME shows the
+            options of each.
+        data: Shortcut (built in), or a folder laid out <domain>/<class>/* or <class>/*.
+        train_domain: domains to train on, as a,b; by default all that are not test domains, and on
+            Shortcut the domain train.
+        test_domain: domains left out of training, as a,b.
+        model: small_resnet, a timm name, torchvision/<name>, or package.module:function.
+        weights: file of weights to begin with (.safetensors or a state dict).
+        pretrained: begin with the library's own weights, from its hub.
+        image_size: pixels a side; 32 for Shortcut and 128 for a folder by default.
+        masks: folder of masks, laid out as the images are.
+        tool_masks: folder of masks by a tool such as SAM, laid out alike, for --method.guide
+            PrecomputedMask; no model is judged by them.
+        strength: of Shortcut's correlation in its domain train, from 0 to 1.
+        run: folder of the run; runs/<data>-<method>-<seed> by default.
+        epochs: passes over the training images.
+        batch_size: images of one step on one device.
+        lr: learning rate of AdamW; by default 0.01 for small_resnet and 0.001 for any other.
+        weight_decay: of AdamW.
+        warm_up: share of the steps over which the learning rate rises.
+        clip: largest norm of the gradient; null leaves it as it is.
+        awp: size, relative to the weights, of an adversarial weight perturbation round a method
+            that has an attack; its authors use 0.005 to 0.01.
+        augment: random flip, shift and scale of image and mask together, false for none; by default
+            none on Shortcut, whose digits have a right way round, and Augment otherwise.
+        validation_attack: attack by which the best epoch is chosen; null is PGD with 10 steps and
+            the eps of the method's attack.
+        seed: of weights, order and random starts.
+        precision: as in lightning.Trainer.
+        accelerator: as in lightning.Trainer.
+        devices: as in lightning.Trainer.
+        strategy: as in lightning.Trainer.
+        workers: processes that load images.
+        skip_unreadable: go on without images that cannot be read.
+        resume: go on with the run in that folder after its last finished epoch.
+        overwrite: replace the run in that folder.
+    """
+    built_in = data.lower() == "shortcut"
+    if workers < 0:
+        raise UserError(f"workers is a number of processes, 0 or more; got {workers}.")
+    if image_size is None:
+        image_size = 32 if built_in else 128
+    if augment is None:
+        augment = not built_in
+    if lr is None:
+        lr = 1e-2 if model == "small_resnet" else 1e-3
+    images = load_data(
+        data, image_size, 0, strength, masks, tool_masks, skip_unreadable, read=False
+    )
+    chosen, left_out = listed(train_domain), set(listed(test_domain))
+    for domain in (*chosen, *left_out):
+        images.domain_index(domain)
+    domains = chosen or (
+        ["train"] if built_in else [d for d in images.domains if d not in left_out]
+    )
+    if not domains or left_out & set(domains):
+        raise UserError(
+            f"Expected domains to train on that are not test domains, got train_domain "
+            f"{', '.join(domains) or 'none'} and test_domain {', '.join(sorted(left_out))}."
+        )
+    torch.manual_seed(seed)
+    objective = method(build_model(model, images.classes, image_size, pretrained, weights))
+    if awp:
+        objective = AWP(objective, awp)
+    title = method_title(describe(objective))
+    if tool_masks and not (objective.guide and objective.guide.needs_tool_masks):
+        warnings.warn(
+            f"{title} does not use the masks in '{tool_masks}'; --method.guide PrecomputedMask "
+            "does.",
+            stacklevel=1,
+        )
+    images.read(domains, sys.stderr.isatty())
+    trained = fit(
+        objective,
+        images,
+        domains,
+        run or Path("runs") / f"{images.name.lower()}-{title.lower()}-{seed}",
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        warm_up=warm_up,
+        clip=clip,
+        augment=Augment() if augment is True else augment or None,
+        validation_attack=validation_attack,
+        seed=seed,
+        precision=precision,
+        accelerator=accelerator,
+        devices=devices,
+        strategy=strategy,
+        workers=workers,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
+    print(f"Judge it: lookright evaluate {trained.folder}")
