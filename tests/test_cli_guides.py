@@ -149,7 +149,8 @@ def test_missing_guides_and_unused_ones_are_told(lookright):
     sam = str(Path("sam").resolve())
     notes = [line.replace(sam, "sam") for line in err.splitlines() if line.startswith("note: ")]
     assert notes[0] == (
-        "note: 1 of 38 tool masks in 'sam' are empty, such as 'sam/dog/7.png', and count as missing."
+        "note: 1 of 38 tool masks in 'sam' are empty, such as 'sam/dog/7.png', and count as "
+        "missing."
     )
     assert notes[1].startswith(
         "note: 2 of 40 images have no tool mask in 'sam', such as 'cat/3.png'"

@@ -220,7 +220,8 @@ def test_guides_lie_beside_masks_and_keep_their_grey_levels(pets):
     assert [re.sub(r"in '.*?'", "in it", str(each.message)) for each in told] == [
         f"1 of 2 tool masks in it are empty, such as '{guides / 'sketch/cat/0.png'}', and count as "
         "missing.",
-        "10 of 12 images have no tool mask in it, such as 'photo/cat/0.png': they are left unguided.",
+        "10 of 12 images have no tool mask in it, such as 'photo/cat/0.png': they are left "
+        "unguided.",
     ]
     assert data.domains == ("photo", "sketch")
     batch = data.samples("photo", range(6))

@@ -38,7 +38,7 @@ class Known(ImageData):
         found = self.all.select(torch.as_tensor(indices))
         return Batch(**{**vars(found), "domains": found.labels * 0 + self.domain_index(domain)})
 
-    def guided(self, domain: str) -> Sequence[bool]:
+    def tool_masked(self, domain: str) -> Sequence[bool]:
         assert self.all.has_tool_mask is not None
         return self.all.has_tool_mask.tolist()
 

@@ -21,8 +21,8 @@ def check_guided(method: Method, part: Split) -> str | None:
     if not guided:
         raise UserError(
             f"{type(method).__name__} guided by {name} needs {words}, and none of the "
-            f"{len(part)} training images of {data.name} has one: give a folder of them (--{what}), or choose "
-            "another guide (--method.guide)."
+            f"{len(part)} training images of {data.name} has one: give a folder of them "
+            f"(--{what}), or choose another guide (--method.guide)."
         )
     if guided == len(part):
         return None
