@@ -38,7 +38,7 @@ class Masked(Blobs):
     def masked(self, domain: str) -> Sequence[bool]:
         return [self._each > 0 and index % self._each == 0 for index in range(self.n)]
 
-    guided = masked
+    tool_masked = masked
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         batch = super().samples(domain, indices)
