@@ -230,8 +230,7 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
 
 def _maker(value: Any, kind: Any, place: Place) -> Any:
     """A function that gives one of a kind: its class, with options as a partial."""
-    offered: Mapping[str, Any] = members(kind) if isclass(kind) else {}
-    if callable(value) or not offered:
+    if callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class":
         return _untyped(imported(value, "function") if isinstance(value, str) else value, place)
     made, options = _chosen(value, kind, place, getattr(place.default, "func", place.default))
     if not isclass(made):
