@@ -122,24 +122,27 @@ def sweep() -> None:
 
 
 def gain(rounds: int) -> None:
-    """Forward and backward passes of networks that keep channels last, against contiguous."""
+    """Networks that keep channels last, against contiguous: an attack's pass and training's."""
     for name, size, batch in (
         ("small_resnet", 32, 64),
-        ("torchvision/resnet18", 64, 16),
-        ("efficientnet_lite0", 64, 16),
+        ("torchvision/resnet18", 64, 32),
+        ("efficientnet_lite0", 64, 32),
     ):
-        model = build_model(name, "abcdefgh", size)
-        x = torch.rand(batch, 3, size, size)
+        network = build_model(name, "abcdefgh", size).network
+        for of_weights in (False, True):
+            network.requires_grad_(of_weights)
+            x = torch.rand(batch, 3, size, size, requires_grad=not of_weights)
 
-        def step(layout: torch.memory_format, network: nn.Module = model.network, x: Tensor = x):
-            network(x.contiguous(memory_format=layout)).square().mean().backward()
+            def step(layout: torch.memory_format, x: Tensor = x, network: nn.Module = network):
+                network(x.contiguous(memory_format=layout)).square().mean().backward()
 
-        contenders = {
-            "channels last": lambda step=step: step(torch.channels_last),
-            "contiguous": lambda step=step: step(torch.contiguous_format),
-        }
-        title = f"Forward and backward, {name}, {size} px, batch {batch}"
-        print(compare(title, contenders, rounds, x.device).markdown(), end="\n\n")
+            contenders = {
+                "channels last": lambda step=step: step(torch.channels_last),
+                "contiguous": lambda step=step: step(torch.contiguous_format),
+            }
+            title = f"{name}, {size} px, batch {batch}, gradient of "
+            title += "the weights" if of_weights else "the images"
+            print(compare(title, contenders, rounds, x.device).markdown(), end="\n\n", flush=True)
 
 
 def main() -> None:
