@@ -17,9 +17,10 @@ def may_be_channels_last(network: nn.Module) -> bool:
     and wrong gradients. A contiguous input takes another way. So every such convolution counts,
     on any processor.
 
-    Tried with torch 2.15 and oneDNN 3.13 on an AVX-512 processor and as AVX2 on it: 1071 shapes
-    each, with memory guarded behind every block (benchmarks/layout.py), of kernels 1 to 5, strides
-    1 to 3, 1 to 40 channels, dense and depthwise. Just these convolutions failed.
+    Tried with torch 2.15 and oneDNN 3.13 on an AVX-512 processor, and on it as AVX2 and as SSE4.1:
+    1071 shapes each (benchmarks/layout.py, under an allocator that guards the end of every block),
+    of kernels 1 to 5, strides 1 to 3, 1 to 40 channels, dense and depthwise. Just these
+    convolutions failed.
     """
     return not any(_loses_its_way(module) for module in network.modules())
 
