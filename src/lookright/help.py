@@ -29,7 +29,7 @@ def describe_member(option: str, name: str | None, known: Mapping[str, Parameter
     """Print what an option may be, or the options of the member that is named."""
     kind = kind_of(option, known)
     taken = _flat(known[option].annotation) if option in known else []
-    plain = [each for each in taken if is_dataclass(each)]
+    plain = [each for each in taken if isclass(each) and is_dataclass(each)]
     if kind is None and plain:
         return _describe(plain[0].__doc__ or "", _under(option, plain[0]))
     if kind is None:
