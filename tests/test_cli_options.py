@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from lookright.attacks import APGD, FGSM, PGD, AutoAttack, Square, WorstCase
-from lookright.cli import Options, mistake_behind, run, verbs
+from lookright.cli import Options, run, verbs
+from lookright.console import mistake_behind
 from lookright.errors import UserError
 from lookright.guides import HumanMask, LearnedMask, Part
 from lookright.loading import ModelOptions

@@ -11,13 +11,12 @@ from contextlib import suppress
 from importlib import import_module
 from inspect import Parameter
 from pathlib import Path
-from textwrap import shorten
-from typing import Any, NoReturn, get_origin
+from typing import Any, get_origin
 
 import yaml
-from rich.console import Console
 
 from lookright import __doc__ as description
+from lookright.console import fail, mistake_behind, note
 from lookright.errors import UserError, did_you_mean
 from lookright.help import describe_member, describe_verb, kind_of
 from lookright.spec import Place, converted, parameters, spec_of
@@ -28,7 +27,7 @@ Tree = dict[str, Any]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point `lookright`."""
-    warnings.showwarning = _one_line
+    warnings.showwarning = note
     given = list(sys.argv[1:] if arguments is None else arguments)
     if "" not in sys.path:
         sys.path.append("")  # models, guides and maskers of one's own, from the working folder
@@ -261,39 +260,3 @@ def _seed_parts(seed: Any) -> None:
 
     with suppress(ValueError, TypeError):
         torch.manual_seed(derived_seed(int(seed), "parts"))
-
-
-def fail(message: str, code: int) -> NoReturn:
-    """Say what is wrong in one line and leave."""
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_escaped(message)}")
-    raise SystemExit(code)
-
-
-def mistake_behind(error: BaseException) -> str | None:
-    """The user's mistake behind an error, however deep it was wrapped; None where there is none."""
-    from lookright.memory import out_of_memory
-
-    if isinstance(error, OSError) and error.strerror:
-        where = f" for {error.filename}" if error.filename else ""
-        return f"The system says '{error.strerror}'{where}: mend that, or name another place."
-    if isinstance(error, Exception) and out_of_memory(error):
-        return (
-            f"The memory is full ({shorten(str(error), 100) or type(error).__name__}): choose a "
-            "smaller batch, smaller images, a smaller model or another device."
-        )
-    behind: BaseException | None = error
-    while behind is not None:
-        if isinstance(behind, UserError):
-            return str(behind)
-        behind = behind.__cause__ or behind.__context__
-    misconfigured = type(error).__name__ == "MisconfigurationException"  # Lightning's own
-    return " ".join(str(error).split()) if misconfigured else None
-
-
-def _escaped(message: str) -> str:
-    return message.replace("[", r"\[")
-
-
-def _one_line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    if issubclass(category, UserWarning):
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]note:[/] {_escaped(str(message))}")
