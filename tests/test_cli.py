@@ -335,7 +335,6 @@ BAD = [
     (nothing, "explain erm pets/sketch/cat/1.png --label cta", r"Did you mean 'cat'"),
     (nothing, "explain erm/config.json pets/sketch/cat/1.png", r"is no model by its name"),
     (nothing, "explain erm pets/sketch/cat/1.png --attack pdg", r"Did you mean 'PGD'"),
-    (nothing, "explain erm pets/sketch/cat/1.png --attack.eps 1", r"Say which before --attack.eps"),
     (
         file_in_the_way,
         "explain erm pets/sketch/cat/1.png --output file",
