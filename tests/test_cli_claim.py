@@ -72,7 +72,7 @@ def test_from_a_run_to_sentences(lookright, tmp_path):
     assert "under FGSM (4/255, L-inf): " in out
     assert "fixed before these were looked at" in out
     (record,) = records(tmp_path)
-    assert record["plan"]["n"] == 10
+    assert record["plan"]["init_args"]["n"] == 10
     assert all(each["sentence"] in out for each in record["claims"])
 
 
