@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lookright.claims import Claim, DifferenceClaim, Plan, Similarity, claim_models
+from lookright.claims import Claim, DifferenceClaim, Plan, Similarity
+from lookright.claims import claim as claimed_of
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
@@ -51,10 +52,11 @@ def claim(
         against: a second run or model, tried on the same images: how much more the first keeps.
         n: images drawn.
         delta: the probability that any of the bounds fails.
-        tau: the similarity of explanations from which on one is kept.
+        tau: an explanation counts as kept where it is at least so similar to the clean one.
         similarity: of the explanations before and after.
         explainer: whose explanations are compared, of the class predicted for the clean image.
-        family: how many bounds are to hold together, where more are than those of this command.
+        family: number of bounds that hold together with probability 1 - delta; by default those of
+            this command, 3 or with --against 6. Give the sum where several commands' are to hold.
         lemmas: measure ALIGN's lemmas too, on data with masks, the perturbation being the shift.
         masks: folder of masks; those of the run by default.
         options: what is to be said of the model beside its name; of `against`, all but weights.
@@ -89,7 +91,7 @@ def claim(
     if len(set(names)) < len(names):
         raise UserError(f"{model} cannot be compared with itself: name another by --against.")
     plan = Plan(
-        domain or next(iter(trained), images.domains[0]),
+        domain,
         perturbation,
         n,
         delta,
@@ -100,11 +102,11 @@ def claim(
         seed,
     )
     folder = output or subjects[0].folder(Path("results"))
-    claimed = claim_models(
+    claimed = claimed_of(
         {name: one.model for name, one in zip(names, subjects, strict=True)},
         images,
         plan,
-        folder,
+        save=folder,
         train_domains=trained,
         lemmas=lemmas,
         batch_size=batch_size,
