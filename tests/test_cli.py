@@ -198,7 +198,7 @@ def test_explain_attacks_the_label_that_is_given(here, lookright, monkeypatch):
     weights = Run(Path("erm")).last
     explain(str(weights), [Path("pets/sketch/dog/0.png")], attack=Spy())
     with torch.no_grad():
-        model = Run(Path("erm")).classifier("last").eval()
+        model = Run(Path("erm")).model("last").eval()
         image = load_image(Path("pets/sketch/dog/0.png"), 32)[None]
         assert attacked[2] == model.classes[int(model(image).argmax(1))]
 

@@ -134,7 +134,7 @@ def test_the_model_is_given_back_trained_and_as_it_was(tmp_path):
     assert model.network.stem.training
     assert not model.network.head.training
     x = torch.rand(4, 3, 8, 8)
-    assert torch.equal(run.classifier("last", SmallResNet(3, width=4)).eval()(x), model.eval()(x))
+    assert torch.equal(run.model("last", SmallResNet(3, width=4)).eval()(x), model.eval()(x))
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_others(whole, tmp_path):

@@ -43,7 +43,7 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_keeps_the_epochs_before(tmp
     run = Run(tmp_path / "run")
     assert [row["epoch"] for row in run.history] == [1]
     assert all(
-        p.isfinite().all() for p in run.classifier("last", SmallResNet(3, width=4)).parameters()
+        p.isfinite().all() for p in run.model("last", SmallResNet(3, width=4)).parameters()
     )
 
 
@@ -89,7 +89,7 @@ def test_a_finished_run_is_given_back_as_it_is(tmp_path):
     settings = QUICK | {"epochs": 1, "augment": Augment()}
     fit(ERM(model), Blobs(), "train", run.folder, **settings, resume=True)
     assert contents(run.folder) == before
-    kept = run.classifier("last", SmallResNet(3, width=4))
+    kept = run.model("last", SmallResNet(3, width=4))
     assert torch.equal(kept.network.head.weight, model.network.head.weight)
 
 

@@ -215,7 +215,7 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
     learned = run.masker(options.which, own_module(options.masker) if options.masker else None)
-    return run.classifier(options.which), learned
+    return run.model(options.which), learned
 
 
 def _fitted(
