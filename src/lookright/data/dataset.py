@@ -57,6 +57,13 @@ class ImageData(ABC):
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         """The domain's samples at these positions of `keys`, in this order."""
 
+    def stored(self, domain: str, indices: Sequence[int]) -> Batch:
+        """As `samples`, with images and masks as uint8 where the data keeps them so.
+
+        Loaders take these to the device, where `Batch.to` makes them float32.
+        """
+        return self.samples(domain, indices)
+
     def labels(self, domain: str) -> Sequence[int]:
         """The class number of each of `keys`; from all samples, where it is not known for less."""
         indices = range(len(self.keys(domain)))
