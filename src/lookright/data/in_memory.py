@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -38,6 +38,9 @@ class InMemory(ImageData):
     """
 
     name = "InMemory"
+
+    SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("images", "labels", "masks", "has_mask", "domain")
+    """Which samples they are is told by `fingerprint`."""
 
     def __init__(
         self,
