@@ -23,10 +23,6 @@ class SharedRows:
         values = torch.frombuffer(self._memory, dtype=torch.uint8)
         self._rows = values[: count * prod(shape)].view(count, *shape)
 
-    def __len__(self) -> int:
-        """How many rows are there."""
-        return self._put[: self.count].count(1)
-
     def get(self, row: int) -> Tensor | None:
         """The row, where it is there; it is shared, so do not write to it."""
         return self._rows[row] if row < self.count and self._put[row] else None

@@ -1,6 +1,7 @@
 """A method as Lightning sees it: steps, optimiser, schedule and loaders."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from math import cos, isfinite, pi
 from typing import Any
 
@@ -18,13 +19,11 @@ from lookright.data import Split, SplitName
 from lookright.data.loaders import Loader, stored_loader
 from lookright.errors import UserError
 from lookright.methods.method import Method
+from lookright.modes import without_looking
 from lookright.seeds import derived_seed
 from lookright.training.overfitting import MANY_STEPS, ONE_STEP, one_step
 from lookright.training.sampling import training_order
 from lookright.training.settings import Settings
-
-_LOOK_EVERY = 10
-"""Steps whose losses are looked at together on an accelerator."""
 
 
 class Module(L.LightningModule):
@@ -142,7 +141,8 @@ class Module(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         batch = self._augmented(batch, batch_idx)
-        terms = self.method(batch)
+        with nullcontext() if batch_idx % looks_every(self.device) == 0 else without_looking():
+            terms = self.method(batch)
         loss = torch.stack([*terms.values()]).sum()
         self._check_finite(terms, batch_idx)
         n = len(batch)
@@ -161,14 +161,12 @@ class Module(L.LightningModule):
         return self.augmented
 
     def _check_finite(self, terms: dict[str, Tensor], step: int) -> None:
-        """Refuse a loss that is not finite: at once on a CPU, within `_LOOK_EVERY` steps elsewhere.
+        """Refuse a loss that is not finite, within so many steps as `looks_every` says.
 
-        To look at a number is to wait for the accelerator; so the terms of a few steps are kept and
-        looked at together, those of an epoch before it ends.
+        The terms of these are kept and looked at together, those of an epoch before it ends.
         """
         self.unseen.append((step, {name: term.detach() for name, term in terms.items()}))
-        full = len(self.unseen) >= (1 if self.device.type == "cpu" else _LOOK_EVERY)
-        if not full and not self.trainer.is_last_batch:
+        if len(self.unseen) < looks_every(self.device) and not self.trainer.is_last_batch:
             return
         unseen, self.unseen = self.unseen, []
         losses = [torch.stack([*terms.values()]).sum() for _, terms in unseen]
@@ -204,6 +202,11 @@ class Module(L.LightningModule):
         n, *hits = self.trainer.strategy.reduce(self.hits, reduce_op="sum").tolist()
         for name, right in zip(self.judged, hits, strict=True):
             self.log(name, right / n, sync_dist=True)
+
+
+def looks_every(device: torch.device) -> int:
+    """Steps whose losses are looked at together: to look at one is to wait for an accelerator."""
+    return 1 if device.type == "cpu" else 10
 
 
 def _like(attack: Attack | None) -> Attack | None:
