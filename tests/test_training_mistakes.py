@@ -42,9 +42,7 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_keeps_the_epochs_before(tmp
         train(tmp_path / "run", ERM, callbacks=[Hook(spoil)])
     run = Run(tmp_path / "run")
     assert [row["epoch"] for row in run.history] == [1]
-    assert all(
-        p.isfinite().all() for p in run.model("last", SmallResNet(3, width=4)).parameters()
-    )
+    assert all(p.isfinite().all() for p in run.model("last", SmallResNet(3, width=4)).parameters())
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):

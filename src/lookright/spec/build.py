@@ -19,7 +19,7 @@ import yaml
 
 from lookright.errors import UserError, did_you_mean
 from lookright.registry import imported, member, members, word_of
-from lookright.spec.describe import arguments_of, parameters
+from lookright.spec.describe import arguments_of, ignored, parameters
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,13 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
     found |= {
         n: place.given[n] for n in signature(make).parameters if n in place.given and n not in found
     }
+    if absent := [
+        n for n in ignored(make) if taken[n].default is Parameter.empty and n not in found
+    ]:
+        raise UserError(
+            f"{name} is made of {', '.join(absent)}, which no spec holds: give "
+            f"{', '.join(f'{each}=...' for each in absent)}."
+        )
     variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
     needed = [
         n for n, each in known.items()

@@ -39,7 +39,7 @@ def describe_run(
             "spec": spec_of(data),
             "classes": list(data.classes),
             **{name: len(part) for name, part in parts.items()},
-            "samples": _fingerprint(data, parts),
+            "samples": _fingerprint(parts),
         },
         "settings": spec_of(settings),
     }
@@ -65,11 +65,12 @@ def flat(config: Any, name: str = "") -> dict[str, Any]:
     return found
 
 
-def _fingerprint(data: ImageData, parts: Mapping[SplitName, Split]) -> str:
+def _fingerprint(parts: Mapping[SplitName, Split]) -> str:
     """A hash of which samples are in which part, and of which of them have a tool mask."""
     digest = hashlib.sha256()
     for name, part in parts.items():
         domains = dict.fromkeys(domain for domain, _ in part.where)
+        data = part.data
         known = {domain: (data.keys(domain), data.tool_masked(domain)) for domain in domains}
         for domain, index in part.where:
             keys, masked = known[domain]

@@ -117,13 +117,14 @@ class Run:
         return method
 
     def data(self, **others: Any) -> ImageData:
-        """The data set that was trained on; `others` replaces arguments of it, such as `root`.
+        """The data set that was trained on; `others` replaces arguments of it, such as `root`. Files are
+        read when they are first used.
 
         Raises:
             UserError: the images are not where they were.
         """
         spec = self.config["data"]["spec"]
-        return build({**spec, "init_args": {**spec["init_args"], **others}})
+        return build({**spec, "init_args": {**spec["init_args"], **others}}, read=False)
 
     def masker_file(self, which: Which) -> Path:
         """The masker of the same epoch as `best` or `last`, where a mask was learned."""
