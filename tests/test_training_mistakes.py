@@ -102,7 +102,7 @@ def test_resume_starts_a_run_that_is_not_there(tmp_path):
         ({"seed": 3}, "settings.seed"),
         ({"epochs": 9}, "settings.epochs"),
         ({"augment": None}, "settings.augment"),
-        ({"method": AT}, "method.class"),
+        ({"method": AT}, "method "),
     ],
 )
 def test_resume_with_another_config_names_what_differs(tmp_path, change, named):
@@ -120,7 +120,7 @@ def interrupt(module):
 
 def test_resume_with_other_data_names_what_differs(tmp_path):
     fit(ERM(tiny_classifier()), Blobs(), "train", tmp_path / "run", **QUICK)
-    with pytest.raises(UserError, match=r"data.n \(72 in the run, 90 now\)"):
+    with pytest.raises(UserError, match=r"data.spec.n \(72 in the run, 90 now\)"):
         fit(ERM(tiny_classifier()), Blobs(90), "train", tmp_path / "run", **QUICK, resume=True)
 
 

@@ -1,4 +1,4 @@
-"""What was run, as plain JSON: the specs of method, data and settings, and the start of the model."""
+"""What was run, as plain JSON: the specs of method, data and settings, and the first weights."""
 
 import hashlib
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler
 
-from lookright.attacks import Attack
+from lookright.attacks import PGD, Attack
 from lookright.batch import Batch
 from lookright.data import Split, SplitName
 from lookright.data.loaders import Loader, stored_loader
@@ -204,6 +204,13 @@ class Module(L.LightningModule):
             self.log(name, right / n, sync_dist=True)
 
 
-from lookright.batch import Batch
-from lookright.data import Split, SplitName
-from lookright.data.loaders import Loader
+def looks_every(device: torch.device) -> int:
+    """Steps whose losses are looked at together: to look at one is to wait for an accelerator."""
+    return 1 if device.type == "cpu" else 10
+
+
+def _in_its_ball(attack: Attack | None) -> Attack | None:
+    """PGD of 10 steps in the ball of the method's attack; that attack where it names no ball."""
+    if attack is None or attack.ball is None:
+        return attack
+    return PGD(steps=10).within(attack.ball)

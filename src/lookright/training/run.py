@@ -117,8 +117,9 @@ class Run:
         return method
 
     def data(self, **others: Any) -> ImageData:
-        """The data set that was trained on; `others` replaces arguments of it, such as `root`. Files are
-        read when they are first used.
+        """The data set that was trained on; `others` replaces arguments of it, such as `root`.
+
+        Files are read when they are first used.
 
         Raises:
             UserError: the images are not where they were.
