@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from lookright.attacks import GOALS, PGD, Attack, AutoAttack, LInf, Norm
+from lookright.attacks import GOALS, PGD, Attack, AutoAttack, Ball, LInf, Norm
 from lookright.claims.values import check_tau
 from lookright.corruptions import CORRUPTIONS, corruption_named
 from lookright.corruptions.corruption import check_severity
@@ -84,10 +84,11 @@ class Protocol:
         for eps in (self.eps, *self.curve_eps):
             PGD(eps, self.pgd_steps, norm=self.norm, restarts=self.restarts)
         for attack in self.attacks:
-            if attack.ball != self.attack.ball:
+            if attack.ball not in (None, self._ball):
                 raise UserError(
-                    f"The attacks of a protocol share its ball, {self.attack.ball}, but "
-                    f"{type(attack).__name__} has {attack.ball}: give it the same norm and eps."
+                    f"The attacks of a protocol share its ball, {self._ball.words}, but "
+                    f"{type(attack).__name__} has {attack.ball.words}: give it the same norm and "
+                    "eps."
                 )
 
     def thorough(self) -> Self:
@@ -104,10 +105,14 @@ class Protocol:
         """The main attack."""
         return PGD(self.eps, self.pgd_steps, norm=self.norm, restarts=self.restarts)
 
+    @property
+    def _ball(self) -> Ball:
+        return Ball(self.norm, self.eps)
+
     def diagnosis(self, total: int) -> Diagnosis:
         """The checks of the robust figures of a domain of so many images."""
         share = min(1.0, self.diagnosed / total)
-        return Diagnosis(self.eps, self.norm, self.pgd_steps, share=share)
+        return Diagnosis(self._ball, self.pgd_steps, share=share)
 
     @property
     def scorecard(self) -> Scorecard:

@@ -13,7 +13,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler
 
-from lookright.attacks import FGSM, PGD, Attack, LInf
+from lookright.attacks import PGD, Attack
 from lookright.batch import Batch
 from lookright.data import Split, SplitName
 from lookright.data.loaders import Loader, stored_loader
@@ -49,7 +49,7 @@ class Module(L.LightningModule):
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.finished = 0
         self.steps = 1
-        under = settings.validation_attack or _like(method.attack)
+        under = settings.validation_attack or _in_its_ball(method.attack)
         attacks = {MANY_STEPS: under, ONE_STEP: one_step(method.attack, under)}
         self.judged: dict[str, Attack | None] = {"val/accuracy": None}
         self.judged |= {name: attack for name, attack in attacks.items() if attack}
@@ -209,9 +209,8 @@ def looks_every(device: torch.device) -> int:
     return 1 if device.type == "cpu" else 10
 
 
-def _like(attack: Attack | None) -> Attack | None:
-    """PGD of 10 steps in the ball of the method's attack."""
-    if attack is None:
-        return None
-    norm = attack.norm if isinstance(attack, PGD | FGSM) else LInf()
-    return PGD(attack.eps, steps=10, norm=norm)
+def _in_its_ball(attack: Attack | None) -> Attack | None:
+    """PGD of 10 steps in the ball of the method's attack; that attack where it names no ball."""
+    if attack is None or attack.ball is None:
+        return attack
+    return PGD(steps=10).within(attack.ball)

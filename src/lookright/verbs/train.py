@@ -15,7 +15,6 @@ from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, build_model
 from lookright.training import fit
 from lookright.training.config import describe, method_title
-from lookright.verbs.names import listed
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 
@@ -23,8 +22,8 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true",
 def train(
     method: Callable[[Classifier], Method] = EGAT,
     data: str = "Shortcut",
-    train_domain: list[str] | str | None = None,
-    test_domain: list[str] | str | None = None,
+    train_domain: list[str] | None = None,
+    test_domain: list[str] | None = None,
     model: str = "small_resnet",
     weights: Path | None = None,
     pretrained: bool = False,
@@ -80,8 +79,8 @@ def train(
             that has an attack; its authors use 0.005 to 0.01.
         augment: random flip, shift and scale of image and mask together, false for none; by default
             none on Shortcut, whose digits have a right way round, and Augment otherwise.
-        validation_attack: attack by which the best epoch is chosen; null is PGD with 10 steps and
-            the eps of the method's attack.
+        validation_attack: attack by which the best epoch is chosen; null is PGD with 10 steps in
+            the ball of the method's attack.
         seed: of weights, order and random starts.
         precision: as in lightning.Trainer.
         accelerator: as in lightning.Trainer.
@@ -105,7 +104,7 @@ def train(
     images = load_data(
         data, image_size, 0, strength, masks, tool_masks, skip_unreadable, read=False
     )
-    chosen, left_out = listed(train_domain), set(listed(test_domain))
+    chosen, left_out = train_domain or [], set(test_domain or ())
     for domain in (*chosen, *left_out):
         images.domain_index(domain)
     domains = chosen or (
