@@ -9,12 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lookright import cli
 from lookright.attacks import FGSM
 from lookright.errors import UserError
 from lookright.explainers import SmoothGrad
 from lookright.models import Classifier, SmallResNet
-from lookright.verbs.explain import targets
+from lookright.verbs.explain import explain, targets
 
 IMAGES = ("photo/cat/0.png", "sketch/cat/0.png", "sketch/dog/0.png")
 
@@ -41,7 +40,7 @@ def images(tmp_path, monkeypatch) -> list[Path]:
 
 
 def test_no_picture_is_written_over_another(images, seen, capsys):
-    cli.explain("m", images, attack=FGSM(), output=Path("out"))
+    explain("m", images, attack=FGSM(), output=Path("out"))
     names = ["photo-cat-0", "sketch-cat-0", "sketch-dog-0"]
     expected = [Path("out") / f"{name}-explained.png" for name in names]
     assert [target for target, _ in seen] == expected
@@ -73,7 +72,7 @@ def test_each_picture_has_a_name_of_its_own(paths, names):
 
 def test_both_maps_have_the_same_noise(images, seen):
     for seed in (0, 0, 1):
-        cli.explain("m", images[:1], explainer=SmoothGrad(3), attack=FGSM(eps=0), seed=seed)
+        explain("m", images[:1], explainer=SmoothGrad(3), attack=FGSM(eps=0), seed=seed)
     for _, maps in seen:
         assert torch.equal(maps["saliency"], maps["saliency_attacked"])
     first, again, other = (maps["saliency"] for _, maps in seen)
@@ -95,13 +94,13 @@ def test_it_works_on_the_device_that_is_decided_on(images, seen, monkeypatch):
 
     monkeypatch.setattr("lookright.verbs.explain.best_device", decided)
     monkeypatch.setattr("lookright.verbs.explain.borrowed", noted)
-    cli.explain("m", images[:1], attack=FGSM())
-    cli.explain("m", images[:1], attack=FGSM(), device="cuda")
+    explain("m", images[:1], attack=FGSM())
+    explain("m", images[:1], attack=FGSM(), device="cuda")
     assert asked == [None, "cuda"]
     assert lent == [(("cat", "dog"), torch.device("cpu"))] * 2
 
 
 def test_a_device_that_is_not_there_is_told_before_the_model_is_opened(images, seen):
     with pytest.raises(UserError, match="device of this machine"):
-        cli.explain("m", images, device="gpu7")
+        explain("m", images, device="gpu7")
     assert not seen
