@@ -16,6 +16,7 @@ from lookright.claims import Claim
 from lookright.diagnostics import Diagnostic
 from lookright.errors import UserError
 from lookright.files import write_atomically
+from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
 
@@ -116,7 +117,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class Result:
-    """One evaluated model: `result.json` without its examples."""
+    """One evaluated model: `result.json` without its examples.
+
+    declared: by key, the measures that are not built in, so that a report can print them.
+    """
 
     folder: Path
     name: str
@@ -130,6 +134,7 @@ class Result:
     revision: str | None
     settings: Mapping[str, Any]
     domains: dict[str, DomainResult]
+    declared: Mapping[str, Measure] = field(default_factory=dict)
 
 
 def read_result(folder: Path) -> Result:
@@ -174,6 +179,7 @@ def write_result(result: Result) -> None:
         "versions": result.versions,
         "revision": result.revision,
         "settings": result.settings,
+        "declared": {key: as_data(measure) for key, measure in result.declared.items()},
         "domains": {
             name: asdict(domain)
             | {"curve": [{"eps": point.eps, **asdict(point.accuracy)} for point in domain.curve]}
@@ -241,6 +247,7 @@ def _result(folder: Path, raw: dict[str, Any]) -> Result:
         revision=str(raw["revision"]) if raw.get("revision") else None,
         settings=dict(raw.get("settings") or {}),
         domains={name: _domain(fields) for name, fields in raw["domains"].items()},
+        declared={key: from_data(each) for key, each in (raw.get("declared") or {}).items()},
     )
 
 

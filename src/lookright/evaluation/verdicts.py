@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lookright.report.grouping import Comparison, Method
+from lookright.evaluation.grouping import MethodResults, ResultSet
 
 _OLD = "suspect: "
 
@@ -48,7 +48,7 @@ class Trust:
         return f"{', '.join(check.name for check in self.checks)}: nothing suspect"
 
 
-def verdict(method: Method, domain: str) -> Trust | None:
+def verdict(method: MethodResults, domain: str) -> Trust | None:
     """None where nothing was checked."""
     reasons: dict[str, list[str]] = {}
     suspect: set[str] = set()
@@ -65,7 +65,7 @@ def verdict(method: Method, domain: str) -> Trust | None:
     return Trust(method.name, checks) if checks else None
 
 
-def notes(method: Method, domain: str) -> tuple[str, ...]:
+def notes(method: MethodResults, domain: str) -> tuple[str, ...]:
     """What else is to be known of a method in a domain, such as that its maps are empty."""
     return tuple(
         method.of_seed(run, warning)
@@ -75,10 +75,10 @@ def notes(method: Method, domain: str) -> tuple[str, ...]:
     )
 
 
-def verdicts(comparison: Comparison) -> dict[str, list[Trust]]:
+def verdicts(results: ResultSet) -> dict[str, list[Trust]]:
     """The verdicts of every domain that has any, by domain."""
     found = {
-        domain: [one for method in comparison.methods if (one := verdict(method, domain))]
-        for domain in comparison.domains
+        domain: [one for method in results.methods if (one := verdict(method, domain))]
+        for domain in results.domains
     }
     return {domain: of for domain, of in found.items() if of}
