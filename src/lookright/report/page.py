@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lookright import __version__
-from lookright.drawing import count, listing, pixel_levels, span
+from lookright.drawing import count, listing, p_value, pixel_levels, span
 from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.result import Result, read_result
 from lookright.evaluation.verdicts import verdicts
@@ -18,6 +18,7 @@ from lookright.report import attacks, corruptions, gallery, manipulation, remova
 from lookright.report.baselines import baseline_names, in_short
 from lookright.report.claims import claims
 from lookright.report.columns import column_groups
+from lookright.report.pairs import domain_pairs
 from lookright.report.story import criteria, findings
 from lookright.report.tables import domain_tables
 
@@ -53,7 +54,7 @@ def render(results: ResultSet, title: str) -> str:
     environment = _environment()
     source = environment.loader
     assert source is not None
-    groups = column_groups(results)
+    groups, pairs = column_groups(results), domain_pairs(results)
     common = {"results": results, "styles": results.styles}
     return environment.get_template("template.html.j2").render(
         **common,
@@ -64,6 +65,10 @@ def render(results: ResultSet, title: str) -> str:
         criteria=criteria(results),
         groups=groups,
         tables=domain_tables(results, groups),
+        pairs=pairs,
+        seeds_paired=any(
+            len(pair.seeds) > 1 for of in pairs for _, found in of.measures for pair in found
+        ),
         has_baselines=any(baseline_names(results, domain) for domain in results.domains),
         sections=list(_sections(environment, results, common)),
         claims=claims(results),
@@ -85,6 +90,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    environment.filters["p_value"] = p_value
     environment.filters["in_short"] = in_short
     environment.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
     return environment
