@@ -29,6 +29,8 @@ def outcomes(both, first, second, neither):
     [
         # Newcombe (Statistics in Medicine 1998), table III, method 10.
         ((36, 12, 2, 0), 0.0569, 0.3404),
+        # By hand: phi is (216 - 84 - 25) / 599.5 = 0.1785.
+        ((18, 14, 6, 12), -0.0153, 0.3210),
         # By hand: Wilson's intervals of 50/50 and 36/50 are (0.9287, 1) and (0.5833, 0.8253).
         ((36, 14, 0, 0), 0.1528, 0.4167),
     ],
