@@ -1,5 +1,8 @@
 """Measures as pure functions of tensors, batched on the device, each beside its description."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from lookright.distances import degenerate
 from lookright.metrics.baselines import BASELINES, baselines
 from lookright.metrics.classification import (
@@ -60,6 +63,7 @@ from lookright.metrics.manipulation import (
 )
 from lookright.metrics.masks import MASK_COVERAGE, MASK_IOU, MASK_MASS, mask_iou, mask_mass
 from lookright.metrics.measure import Measure
+from lookright.metrics.metric import MapMetric, declared_in, metric
 from lookright.metrics.randomisation import (
     RANDOMISATION_SPEARMAN,
     cascade,
@@ -113,16 +117,24 @@ MEASURES: tuple[Measure, ...] = (
     DEGENERATE_MAPS,
 )
 
+_MODULES = [import_module(found.name) for found in iter_modules(__path__, f"{__name__}.")]
+METRICS: tuple[MapMetric, ...] = tuple(
+    one for module in _MODULES for one in declared_in(vars(module))
+)
+"""The metrics of maps that any module of this folder declares."""
+
 __all__ = [
     "BASELINES",
     "FILLS",
     "MANIPULATED",
     "MEASURES",
+    "METRICS",
     "SHARES",
     "Estimate",
     "Faithfulness",
     "Fill",
     "GaussianNoise",
+    "MapMetric",
     "Measure",
     "Paired",
     "PixelPerturbation",
@@ -153,6 +165,7 @@ __all__ = [
     "mask_mass",
     "max_sensitivity",
     "mean",
+    "metric",
     "paired",
     "pointing_game",
     "randomisation_spearman",

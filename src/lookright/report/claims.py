@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lookright.claims import sentences
+from lookright.evaluation.places import home_of
+from lookright.evaluation.stages.claims import Claims
 from lookright.report.figures import Style
 from lookright.report.grouping import Comparison, Method
 
 
 @dataclass(frozen=True)
-class Claims:
+class Said:
     """What can be claimed of one method in one domain, the seed named where there are several."""
 
     method: str
@@ -17,15 +19,15 @@ class Claims:
     sentences: tuple[str, ...]
 
 
-def claims(comparison: Comparison) -> dict[str, list[Claims]]:
+def claims(comparison: Comparison) -> dict[str, list[Said]]:
     """By domain; one without claims is left out."""
-    found: dict[str, list[Claims]] = {}
+    found: dict[str, list[Said]] = {}
     for index, method in enumerate(comparison.methods):
         said: dict[str, list[str]] = {}
         for domain, sentence in _said(method, comparison):
             said.setdefault(domain, []).append(sentence)
         for domain, here in said.items():
-            claim = Claims(method.name, Style.of(index), tuple(here))
+            claim = Said(method.name, Style.of(index), tuple(here))
             found.setdefault(domain, []).append(claim)
     order = {domain: place for place, domain in enumerate(comparison.domains)}
     return dict(sorted(found.items(), key=lambda each: order.get(each[0], len(order))))
@@ -35,10 +37,10 @@ def _said(method: Method, comparison: Comparison) -> Iterator[tuple[str, str]]:
     """(domain, sentence) of its results, then of `lookright claim` in the folders of its runs."""
     for domain in comparison.domains:
         for run, here in method.within(domain):
-            for claim in here.claims:
+            for claim in Claims.of(here):
                 yield domain, method.of_seed(run, claim.sentence)
     for run in method.runs:
-        folder = run.folder.parent if run.folder.name == "result" else run.folder
+        folder = home_of(run.folder)
         weights = (run.config.get("judged") or {}).get("weights")
         for domain, claimed in sentences(folder / "claims.json", weights).items():
             for sentence in claimed:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lookright.evaluation.result import Examples, Result, read_examples
+from lookright.evaluation.stages.attacks import Attacks
+from lookright.evaluation.stages.learned_masks import LearnedMasks
 from lookright.report.figures import Style
 from lookright.report.grouping import Comparison, Method
 from lookright.report.images import overlay_uri, picture_uri, shade_uri
@@ -65,6 +67,7 @@ class Source:
     method: Method
     style: Style
     run: Result
+    domain: str
     examples: Examples
 
 
@@ -77,10 +80,11 @@ def galleries(comparison: Comparison, per_domain: int) -> list[DomainGallery]:
 def sources(comparison: Comparison, domain: str) -> list[Source]:
     """Of every method that has examples in the domain."""
     return [
-        Source(method, Style.of(index), method.runs[0], examples)
+        Source(method, Style.of(index), method.runs[0], domain, examples)
         for index, method in enumerate(comparison.methods)
         if domain in method.runs[0].domains
         and (examples := read_examples(method.runs[0], domain)) is not None
+        and Attacks.name in examples.shown
     ]
 
 
@@ -123,7 +127,8 @@ def _row(sources: Sequence[Source], i: int) -> Row:
 
 def _cell(source: Source, i: int) -> GalleryCell:
     e, classes = source.examples, source.run.classes
-    label = e.labels[i]
+    label, attacked = e.labels[i], e.shown[Attacks.name]
+    learned = e.shown.get(LearnedMasks.name)
     return GalleryCell(
         method=source.method.name,
         style=source.style,
@@ -135,11 +140,11 @@ def _cell(source: Source, i: int) -> GalleryCell:
             bool(e.predicted[i] == label),
         ),
         attacked=View(
-            picture_uri(e.attacked[i]),
-            overlay_uri(e.saliency_attacked[i]),
-            classes[e.predicted_attacked[i]],
-            float(e.probability_attacked[i]),
-            bool(e.predicted_attacked[i] == label),
+            picture_uri(attacked["attacked"][i]),
+            overlay_uri(attacked["saliency"][i]),
+            classes[attacked["predicted"][i]],
+            float(attacked["probability"][i]),
+            bool(attacked["predicted"][i] == label),
         ),
-        learned=None if e.learned is None else shade_uri(e.learned[i]),
+        learned=None if learned is None else shade_uri(learned["masks"][i]),
     )

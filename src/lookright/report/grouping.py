@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Result
+from lookright.evaluation.stages.attacks import Attacks
 from lookright.statistics.intervals import Estimate
 
 
@@ -67,7 +68,8 @@ class Method:
         """(eps, accuracy) by ascending eps."""
         by_eps: dict[float, list[Estimate]] = {}
         for _, here in self.within(domain):
-            for point in here.curve:
+            found = Attacks.of(here)
+            for point in found.curve if found else ():
                 by_eps.setdefault(round(point.eps, 6), []).append(point.accuracy)
         return [(eps, Cell.of(estimates)) for eps, estimates in sorted(by_eps.items())]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS
-from lookright.evaluation.result import Corrupted
+from lookright.evaluation.stages.corruptions import Corrupted, Corruptions
 from lookright.report.figures import Style
 from lookright.report.grouping import Cell, Comparison, Method
 
@@ -89,7 +89,7 @@ def _cells(method: Method, domain: str) -> _Cells:
     """By family, severity and measure, over the seeds."""
     by_place: dict[tuple[str, int], list[Corrupted]] = {}
     for _, here in method.within(domain):
-        for each in here.corruptions:
+        for each in Corruptions.of(here):
             by_place.setdefault((each.family, each.severity), []).append(each)
     return {
         (*place, measure): Cell.of([getattr(each, measure) for each in of])

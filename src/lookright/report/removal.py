@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lookright.evaluation.result import RemovalCurve
+from lookright.evaluation.stages.explanations import EXPLANATION, Explanations, RemovalCurve
 from lookright.report.baselines import in_words
 from lookright.report.columns import Column, column
 from lookright.report.figures import Style, Tick
 from lookright.report.grouping import Cell, Comparison, Method
 from lookright.statistics.intervals import Estimate
 
-EXPLANATION = "explanation"
 KINDS = {"deletion": "taken away", "insertion": "put in"}
 _BASELINE_DASHES = ("6 4", "1.5 3.5", "10 3 2 3")
 _WIDTH, _HEIGHT = 230, 170
@@ -84,7 +83,7 @@ def removals(comparison: Comparison) -> list[DomainRemoval]:
                 curve.fill
                 for method in comparison.methods
                 for _, here in method.within(domain)
-                for curve in here.removal
+                for curve in Explanations.of(here)
             )
         )
         if fills:
@@ -99,7 +98,7 @@ def legend(comparison: Comparison) -> dict[str, str]:
         curve.map
         for run in comparison.runs
         for here in run.domains.values()
-        for curve in here.removal
+        for curve in Explanations.of(here)
         if curve.map != EXPLANATION
     )
     return {in_words(name): _dash(i) for i, name in enumerate(names)}
@@ -127,7 +126,7 @@ def _panel(
 ) -> RemovalPanel | None:
     points: dict[str, dict[float, list[Estimate]]] = {}
     for _, here in method.within(domain):
-        for curve in here.removal:
+        for curve in Explanations.of(here):
             if (curve.kind, curve.fill) == (kind, fill):
                 by_share = points.setdefault(curve.map, {})
                 for share, estimate in _estimates(curve, here.n):
