@@ -197,10 +197,14 @@ def _check_samples(result: Result, samples: Mapping[str, str]) -> None:
 
 
 def _difference(what: str, old: Any, new: Any) -> str:
-    """The first place where two JSON values differ."""
+    """The first place where two JSON values differ, as a user names it."""
     if isinstance(old, dict) and isinstance(new, dict):
         name = next(name for name in old | new if old.get(name) != new.get(name))
-        return _difference(f"{what}.{name}".lstrip("."), old.get(name), new.get(name))
+        inner = what if name == "init_args" else f"{what}.{name}".lstrip(".")
+        return _difference(inner, old.get(name), new.get(name))
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        one, other = next(pair for pair in zip(old, new, strict=True) if pair[0] != pair[1])
+        return _difference(what, one, other)
     return f"{what} {old} instead of {new}"
 
 

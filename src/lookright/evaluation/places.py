@@ -14,7 +14,7 @@ from lookright.errors import UserError
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Result
 from lookright.models import fingerprint
-from lookright.versions import described
+from lookright.spec import spec_of
 
 RESULTS = "results"
 
@@ -41,7 +41,7 @@ def begun(
         train_domain=tuple(train_domains),
         about=about,
         config=dict(config or {}) | {"judged": _judged(model, masker, data)},
-        settings={each: described(getattr(protocol, each)) for each in vars(Protocol())},
+        settings=spec_of(protocol.resolved),
         domains={},
     )
 
@@ -86,14 +86,17 @@ def results_in(folder: Path) -> list[Path]:
 
 
 def _judged(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
-    """What was judged on what: hashes of the weights, and the data's options."""
-    options = {
-        name: value
-        for name, value in vars(data).items()
-        if name[0] != "_" and isinstance(value, str | int | float | bool)
-    }
+    """What was judged on what: hashes of the weights, and the data's spec or, without one, options."""
+    try:
+        described = spec_of(data)
+    except UserError:
+        described = {"name": data.name} | {
+            name: value
+            for name, value in vars(data).items()
+            if name[0] != "_" and isinstance(value, str | int | float | bool)
+        }
     return {
         "weights": fingerprint(model),
         **({} if masker is None else {"masker": fingerprint(masker)}),
-        "data": options | {"name": data.name},
+        "data": described,
     }

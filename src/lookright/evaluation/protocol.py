@@ -66,6 +66,11 @@ class Protocol:
             stages += [kind() for kind in stage.needs if not _has(stages, kind)]
         return in_order(stages)
 
+    @property
+    def resolved(self) -> Self:
+        """The same with every stage named that is run, so that equal protocols are told alike."""
+        return replace(self, stages=self.chosen)
+
     def stage(self, kind: type[S]) -> S:
         """The stage of that class."""
         return next(stage for stage in self.chosen if isinstance(stage, kind))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lookright.evaluation.stages.attacks import eps_of
 from lookright.report.grouping import Cell, Comparison, Method
 from lookright.report.verdicts import verdict
 
@@ -152,8 +153,8 @@ def _curve_panel(comparison: Comparison, domain: str) -> Panel:
 
 def _star(method: Method, domain: str) -> tuple[float, Cell] | None:
     """The size and what is left of it, where AutoAttack was run."""
-    cell, eps = method.cell(domain, "accuracy_autoattack"), method.runs[0].settings.get("eps")
-    return (float(eps), cell) if cell and isinstance(eps, int | float) else None
+    cell, eps = method.cell(domain, "accuracy_autoattack"), eps_of(method.runs[0])
+    return (eps, cell) if cell and eps is not None else None
 
 
 def accuracy_panels(comparison: Comparison) -> list[Panel]:

@@ -109,9 +109,9 @@ def _summary(comparison: Comparison) -> str:
     if trained:
         parts.append(f"trained on {listing([f'“{name}”' for name in trained])}")
     parts.append(f"tested in {_count(len(comparison.domains), 'domain')}")
-    eps = {run.settings.get("eps") for run in comparison.runs}
+    eps = {eps_of(run) for run in comparison.runs}
     only = eps.pop() if len(eps) == 1 else None
-    if isinstance(only, int | float):
+    if only is not None:
         parts.append(f"attacked by changes of at most {pixel_levels(only)}/255")
     return f"{', '.join(parts)}."
 

@@ -1,13 +1,11 @@
 """What an evaluation measures: one file a stage, found by looking into this folder."""
 
 from collections.abc import Sequence
-from functools import cache
-from importlib import import_module
-from inspect import isabstract, isclass
-from pkgutil import iter_modules
+from inspect import isclass
 from typing import TypeVar
 
 from lookright.evaluation.stages.stage import Joined, Stage
+from lookright.registry import members
 
 S = TypeVar("S", Stage, type[Stage])
 
@@ -27,21 +25,9 @@ def _needed(stage: Stage | type[Stage], other: Stage | type[Stage]) -> bool:
     return other is not stage and issubclass(kind, stage.needs)
 
 
-@cache
 def all_stages() -> tuple[type[Stage], ...]:
-    """The public stages of the modules beside this file, each behind those that it needs."""
-    modules = [import_module(each.name) for each in iter_modules(__path__, f"{__name__}.")]
-    found = [
-        thing
-        for module in modules
-        for name, thing in vars(module).items()
-        if isclass(thing)
-        and issubclass(thing, Stage)
-        and not isabstract(thing)
-        and thing.__module__ == module.__name__
-        and name[0] != "_"
-    ]
-    return in_order(found)
+    """The stages of the modules beside this file, each behind those that it needs."""
+    return in_order(list(members(Stage).values()))
 
 
 __all__ = ["Joined", "Stage", "all_stages", "in_order"]

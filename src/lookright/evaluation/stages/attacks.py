@@ -13,7 +13,7 @@ from lookright.errors import UserError
 from lookright.evaluation.column import Column, Columns, measuring
 from lookright.evaluation.previews import heat, pixels
 from lookright.evaluation.protocol import Protocol
-from lookright.evaluation.result import DomainResult
+from lookright.evaluation.result import DomainResult, Result
 from lookright.evaluation.stages.answers import RIGHT, Answers
 from lookright.evaluation.stages.stage import Joined, Stage
 from lookright.evaluation.typed import read_as
@@ -183,6 +183,12 @@ class Attacks(Stage):
         """What was told of a domain; None where it was not attacked."""
         told = here.stages.get(cls.name)
         return None if told is None else read_as(Robustness, told)
+
+
+def eps_of(result: Result) -> float | None:
+    """The radius of the ball that a result's attacks search; None where it has none."""
+    told = next((Attacks.of(here) for here in result.domains.values()), None)
+    return None if told is None else told.eps
 
 
 def _under(attack: Attack) -> Column:
