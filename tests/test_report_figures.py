@@ -7,10 +7,10 @@ import pytest
 
 import report_fixtures as fake
 from lookright.errors import UserError
+from lookright.evaluation.grouping import ResultSet
 from lookright.report import read_result, write_page
-from lookright.report.figures import curve_panels
-from lookright.report.grouping import compare
-from lookright.report.heatmap import heat_maps
+from lookright.report.attacks import curve_panels
+from lookright.report.corruptions import heat_maps
 from lookright.report.manipulation import manipulated_galleries
 from lookright.report.removal import removals
 
@@ -19,7 +19,7 @@ SECTIONS = ("trust", "corruptions", "removal", "manipulated", "claims")
 
 def comparison(root, *raws, arrays=None):
     folders = [fake.write(root / str(i), raw, arrays) for i, raw in enumerate(raws)]
-    return compare([read_result(folder) for folder in folders])
+    return ResultSet.of([read_result(folder) for folder in folders])
 
 
 def plain(name="ERM", seed=0, **changes):

@@ -83,8 +83,8 @@ def test_table_fits_eighty_columns_with_every_figure_whole(tmp_path, seeds):
     assert "…" not in narrow
     for figure in ("98.0%", "2.0%", "80.8%", "0.450", "0.860", "Comprehen-", "EGAT, term off"):
         assert figure in narrow
-    assert narrow.count("mask mass 0.490") == len(fake.DOMAINS)
-    assert "mask mass: share" in narrow
+    assert narrow.count("learned mask on") == len(fake.LEARNED) * len(fake.DOMAINS)
+    assert narrow.count("object 0.490") == len(fake.DOMAINS)
     assert ("± 1.0" in narrow, "± 0.0" in narrow) == (seeds == 3, seeds == 3)
     assert ("96.4\N{EN DASH}99.6" in narrow) == (seeds == 1)
 
@@ -105,7 +105,7 @@ def test_baselines_stand_below_the_methods_of_their_domain(tmp_path):
 
 
 def test_table_says_nothing_of_masks_where_none_is_learned(tmp_path):
-    assert "mask mass" not in printed(fake.write_all(tmp_path, ("ERM", "AT"), seeds=1))
+    assert "learned mask" not in printed(fake.write_all(tmp_path, ("ERM", "AT"), seeds=1))
 
 
 def test_table_prints_names_as_they_are(tmp_path):

@@ -86,7 +86,7 @@ def results_in(folder: Path) -> list[Path]:
 
 
 def _judged(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
-    """What was judged on what: hashes of the weights, and the data's spec or, without one, options."""
+    """What was judged on what: hashes of the weights, and the data's spec or, else its options."""
     try:
         described = spec_of(data)
     except UserError:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lookright.errors import UserError
 from lookright.files import write_atomically
-from lookright.metrics import Measure
+from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
 
@@ -94,7 +94,8 @@ class Result:
     """One evaluated model: `result.json` without its examples and its table.
 
     saved: the folder it lies in; None where nothing was kept on disk. settings: the protocol, as
-    `lookright.spec` writes it. declared: the measures that are not the library's own, by key.
+    `lookright.spec` writes it. declared: by key, the measures that are not built in, so that a
+    report can print them.
     """
 
     saved: Path | None
@@ -179,7 +180,7 @@ def write_result(result: Result) -> None:
         "about": result.about,
         "config": result.config,
         "settings": result.settings,
-        "declared": {key: asdict(measure) for key, measure in result.declared.items()},
+        "declared": {key: as_data(measure) for key, measure in result.declared.items()},
         "domains": {name: asdict(domain) for name, domain in result.domains.items()},
     }
     write_atomically(result.folder / "result.json", json.dumps(raw, indent=1).encode())
@@ -240,10 +241,7 @@ def _result(folder: Path, raw: dict[str, Any]) -> Result:
         config=dict(raw.get("config") or {}),
         settings=dict(raw.get("settings") or {}),
         domains={name: _domain(fields) for name, fields in raw["domains"].items()},
-        declared={
-            key: Measure(**(of | {"beats": tuple(of["beats"])}))
-            for key, of in (raw.get("declared") or {}).items()
-        },
+        declared={key: from_data(each) for key, each in (raw.get("declared") or {}).items()},
     )
 
 

@@ -12,16 +12,35 @@ from torch import Tensor
 
 from lookright.distances import degenerate, resize, unit_mass
 from lookright.errors import UserError
+from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
 from lookright.metrics.metric import metric
+from lookright.metrics.questions import FAITHFUL, LOOKS_AT_OBJECT
 from lookright.metrics.ranking import descending_ranks
 
+MASK_AREA = Measure(
+    "mask_area",
+    "Object area",
+    None,
+    "score",
+    "Share of the image that the object covers: what a map that knows nothing has on the object.",
+    question=LOOKS_AT_OBJECT,
+)
 LOCALISATION_MASS = Measure(
     "localisation_mass",
     "Mass on object",
     True,
     "score",
     "Share of the saliency inside the object's mask; chance is the mask's area.",
+    question=LOOKS_AT_OBJECT,
+    order=10,
+    chance=MASK_AREA,
+    terminal="column",
+    finding=Levels(
+        "Where the models look",
+        "Share of the explanation that lies on the object",
+        "looks at the object most",
+    ),
 )
 LOCALISATION_IOU = Measure(
     "localisation_iou",
@@ -29,6 +48,8 @@ LOCALISATION_IOU = Measure(
     True,
     "score",
     "Intersection over union of the mask and as many most salient pixels as the mask has.",
+    question=LOOKS_AT_OBJECT,
+    order=20,
 )
 POINTING_GAME = Measure(
     "pointing_game",
@@ -36,13 +57,9 @@ POINTING_GAME = Measure(
     True,
     "rate",
     "Share of images whose most salient pixel is on the object; chance is the mask's area.",
-)
-MASK_AREA = Measure(
-    "mask_area",
-    "Object area",
-    None,
-    "score",
-    "Share of the image that the object covers: the chance level of mass and pointing.",
+    question=LOOKS_AT_OBJECT,
+    order=30,
+    chance=MASK_AREA,
 )
 DEGENERATE_MAPS = Measure(
     "degenerate_maps",
@@ -50,6 +67,8 @@ DEGENERATE_MAPS = Measure(
     False,
     "rate",
     "Share of saliency maps that are constant, all-zero or not finite, and so say nothing.",
+    question=FAITHFUL,
+    order=90,
 )
 
 

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from lookright.evaluation.result import Examples, Result, read_examples
+from lookright.drawing import Style, overlay_uri, picture_uri, shade_uri
+from lookright.evaluation.grouping import MethodExamples, ResultSet, same_images, side_by_side
 from lookright.evaluation.stages.attacks import Attacks
 from lookright.evaluation.stages.learned_masks import LearnedMasks
-from lookright.report.figures import Style
-from lookright.report.grouping import Comparison, Method
-from lookright.report.images import overlay_uri, picture_uri, shade_uri
+
+EXAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -60,72 +58,41 @@ class DomainGallery:
         return any(cell.learned for row in self.rows for cell in row.cells)
 
 
-@dataclass(frozen=True)
-class Source:
-    """The examples of a method's first seed in one domain."""
-
-    method: Method
-    style: Style
-    run: Result
-    domain: str
-    examples: Examples
+def section(results: ResultSet) -> dict[str, object] | None:
+    """The galleries of the domains that have examples."""
+    found = galleries(results, results.shown(EXAMPLES))
+    return {"galleries": found} if found else None
 
 
-def galleries(comparison: Comparison, per_domain: int) -> list[DomainGallery]:
+def galleries(results: ResultSet, per_domain: int) -> list[DomainGallery]:
     """Up to `per_domain` images of every domain, from the first seed of each method."""
-    found = (_gallery(comparison, domain, per_domain) for domain in comparison.domains)
+    found = (_gallery(results, domain, per_domain) for domain in results.domains)
     return [gallery for gallery in found if gallery.rows]
 
 
-def sources(comparison: Comparison, domain: str) -> list[Source]:
-    """Of every method that has examples in the domain."""
-    return [
-        Source(method, Style.of(index), method.runs[0], domain, examples)
-        for index, method in enumerate(comparison.methods)
-        if domain in method.runs[0].domains
-        and (examples := read_examples(method.runs[0], domain)) is not None
-        and Attacks.name in examples.shown
-    ]
-
-
-def grids(found: Sequence[Source]) -> list[list[Source]]:
-    """One grid of all where they show the same images, else one of each."""
-    return [list(found)] if _same_images(found) else [[source] for source in found]
-
-
-def _gallery(comparison: Comparison, domain: str, per_domain: int) -> DomainGallery:
-    found = sources(comparison, domain)
+def _gallery(results: ResultSet, domain: str, per_domain: int) -> DomainGallery:
+    found = [each for each in results.examples(domain) if Attacks.name in each.examples.shown]
     rows = [
         _row(grid, i)
-        for grid in grids(found)
-        for i in range(min(per_domain, *(len(source.examples) for source in grid)))
+        for grid in side_by_side(found)
+        for i in range(min(per_domain, *(len(each.examples) for each in grid)))
     ]
-    return DomainGallery(domain, _same_images(found), tuple(rows))
+    return DomainGallery(domain, same_images(found), tuple(rows))
 
 
-def _same_images(found: Sequence[Source]) -> bool:
-    if not found:
-        return False
-    first, *others = (source.examples for source in found)
-    return all(
-        np.array_equal(first.labels, other.labels) and np.array_equal(first.images, other.images)
-        for other in others
-    )
-
-
-def _row(sources: Sequence[Source], i: int) -> Row:
-    run, examples = sources[0].run, sources[0].examples
+def _row(grid: Sequence[MethodExamples], i: int) -> Row:
+    run, examples = grid[0].run, grid[0].examples
     image = examples.images[i]
     return Row(
         label=run.classes[examples.labels[i]],
         image=picture_uri(image),
         shade=None if examples.masks is None else shade_uri(examples.masks[i]),
         tiny=max(image.shape[:2]) <= 64,
-        cells=tuple(_cell(source, i) for source in sources),
+        cells=tuple(_cell(each, i) for each in grid),
     )
 
 
-def _cell(source: Source, i: int) -> GalleryCell:
+def _cell(source: MethodExamples, i: int) -> GalleryCell:
     e, classes = source.examples, source.run.classes
     label, attacked = e.labels[i], e.shown[Attacks.name]
     learned = e.shown.get(LearnedMasks.name)

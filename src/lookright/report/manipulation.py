@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from lookright.drawing import Style, overlay_uri, picture_uri, shade_uri
+from lookright.evaluation.grouping import MethodExamples, ResultSet, side_by_side
 from lookright.evaluation.stages.explanation_attacks import ExplanationAttacks
-from lookright.report.figures import Style
-from lookright.report.gallery import Source, grids, sources
-from lookright.report.grouping import Comparison
-from lookright.report.images import overlay_uri, picture_uri, shade_uri
+
+EXAMPLES = 4
 
 GOALS = {
     "topk": ("places", "away from its most salient places"),
@@ -56,14 +56,20 @@ class ManipulatedGallery:
     rows: tuple[ManipulatedRow, ...]
 
 
-def manipulated_galleries(comparison: Comparison, per_domain: int) -> list[ManipulatedGallery]:
+def section(results: ResultSet) -> dict[str, object] | None:
+    """The galleries of the domains whose explanations were attacked."""
+    found = manipulated_galleries(results, results.shown(EXAMPLES))
+    return {"manipulated": found, "goal_words": GOALS} if found else None
+
+
+def manipulated_galleries(results: ResultSet, per_domain: int) -> list[ManipulatedGallery]:
     """Up to `per_domain` images of every domain, from the first seed of each method."""
     found = []
-    for domain in comparison.domains:
-        attacked = [source for source in sources(comparison, domain) if _goals(source)]
+    for domain in results.domains:
+        attacked = [source for source in results.examples(domain) if _goals(source)]
         rows = tuple(
             _row(grid, i)
-            for grid in grids(attacked)
+            for grid in side_by_side(attacked)
             for i in range(min(per_domain, *(len(source.examples) for source in grid)))
         )
         if rows:
@@ -72,7 +78,7 @@ def manipulated_galleries(comparison: Comparison, per_domain: int) -> list[Manip
     return found
 
 
-def _row(grid: list[Source], i: int) -> ManipulatedRow:
+def _row(grid: list[MethodExamples], i: int) -> ManipulatedRow:
     run, examples = grid[0].run, grid[0].examples
     image = examples.images[i]
     return ManipulatedRow(
@@ -84,7 +90,7 @@ def _row(grid: list[Source], i: int) -> ManipulatedRow:
     )
 
 
-def _cell(source: Source, i: int) -> ManipulatedCell:
+def _cell(source: MethodExamples, i: int) -> ManipulatedCell:
     e, classes = source.examples, source.run.classes
     clean = Manipulation(
         "clean",
@@ -111,5 +117,5 @@ def _cell(source: Source, i: int) -> ManipulatedCell:
     return ManipulatedCell(source.method.name, source.style, tuple(manipulations))
 
 
-def _goals(source: Source) -> tuple[str, ...]:
+def _goals(source: MethodExamples) -> tuple[str, ...]:
     return ExplanationAttacks.of(source.run.domains[source.domain])

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS
+from lookright.drawing import Style
+from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
 from lookright.evaluation.stages.corruptions import Corrupted, Corruptions
-from lookright.report.figures import Style
-from lookright.report.grouping import Cell, Comparison, Method
 
-MEASURES = ("accuracy", "stability")
+TITLES = {"accuracy": "Accuracy", "stability": "Stability of the explanation"}
 _KINDS = {name: each.family for name, each in (CORRUPTIONS | EXTRA_CORRUPTIONS).items()}
 _KIND_ORDER = (*dict.fromkeys(_KINDS.values()), "other")
 
@@ -58,13 +58,19 @@ class DomainHeatMaps:
     maps: dict[str, tuple[HeatMap, ...]]
 
 
-def heat_maps(comparison: Comparison) -> list[DomainHeatMaps]:
+def section(results: ResultSet) -> dict[str, object] | None:
+    """The heat maps of the domains that were corrupted."""
+    heat = heat_maps(results)
+    return {"heat": heat, "titles": TITLES} if heat else None
+
+
+def heat_maps(results: ResultSet) -> list[DomainHeatMaps]:
     """The heat maps of every domain that has been corrupted."""
     found = []
-    for domain in comparison.domains:
+    for domain in results.domains:
         corrupted = [
             (method, Style.of(index), cells)
-            for index, method in enumerate(comparison.methods)
+            for index, method in enumerate(results.methods)
             if (cells := _cells(method, domain))
         ]
         if corrupted:
@@ -74,10 +80,10 @@ def heat_maps(comparison: Comparison) -> list[DomainHeatMaps]:
                     _heat_map(method, style, domain, measure, severities, of)
                     for method, style, of in corrupted
                 )
-                for measure in MEASURES
+                for measure in TITLES
             }
             found.append(
-                DomainHeatMaps(domain, comparison.in_distribution(domain), tuple(severities), maps)
+                DomainHeatMaps(domain, results.in_distribution(domain), tuple(severities), maps)
             )
     return found
 
@@ -85,7 +91,7 @@ def heat_maps(comparison: Comparison) -> list[DomainHeatMaps]:
 _Cells = dict[tuple[str, int, str], Cell]
 
 
-def _cells(method: Method, domain: str) -> _Cells:
+def _cells(method: MethodResults, domain: str) -> _Cells:
     """By family, severity and measure, over the seeds."""
     by_place: dict[tuple[str, int], list[Corrupted]] = {}
     for _, here in method.within(domain):
@@ -94,12 +100,12 @@ def _cells(method: Method, domain: str) -> _Cells:
     return {
         (*place, measure): Cell.of([getattr(each, measure) for each in of])
         for place, of in by_place.items()
-        for measure in MEASURES
+        for measure in TITLES
     }
 
 
 def _heat_map(
-    method: Method,
+    method: MethodResults,
     style: Style,
     domain: str,
     measure: str,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.stages.diagnostics import Diagnostics
-from lookright.report.grouping import Comparison, Method
 
 _OLD = "suspect: "
 
@@ -49,7 +49,7 @@ class Trust:
         return f"{', '.join(check.name for check in self.checks)}: nothing suspect"
 
 
-def verdict(method: Method, domain: str) -> Trust | None:
+def verdict(method: MethodResults, domain: str) -> Trust | None:
     """None where nothing was checked."""
     reasons: dict[str, list[str]] = {}
     suspect: set[str] = set()
@@ -66,7 +66,7 @@ def verdict(method: Method, domain: str) -> Trust | None:
     return Trust(method.name, checks) if checks else None
 
 
-def notes(method: Method, domain: str) -> tuple[str, ...]:
+def notes(method: MethodResults, domain: str) -> tuple[str, ...]:
     """What else is to be known of a method in a domain, such as that its maps are empty."""
     return tuple(
         method.of_seed(run, warning)
@@ -76,10 +76,10 @@ def notes(method: Method, domain: str) -> tuple[str, ...]:
     )
 
 
-def verdicts(comparison: Comparison) -> dict[str, list[Trust]]:
+def verdicts(results: ResultSet) -> dict[str, list[Trust]]:
     """The verdicts of every domain that has any, by domain."""
     found = {
-        domain: [one for method in comparison.methods if (one := verdict(method, domain))]
-        for domain in comparison.domains
+        domain: [one for method in results.methods if (one := verdict(method, domain))]
+        for domain in results.domains
     }
     return {domain: of for domain, of in found.items() if of}
