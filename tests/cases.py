@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -20,6 +19,7 @@ from lookright.attacks import (
     PGD,
     Attack,
     AutoAttack,
+    Ball,
     CarliniWagner,
     CrossEntropy,
     ExplanationChange,
@@ -145,11 +145,10 @@ EVALUATION_ATTACKS = _evaluation_attacks()
 """Attacks that leave what the model gets wrong as it is, and may leave what withstands them."""
 
 
-def in_ball(attack: Attack, eps: float) -> Any:
+def with_radius(attack: Attack, eps: float) -> Any:
     """The same attack of another radius."""
-    if isinstance(attack, WorstCase):
-        return WorstCase(tuple(in_ball(each, eps) for each in attack.attacks))
-    return replace(attack, eps=eps)  # type: ignore[type-var]
+    assert attack.ball is not None
+    return attack.within(Ball(attack.ball.norm, eps))
 
 
 EXPLAINERS: Mapping[str, Explainer] = {

@@ -18,7 +18,7 @@ from cases import (
     EVALUATION_ATTACKS,
     LABEL_OBJECTIVES,
     NORMS,
-    in_ball,
+    with_radius,
 )
 from lookright.attacks import FGSM, L2, PGD, Attack, CrossEntropy, LInf, Norm, Objective
 from lookright.errors import UserError
@@ -80,14 +80,14 @@ def test_inside_the_ball_and_the_range(
     x = torch.rand(3, 3, SIZE, SIZE, generator=generator)
     extreme = torch.rand(x.shape, generator=generator) < saturated
     x = torch.where(extreme, x.round(), x)
-    attack = in_ball(attack, radius)
+    attack = with_radius(attack, radius)
     z = attack(Smooth(), x, torch.arange(3), generator)
     assert z.shape == x.shape
     assert z.dtype == x.dtype
     assert z.isfinite().all()
     assert z.min() >= 0
     assert z.max() <= 1
-    assert (lengths(z - x, attack.norm) <= radius + 1e-6).all()
+    assert (lengths(z - x, attack.ball.norm) <= radius + 1e-6).all()
     assert (z == x).all() or radius > 0
 
 
@@ -103,7 +103,7 @@ def test_a_slope_that_is_no_number_leads_nowhere(attack: Attack) -> None:
     model, (x, _) = Rooted(), images()
     z = attack(model, x, model(x).argmax(1))
     assert z.isfinite().all()
-    assert (lengths(z - x, attack.norm) <= attack.eps + 1e-6).all()
+    assert (lengths(z - x, attack.ball.norm) <= attack.ball.eps + 1e-6).all()
 
 
 @every_attack

@@ -14,7 +14,7 @@ from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from pyautoattack.square import SquareAttack
 from torch import Generator, Tensor, nn
 
-from cases import EVALUATION_ATTACKS, NORMS, QuickAutoAttack, in_ball
+from cases import EVALUATION_ATTACKS, NORMS, QuickAutoAttack, with_radius
 from lookright.attacks import (
     APGD,
     FGSM,
@@ -22,6 +22,7 @@ from lookright.attacks import (
     PGD,
     Attack,
     AutoAttack,
+    Ball,
     CarliniWagner,
     LInf,
     Norm,
@@ -247,7 +248,7 @@ def test_what_the_model_gets_wrong_comes_back_as_it_was(attack: Attack) -> None:
     model, x, y = FRAGILE
     y = y.clone()
     y[::2] = (y[::2] + 1) % 3
-    z = in_ball(attack, 6 * attack.eps)(model, x, y, seed(0))
+    z = with_radius(attack, 6 * attack.ball.eps)(model, x, y, seed(0))
     assert torch.equal(z[::2], x[::2])
     assert not torch.equal(z[1::2], x[1::2])
 
@@ -285,12 +286,8 @@ class Notes(Attack):
     given: list[Tensor]
 
     @property
-    def eps(self) -> float:  # type: ignore[override]
-        return self.attack.eps
-
-    @property
-    def norm(self) -> Norm:  # type: ignore[override]
-        return self.attack.norm
+    def ball(self) -> Ball | None:
+        return self.attack.ball
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: Any = None) -> Tensor:
         self.given.append(x)
@@ -539,8 +536,8 @@ def test_nothing_is_said(
         (lambda: AutoAttack(norm=From(L2(), torch.zeros(1))), "LInf"),
         (lambda: Square(norm=From(L2(), torch.zeros(1))), "LInf"),
         (lambda: WorstCase(()), "at least one"),
-        (lambda: WorstCase((FGSM(0.1), PGD(0.2))), "LInf 0.1, LInf 0.2"),
-        (lambda: WorstCase((FGSM(0.1), PGD(0.1, norm=L2()))), "LInf 0.1, L2 0.1"),
+        (lambda: WorstCase((FGSM(0.1), PGD(0.2))), "0.1, L-inf and 51/255, L-inf"),
+        (lambda: WorstCase((FGSM(0.1), PGD(0.1, norm=L2()))), "0.1, L-inf and 0.1, L2"),
     ],
 )
 def test_arguments_out_of_range(make: Callable[[], Any], says: str) -> None:

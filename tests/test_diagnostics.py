@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
-from lookright.attacks import L2, PGD, LInf, Norm
+from lookright.attacks import L2, PGD, Ball, LInf
 from lookright.diagnostics import Diagnosis, Diagnostic
 from lookright.diagnostics.diagnostic import clearly
 from lookright.diagnostics.trajectory import log_odds
@@ -227,8 +227,12 @@ def suspects(found: Mapping[str, Diagnostic]) -> list[str]:
     return [name for name, each in found.items() if each.verdict == "suspect"]
 
 
-def settings_of(name: str) -> dict[str, float]:
-    return {"eps": 0.02} if name in ("ever steeper gradient", "wall across the gradient") else {}
+def settings_of(name: str) -> dict[str, Ball]:
+    return (
+        {"ball": Ball(eps=0.02)}
+        if name in ("ever steeper gradient", "wall across the gradient")
+        else {}
+    )
 
 
 @cache
@@ -267,7 +271,7 @@ def test_the_page_says_what_every_check_said(table):
     said = {row[0]: row[1:] for row in rows}
     for name, found in table.items():
         model, x, y = planted(name)
-        attack = PGD(Diagnosis(**settings_of(name)).eps, 20)
+        attack = PGD(steps=20).within(Diagnosis(**settings_of(name)).ball)
         right = model(x).argmax(1) == y
         withstood = right & (model(attack(model, x, y)).argmax(1) == y)
         *percent, checks = said[name]
@@ -325,7 +329,7 @@ def blobs() -> tuple[Tensor, Tensor]:
     return batch.images, batch.labels
 
 
-BALLS: tuple[tuple[Norm, float], ...] = ((LInf(), 2 / 255), (LInf(), 12 / 255), (L2(), 0.4))
+BALLS = (Ball(eps=2 / 255), Ball(eps=12 / 255), Ball(L2(), 0.4))
 
 
 @pytest.mark.parametrize("name", HONEST)
@@ -333,12 +337,15 @@ def test_an_honest_model_is_fine(blobs, name):
     x, y = blobs
     torch.manual_seed(0)
     model = HONEST[name](x, y)
-    for norm, eps in BALLS if name == "adversarially trained" else BALLS[1:2]:
-        assert suspects(diagnosed(model, x, y, eps=eps, norm=norm, queries=40)) == [], (norm, eps)
+    for ball in BALLS if name == "adversarially trained" else BALLS[1:2]:
+        assert suspects(diagnosed(model, x, y, ball=ball, queries=40)) == [], ball
     order = torch.randperm(len(x))
-    assert suspects(diagnosed(model, x[order], y[order], 25, eps=12 / 255, queries=40)) == []
+    assert (
+        suspects(diagnosed(model, x[order], y[order], 25, ball=Ball(eps=12 / 255), queries=40))
+        == []
+    )
     for n in (1, 2, 3):
-        found = diagnosed(model, x[:n], y[:n], eps=12 / 255, steps=5, queries=5)
+        found = diagnosed(model, x[:n], y[:n], ball=Ball(eps=12 / 255), steps=5, queries=5)
         assert suspects(found) == [], n
 
 
@@ -390,14 +397,14 @@ def test_the_model_comes_back_as_it_was(blobs, norm):
     x, y = blobs
     model = used(tiny_classifier())
     before = state_of(model)
-    Diagnosis(norm=norm, steps=2, queries=3).see(model, x[:9], y[:9])
+    Diagnosis(Ball(norm), steps=2, queries=3).see(model, x[:9], y[:9])
     assert same_state(before, state_of(model))
     with torch.no_grad():
         predicted = tiny_classifier().eval()(x[:9]).argmax(1)
     model = used(Fails(tiny_classifier(), 12))
     before = state_of(model)
     with pytest.raises(BrokenError):
-        Diagnosis(norm=norm, steps=2, queries=3).see(model, x[:9], predicted, attacked=x[:9])
+        Diagnosis(Ball(norm), steps=2, queries=3).see(model, x[:9], predicted, attacked=x[:9])
     assert same_state(before, state_of(model))
 
 
@@ -473,8 +480,8 @@ def test_where_one_image_is_coupled_no_other_of_its_batch_is_asked():
 
 def test_without_a_radius_nothing_but_inference_is_asked(blobs):
     x, y = blobs
-    assert suspects(diagnosed(Cut(linear()), x, y, eps=0)) == []
-    assert suspects(diagnosed(Noisy(linear()), x, y, eps=0)) == ["randomness"]
+    assert suspects(diagnosed(Cut(linear()), x, y, ball=Ball(eps=0))) == []
+    assert suspects(diagnosed(Noisy(linear()), x, y, ball=Ball(eps=0))) == ["randomness"]
 
 
 @pytest.mark.parametrize("where", ["first", "last", "function"])
@@ -505,7 +512,7 @@ def test_what_was_attacked_already_is_not_attacked_again():
 
 def test_small_images_in_an_l2_ball_are_not_searched():
     x, y = alike(size=4)
-    found = diagnosed(Slope(near), x, y, norm=L2(), eps=0.01)
+    found = diagnosed(Slope(near), x, y, ball=Ball(L2(), 0.01))
     assert suspects(found) == []
     assert "not run" in found["black box"].reason
 
@@ -540,7 +547,6 @@ def test_a_share_that_is_not_above_gives_one_alarm_in_a_hundred(above):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"eps": 8}, "Did you mean 8/255"),
         ({"steps": 0}, "at least 1 step"),
         ({"queries": 0}, "at least 1 query"),
         ({"share": 0.0}, "above 0 and at most 1"),

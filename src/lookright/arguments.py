@@ -15,7 +15,7 @@ from rich.console import Console
 
 from lookright.errors import UserError, did_you_mean
 from lookright.memory import out_of_memory
-from lookright.registry import (
+from lookright.parts import (
     Named,
     check_part,
     defaults,

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lookright.attacks import PGD, Attack, CrossEntropy, LInf, Norm
+from lookright.attacks import PGD, Attack, CrossEntropy
 from lookright.batch import Batch
 from lookright.chance import image_chance
 from lookright.corruptions import corrupt, corruption_named
@@ -219,10 +219,8 @@ def attack_in_words(attack: Attack) -> str:
         return name
     known = {each.name: getattr(attack, each.name) for each in fields(attack)}
     told = [", ".join(type(each).__name__ for each in known.get("attacks", ()))]
-    if "eps" in known:
-        told.append(pixels_in_words(known["eps"]))
-    if isinstance(norm := known.get("norm"), Norm):
-        told.append("L-inf" if isinstance(norm, LInf) else type(norm).__name__)
+    if attack.ball is not None:
+        told.append(attack.ball.words)
     told += [f"{known[count]} {count}" for count in ("steps", "queries") if count in known]
     if (restarts := known.get("restarts", 1)) > 1:
         told.append(f"{restarts} restarts")
@@ -232,9 +230,3 @@ def attack_in_words(attack: Attack) -> str:
         if not isinstance(aim := known.get(what, CrossEntropy()), CrossEntropy):
             told.append(type(aim).__name__)
     return f"{name} ({', '.join(filter(None, told))})" if any(told) else name
-
-
-def pixels_in_words(eps: float) -> str:
-    """A length in pixel units, as whole 255ths where it is so many."""
-    levels = round(eps * 255)
-    return f"{levels}/255" if abs(levels - eps * 255) < 1e-6 and eps < 1 else f"{eps:g}"

@@ -2,6 +2,7 @@
 
 from lookright.attacks.apgd import APGD
 from lookright.attacks.autoattack import AutoAttack
+from lookright.attacks.ball import Ball
 from lookright.attacks.carlini_wagner import CarliniWagner
 from lookright.attacks.explanation import ExplanationAttack
 from lookright.attacks.goals import GOALS, Goal, MassCentre, TargetMap, TopK
@@ -26,6 +27,7 @@ __all__ = [
     "PGD",
     "Attack",
     "AutoAttack",
+    "Ball",
     "CarliniWagner",
     "CrossEntropy",
     "ExplanationAttack",

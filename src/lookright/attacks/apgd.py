@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lookright.attacks.gradient import Attack, check_eps, check_input, gradient_of
+from lookright.attacks.ball import Ball
+from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
 from lookright.errors import UserError
 from lookright.metrics import correct
@@ -55,7 +56,7 @@ class APGD(Attack):
     loss: LossName = "ce"
 
     def __post_init__(self) -> None:
-        check_eps(self.eps, self.norm)
+        Ball(self.norm, self.eps)
         if self.steps < 1 or self.restarts < 1:
             raise UserError(
                 f"APGD needs at least 1 step and 1 restart, got steps={self.steps}, "
@@ -106,7 +107,8 @@ class APGD(Attack):
         self, model: nn.Module, x: Tensor, y: Tensor, target: Tensor, generator: Generator | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(B, C, H, W) where each image got to, (B,) the loss there, (B,) whether it fell."""
-        start = (x + self.norm.random(x, self.eps, generator)).clamp_(0, 1)
+        ball = Ball(self.norm, self.eps)
+        start = ball.start(x, generator)
         rows = _Rows.starting(x, y, target, start, 2 * self.eps)
         found, reached = start.clone(), torch.zeros_like(rows.value)
         fallen = torch.zeros_like(rows.halved)
@@ -114,7 +116,7 @@ class APGD(Attack):
         checkpoint = period
         for step in range(self.steps + 1):
             if step > 0:
-                self._move(rows, 1.0 if step == 1 else _MOMENTUM)
+                _move(rows, ball, 1.0 if step == 1 else _MOMENTUM)
             with torch.set_grad_enabled(step < self.steps):
                 z = rows.z.detach().requires_grad_(step < self.steps)
                 logits = model(z).to(z.dtype)
@@ -135,14 +137,12 @@ class APGD(Attack):
         found[rows.at], reached[rows.at] = rows.best, rows.best_value
         return found, reached, fallen
 
-    def _move(self, rows: "_Rows", share: float) -> None:
-        """Algorithm 1, lines 7 and 8: a projected step, of which `share` is taken, and momentum."""
-        ahead = self._inside(rows, rows.z + rows.step * self.norm.direction(rows.gradient))
-        drift = share * (ahead - rows.z) + (1 - share) * (rows.z - rows.before)
-        rows.before, rows.z = rows.z, self._inside(rows, rows.z + drift)
 
-    def _inside(self, rows: "_Rows", z: Tensor) -> Tensor:
-        return self.norm.project(z - rows.x, self.eps).add_(rows.x).clamp_(0, 1)
+def _move(rows: "_Rows", ball: Ball, share: float) -> None:
+    """Algorithm 1, lines 7 and 8: a projected step, of which `share` is taken, and momentum."""
+    ahead = ball.project(rows.z + rows.step * ball.norm.direction(rows.gradient), rows.x)
+    drift = share * (ahead - rows.z) + (1 - share) * (rows.z - rows.before)
+    rows.before, rows.z = rows.z, ball.project(rows.z + drift, rows.x)
 
 
 @dataclass

@@ -10,8 +10,9 @@ import pyautoattack
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright.attacks.ball import Ball
 from lookright.attacks.borrowed import Predict, as_float32, inside, norm_name, seeded
-from lookright.attacks.gradient import Attack, check_eps, check_input
+from lookright.attacks.gradient import Attack, check_input
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.square import searched
 from lookright.attacks.worst_case import Run, one_after_another
@@ -54,7 +55,7 @@ class AutoAttack(Attack):
     version: Version = "standard"
 
     def __post_init__(self) -> None:
-        check_eps(self.eps, self.norm)
+        Ball(self.norm, self.eps)
         norm_name(self.norm)
         if self.version not in get_args(Version):
             raise UserError(
@@ -91,12 +92,13 @@ class AutoAttack(Attack):
     def _attacks(self, model: nn.Module, x: Tensor, seed: int) -> Iterator[Run]:
         classes = model(x[:1]).shape[1]
         theirs = self._library(as_float32(model, x.dtype), x.device, seed)
+        ball = Ball(self.norm, self.eps)
         targets = min(_TARGETS, classes - 1)
         theirs.apgd_targeted.n_target_classes = theirs.fab.n_target_classes = targets
 
         def run(name: str) -> Run:
             perturb = _named(theirs, name)
-            return lambda x, y: inside(perturb(x.float(), y), x, self.eps, self.norm)
+            return lambda x, y: inside(ball, perturb(x.float(), y), x)
 
         return map(run, self._names(classes))
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright.attacks.ball import Ball
 from lookright.attacks.norms import L2, LInf, Norm
 from lookright.errors import UserError
 
@@ -47,8 +48,11 @@ def as_float32(model: nn.Module, dtype: torch.dtype) -> Predict:
     return predict
 
 
-def inside(z: Tensor, x: Tensor, eps: float, norm: Norm) -> Tensor:
-    """z, (B, C, H, W) of any floating type, back in the ball around x, [0, 1] and x's dtype."""
+def inside(ball: Ball, z: Tensor, x: Tensor) -> Tensor:
+    """z, (B, C, H, W) of any floating type, back in the ball around x and in x's dtype.
+
+    x itself in place of an image of z that holds a number which is not finite.
+    """
     whole = z.isfinite().flatten(1).all(1).view(-1, 1, 1, 1)
     delta = torch.where(whole, z.to(x.dtype) - x, 0)
-    return norm.project(delta, eps).add_(x).clamp_(0, 1)
+    return ball.moved(x, delta)

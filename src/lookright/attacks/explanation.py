@@ -7,9 +7,10 @@ from math import inf
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright.attacks.ball import Ball
 from lookright.attacks.borrowed import seeded
 from lookright.attacks.goals import Goal, TopK
-from lookright.attacks.gradient import Attack, check_eps, check_input, gradient_of
+from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.softened import Softened
 from lookright.errors import UserError
@@ -63,7 +64,7 @@ class ExplanationAttack(Attack):
     search: bool = False
 
     def __post_init__(self) -> None:
-        check_eps(self.eps, self.norm)
+        Ball(self.norm, self.eps)
         if self.steps < 1:
             raise UserError(f"ExplanationAttack needs at least 1 step, got steps={self.steps}.")
         for name in ("step_size", "beta"):
@@ -87,23 +88,24 @@ class ExplanationAttack(Attack):
 
     def _ascend(self, found: "_Furthest") -> None:
         step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
+        ball = Ball(self.norm, self.eps)
         z, kept = found.clean, found.kept
         for step in range(1, self.steps + 1):
             gradient = found.gradient(z, kept, step)
             if step == 1 and not gradient[found.right].any():
                 return self._search(found)
             delta = (z - found.clean).add_(self.norm.direction(gradient), alpha=step_size)
-            z = self.norm.project(delta, self.eps).add_(found.clean).clamp_(0, 1)
+            z = ball.moved(found.clean, delta)
             kept = found.judge(z)
 
     def _search(self, found: "_Furthest") -> None:
+        ball = Ball(self.norm, self.eps)
         patches = Generator(found.clean.device).manual_seed(found.seed)
         for step in range(self.steps):
             share = 0.3 * (1 - step / self.steps)
             patch = self.norm.direction(_patch(found.clean, share, patches))
             delta = (found.image - found.clean).add_(patch, alpha=2 * self.eps)
-            z = self.norm.project(delta, self.eps).add_(found.clean).clamp_(0, 1)
-            found.judge(z)
+            found.judge(ball.moved(found.clean, delta))
 
 
 class _Furthest:

@@ -1,12 +1,14 @@
 """Gradient attacks: one loop for every norm, objective and number of steps."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from math import inf
+from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright.attacks.ball import Ball
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
 from lookright.errors import UserError
@@ -22,10 +24,10 @@ class Attack(ABC):
     x is (B, 3, H, W) in [0, 1], y (B,) the labels (targets, where the attack is targeted). The
     model comes back as it was: modes, buffers, `.grad` and `requires_grad`. `generator`, on x's
     device, makes the randomness the caller's; without one it is torch's global one.
-    """
 
-    eps: float
-    norm: Norm
+    An attack is a dataclass that names its ball by the fields `eps` and `norm`; where it has no
+    `norm`, it is one in L-inf.
+    """
 
     @abstractmethod
     def __call__(
@@ -34,9 +36,34 @@ class Attack(ABC):
         """The perturbed images."""
 
     @property
-    def ball(self) -> str:
-        """Its norm and radius, as in LInf 0.03."""
-        return f"{type(self.norm).__name__} {self.eps:g}"
+    def ball(self) -> Ball | None:
+        """The ball of its `eps` and `norm`; None where it has no eps, or an infinite one."""
+        eps = getattr(self, "eps", inf)
+        return None if eps == inf else Ball(getattr(self, "norm", LInf()), eps)
+
+    def within(self, ball: Ball) -> Self:
+        """This attack in another ball, with what else was set; as it is where it names no ball.
+
+        Raises:
+            UserError: its ball cannot be changed, or not to one of that norm.
+        """
+        name = type(self).__name__
+        options = {each.name for each in fields(self) if each.init} if is_dataclass(self) else ()
+        if "eps" not in options:
+            if self.ball in (None, ball):
+                return self
+            raise UserError(
+                f"{name} cannot be moved to another ball: make it a dataclass with a field eps, "
+                "or give it a method within(ball)."
+            )
+        norm = getattr(self, "norm", LInf())
+        if "norm" not in options and norm != ball.norm:
+            raise UserError(
+                f"{name} knows the norm {norm.words} alone, but the ball is {ball.words}: choose "
+                f"another attack, or a ball in {norm.words}."
+            )
+        there: Any = {"eps": ball.eps, "norm": ball.norm}
+        return replace(self, **{option: there[option] for option in there if option in options})  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -69,7 +96,7 @@ class PGD(Attack):
     objective: Objective = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        check_eps(self.eps, self.norm)
+        Ball(self.norm, self.eps)
         if self.steps < 1 or self.restarts < 1:
             raise UserError(
                 f"PGD needs at least 1 step and 1 restart, got steps={self.steps}, "
@@ -107,17 +134,15 @@ class PGD(Attack):
     def _run(
         self, value: Ascended, x: Tensor, step_size: float, generator: Generator | None
     ) -> Tensor:
-        delta = (
-            self.norm.random(x, self.eps, generator) if self.random_start else torch.zeros_like(x)
-        )
-        z = (x + delta).clamp_(0, 1)
+        ball = Ball(self.norm, self.eps)
+        z = ball.start(x, generator) if self.random_start else x.clone()
         length = -step_size if self.targeted else step_size
         for _ in range(self.steps):
             z.requires_grad_()
             gradient = gradient_of(value(z), z)
             with torch.no_grad():
                 delta = (z - x).add_(self.norm.direction(gradient), alpha=length)
-                z = self.norm.project(delta, self.eps).add_(x).clamp_(0, 1)
+                z = ball.moved(x, delta)
         return z.detach()
 
     def _judge(
@@ -143,7 +168,7 @@ class FGSM(Attack):
     objective: Objective = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        check_eps(self.eps, self.norm)
+        Ball(self.norm, self.eps)
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
@@ -156,17 +181,6 @@ class FGSM(Attack):
 def gradient_of(value: Tensor, z: Tensor) -> Tensor:
     """The gradient of the values (B,) by their images; zero where the model passes none on."""
     return gradient_or_zero(value.sum(), z, keep=False)
-
-
-def check_eps(eps: float, norm: Norm) -> None:
-    """Refuse a radius that is not in pixel units."""
-    if isinstance(norm, LInf) and not 0 <= eps <= 1:
-        raise UserError(
-            f"eps is in pixel units of images in [0, 1], so between 0 and 1 (8/255 is common), but "
-            f"got {eps:g}." + (f" Did you mean {eps:g}/255?" if 1 < eps <= 255 else "")
-        )
-    if not 0 <= eps < inf:
-        raise UserError(f"eps is a length in pixel units, finite and 0 or more, but got {eps:g}.")
 
 
 def check_input(model: nn.Module, x: Tensor, y: Tensor) -> None:

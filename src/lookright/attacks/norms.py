@@ -11,6 +11,11 @@ from torch import Generator, Tensor
 class Norm(ABC):
     """Geometry of a ball of radius `eps` around zero; every tensor is (B, C, H, W)."""
 
+    @property
+    def words(self) -> str:
+        """What a reader knows it by."""
+        return type(self).__name__
+
     @abstractmethod
     def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
         """A random perturbation inside the ball, of the shape of `like`."""
@@ -27,6 +32,10 @@ class Norm(ABC):
 @dataclass(frozen=True)
 class LInf(Norm):
     """Every pixel value moves by at most eps."""
+
+    @property
+    def words(self) -> str:
+        return "L-inf"
 
     def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
         return torch.empty_like(like).uniform_(-eps, eps, generator=generator)

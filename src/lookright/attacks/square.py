@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from pyautoattack.square import SquareAttack
 from torch import Generator, Tensor, nn
 
+from lookright.attacks.ball import Ball
 from lookright.attacks.borrowed import as_float32, inside, norm_name, seeded
-from lookright.attacks.gradient import Attack, check_eps, check_input
+from lookright.attacks.gradient import Attack, check_input
 from lookright.attacks.norms import LInf, Norm
 from lookright.errors import UserError
 from lookright.modes import frozen, ordinary
@@ -36,7 +37,7 @@ class Square(Attack):
     norm: Norm = field(default_factory=LInf)
 
     def __post_init__(self) -> None:
-        check_eps(self.eps, self.norm)
+        Ball(self.norm, self.eps)
         norm_name(self.norm)
         if self.queries < 1:
             raise UserError(f"Square needs at least 1 query, got queries={self.queries}.")
@@ -57,7 +58,7 @@ class Square(Attack):
                 seed=seed,
                 device=x.device,
             )
-            return inside(searched(theirs, x.float(), y), x, self.eps, self.norm)
+            return inside(Ball(self.norm, self.eps), searched(theirs, x.float(), y), x)
 
 
 def searched(theirs: SquareAttack, x: Tensor, y: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
 """The worst of several attacks, image by image."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright.attacks.ball import Ball
 from lookright.attacks.gradient import Attack, check_input
-from lookright.attacks.norms import Norm
 from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
@@ -26,26 +27,36 @@ class WorstCase(Attack):
 
     Args:
         attacks: the quickest first, since most images fall to it; the same one twice is a restart.
+            All are in one ball; one that names none is taken as it is.
 
     Raises:
         UserError: no attacks, or attacks in different balls.
     """
 
     attacks: tuple[Attack, ...]
-    eps: float = field(init=False, repr=False)
-    norm: Norm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.attacks:
             raise UserError("WorstCase needs at least one attack, got none.")
-        balls = dict.fromkeys(attack.ball for attack in self.attacks)
-        if len(balls) > 1:
+        if len(self._balls) > 1:
+            balls = " and ".join(ball.words for ball in self._balls)
             raise UserError(
-                f"The attacks of a worst case share one ball, but theirs are {', '.join(balls)}: "
-                "give all of them the same norm and eps."
+                f"The attacks of a worst case share one ball, but theirs are {balls}: give all of "
+                "them the same norm and eps."
             )
-        object.__setattr__(self, "eps", self.attacks[0].eps)
-        object.__setattr__(self, "norm", self.attacks[0].norm)
+
+    @property
+    def _balls(self) -> list[Ball]:
+        return [*dict.fromkeys(each.ball for each in self.attacks if each.ball is not None)]
+
+    @property
+    def ball(self) -> Ball | None:
+        """That of its attacks; None where none of them names one."""
+        return next(iter(self._balls), None)
+
+    def within(self, ball: Ball) -> Self:
+        """Each of its attacks in another ball."""
+        return replace(self, attacks=tuple(each.within(ball) for each in self.attacks))
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None

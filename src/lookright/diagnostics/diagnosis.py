@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Generator, Tensor, nn
 
-from lookright.attacks import PGD, LInf, Norm
+from lookright.attacks import PGD, Ball
 from lookright.chance import image_chance
 from lookright.diagnostics import inference
 from lookright.diagnostics.diagnostic import Diagnostic
@@ -16,7 +17,7 @@ from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
 
-_PREFIX, _CURVE, _DRAWN = "check ", "raw ", 7301
+_PREFIX, _DRAWN = "check ", 7301
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Diagnosis:
     Pintor et al. (NeurIPS 2022); "fine" is no proof, it means that no sign was seen.
 
     Args:
-        eps, steps, norm: of the attack in doubt, PGD on the cross-entropy.
+        ball, steps: of the attack in doubt, PGD on the cross-entropy.
         queries: of the black-box attack, Square, for each image.
         share: of the images that withstand, those looked at, by their own chance; a few hundred
             in all are enough.
@@ -40,14 +41,13 @@ class Diagnosis:
         UserError: a value out of range.
     """
 
-    eps: float = 8 / 255
-    norm: Norm = field(default_factory=LInf)
+    ball: Ball = field(default_factory=Ball)
     steps: int = 20
     queries: int = 100
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        PGD(self.eps, self.steps, norm=self.norm)
+        PGD(steps=self.steps)
         if self.queries < 1:
             raise UserError(f"A diagnosis needs at least 1 query, got queries={self.queries}.")
         if not 0 < self.share <= 1:
@@ -68,7 +68,7 @@ class Diagnosis:
         """
         x, y = ordinary(x), ordinary(y)
         if attacked is None:
-            attacked = PGD(self.eps, self.steps, norm=self.norm)(model, x, y, generator)
+            attacked = PGD(steps=self.steps).within(self.ball)(model, x, y, generator)
         with frozen(model):
             with torch.no_grad():
                 logits = model(x)
@@ -77,7 +77,7 @@ class Diagnosis:
             withstood |= ~attacked.isfinite().flatten(1).all(1)
             drawn = image_chance(x, 1, _DRAWN)[:, 0] < self.share
             right = correct(logits, y) & inference.lone(found)
-            chosen = right & withstood & drawn & (self.eps > 0)
+            chosen = right & withstood & drawn & (self.ball.eps > 0)
             for group in self._groups:
                 found |= {name: torch.full_like(found["repeat"], torch.nan) for name in group.names}
                 if chosen.any():
@@ -85,28 +85,32 @@ class Diagnosis:
                         found[name][chosen] = of.float()
         return {_PREFIX + name: of.float() for name, of in found.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the values."""
+        names = (*inference.NAMES, *(name for group in self._groups for name in group.names))
+        return tuple(_PREFIX + name for name in names)
+
     def verdicts(
-        self, values: Mapping[str, Tensor], model: nn.Module | None = None
+        self,
+        values: Mapping[str, Tensor],
+        model: nn.Module | None = None,
+        curve: Mapping[float, Tensor] = MappingProxyType({}),
     ) -> list[Diagnostic]:
         """One for each check, always in the same order.
 
-        values: those of `see`, of all batches joined; further ones are ignored, except for the
-        curve, `raw <eps>`, (n,) bool, right under the attack of that radius alone. model: where it
-        is given, the layers that take statistics from the batch are named.
+        values: those of `see`, of all batches joined. model: where it is given, the layers that
+        take statistics from the batch are named. curve: by radius, (n,) bool, whether the answer is
+        right under the attack of that radius alone.
         """
-        mine = {
-            name.removeprefix(_PREFIX): of
-            for name, of in values.items()
-            if name.startswith((_PREFIX, _CURVE))
-        }
+        mine = {name.removeprefix(_PREFIX): of for name, of in values.items()}
+        trajectory, others = self._groups
         return [
-            *(verdict for group in self._groups for verdict in group.verdicts(mine)),
+            *trajectory.verdicts(mine),
+            *others.verdicts(mine, curve),
             *inference.verdicts(mine, model),
         ]
 
     @property
     def _groups(self) -> tuple[Trajectory, Others]:
-        return (
-            Trajectory(self.eps, self.steps, self.norm),
-            Others(self.eps, self.norm, self.queries),
-        )
+        return Trajectory(self.ball, self.steps), Others(self.ball, self.queries)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor, nn
 
-from lookright.attacks import FGSM, L2, PGD, LInf, Norm, Square
+from lookright.attacks import FGSM, L2, PGD, Ball, LInf, Square
 from lookright.diagnostics.diagnostic import (
     Diagnostic,
     asked,
@@ -25,10 +25,9 @@ _SEARCH_BETTER, _STEP_BETTER, _WITHSTANDS, _ALPHA, _RISE = 0.05, 0.1, 0.1, 0.01,
 
 @dataclass(frozen=True)
 class Others:
-    """Other attacks on images that withstood the attack in the ball of `eps`."""
+    """Other attacks on images that withstood the attack in the ball."""
 
-    eps: float
-    norm: Norm
+    ball: Ball
     queries: int
 
     @property
@@ -46,10 +45,10 @@ class Others:
             with torch.no_grad():
                 return ~correct(model(z), y)
 
-        wide = PGD(self._wide(x), _WIDE_STEPS, norm=self.norm)
-        square = Square(self.eps, self.queries, self.norm) if self._searchable(x) else None
+        wide = PGD(steps=_WIDE_STEPS).within(self._wide(x))
+        square = Square(queries=self.queries).within(self.ball) if self._searchable(x) else None
         return {
-            "one step": fooled(FGSM(self.eps, self.norm)(model, x, y)),
+            "one step": fooled(FGSM().within(self.ball)(model, x, y)),
             "black box": torch.full(y.shape, torch.nan, device=y.device)
             if square is None
             else fooled(square(model, x, y, generator)),
@@ -57,8 +56,13 @@ class Others:
             "grey": fooled(torch.full_like(x, 0.5)),
         }
 
-    def verdicts(self, values: Mapping[str, Tensor]) -> Iterator[Diagnostic]:
-        """Black box above white box, one step above many, and accuracy against the radius."""
+    def verdicts(
+        self, values: Mapping[str, Tensor], curve: Mapping[float, Tensor]
+    ) -> Iterator[Diagnostic]:
+        """Black box above white box, one step above many, and accuracy against the radius.
+
+        curve: by radius, (n,) bool, whether the answer is right under that attack alone.
+        """
         searched, stepped = asked(values, "black box"), asked(values, "one step")
         if len(stepped) and not len(searched):
             yield fine("black box", "Square was not run: it knows no such ball or so small images.")
@@ -77,11 +81,11 @@ class Others:
             "A single step (FGSM)",
             "the way there misleads the gradient, so raise the restarts, or quote AutoAttack",
         )
-        yield self._radius(values)
+        yield self._radius(values, curve)
 
-    def _radius(self, values: Mapping[str, Tensor]) -> Diagnostic:
-        curve = sorted((float(name[4:]), of) for name, of in values.items() if name[:4] == "raw ")
-        for (small, before), (large, after) in pairwise(curve):
+    def _radius(self, values: Mapping[str, Tensor], curve: Mapping[float, Tensor]) -> Diagnostic:
+        ascending = sorted(curve.items(), key=lambda point: point[0])
+        for (small, before), (large, after) in pairwise(ascending):
             up, down = int((after > before).sum()), int((before > after).sum())
             if sign_test(up, down) < _ALPHA and up - down > _RISE * len(after):
                 return suspect(
@@ -104,16 +108,17 @@ class Others:
             )
         return fine("radius", f"{said}; {int(wide.sum())} fall to it.")
 
-    def _wide(self, x: Tensor) -> float:
-        """The first of 0.5, 1, 2, ... in whose ball around any image grey is."""
+    def _wide(self, x: Tensor) -> Ball:
+        """The first of the radii 0.5, 1, 2, ... in whose ball around any image grey is."""
         farthest, eps = torch.full_like(x[:1], 0.5), 0.5
-        while not torch.allclose(self.norm.project(farthest, eps), farthest):
+        while not torch.allclose(self.ball.norm.project(farthest, eps), farthest):
             eps *= 2
-        return eps
+        return Ball(self.ball.norm, eps)
 
     def _searchable(self, x: Tensor) -> bool:
         """Whether Square knows this ball and this size."""
-        return isinstance(self.norm, LInf) or (isinstance(self.norm, L2) and min(x.shape[2:]) >= 5)
+        norm = self.ball.norm
+        return isinstance(norm, LInf) or (isinstance(norm, L2) and min(x.shape[2:]) >= 5)
 
 
 def _beaten(name: str, fooled: Tensor, above: float, by: str, then: str) -> Diagnostic:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from lookright.attacks import PGD, Margin, Norm
+from lookright.attacks import PGD, Ball, Margin
 from lookright.diagnostics.diagnostic import (
     Diagnostic,
     asked,
@@ -25,12 +25,11 @@ _BLIND, _BETTER, _STUCK, _LATE = 0.1, 0.05, 0.1, 0.5
 class Trajectory:
     """One run of the attack, watched step by step, on images that withstood it before.
 
-    eps, steps, norm: of the attack, PGD on the cross-entropy.
+    ball, steps: of the attack, PGD on the cross-entropy.
     """
 
-    eps: float
+    ball: Ball
     steps: int
-    norm: Norm
 
     @property
     def points(self) -> tuple[int, ...]:
@@ -55,7 +54,7 @@ class Trajectory:
         `margin gradient` and `margin fooled`, and elsewhere these are NaN.
         """
         watching = Watching(model, y)
-        watching(PGD(self.eps, self.steps, norm=self.norm)(watching, x, y, generator))
+        watching(PGD(steps=self.steps).within(self.ball)(watching, x, y, generator))
         values = {f"loss {at}": watching.odds[at] for at in self.points}
         values["gradient"] = watching.gradient(len(x))
         with torch.no_grad():
@@ -66,7 +65,7 @@ class Trajectory:
         values["margin fooled"] = torch.full_like(values["gradient"], torch.nan)
         if flat.any():
             watching = Watching(model, y[flat])
-            attack = PGD(self.eps, _MARGIN_STEPS, norm=self.norm, objective=Margin())
+            attack = PGD(steps=_MARGIN_STEPS, objective=Margin()).within(self.ball)
             z = attack(watching, x[flat], y[flat], generator)
             values["margin gradient"][flat] = watching.gradient(len(z))
             with torch.no_grad():

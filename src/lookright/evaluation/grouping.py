@@ -10,6 +10,7 @@ import numpy as np
 from lookright.drawing import Style
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Examples, Result, read_examples
+from lookright.evaluation.stages.attacks import Attacks
 from lookright.metrics import MEASURES, Measure
 from lookright.metrics.measure import unknown
 from lookright.statistics.intervals import Estimate
@@ -75,7 +76,8 @@ class MethodResults:
         """(eps, accuracy) by ascending eps."""
         by_eps: dict[float, list[Estimate]] = {}
         for _, here in self.within(domain):
-            for point in here.curve:
+            found = Attacks.of(here)
+            for point in found.curve if found else ():
                 by_eps.setdefault(round(point.eps, 6), []).append(point.accuracy)
         return [(eps, Cell.of(estimates)) for eps, estimates in sorted(by_eps.items())]
 
@@ -159,7 +161,7 @@ class ResultSet:
     def examples(self, domain: str) -> list["MethodExamples"]:
         """Of the first seed of every method that has examples in the domain."""
         return [
-            MethodExamples(method, self.styles[method.name], method.runs[0], examples)
+            MethodExamples(method, self.styles[method.name], method.runs[0], domain, examples)
             for method in self.methods
             if domain in method.runs[0].domains
             and (examples := read_examples(method.runs[0], domain)) is not None
@@ -177,6 +179,7 @@ class MethodExamples:
     method: MethodResults
     style: Style
     run: Result
+    domain: str
     examples: Examples
 
 

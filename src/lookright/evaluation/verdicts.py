@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lookright.evaluation.grouping import MethodResults, ResultSet
+from lookright.evaluation.stages.diagnostics import Diagnostics
 
 _OLD = "suspect: "
 
@@ -53,7 +54,7 @@ def verdict(method: MethodResults, domain: str) -> Trust | None:
     reasons: dict[str, list[str]] = {}
     suspect: set[str] = set()
     for run, here in method.within(domain):
-        for each in here.diagnostics:
+        for each in Diagnostics.of(here):
             reasons.setdefault(each.name, []).append(method.of_seed(run, each.reason))
             suspect |= {each.name} if each.verdict == "suspect" else set()
         for warning in here.warnings:

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
-from lookright.attacks import Attack
+from lookright.attacks import Attack, Ball
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.methods.method import Method
@@ -93,8 +93,11 @@ class _Found(Attack):
     """The attack's answer for `images`, which is there already."""
 
     def __init__(self, images: Tensor, attacked: Tensor, attack: Attack) -> None:
-        self.eps = attack.eps
         self.images, self.attacked, self.attack = images, attacked, attack
+
+    @property
+    def ball(self) -> Ball | None:
+        return self.attack.ball
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from lookright.attacks import Attack, LInf
-from lookright.attacks.gradient import check_eps, check_input
+from lookright.attacks import FGSM, Attack, Ball
+from lookright.attacks.gradient import check_input
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.methods.method import Method
@@ -30,7 +30,7 @@ class FreeAT(Method):
         UserError: eps or replays out of range.
     """
 
-    attack: "CarriedPerturbation"
+    attack: "_CarriedPerturbation"
 
     def __init__(self, model: nn.Module, eps: float = 8 / 255, replays: int = 8) -> None:
         super().__init__(model)
@@ -38,7 +38,7 @@ class FreeAT(Method):
             raise UserError(
                 f"replays is a number of steps on each batch, 1 or more; got {replays}."
             )
-        self.attack = CarriedPerturbation(eps)
+        self.attack = _CarriedPerturbation(eps)
         self.eps = eps
         self.replays = replays
 
@@ -53,7 +53,7 @@ class FreeAT(Method):
         self.attack.delta = state
 
 
-class CarriedPerturbation(Attack):
+class _CarriedPerturbation(Attack):
     """x + delta, where every backward pass through it moves delta by eps sign(gradient).
 
     A smaller batch uses, and moves, the first of delta; a larger one begins at 0 where there is
@@ -61,8 +61,7 @@ class CarriedPerturbation(Attack):
     """
 
     def __init__(self, eps: float) -> None:
-        check_eps(eps, LInf())
-        self.eps = eps
+        self.eps = Ball(eps=eps).eps
         self.delta = torch.empty(0)
 
     def __call__(
@@ -80,3 +79,8 @@ class CarriedPerturbation(Attack):
         moved, rest = self.delta.split([len(gradient), len(self.delta) - len(gradient)])
         moved = (moved + self.eps * gradient.sign()).clamp(-self.eps, self.eps)
         self.delta = torch.cat([moved, rest])
+
+
+def without_memory(attack: Attack | None) -> Attack | None:
+    """The attack; FGSM in the place of FreeAT's perturbation, which moves wherever it is used."""
+    return FGSM(attack.eps) if isinstance(attack, _CarriedPerturbation) else attack

@@ -1,6 +1,7 @@
 """What a method is."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ class Method(nn.Module, ABC):
     whole objective holds. needs_domains: whether it compares domains, so that batches have to be
     balanced over two or more of them. replays: the steps in a row that are taken on each batch.
     """
+
+    SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("model",)
 
     attack: Attack | None = None
     guide: Guide | None

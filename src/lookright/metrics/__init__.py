@@ -48,6 +48,7 @@ from lookright.metrics.manipulation import (
 )
 from lookright.metrics.masks import mask_iou, mask_mass
 from lookright.metrics.measure import Measure, collected, in_order
+from lookright.metrics.metric import MapMetric, declared_in, metric
 from lookright.metrics.randomisation import (
     cascade,
     randomisation_spearman,
@@ -68,16 +69,23 @@ MEASURES: tuple[Measure, ...] = tuple(
     in_order({one.key: one for module in _MODULES for one in collected(vars(module))})
 )
 
+METRICS: tuple[MapMetric, ...] = tuple(
+    one for module in _MODULES for one in declared_in(vars(module))
+)
+"""The metrics of maps that any module of this folder declares."""
+
 __all__ = [
     "BASELINES",
     "FILLS",
     "MANIPULATED",
     "MEASURES",
+    "METRICS",
     "SHARES",
     "Estimate",
     "Faithfulness",
     "Fill",
     "GaussianNoise",
+    "MapMetric",
     "Measure",
     "Paired",
     "PixelPerturbation",
@@ -108,6 +116,7 @@ __all__ = [
     "mask_mass",
     "max_sensitivity",
     "mean",
+    "metric",
     "paired",
     "pointing_game",
     "randomisation_spearman",

@@ -14,6 +14,7 @@ from lookright.distances import degenerate, resize, unit_mass
 from lookright.errors import UserError
 from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
+from lookright.metrics.metric import metric
 from lookright.metrics.questions import FAITHFUL, LOOKS_AT_OBJECT
 from lookright.metrics.ranking import descending_ranks
 
@@ -71,6 +72,7 @@ DEGENERATE_MAPS = Measure(
 )
 
 
+@metric(LOCALISATION_MASS)
 def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
     """The share of saliency inside the mask, in [0, 1]; a soft mask weighs it.
 
@@ -80,6 +82,7 @@ def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
     return (mass * masks[:, 0]).sum((-2, -1)).clamp(0, 1)
 
 
+@metric(LOCALISATION_IOU)
 def localisation_iou(saliency: Tensor, masks: Tensor) -> Tensor:
     """IoU in [0, 1] of the mask and as many most salient pixels as the mask has.
 
@@ -93,6 +96,7 @@ def localisation_iou(saliency: Tensor, masks: Tensor) -> Tensor:
     return shared.to(masks.dtype) / union.clamp(min=1)
 
 
+@metric(POINTING_GAME)
 def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
     """(B,) bool: the most salient pixel is on the mask (Zhang et al., ECCV 2016; no tolerance)."""
     top = descending_ranks(_on_masks(saliency, masks)) == 0
@@ -100,6 +104,7 @@ def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
     return hit.any(-1).any(-1) & ~degenerate(saliency)
 
 
+@metric(MASK_AREA)
 def mask_area(masks: Tensor) -> Tensor:
     """The share of the image inside the mask (B, 1, H, W), in [0, 1]."""
     return masks.mean((-3, -2, -1))

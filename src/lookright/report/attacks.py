@@ -2,6 +2,7 @@
 
 from lookright.drawing import STAR, Panel, Point, Series, Style, Tick, pixel_levels, spaced
 from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
+from lookright.evaluation.stages.attacks import eps_of
 from lookright.evaluation.verdicts import verdict, verdicts
 
 _WIDTH, _CURVE_HEIGHT, _ROW = 340, 250, 46
@@ -85,8 +86,8 @@ def _curve_panel(results: ResultSet, domain: str) -> Panel:
 
 def _star(method: MethodResults, domain: str) -> tuple[float, Cell] | None:
     """The size and what is left of it, where AutoAttack was run."""
-    cell, eps = method.cell(domain, "accuracy_autoattack"), method.runs[0].settings.get("eps")
-    return (float(eps), cell) if cell and isinstance(eps, int | float) else None
+    cell, eps = method.cell(domain, "accuracy_autoattack"), eps_of(method.runs[0])
+    return (eps, cell) if cell and eps is not None else None
 
 
 def accuracy_panels(results: ResultSet) -> list[Panel]:

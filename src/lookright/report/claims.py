@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from lookright.claims import sentences
 from lookright.drawing import Style
 from lookright.evaluation.grouping import MethodResults, ResultSet
+from lookright.evaluation.places import home_of
+from lookright.evaluation.stages.claims import Claims as Stage
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ def _said(method: MethodResults, results: ResultSet) -> Iterator[tuple[str, str]
     """(domain, sentence) of its results, then of `lookright claim` in the folders of its runs."""
     for domain in results.domains:
         for run, here in method.within(domain):
-            for claim in here.claims:
+            for claim in Stage.of(here):
                 yield domain, method.of_seed(run, claim.sentence)
     for run in method.runs:
-        folder = run.folder.parent if run.folder.name == "result" else run.folder
+        folder = home_of(run.folder)
         weights = (run.config.get("judged") or {}).get("weights")
         for domain, claimed in sentences(folder / "claims.json", weights).items():
             for sentence in claimed:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS
 from lookright.drawing import Style
 from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
-from lookright.evaluation.result import Corrupted
+from lookright.evaluation.stages.corruptions import Corrupted, Corruptions
 
 TITLES = {"accuracy": "Accuracy", "stability": "Stability of the explanation"}
 _KINDS = {name: each.family for name, each in (CORRUPTIONS | EXTRA_CORRUPTIONS).items()}
@@ -95,7 +95,7 @@ def _cells(method: MethodResults, domain: str) -> _Cells:
     """By family, severity and measure, over the seeds."""
     by_place: dict[tuple[str, int], list[Corrupted]] = {}
     for _, here in method.within(domain):
-        for each in here.corruptions:
+        for each in Corruptions.of(here):
             by_place.setdefault((each.family, each.severity), []).append(each)
     return {
         (*place, measure): Cell.of([getattr(each, measure) for each in of])

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from lookright.drawing import Style, overlay_uri, picture_uri, shade_uri
 from lookright.evaluation.grouping import MethodExamples, ResultSet, same_images, side_by_side
+from lookright.evaluation.stages.attacks import Attacks
+from lookright.evaluation.stages.learned_masks import LearnedMasks
 
 EXAMPLES = 8
 
@@ -69,7 +71,7 @@ def galleries(results: ResultSet, per_domain: int) -> list[DomainGallery]:
 
 
 def _gallery(results: ResultSet, domain: str, per_domain: int) -> DomainGallery:
-    found = results.examples(domain)
+    found = [each for each in results.examples(domain) if Attacks.name in each.examples.shown]
     rows = [
         _row(grid, i)
         for grid in side_by_side(found)
@@ -92,7 +94,8 @@ def _row(grid: Sequence[MethodExamples], i: int) -> Row:
 
 def _cell(source: MethodExamples, i: int) -> GalleryCell:
     e, classes = source.examples, source.run.classes
-    label = e.labels[i]
+    label, attacked = e.labels[i], e.shown[Attacks.name]
+    learned = e.shown.get(LearnedMasks.name)
     return GalleryCell(
         method=source.method.name,
         style=source.style,
@@ -104,11 +107,11 @@ def _cell(source: MethodExamples, i: int) -> GalleryCell:
             bool(e.predicted[i] == label),
         ),
         attacked=View(
-            picture_uri(e.attacked[i]),
-            overlay_uri(e.saliency_attacked[i]),
-            classes[e.predicted_attacked[i]],
-            float(e.probability_attacked[i]),
-            bool(e.predicted_attacked[i] == label),
+            picture_uri(attacked["attacked"][i]),
+            overlay_uri(attacked["saliency"][i]),
+            classes[attacked["predicted"][i]],
+            float(attacked["probability"][i]),
+            bool(attacked["predicted"][i] == label),
         ),
-        learned=None if e.learned is None else shade_uri(e.learned[i]),
+        learned=None if learned is None else shade_uri(learned["masks"][i]),
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lookright.drawing import Style, overlay_uri, picture_uri, shade_uri
 from lookright.evaluation.grouping import MethodExamples, ResultSet, side_by_side
+from lookright.evaluation.stages.explanation_attacks import ExplanationAttacks
 
 EXAMPLES = 4
 
@@ -65,9 +66,7 @@ def manipulated_galleries(results: ResultSet, per_domain: int) -> list[Manipulat
     """Up to `per_domain` images of every domain, from the first seed of each method."""
     found = []
     for domain in results.domains:
-        attacked = [
-            source for source in results.examples(domain) if source.examples.goals is not None
-        ]
+        attacked = [source for source in results.examples(domain) if _goals(source)]
         rows = tuple(
             _row(grid, i)
             for grid in side_by_side(attacked)
@@ -102,25 +101,21 @@ def _cell(source: MethodExamples, i: int) -> ManipulatedCell:
         kept=True,
     )
     manipulations = [clean]
-    if (
-        e.manipulated is not None
-        and e.saliency_manipulated is not None
-        and e.predicted_manipulated is not None
-    ):
-        for g, goal in enumerate(_goals(source)):
-            short, words = GOALS.get(goal, (goal, goal))
-            manipulations.append(
-                Manipulation(
-                    short,
-                    words,
-                    picture_uri(e.manipulated[i, g]),
-                    overlay_uri(e.saliency_manipulated[i, g]),
-                    classes[e.predicted_manipulated[i, g]],
-                    bool(e.predicted_manipulated[i, g] == e.predicted[i]),
-                )
+    found = e.shown.get(ExplanationAttacks.name, {})
+    for g, goal in enumerate(_goals(source)):
+        short, words = GOALS.get(goal, (goal, goal))
+        manipulations.append(
+            Manipulation(
+                short,
+                words,
+                picture_uri(found["images"][i, g]),
+                overlay_uri(found["saliency"][i, g]),
+                classes[found["predicted"][i, g]],
+                bool(found["predicted"][i, g] == e.predicted[i]),
             )
+        )
     return ManipulatedCell(source.method.name, source.style, tuple(manipulations))
 
 
-def _goals(source: MethodExamples) -> list[str]:
-    return [] if source.examples.goals is None else source.examples.goals.tolist()
+def _goals(source: MethodExamples) -> tuple[str, ...]:
+    return ExplanationAttacks.of(source.run.domains[source.domain])

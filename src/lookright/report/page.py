@@ -12,6 +12,8 @@ from lookright import __version__
 from lookright.drawing import count, listing, p_value, pixel_levels, span
 from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.result import Result, read_result
+from lookright.evaluation.settings import in_words
+from lookright.evaluation.stages.attacks import eps_of
 from lookright.evaluation.verdicts import verdicts
 from lookright.files import write_atomically
 from lookright.report import attacks, corruptions, gallery, manipulation, removal, trust
@@ -118,9 +120,9 @@ def _summary(results: ResultSet) -> str:
     if trained:
         parts.append(f"trained on {listing([f'“{name}”' for name in trained])}")
     parts.append(f"tested in {count(len(results.domains), 'domain')}")
-    eps = {run.settings.get("eps") for run in results.runs}
+    eps = {eps_of(run) for run in results.runs}
     only = eps.pop() if len(eps) == 1 else None
-    if isinstance(only, int | float):
+    if only is not None:
         parts.append(f"attacked by changes of at most {pixel_levels(only)}/255")
     return f"{', '.join(parts)}."
 
@@ -138,22 +140,13 @@ def _suspects(results: ResultSet) -> str:
 
 def _settings(runs: Sequence[Result]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """Settings that all runs share, and the others as {setting: {run: value}}, as printed."""
-    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    said = {f"{run.name}, seed {run.seed}": in_words(run.settings) for run in runs}
     common, differing = {}, {}
-    for key in keys:
-        values = {f"{run.name}, seed {run.seed}": _setting(key, run) for run in runs}
+    for key in dict.fromkeys(key for of in said.values() for key in of):
+        values = {run: of.get(key, "absent") for run, of in said.items()}
         first, *others = values.values()
         if all(other == first for other in others):
             common[key] = first
         else:
             differing[key] = values
     return common, differing
-
-
-def _setting(key: str, run: Result) -> str:
-    value = run.settings.get(key)
-    if key == "eps" and isinstance(value, int | float):
-        return f"{pixel_levels(value)}/255"
-    if key == "curve_eps" and isinstance(value, list):
-        return f"{', '.join(pixel_levels(eps) for eps in value)} (/255)"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

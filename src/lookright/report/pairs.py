@@ -106,7 +106,9 @@ def domain_pairs(results: ResultSet) -> list[DomainPairs]:
     if len(results.methods) < 2:
         return []
     tables = {
-        run.folder: read_table(run.folder) for run in results.runs if (run.folder / FILE).is_file()
+        run.saved: read_table(run.saved)
+        for run in results.runs
+        if run.saved and (run.saved / FILE).is_file()
     }
     measures = [
         one
@@ -199,11 +201,11 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
 
 
 def _side(run: Result, domain: str, tables: Mapping[Path, Mapping[str, Table]]) -> Side:
-    table = tables.get(run.folder, {}).get(domain)
+    table = tables.get(run.folder, {}).get(domain) if run.saved else None
     if table is None:
         raise UserError(
             f"Expected the values of every image of {run.name} in “{domain}”, but "
-            f"{run.folder / FILE} does not have them: evaluate it again, with --overwrite."
+            f"{run.saved / FILE if run.saved else 'its result in memory'} does not have them: evaluate it again, with --overwrite."
         )
     return Side(run, table)
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from lookright.drawing import Style, Tick, band, line
 from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
-from lookright.evaluation.result import RemovalCurve
+from lookright.evaluation.stages.explanations import EXPLANATION, Explanations, RemovalCurve
 from lookright.metrics.baselines import in_words
 from lookright.statistics.intervals import Estimate
 
-EXPLANATION = "explanation"
 KINDS = {"deletion": "taken away", "insertion": "put in"}
 _BASELINE_DASHES = ("6 4", "1.5 3.5", "10 3 2 3")
 _WIDTH, _HEIGHT = 230, 170
@@ -86,7 +85,7 @@ def removals(results: ResultSet) -> list[DomainRemoval]:
                 curve.fill
                 for method in results.methods
                 for _, here in method.within(domain)
-                for curve in here.removal
+                for curve in Explanations.of(here)
             )
         )
         if fills:
@@ -101,7 +100,7 @@ def legend(results: ResultSet) -> dict[str, str]:
         curve.map
         for run in results.runs
         for here in run.domains.values()
-        for curve in here.removal
+        for curve in Explanations.of(here)
         if curve.map != EXPLANATION
     )
     return {in_words(name): _dash(i) for i, name in enumerate(names)}
@@ -129,7 +128,7 @@ def _panel(
 ) -> RemovalPanel | None:
     points: dict[str, dict[float, list[Estimate]]] = {}
     for _, here in method.within(domain):
-        for curve in here.removal:
+        for curve in Explanations.of(here):
             if (curve.kind, curve.fill) == (kind, fill):
                 by_share = points.setdefault(curve.map, {})
                 for share, estimate in _estimates(curve, here.n):

@@ -86,8 +86,8 @@ def fit(
         clip: largest norm of the whole gradient; None leaves it as it is.
         optimizer: makes another optimiser from the parameters, in place of lr and weight_decay.
         augment: applied to each training batch on its device.
-        validation_attack: for the accuracy under attack; None is PGD of 10 steps with the eps and
-            the norm of the method's attack.
+        validation_attack: for the accuracy under attack; None is PGD of 10 steps in the ball of
+            the method's attack, or that attack itself where it names no ball.
         validate_every: in epochs; None is each epoch up to 30 of them, then 30 times in all. The
             last epoch is always validated.
         precision, accelerator, devices, strategy: as in `lightning.Trainer`.

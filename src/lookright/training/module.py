@@ -11,7 +11,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Sampler
 
-from lookright.attacks import FGSM, PGD, Attack, LInf
+from lookright.attacks import PGD, Attack
 from lookright.batch import Batch, collate
 from lookright.data import ImageData, Split, SplitName
 from lookright.errors import UserError
@@ -41,7 +41,7 @@ class Module(L.LightningModule):
         self.parts = {part: data.split(settings.domains, part) for part in kept}
         self.finished = 0
         self.steps = 1
-        under = settings.validation_attack or _like(method.attack)
+        under = settings.validation_attack or _in_its_ball(method.attack)
         attacks = {MANY_STEPS: under, ONE_STEP: one_step(method.attack, under)}
         self.judged: dict[str, Attack | None] = {"val/accuracy": None}
         self.judged |= {name: attack for name, attack in attacks.items() if attack}
@@ -190,9 +190,8 @@ class Module(L.LightningModule):
             self.log(name, right / n, sync_dist=True)
 
 
-def _like(attack: Attack | None) -> Attack | None:
-    """PGD of 10 steps in the ball of the method's attack."""
-    if attack is None:
-        return None
-    norm = attack.norm if isinstance(attack, PGD | FGSM) else LInf()
-    return PGD(attack.eps, steps=10, norm=norm)
+def _in_its_ball(attack: Attack | None) -> Attack | None:
+    """PGD of 10 steps in the ball of the method's attack; that attack where it names no ball."""
+    if attack is None or attack.ball is None:
+        return attack
+    return PGD(steps=10).within(attack.ball)

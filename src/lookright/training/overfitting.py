@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import lightning as L
 
 from lookright.attacks import FGSM, PGD, Attack
-from lookright.methods.free_at import CarriedPerturbation
+from lookright.methods.free_at import without_memory
 from lookright.training.run import Run
 
 ONE_STEP = "val/one_step_accuracy"
@@ -23,12 +23,12 @@ Shortcut has up to 0.27, and is then less than twice as good under one step."""
 
 def one_step(attack: Attack | None, validation: Attack | None) -> Attack | None:
     """The attack of a method where it is one step in the ball of a validation attack of more."""
-    own = FGSM(attack.eps) if isinstance(attack, CarriedPerturbation) else attack
+    own = without_memory(attack)
     if not isinstance(own, FGSM) and not (isinstance(own, PGD) and own.steps == 1):
         return None
     if not isinstance(validation, PGD) or validation.steps == 1:
         return None
-    return own if (own.eps, own.norm) == (validation.eps, validation.norm) else None
+    return own if own.ball == validation.ball else None
 
 
 def overfitted(row: Mapping[str, float]) -> bool:

@@ -80,8 +80,8 @@ def train(
             that has an attack; its authors use 0.005 to 0.01.
         augment: random flip, shift and scale of image and mask together, false for none; by default
             none on Shortcut, whose digits have a right way round, and Augment otherwise.
-        validation_attack: attack by which the best epoch is chosen; null is PGD with 10 steps and
-            the eps of the method's attack.
+        validation_attack: attack by which the best epoch is chosen; null is PGD with 10 steps in
+            the ball of the method's attack.
         seed: of weights, order and random starts.
         precision: as in lightning.Trainer.
         accelerator: as in lightning.Trainer.

@@ -1,0 +1,323 @@
+"""Values as annotations want them: words of a command line, YAML, JSON and specs, all in one way.
+
+A member of a kind is its name, `{class_path: NAME, init_args: {...}}`, or its options alone where
+it is known which member is meant; a list of members may be a mapping of their names to their
+options. A number may be a fraction, such as 8/255.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from inspect import Parameter, isabstract, isclass, signature
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+
+from lookright.errors import UserError, did_you_mean
+from lookright.registry import imported, member, members, word_of
+from lookright.spec.describe import arguments_of, parameters
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands.
+
+    name: what to call it in a message; taker: the class or function that takes it; default: the
+    member that is meant where options are given alone; given: arguments for every class that takes
+    them and is not told them.
+    """
+
+    name: str = ""
+    taker: str = ""
+    default: Any = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
+_WORDS: Mapping[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+}
+_NULL = (None, "null", "None", "none")
+_BOOLS = {"true": True, "yes": True, "false": False, "no": False}
+_FRACTION = re.compile(r"(-?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
+_IMPORTABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+
+
+def build(spec: Any, **given: Any) -> Any:
+    """The thing of a spec; `given` are arguments that no spec holds, such as a method's model.
+
+    Raises:
+        UserError: a class that cannot be imported, or options that it does not take.
+    """
+    return convert(spec, Any, Place(given=given))
+
+
+def convert(value: Any, kind: Any, place: Place) -> Any:
+    """The value as `kind`, an annotation, wants it; one that is so already is left alone.
+
+    Raises:
+        UserError: a value of another kind.
+    """
+    value = _special(value)
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind in (Any, Parameter.empty):
+        return _untyped(value, place)
+    if origin in (Union, UnionType):
+        return _any_of(value, inner, place)
+    if origin is Literal:
+        return _choice(value, inner, place)
+    if origin in (list, tuple, Sequence):
+        return _list(value, origin, inner, place)
+    if origin is Callable:
+        return _maker(value, inner[-1], place)
+    if origin in (dict, Mapping):
+        items = _loaded(value, place)
+        if not isinstance(items, Mapping):
+            raise UserError(
+                f"Expected a mapping, {{name: value}}, for {place.name}, got '{value}'."
+            )
+        return {key: convert(each, inner[1], place) for key, each in items.items()}
+    if kind in _WORDS:
+        return _plain(value, kind, place)
+    return _instance(value, kind, place) if isclass(kind) else value
+
+
+def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """The options of a class or function as its annotations want them.
+
+    Raises:
+        UserError: an option that it does not have (the nearest is suggested), or a missing one.
+    """
+    known, name = parameters(make), getattr(make, "__name__", str(make))
+    free = any(each.kind is each.VAR_KEYWORD for each in known.values())
+    found: dict[str, Any] = {}
+    for option, value in options.items():
+        if option not in known and not free:
+            raise UserError(
+                f"{name} has no option '{option}', but {', '.join(known) or 'none at all'}."
+                f"{did_you_mean(option, known)}"
+            )
+        each = known.get(option, Parameter(option, Parameter.KEYWORD_ONLY))
+        inner = Place(
+            f"{place.name}.{option}" if place.name else option,
+            name,
+            None if each.default is each.empty else each.default,
+            place.given,
+        )
+        found[option] = convert(value, each.annotation, inner)
+    found |= {
+        n: place.given[n] for n in signature(make).parameters if n in place.given and n not in found
+    }
+    variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+    needed = [
+        n for n, each in known.items()
+        if each.default is each.empty and n not in found and each.kind not in variadic
+    ]  # fmt: skip
+    if needed:
+        raise UserError(f"Still needed: {', '.join(needed)} for {place.name or name}.")
+    return found
+
+
+def _special(value: Any) -> Any:
+    """What a spec of one of the reserved forms stands for; the value itself, where it is none."""
+    match value:
+        case {"import": str(path), **rest} if not rest:
+            return imported(path)
+        case {"float": str(number), **rest} if not rest:
+            return float(number)
+        case {"tensor": values, "dtype": str(dtype), **rest} if not rest:
+            import torch
+
+            return torch.tensor(values, dtype=getattr(torch, dtype))
+    return value
+
+
+def _untyped(value: Any, place: Place) -> Any:
+    """A value of which nothing is known but what it says itself."""
+    value = _special(value)
+    if isinstance(value, list | tuple):
+        return tuple(_untyped(each, place) for each in value)
+    if not isinstance(value, Mapping):
+        return value
+    if "class_path" in value:
+        return _made(imported(_path(value, place)), value, place)
+    return {name: _untyped(each, place) for name, each in value.items()}
+
+
+def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
+    if NoneType in kinds and (value is None or (isinstance(value, str) and value in _NULL)):
+        return None
+    others = [kind for kind in kinds if kind is not NoneType]
+    plain = [kind for kind in others if kind in _WORDS or get_origin(kind) is Literal]
+    parts = [kind for kind in others if kind not in plain]
+    if isinstance(value, str) and str in plain and parts and _IMPORTABLE.fullmatch(value):
+        plain, parts = [], [*parts, *plain]
+    for kind in plain:
+        with suppress(UserError):
+            return convert(value, kind, place)
+    if parts:
+        *first, last = parts
+        for kind in first:
+            with suppress(UserError):
+                return convert(value, kind, place)
+        return convert(value, last, place)
+    words = [_words(kind) for kind in plain] + ["null"] * (NoneType in kinds)
+    raise UserError(f"Expected {' or '.join(words)} for {place.name}, got '{value}'.")
+
+
+def _words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    return _WORDS[kind]
+
+
+def _choice(value: Any, choices: tuple[Any, ...], place: Place) -> Any:
+    by_text = {str(choice): choice for choice in choices}
+    if str(value) in by_text:
+        return by_text[str(value)]
+    near = did_you_mean(str(value), by_text)
+    listed = ", ".join(map(repr, choices))
+    raise UserError(f"Expected one of {listed} for {place.name}, got '{value}'.{near}")
+
+
+def _plain(value: Any, kind: type, place: Place) -> Any:
+    """Numbers, bools, text and paths, which words may stand for."""
+    found: Any = None
+    if kind is bool:
+        found = value if isinstance(value, bool) else _BOOLS.get(str(value).lower())
+    elif kind is str or kind is Path:
+        found = kind(str(value)) if isinstance(value, str | int | float | Path) else None
+    elif not isinstance(value, bool):
+        with suppress(ValueError, TypeError, ZeroDivisionError):
+            part = _FRACTION.fullmatch(value.strip()) if isinstance(value, str) else None
+            found = float(part[1]) / float(part[2]) if part else kind(value)
+            if kind is int and (part or found != float(value)):
+                found = None
+    if found is None:
+        raise UserError(f"Expected {_WORDS[kind]} for {place.name}, got '{value}'.")
+    return found
+
+
+def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
+    """A list, a tuple, one thing alone, words with commas, or a mapping of members to options."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        value = _loaded(value, place)
+    elif isinstance(value, str):
+        value = [each.strip() for each in value.split(",") if each.strip()]
+    if isinstance(value, Mapping) and "class_path" not in value:
+        value = [
+            {"class_path": name, "init_args": {} if options is None else options}
+            for name, options in value.items()
+        ]
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    each = inner[0] if inner else Any
+    kinds = [each] * len(values)
+    if origin is tuple and inner[-1:] != (Ellipsis,):
+        kinds = list(inner)
+    if len(kinds) != len(values):
+        raise UserError(f"Expected {len(kinds)} values for {place.name}, got {len(values)}.")
+    alone = replace(place, default=None)
+    found = [convert(one, kind, alone) for one, kind in zip(values, kinds, strict=True)]
+    return found if origin is list else tuple(found)
+
+
+def _maker(value: Any, kind: Any, place: Place) -> Any:
+    """A function that gives one of a kind: its class, with options as a partial."""
+    if callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class":
+        return _untyped(imported(value, "function") if isinstance(value, str) else value, place)
+    made, options = _chosen(value, kind, place, getattr(place.default, "func", place.default))
+    if not isclass(made):
+        return made
+    if isinstance(place.default, functools.partial) and made is place.default.func:
+        options = {**place.default.keywords, **options}
+    # What the function is called with later, as a model, is not an option.
+    keywords = _keywords(made, options, place)
+    return functools.partial(made, **keywords) if keywords else made
+
+
+def _instance(value: Any, kind: type, place: Place) -> Any:
+    if isinstance(value, kind):
+        return value
+    default = place.default
+    made, options = _chosen(value, kind, place, None if default is None else type(default))
+    if not isclass(made):
+        return made
+    if isinstance(value, Mapping) and "class_path" not in value and type(default) is made:
+        options = {**arguments_of(default), **options}
+    return made(**converted(made, options, place))
+
+
+def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The member that is meant, and its options."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        value = _loaded(value, place)
+    if isinstance(value, str):
+        return member(value, kind, place.taker), {}
+    if not isinstance(value, Mapping):
+        raise UserError(
+            f"Expected {_a(word_of(kind))} for {place.name}: its name, or {{class_path: NAME, "
+            f"init_args: {{...}}}}; got '{value}'."
+        )
+    if "class_path" in value:
+        found = member(_path(value, place), kind, place.taker)
+        return found, value.get("init_args") or {}
+    only = [each for each in members(kind).values() if isclass(each)]
+    if isclass(default) and issubclass(default, kind):
+        return default, value
+    if not isabstract(kind) and only in ([], [kind]):
+        return kind, value
+    if len(only) == 1:
+        return only[0], value
+    option = next(iter(value), "option")
+    raise UserError(
+        f"Say which before --{place.name}.{option}: --{place.name} NAME --{place.name}.{option} ..."
+    )
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def _path(value: Mapping[str, Any], place: Place) -> str:
+    path, extra = value["class_path"], set(value) - {"class_path", "init_args", "partial"}
+    if not isinstance(path, str) or extra or not isinstance(value.get("init_args", {}), Mapping):
+        raise UserError(
+            f"Expected {{class_path: NAME, init_args: {{...}}}} for {place.name or 'a spec'}, got "
+            f"'{dict(value)}'."
+        )
+    return path
+
+
+def _made(made: Any, value: Mapping[str, Any], place: Place) -> Any:
+    options = value.get("init_args") or {}
+    place = replace(place, name=place.name or getattr(made, "__name__", ""))
+    if value.get("partial"):
+        return functools.partial(made, **_keywords(made, options, place))
+    return made(**converted(made, options, place))
+
+
+def _keywords(made: Any, options: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """The options alone, of a class that gets its other arguments later."""
+    later = {n: None for n, each in parameters(made).items() if each.default is each.empty}
+    found = converted(made, options, replace(place, given={**later, **place.given}))
+    return {name: found[name] for name in options}
+
+
+def _loaded(value: Any, place: Place) -> Any:
+    """Text as the YAML that it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"Expected a list such as [a, b] or names with options, as in [AutoAttack, "
+            f"{{class_path: APGD, init_args: {{loss: dlr}}}}], for {place.name}, got '{value}'."
+        ) from error

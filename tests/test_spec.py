@@ -1,0 +1,215 @@
+"""What a thing is, as JSON and back: every member of the tables, and what cannot be told."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.optim import SGD
+
+import cases
+from lookright.attacks import KL, PGD, Attack, CarliniWagner, TargetMap, WorstCase
+from lookright.corruptions import Corruption
+from lookright.data import Augment
+from lookright.errors import UserError
+from lookright.explainers import Captum
+from lookright.guides import ConvMasker
+from lookright.methods import AT, EGAT, FreeAT, Method
+from lookright.models import Classifier
+from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
+from lookright.registry import names
+from lookright.spec import Place, build, convert, identity, spec_of
+from models_for_tests import Smooth
+
+OTHERS = {
+    "augment": Augment(shift=0.2),
+    "attacked": Attacked(PGD(steps=3)),
+    "corrupted": Corrupted("fog", 2),
+    "swapped": SwappedBackground(seed=4),
+    "other_domain": OtherDomain("reversed"),
+    "target": TargetMap(),
+    "unbounded": CarliniWagner(eps=float("inf")),
+    "optimizer": partial(SGD, lr=0.1, momentum=0.9),
+    "class": ConvMasker,
+    "function": torch.sigmoid,
+    "mapping": {"a": (1, 2.5, None), "b": "text"},
+}
+
+MEMBERS = {
+    f"{table}-{name}": member[0] if table == "NORMS" else member
+    for table in ("NORMS", "LABEL_OBJECTIVES", "DRIFT_OBJECTIVES", "ATTACKS", "EVALUATION_ATTACKS",
+                  "ALL_EXPLAINERS", "DISTANCES")
+    for name, member in getattr(cases, table).items()
+} | OTHERS  # fmt: skip
+
+
+def through_json(thing: Any) -> Any:
+    return json.loads(json.dumps(spec_of(thing)))
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_thing_is_built_again_from_its_spec(name):
+    thing = MEMBERS[name]
+    again = build(through_json(thing))
+    assert type(again) is type(thing)
+    assert spec_of(again) == spec_of(thing)
+    if not isinstance(thing, Captum | partial):
+        assert again == thing
+
+
+@pytest.mark.parametrize("name", cases.GUIDES)
+def test_a_guide_is_built_again(name):
+    guide = cases.GUIDES[name]()
+    again = build(through_json(guide))
+    assert type(again) is type(guide)
+    assert spec_of(again) == spec_of(guide)
+
+
+@pytest.mark.parametrize("name", cases.METHODS)
+def test_a_method_is_built_again_round_a_model(name):
+    method = cases.METHODS[name](Smooth())
+    other = Smooth()
+    again = build(through_json(method), model=other)
+    assert type(again) is type(method)
+    assert spec_of(again) == spec_of(method)
+    assert again.model is other
+
+
+def test_things_of_other_options_have_other_identities():
+    found = [identity(thing) for thing in MEMBERS.values()]
+    assert len(set(found)) == len({json.dumps(spec_of(thing)) for thing in MEMBERS.values()})
+    assert identity(PGD()) == identity(PGD()) != identity(PGD(steps=11))
+    assert identity(Captum("Saliency")) != identity(Captum("Deconvolution"))
+
+
+class Forgetful:
+    def __init__(self, kept: int, lost: int) -> None:
+        self.kept = kept
+
+
+def inside() -> Any:
+    def local() -> None: ...
+
+    return local
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (Captum(lambda model: model), "lambda.*define it by `def`"),
+        (inside(), "local.*define it by `def`"),
+        (Forgetful(1, 2), "does not keep its argument 'lost'.*set self.lost"),
+        (partial(SGD, [1]), "arguments without a name"),
+        ({1: 2}, "names that are text"),
+        (torch.zeros(300, 300), "too large to be written down; name a file"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_with_the_mend(thing, message):
+    with pytest.raises(UserError, match=message):
+        spec_of(thing)
+
+
+def told(value: Any, kind: Any, default: Any = None) -> Any:
+    return convert(value, kind, Place("it", default=default))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ("8/255", float, 8 / 255),
+        ("1e-3", float, 1e-3),
+        (3, float, 3.0),
+        ("12", int, 12),
+        ("True", bool, True),
+        ("false", bool | None, False),
+        ("null", int | None, None),
+        (7, str, "7"),
+        ("a/b", Path | None, Path("a/b")),
+        ("best", Literal["best", "last"], "best"),
+        ("[1/4, 1/2]", tuple[float, ...], (0.25, 0.5)),
+        ("0.1", tuple[float, ...], (0.1,)),
+        ("[]", tuple[float, ...], ()),
+        ("a, b", list[str], ["a", "b"]),
+        ("2,3", tuple[int, int], (2, 3)),
+        ("pgd", Attack, PGD()),
+        ("{class_path: PGD, init_args: {eps: 1/2, objective: kl}}", Attack,
+            PGD(0.5, objective=KL())),
+        ({"fgsm": None, "pgd": {"steps": "3"}}, tuple[Attack, ...], None),
+        ("fog", str | Corruption, "fog"),
+    ],
+)  # fmt: skip
+def test_values_become_what_the_annotation_wants(value, kind, expected):
+    found = told(value, kind)
+    if expected is None and isinstance(value, dict):
+        assert [type(each).__name__ for each in found] == ["FGSM", "PGD"]
+        assert found[1] == PGD(steps=3)
+    else:
+        assert found == expected
+        assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "message"),
+    [
+        ("three", int, "Expected a whole number for it, got 'three'"),
+        ("2.5", int, "Expected a whole number for it, got '2.5'"),
+        ("1/0", float, "Expected a number for it, got '1/0'"),
+        ("fast", float | None, "Expected a number or null for it, got 'fast'"),
+        ("maybe", bool, "Expected true or false for it"),
+        ("bets", Literal["best", "last"], "one of 'best', 'last' for it.*Did you mean 'best'"),
+        ("1,2,3", tuple[int, int], "Expected 2 values for it, got 3"),
+        ("pdg", Attack | None, "no attack 'pdg': expected one of APGD.*Did you mean 'PGD'"),
+        ({"class_path": "PGD", "init_args": {"stps": 1}}, Attack, "no option 'stps'.*'steps'"),
+        ({"class_path": "PGD", "steps": 1}, Attack, r"Expected {class_path: NAME, init_args"),
+        ({"steps": 1}, Attack, "Say which before --it.steps: --it NAME"),
+        ("[{pgd", tuple[Attack, ...], r"names with options, as in \[AutoAttack"),
+        ("nowhere.Mine", Attack, "no module 'nowhere'"),
+        ("models_for_tests.Tiny", Attack, "'Tiny' .*under lookright.attacks"),
+        (7, Attack, "Expected an attack for it: its name, or"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_line(value, kind, message):
+    with pytest.raises(UserError, match=message) as caught:
+        told(value, kind)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_alone_change_the_default():
+    assert told({"eps": "1/2"}, Attack, PGD(steps=7)) == PGD(0.5, steps=7)
+
+
+def test_a_method_by_options_is_a_class_with_keywords():
+    kind = Callable[[Classifier], Method]
+    assert told("egat", kind) is EGAT
+    made = told({"class_path": "AT", "init_args": {"attack": {"class_path": "pgd"}}}, kind)
+    assert made.func is AT
+    assert made.keywords == {"attack": PGD()}
+    assert told({"stability": 0.5}, kind, EGAT).keywords == {"stability": 0.5}
+
+
+def test_what_a_method_uses_inside_is_not_offered():
+    assert "FreeAT" in names("method")
+    assert not {"CarriedPerturbation", "Attack"} & set(names("attack"))
+    assert type(FreeAT(Smooth()).attack).__name__ not in names("attack")
+
+
+def test_a_worst_case_of_names():
+    assert told("{class_path: worstcase, init_args: {attacks: [pgd]}}", Attack) == WorstCase(
+        (PGD(),)
+    )
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner).map(tuple) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+))  # fmt: skip
+def test_any_json_goes_through(thing):
+    reserved = {"import", "class_path", "float", "tensor"}
+    if not isinstance(thing, dict) or not reserved & set(thing):
+        assert repr(build(through_json(thing))) == repr(thing)
