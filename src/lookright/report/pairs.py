@@ -205,7 +205,8 @@ def _side(run: Result, domain: str, tables: Mapping[Path, Mapping[str, Table]]) 
     if table is None:
         raise UserError(
             f"Expected the values of every image of {run.name} in “{domain}”, but "
-            f"{run.saved / FILE if run.saved else 'its result in memory'} does not have them: evaluate it again, with --overwrite."
+            f"{run.saved / FILE if run.saved else 'its result in memory'} does not have them: "
+            "evaluate it again, with --overwrite."
         )
     return Side(run, table)
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from lookright.drawing import listing, percent
 from lookright.drawing.words import LISTED
 from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
-from lookright.evaluation.verdicts import verdict
+from lookright.evaluation.stages.diagnostics import verdict
 from lookright.metrics import Measure
 from lookright.metrics.baselines import in_words
 from lookright.metrics.findings import AcrossDomains, AgainstBaselines, Kept, Levels

@@ -10,7 +10,7 @@ from rich.text import Text
 from lookright.drawing import count, p_value
 from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.result import Result
-from lookright.evaluation.verdicts import notes, verdict
+from lookright.evaluation.stages.diagnostics import notes, verdict
 from lookright.metrics import Measure
 from lookright.metrics.baselines import in_words
 from lookright.report.baselines import baseline_names, baseline_range

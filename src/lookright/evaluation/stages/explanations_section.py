@@ -64,7 +64,7 @@ class DomainRemoval:
 
 
 def section(results: ResultSet) -> dict[str, object] | None:
-    """The curves of the domains that have any, their legend and the ticks of both axes."""
+    """What the template of `Explanations` shows: curves, their legend, the ticks of both axes."""
     found = removals(results)
     if not found:
         return None
