@@ -57,7 +57,8 @@ class Pair:
             does = self.measure.counted or f"has “{self.measure.title}” on"
             gap = found.more - found.less
             if gap == 0:
-                return f"{self.first} and {self.second}: no difference, {found.n} images"
+                told = f"{self.first} and {self.second} are level on"
+                return f"{told} {images.removeprefix('of ')}"
             more, fewer = (self.first, self.second)[:: 1 if gap > 0 else -1]
             return f"{more} {does} {abs(gap)} more {images} than {fewer}"
         better, worse = found.more, found.less
@@ -75,10 +76,6 @@ class Pair:
 
     def _number(self, value: float) -> str:
         return f"{100 * value:+.1f}" if self.measure.unit == "rate" else f"{value:+.3f}"
-
-    @property
-    def unit(self) -> str:
-        return "percentage points" if self.measure.unit == "rate" else ""
 
 
 @dataclass(frozen=True)

@@ -243,5 +243,5 @@ def _winner(
     if not rivals:
         return _named(method, f"{praise}, clear of the others.")
     return Markup(
-        "<b>{}</b> has the {} figure, but its interval overlaps with {}: no difference is shown."
+        "<b>{}</b> has the {} figure, but its interval overlaps with {}, so none is called best."
     ).format(method.name, "lowest" if lowest else "highest", listing(rivals))

@@ -17,7 +17,7 @@ from lookright.report.baselines import baseline_names, baseline_range
 from lookright.report.columns import best, column_groups, spread
 from lookright.report.pairs import domain_pairs
 
-_FEW = 12
+_FEW = 15
 
 
 def method_table(results: Sequence[Result]) -> Table:
@@ -65,7 +65,7 @@ def method_table(results: Sequence[Result]) -> Table:
 def difference_table(results: Sequence[Result]) -> Table | None:
     """Which differences between the methods are shown, image by image; None without such tables.
 
-    All comparisons of a domain where there are few, else those that are shown.
+    Every pair of a domain where there are few, else how many differ.
 
     Raises:
         UserError: as `method_table`, or a table of images is damaged.
@@ -80,7 +80,7 @@ def difference_table(results: Sequence[Result]) -> Table | None:
         show_edge=False,
         caption_justify="left",
     )
-    lines = ["In percentage points for rates; dim: no difference shown"]
+    lines = ["rates in percentage points; dim: no difference shown; the page has every pair"]
     for here in found:
         lines += here.refused
         pairs = [pair for _, of in here.measures for pair in of]
@@ -88,10 +88,10 @@ def difference_table(results: Sequence[Result]) -> Table | None:
             shown = sum(pair.shown for pair in pairs)
             head = f"{here.domain}: {shown} of {count(len(pairs), 'difference')} shown"
             table.add_row(Text(head, style="bold"))
-        for pair in pairs if len(pairs) <= _FEW else (pair for pair in pairs if pair.shown):
+        for pair in pairs if len(pairs) <= _FEW else ():
             name = f"{pair.measure.title}, {pair.first} minus {pair.second}"
             for seed in pair.seeds:
-                told = name if seed is pair.seeds[0] else seed.name
+                told = ", ".join(filter(None, (name, seed.name)))
                 label = fill(told, 34, initial_indent="  ", subsequent_indent="    ")
                 figures = pair.size(seed), pair.interval(seed), p_value(seed.p)
                 table.add_row(Text(label), *figures, style="" if pair.shown else "dim")
