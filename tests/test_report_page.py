@@ -95,7 +95,7 @@ def test_missing_measures_and_domains(tmp_path):
     bare = fake.result_json("ERM")
     for domain in bare["domains"].values():
         domain["measures"] = {"accuracy": domain["measures"]["accuracy"]}
-        domain["curve"] = []
+        domain["stages"] = {}
     full = fake.result_json("EGAT", domains=("train", "elsewhere"))
     folders = [fake.write(tmp_path / "a", bare), fake.write(tmp_path / "b", full)]
     found = cells(write_page(folders, tmp_path / "p.html")).found
@@ -193,7 +193,7 @@ def test_same_name_and_seed_twice(tmp_path):
 
 def test_settings_that_differ_are_told(tmp_path):
     weak = fake.result_json("AT")
-    weak["settings"]["pgd_steps"] = 5
+    weak["settings"] = fake.settings(steps=5)
     folders = [
         fake.write(tmp_path / "a", fake.result_json("ERM")),
         fake.write(tmp_path / "b", weak),
@@ -205,9 +205,15 @@ def test_settings_that_differ_are_told(tmp_path):
 def test_settings_are_printed_in_their_units(tmp_path):
     page = write_page([fake.write(tmp_path / "r", fake.result_json("ERM"))], tmp_path / "p.html")
     rows = dict(
-        re.findall(r'<tr><th scope="row">(\w+)</th><td>([^<]*)</td></tr>', page.read_text())
+        re.findall(r'<tr><th scope="row">([\w.]+)</th><td>([^<]*)</td></tr>', page.read_text())
     )
-    expected = {"eps": "8/255", "curve_eps": "0, 4, 16 (/255)", "pgd_steps": "20", "norm": "linf"}
+    expected = {
+        "ball": "Ball(norm=LInf, eps=8/255)",
+        "explainer": "GradCAM",
+        "Attacks.steps": "20",
+        "Attacks.curve": "4/255, 16/255",
+        "Explanations.fills": "blur, mean",
+    }
     assert expected.items() <= rows.items()
 
 
@@ -341,7 +347,7 @@ def test_story_of_manipulated_explanations_praises_the_lowest(tmp_path):
 
 def test_story_tells_of_suspicion_beside_the_robust_figures(tmp_path):
     raw = fake.result_json("AT", domains=("here",))
-    raw["domains"]["here"]["diagnostics"] = [
+    raw["domains"]["here"]["stages"]["diagnostics"] = [
         {"name": "size", "verdict": "suspect", "reason": "9% are right at <64>/255"}
     ]
     told = story(tmp_path, [raw, fake.result_json("ERM", domains=("here",))])

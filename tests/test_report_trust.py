@@ -107,7 +107,7 @@ def test_of_several_seeds_each_has_to_say_so(tmp_path, seeds, said):
 
 def test_the_verdict_stands_beside_each_robust_figure_with_its_reason(tmp_path):
     raw = one("AT")
-    raw["domains"]["here"]["diagnostics"] = [
+    raw["domains"]["here"]["stages"]["diagnostics"] = [
         {"name": "black box", "verdict": "suspect", "reason": "Square < 31%"},
         {"name": "gradients", "verdict": "fine", "reason": "none is zero"},
     ]
@@ -139,6 +139,9 @@ def test_old_warnings_are_verdicts_where_they_say_so_and_notes_where_not(tmp_pat
 
 def test_the_seed_of_a_suspicion_is_named(tmp_path):
     raws = [fake.result_json("AT", seed, domains=("here",)) for seed in (3, 4)]
-    raws[1]["domains"]["here"]["diagnostics"][1] |= {"verdict": "suspect", "reason": "it beats"}
+    raws[1]["domains"]["here"]["stages"]["diagnostics"][1] |= {
+        "verdict": "suspect",
+        "reason": "it beats",
+    }
     told = words(part(page(tmp_path, *raws), "trust"))
     assert "AT suspect Black box. Seed 3: Square finds no image that PGD misses; seed 4: it" in told
