@@ -19,9 +19,13 @@ from lookright.data import Augment, Shortcut, load_image
 from lookright.evaluation.result import read_result
 from lookright.models import Classifier, SmallResNet, save_classifier
 from lookright.training import Run
+from tiny import newest
 
 SMALL = "--image_size 32 --epochs 1 --batch_size 16"
-QUICK = "--protocol.limit 4 --protocol.pgd_steps 2 --protocol.restarts 1 --protocol.curve_eps [0.1]"
+QUICK = (
+    "--protocol.limit 4 --protocol.stages.attacks.steps 2 --protocol.stages.attacks.restarts 1 "
+    "--protocol.stages.attacks.curve [0.1]"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -131,7 +135,7 @@ def test_shortcut_from_training_to_explanation(tmp_path, monkeypatch, lookright)
     code, out, _ = lookright(f"evaluate {run.folder} --domains train,reversed {QUICK}")
     assert code == 0
     assert "reversed" in out
-    assert {"localisation_mass", "pointing_game"} <= read_result(run.folder / "result").domains[
+    assert {"localisation_mass", "pointing_game"} <= newest(run.folder).domains[
         "reversed"
     ].measures.keys()
 
@@ -308,11 +312,11 @@ BAD = [
         r"between 0 and 1 .* got 8\. Did you mean 8/255\?",
     ),
     (nothing, f"{ON_PETS} --method.attack pgd", r"ERM has no option 'attack'"),
-    (nothing, "evaluate erm --protocol.eps 8", r"Did you mean 8/255\?"),
-    (nothing, "evaluate erm --protocol.eps -0.1", r"between 0 and 1"),
+    (nothing, "evaluate erm --protocol.ball.eps 8", r"Did you mean 8/255\?"),
+    (nothing, "evaluate erm --protocol.ball.eps -0.1", r"between 0 and 1"),
     (nothing, "evaluate erm --protocol.limt 3", r"Did you mean '--protocol.limit'"),
-    (nothing, "evaluate erm --protocol.curve_eps 0.1", r"Expected a list such as .*got '0.1'"),
-    (nothing, "evaluate erm --protocol.fills [blurr]", r"Did you mean 'blur'"),
+    (nothing, "evaluate erm --protocol.stages.attacks.curve x", r"Expected .*got 'x'"),
+    (nothing, "evaluate erm --protocol.stages.explanations.fills [blurr]", r"Did you mean 'blur'"),
     (nothing, "evaluate erm --which worst", r"Expected one of 'best', 'last' for which"),
     (nothing, "evaluate erm --domains skech", r"Did you mean 'sketch'"),
     (nothing, "evaluate erm", r"holds another result, with settings.*--overwrite"),
@@ -373,15 +377,20 @@ def test_unreadable_images_can_be_left_out(here, lookright):
 def test_more_attacks_from_the_command_line_and_from_a_file(here, lookright):
     line = f"evaluate erm {QUICK} --domains photo --overwrite"
     attacks = '[{"class_path":"apgd","init_args":{"steps":1,"loss":"margin"}},fgsm]'
-    assert lookright(f"{line} --protocol.attacks {attacks} --protocol.eps 4/255")[0] == 0
-    result = read_result(Path("erm/result"))
+    assert (
+        lookright(f"{line} --protocol.stages.attacks.attacks {attacks} --protocol.ball.eps 4/255")[
+            0
+        ]
+        == 0
+    )
+    result = newest("erm")
     eps = result.settings["eps"]
     assert result.settings["attacks"] == [repr(APGD(eps, 1, loss="margin")), repr(FGSM(eps))]
     assert "accuracy_apgd" in result.domains["photo"].measures
     attack = {"class_path": "FGSM", "init_args": {"eps": 0.1}}
     Path("more.yaml").write_text(yaml.dump({"protocol": {"eps": 0.1, "attacks": [attack]}}))
     assert lookright(f"{line} --config more.yaml")[0] == 0
-    assert read_result(Path("erm/result")).settings["attacks"] == [repr(FGSM(0.1))]
+    assert newest("erm").settings["attacks"] == [repr(FGSM(0.1))]
     Path("more.yaml").write_text(yaml.dump({"protocol": {"attacks": ["FGMS"]}}))
     code, _, err = lookright(f"{line} --config more.yaml")
     assert code == 2
@@ -395,7 +404,7 @@ def test_data_without_a_domain_that_was_trained_on_are_taken_for_unseen(here, lo
     code, _, err = lookright(f"evaluate erm --data other {QUICK} --overwrite")
     assert code == 0
     assert "note: other has no domain of those that erm was trained on (photo): all of its" in err
-    assert not read_result(Path("erm/result")).domains["other"].in_distribution
+    assert not newest("erm").domains["other"].in_distribution
     assert "note:" not in lookright(f"evaluate erm --data pets {QUICK} --overwrite")[2]
 
 
@@ -403,7 +412,7 @@ def test_data_without_a_domain_that_was_trained_on_are_taken_for_unseen(here, lo
     ("name", "content"), [("result.json", b"{"), ("result.json", b"{}"), ("examples.npz", b"PK")]
 )
 def test_what_is_said_of_a_damaged_result_mends_it(here, lookright, name, content):
-    Path("erm/result", name).write_bytes(content)
+    Path(newest("erm").folder, name).write_bytes(content)
     code, _, err = lookright(f"evaluate erm {QUICK}")
     assert code == 1
     assert "--overwrite." in err
@@ -479,7 +488,7 @@ def test_every_verb_explains_its_options(lookright):
 
 
 def test_the_result_of_a_run_keeps_how_it_was_made(here):
-    raw = json.loads(Path("egat/result/result.json").read_text())
+    raw = json.loads((newest("egat").folder / "result.json").read_text())
     run = json.loads(Path("egat/config.json").read_text())
     assert {key: raw["config"][key] for key in run} == run
     assert raw["train_domain"] == ["photo"]
@@ -488,6 +497,6 @@ def test_the_result_of_a_run_keeps_how_it_was_made(here):
 def test_a_run_finds_its_images_from_another_working_folder(made, tmp_path, monkeypatch, lookright):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(made / "erm", "erm")
-    shutil.rmtree("erm/result")
+    shutil.rmtree("erm/results")
     assert lookright(f"evaluate erm {QUICK} --domains sketch")[0] == 0
-    assert Path("erm/result/result.json").exists()
+    assert newest("erm").domains
