@@ -1,6 +1,7 @@
 """Models that nobody here trained, from one command: judged, shown, and refused in one line."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_an_output_that_cannot_be_written_is_found_before_an_image_is_seen(
     here, monkeypatch, capsys
 ):
     monkeypatch.setattr("lookright.evaluation.evaluator.Evaluator.see", None)
-    monkeypatch.setattr("lookright.claims.models.try_batches", None)
+    monkeypatch.setattr(import_module("lookright.claims.claim"), "try_batches", None)
     (here / "file").write_text("")
     for verb in (f"evaluate {QUICK} --page page.html", "claim --n 2"):
         with pytest.raises(SystemExit):

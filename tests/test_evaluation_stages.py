@@ -212,7 +212,7 @@ def test_a_baseline_is_of_both_views_of_an_image(thorough):
     assert random["manipulated_kept"].value > 0.7
 
 
-def test_certificates_are_of_what_was_seen(thorough):
+def test_claims_are_of_what_was_seen(thorough):
     result, *_ = thorough
     prediction, explanation, both = Claims.of(result.domains["train"])
     assert 'domain "train" keep their right prediction under PGD (8/255' in prediction.sentence

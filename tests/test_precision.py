@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.attacks import FGSM
-from lookright.claims import Plan, claim_models
+from lookright.claims import Plan, claim
 from lookright.evaluation import Attacks, Explanations, Protocol, evaluate
 from lookright.modes import full_precision
 from lookright.perturbations import Attacked, Corrupted
@@ -61,11 +61,11 @@ def test_an_evaluation_is_in_full_precision_and_gives_the_callers_back(tmp_path)
 
 @pytest.mark.usefixtures("low_precision")
 @pytest.mark.parametrize("perturbation", [Attacked(FGSM()), Corrupted()])
-def test_so_is_a_certification(tmp_path, perturbation):
+def test_so_is_a_claim(tmp_path, perturbation):
     model = tiny_classifier()
     model.network = told = Told(model.network)
     plan = Plan("other", perturbation, n=4)
-    claim_models({"net": model}, Blobs(), plan, tmp_path, progress=False)
+    claim(model, Blobs(), plan, save=tmp_path, progress=False)
     assert told.seen == {FULL}
 
 
