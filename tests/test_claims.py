@@ -134,7 +134,7 @@ def test_two_models_are_compared_image_by_image():
     )
 
 
-def test_certificates_go_through_json():
+def test_claims_go_through_json():
     claims = claim_values(KEPT, SIMILARITY, perturbation=PGD)
     compared = compare_values(
         (KEPT, SIMILARITY), (~KEPT, SIMILARITY), names=("a", "b"), perturbation=PGD

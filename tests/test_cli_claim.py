@@ -72,7 +72,7 @@ def test_from_a_run_to_sentences(lookright, tmp_path):
     assert "under FGSM (4/255, L-inf): " in out
     assert "fixed before these were looked at" in out
     (record,) = records(tmp_path)
-    assert record["plan"]["n"] == 10
+    assert record["plan"]["init_args"]["n"] == 10
     assert all(each["sentence"] in out for each in record["claims"])
 
 
@@ -110,7 +110,7 @@ def test_two_runs_and_the_lemmas(lookright, tmp_path):
 
 def test_by_default_it_goes_into_the_run(lookright):
     assert lookright(f"claim erm-1 {FGSM} --n 4 --domain random")[0] == 0
-    assert records("erm-1")[0]["plan"]["domain"] == "random"
+    assert records("erm-1")[0]["domain"] == "random"
 
 
 @pytest.mark.filterwarnings("always::UserWarning")
@@ -119,7 +119,7 @@ def test_a_second_look_at_the_same_images_is_noted(lookright, tmp_path):
     assert "note:" not in lookright(line)[2]
     code, _, err = lookright(f"{line} --tau 0.3")
     assert code == 0
-    assert re.search(r"note: .* holds 1 other plans .* fresh --seed", " ".join(err.split()))
+    assert re.search(r"note: .* holds 1 other plans .* by another --seed", " ".join(err.split()))
     assert "note:" not in lookright(f"{line} --tau 0.3 --seed 5 --domain noisy")[2]
 
 
@@ -133,7 +133,7 @@ BAD = [
     ("erm-0 --family 2 --n 4", r"family is the number of bounds that hold together, and 3 are"),
     ("erm-0 --similarity cosin", r"Expected one of 'cosine', 'spearman', 'topk' for similarity"),
     ("erm-0 --perturbation corupted", r"no perturbation 'corupted'.*Did you mean 'Corrupted'"),
-    ("erm-0 --perturbation.attack pgd", r"Say which before --perturbation.attack"),
+    ("erm-0 --perturbation.name fog", r"Attacked has no option 'name', but attack"),
     ("erm-0 --perturbation corrupted --perturbation.name fgo", r"Unknown corruption 'fgo'.*'fog'"),
     (
         "erm-0 --perturbation corrupted --perturbation.severity 9",
@@ -142,7 +142,7 @@ BAD = [
     ("erm-0 --perturbation otherdomain", r"Still needed: name"),
     ("erm-0 --perturbation otherdomain --perturbation.name train", r"another domain than 'train'"),
     ("erm-0 --perturbation attacked --perturbation.attack pdg", r"Did you mean 'PGD'"),
-    ("erm-0 --lemmas --n 4", r"an attack is none: choose --perturbation SwappedBackground"),
+    ("erm-0 --lemmas --n 4", r"an attack is not: choose --perturbation SwappedBackground"),
     ("erm-0 --against erm-0", r"cannot be compared with itself"),
     ("erm-0 --against pets-erm", r"on the same images, but these are made for Shortcut"),
     (f"pets-erm {SWAPPED} --n 2", r"needs masks of the objects, but pets has none in domain"),

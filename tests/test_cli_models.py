@@ -1,7 +1,7 @@
 """Models that nobody here trained, from one command: judged, shown, and refused in one line."""
 
-import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,14 @@ from lookright import cli
 from lookright.data import load_data
 from lookright.evaluation.result import read_result
 from lookright.models import SmallResNet, build_model, save_classifier
+from tiny import newest
 
 QUICK = (
-    "--protocol.limit 3 --protocol.pgd_steps 1 --protocol.restarts 1 --protocol.curve_eps [] "
-    "--protocol.fills [mean] --protocol.removal_steps 1"
+    "--protocol.limit 3 --protocol.stages.attacks.steps 1 --protocol.stages.attacks.restarts 1 "
+    "--protocol.stages.attacks.curve [] --protocol.stages.explanations.fills [mean] "
+    "--protocol.stages.explanations.removal_steps 1"
 )
+
 MAP = "--class_map map.yaml --classes names.txt"
 
 
@@ -74,7 +77,7 @@ def test_one_network_saved_in_every_way_gives_the_same_figures(here, capsys):
                 continue
             assert estimate.value == pytest.approx(other[key].value, abs=1e-4), key
     assert Path("c/kept/report.html").exists()
-    groups = json.loads(Path("a/small_resnet/result/result.json").read_text())["config"]["model"]
+    groups = newest(Path("a/small_resnet")).config["model"]
     assert groups["class_map"] == {"cat": [0, 1], "dog": [2, 3]}
 
 
@@ -129,7 +132,7 @@ def test_an_output_that_cannot_be_written_is_found_before_an_image_is_seen(
     here, monkeypatch, capsys
 ):
     monkeypatch.setattr("lookright.evaluation.evaluator.Evaluator.see", None)
-    monkeypatch.setattr("lookright.claims.models.try_batches", None)
+    monkeypatch.setattr(import_module("lookright.claims.claim"), "try_batches", None)
     (here / "file").write_text("")
     for verb in (f"evaluate {QUICK} --page page.html", "claim --n 2"):
         with pytest.raises(SystemExit):

@@ -228,7 +228,7 @@ def test_fewer_images_are_shown_of_many_methods(tmp_path):
     assert len(html) < 8e6
 
 
-def test_claims_are_the_certificates_sentences(tmp_path):
+def test_claims_are_quoted_as_sentences(tmp_path):
     claim = {
         "claim": "prediction", "perturbation": "fog & <rain>", "kept": 290, "n": 300,
         "bound": 0.9432, "delta": 0.05, "family": 1,
@@ -243,11 +243,11 @@ def test_claims_are_the_certificates_sentences(tmp_path):
     assert "fog &amp; &lt;rain&gt;" in sentences[0]
 
 
-def test_what_certify_wrote_in_a_run_is_claimed_too(tmp_path):
+def test_what_claim_wrote_in_a_run_is_said_too(tmp_path):
     def record(domain, **claims):
         return {
-            "plan": {"domain": domain}, "images": [], "trials": {}, "models": {"AT": "f00d"},
-            "data": "d", **claims,
+            "domain": domain, "images": [], "evaluated": False, "trials": {},
+            "models": {"AT": "f00d"}, **claims,
         }  # fmt: skip
 
     run = fake.write(

@@ -1,6 +1,8 @@
 """Claims: what may be said of a distribution from a draw of n images, and how surely."""
 
-from lookright.claims.claim import Claim, DifferenceClaim, Property
+from lookright.claims.claim import Claims, claim, claims_from
+from lookright.claims.evaluated import Evaluated
+from lookright.claims.file import sentences
 from lookright.claims.lemmas import (
     Inequality,
     Outputs,
@@ -8,9 +10,8 @@ from lookright.claims.lemmas import (
     compare_lemma,
     measure_lemmas,
 )
-from lookright.claims.models import Claims, claim_models
 from lookright.claims.plan import Plan, Similarity, draw
-from lookright.claims.record import sentences
+from lookright.claims.statement import Claim, DifferenceClaim, Property
 from lookright.claims.values import PROPERTIES, claim_values, compare_values
 
 __all__ = [
@@ -18,14 +19,16 @@ __all__ = [
     "Claim",
     "Claims",
     "DifferenceClaim",
+    "Evaluated",
     "Inequality",
     "Outputs",
     "Plan",
     "Property",
     "Similarity",
     "change",
-    "claim_models",
+    "claim",
     "claim_values",
+    "claims_from",
     "compare_lemma",
     "compare_values",
     "draw",

@@ -1,117 +1,216 @@
-"""What a claim says, as data and as a sentence."""
+"""Claims of one model, or of two and of their difference, by a plan."""
 
-from dataclasses import dataclass
-from math import floor
-from typing import Literal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-Property = Literal["prediction", "explanation", "both"]
+import torch
+from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Claim:
-    """With probability 1 - delta over the draw of n images, at least `bound` of them all hold.
-
-    claim: what is kept under the perturbation: the prediction, the explanation (its similarity to
-    the clean one, at least `threshold`), or both. perturbation: what was done, in words. kept: of
-    the n images drawn. delta: of the whole family; family: how many bounds hold together at that
-    delta (Bonferroni: each is taken at delta / family). distribution: what the images are drawn
-    from, in words. right: a prediction counts as kept only where it was right to begin with.
-    """
-
-    claim: Property
-    perturbation: str
-    kept: int
-    n: int
-    bound: float
-    delta: float
-    family: int
-    similarity: str | None = None
-    threshold: float | None = None
-    distribution: str = "this distribution"
-    right: bool = False
-
-    @property
-    def sentence(self) -> str:
-        """The claim as it may be quoted; the bound is rounded down."""
-        return (
-            f"With probability at least {_percent(1 - self.delta)} over the draw of {self.n} "
-            f"images, at least {_percent_below(self.bound)} of the images of {self.distribution} "
-            f"keep their {self._what} under {self.perturbation}: {self.kept} of {self.n} did."
-            f"{_together(self.family, self.delta)}"
-        )
-
-    @property
-    def _what(self) -> str:
-        return _kept(self.claim, self.similarity, self.threshold, self.right)
+from lookright.claims.evaluated import Evaluated
+from lookright.claims.file import ClaimsFile
+from lookright.claims.lemmas import Inequality, Outputs, compare_lemma, measure_lemmas
+from lookright.claims.plan import Draw, Plan, draw
+from lookright.claims.statement import Claim, DifferenceClaim
+from lookright.claims.trial import lemma_outputs, try_batches
+from lookright.claims.values import claim_values, compare_values, share_of_delta
+from lookright.data import ImageData
+from lookright.errors import UserError
+from lookright.models import fingerprint
+from lookright.perturbations import Attacked
+from lookright.progress import progress_bar
 
 
 @dataclass(frozen=True)
-class DifferenceClaim:
-    """With probability 1 - delta over the draw, `first` keeps at least `bound` more than `second`.
+class Claims:
+    """What is claimed of one model, or of the first of two and of the difference between them.
 
-    Both models are tried on the same n images, each against the perturbation made for it.
-    only_first, only_second: images that only the one of them keeps. bound: of the difference of the
-    two shares, in [-1, 1]; below 0 it says by how much `first` may be worse at most. p_value: of
-    the one-sided exact sign test (McNemar's) that `first` keeps no more than `second`; it is of
-    this comparison alone, uncorrected. The other fields are those of `Claim`.
+    lemmas: by the model's name, where they were asked for; "both" is about the two.
     """
 
-    claim: Property
-    perturbation: str
-    first: str
-    second: str
-    only_first: int
-    only_second: int
-    n: int
-    bound: float
-    p_value: float
-    delta: float
-    family: int
-    similarity: str | None = None
-    threshold: float | None = None
-    distribution: str = "this distribution"
+    claims: tuple[Claim, ...]
+    comparisons: tuple[DifferenceClaim, ...] = ()
+    lemmas: Mapping[str, tuple[Inequality, ...]] = field(default_factory=dict)
 
-    @property
-    def sentence(self) -> str:
-        """The claim as it may be quoted; the bound is rounded towards the second model."""
-        points = floor(self.bound * 1000) / 10
-        claimed = (
-            f"at least {points:.1f} percentage points more"
-            if points > 0
-            else f"at most {abs(points):.1f} percentage points fewer"
+    def describe(self) -> dict[str, Any]:
+        """As JSON, each claim with its sentence."""
+
+        def plain(claims: Sequence[Claim | DifferenceClaim | Inequality]) -> list[dict[str, Any]]:
+            return [asdict(claim) | {"sentence": claim.sentence} for claim in claims]
+
+        return {
+            "claims": plain(self.claims),
+            "comparisons": plain(self.comparisons),
+            "lemmas": {name: plain(claims) for name, claims in self.lemmas.items()},
+        }
+
+
+def claim(
+    model: nn.Module | Mapping[str, nn.Module],
+    data: ImageData,
+    plan: Plan | None = None,
+    *,
+    save: Path | str | None = None,
+    train_domains: Sequence[str] = (),
+    evaluated: Mapping[str, Evaluated] | None = None,
+    lemmas: bool = False,
+    distribution: str | None = None,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> Claims:
+    """What may be claimed of all images of a distribution, from a draw of n of them.
+
+    With `save`, the plan, what is found of each image and the claims are kept in save/claims.json.
+    An interrupted call goes on where it stopped, and a plan whose images have all been tried is not
+    tried again; only lemmas, which take no attack, are measured anew.
+
+    Args:
+        model: images (B, 3, H, W) in [0, 1] to logits of the data's classes (B, K). Of two models,
+            given by name, the first is also compared with the second.
+        data: where the images are drawn from.
+        plan: what is fixed before an image is looked at; `Plan()` by default.
+        save: folder of claims.json; None keeps nothing, and then it is up to you to remember every
+            plan that was tried on these images.
+        train_domains: the domains that any of the models was trained on; from images that these
+            share only the test part is drawn.
+        evaluated: what an evaluation found under the plan's attack, for each model by its name. It
+            is taken in place of a new attack where it has all images drawn, of all models, and none
+            of them has been tried by this plan.
+        lemmas: measure ALIGN's lemmas too, with the plan's perturbation as the shift of domain.
+        distribution: what the images are drawn from, in words, for the sentences; by default the
+            data's domain by its name.
+        batch_size: images at once.
+        progress: show a bar on stderr.
+
+    Raises:
+        UserError: models of other classes or more than two; a plan that the data cannot fulfil, or
+            that holds a function without a name; a damaged file.
+    """
+    models = {"model": model} if isinstance(model, nn.Module) else dict(model)
+    plan = Plan() if plan is None else plan
+    _check(models, data, plan, lemmas)
+    bar = progress and sys.stderr.isatty()
+    data.read([plan.domain or next(iter(train_domains), data.domains[0])], bar)
+    drawn = draw(data, plan, train_domains, masked=lemmas)
+    path = None if save is None else Path(save) / "claims.json"
+    weights = {name: fingerprint(each) for name, each in models.items()}
+    record = ClaimsFile.opened(path, weights, data, plan, drawn)
+    _take_over(record, evaluated or {})
+    if any(len(trial.kept) < plan.n for trial in record.trials.values()):
+        record.write({})  # the plan, before an image is looked at
+        _try(models, data, plan, drawn, record, batch_size, progress)
+    outputs = {
+        name: lemma_outputs(each, data, plan, drawn, batch_size)
+        for name, each in (models if lemmas else {}).items()
+    }
+    values = {name: trial.tensors() for name, trial in record.trials.items()}
+    words = distribution or f"{data.name}'s domain {drawn.domain}"
+    found = claims_from(values, plan, distribution=words, right=record.evaluated, outputs=outputs)
+    record.write(found.describe() | ({} if lemmas else {"lemmas": record.lemmas}))
+    return found
+
+
+def claims_from(
+    values: Mapping[str, tuple[Tensor, Tensor]],
+    plan: Plan,
+    *,
+    distribution: str = "this distribution",
+    right: bool = False,
+    outputs: Mapping[str, Outputs] | None = None,
+) -> Claims:
+    """The claims of a plan, from what was found of the images that it draws.
+
+    Args:
+        values: of one model or two, by name: whether the prediction was kept, (n,) bool, and the
+            similarity of the explanations, (n,), image by image in one order.
+        plan: what was fixed before these images were looked at.
+        distribution: what they are drawn from, in words.
+        right: an image counts as kept only where it was right to begin with.
+        outputs: what the lemmas are measured on, by the model's name.
+
+    Raises:
+        UserError: values that do not fit together; fewer bounds in the family than there are here.
+    """
+    names, measured = tuple(values), dict[str, tuple[Inequality, ...]]()
+    for name, each in (outputs or {}).items():
+        measured[name] = measure_lemmas(each)
+    of: dict[str, Any] = {
+        "perturbation": plan.perturbation.words,
+        "delta": plan.delta,
+        "tau": plan.tau,
+        "similarity_name": f"{plan.similarity} of {type(plan.explainer).__name__}",
+        "family": _family(plan, len(names)),
+        "distribution": distribution,
+    }
+    claims = tuple(replace(each, right=right) for each in claim_values(*values[names[0]], **of))
+    if len(names) == 1:
+        return Claims(claims, (), measured)
+    first, second = names
+    compared = compare_values(values[first], values[second], names=(first, second), **of)
+    if outputs:
+        both = compare_lemma(outputs[first], outputs[second], (first, second))
+        measured["both"] = (both,)
+    return Claims(claims, tuple(replace(each, right=right) for each in compared), measured)
+
+
+def _check(models: Mapping[str, nn.Module], data: ImageData, plan: Plan, lemmas: bool) -> None:
+    if not 1 <= len(models) <= 2:
+        raise UserError(
+            f"A claim is about one model, or about two that are compared; got {len(models)}."
         )
-        return (
-            f"With probability at least {_percent(1 - self.delta)} over the draw of {self.n} "
-            f"images, {claimed} of the images of {self.distribution} keep their "
-            f"{_kept(self.claim, self.similarity, self.threshold)} under {self.perturbation} with "
-            f"{self.first} than with {self.second}: of the same {self.n} images {self.only_first} "
-            f"did with {self.first} alone and {self.only_second} with {self.second} alone (sign "
-            f"test p = {self.p_value:.2g}).{_together(self.family, self.delta)}"
+    for name, model in models.items():
+        classes = tuple(getattr(model, "classes", data.classes))
+        if classes != tuple(data.classes):
+            raise UserError(
+                f"The classes of {name} are {', '.join(classes)}, those of {data.name} "
+                f"{', '.join(data.classes)}: give it images of its own classes."
+            )
+    share_of_delta(plan.delta, _family(plan, len(models)), 3 * len(models))
+    if lemmas and isinstance(plan.perturbation, Attacked):
+        raise UserError(
+            "ALIGN's lemmas are about a shift of the domain, which an attack is not: choose "
+            "--perturbation SwappedBackground, OtherDomain or Corrupted."
         )
 
 
-def _kept(
-    claim: Property, similarity: str | None, threshold: float | None, right: bool = False
-) -> str:
-    prediction = "right prediction" if right else "prediction"
-    explanation = f"explanation ({similarity} at least {threshold})"
-    return {
-        "prediction": prediction,
-        "explanation": explanation,
-        "both": f"{prediction} and their {explanation}",
-    }[claim]
+def _family(plan: Plan, models: int) -> int:
+    """The number of bounds that hold together: three of a model, and three of a comparison."""
+    return 3 * models if plan.family is None else plan.family
 
 
-def _together(family: int, delta: float) -> str:
-    if family == 1:
-        return ""
-    return f" The {_percent(1 - delta)} are for all {family} bounds of its family together."
+def _take_over(record: ClaimsFile, evaluated: Mapping[str, Evaluated]) -> None:
+    """Fill in what an evaluation has found, of all models or of none."""
+    if any(trial.kept for trial in record.trials.values()) or not record.trials.keys() <= set(
+        evaluated
+    ):
+        return
+    found = {name: evaluated[name].trial(record.images) for name in record.trials}
+    known = {name: trial for name, trial in found.items() if trial is not None}
+    if known.keys() == record.trials.keys():
+        record.trials, record.evaluated = known, True
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.14g}%"
-
-
-def _percent_below(share: float) -> str:
-    """In percent, rounded down to a tenth."""
-    return f"{floor(share * 1000) / 10:.1f}%"
+def _try(
+    models: Mapping[str, nn.Module],
+    data: ImageData,
+    plan: Plan,
+    drawn: Draw,
+    record: ClaimsFile,
+    batch_size: int,
+    progress: bool,
+) -> None:
+    """Perturb the images that are left, and keep what is found after each batch."""
+    if torch.accelerator.is_available():
+        for model in models.values():
+            model.to(torch.accelerator.current_accelerator())
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress_bar()) if progress else None
+        task = bar.add_task("images tried", total=len(models) * plan.n, note="") if bar else None
+        for number, (name, model) in enumerate(models.items()):
+            for done in try_batches(model, data, plan, drawn, record.trials[name], batch_size):
+                record.write({})
+                if bar and task is not None:
+                    bar.update(task, completed=number * plan.n + done, note=name)

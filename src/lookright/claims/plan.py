@@ -1,11 +1,11 @@
 """What is fixed before an image is looked at, and the draw of the images.
 
-Everything that could be chosen to please is in the plan.
+The plan holds every choice by which a claim could be made to look better than it is.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +18,6 @@ from lookright.explainers import Explainer, GradCAM
 from lookright.perturbations import Attacked, Perturbation, SwappedBackground
 from lookright.seeds import derived_seed
 from lookright.statistics.bounds import check_delta
-from lookright.versions import described
 
 Similarity = Literal["cosine", "spearman", "topk"]
 
@@ -34,19 +33,22 @@ class Plan:
     """What is fixed before the draw.
 
     Args:
-        domain: whose images are drawn.
-        perturbation: what happens to each.
-        n: images. With 200, a share of 75% is known to within 6 points, at delta 0.05.
+        domain: whose images are drawn; None is the first one that was trained on, or the data's
+            first.
+        perturbation: what happens to each image.
+        n: the number of images. With 200, a share of 75% is known to within 6 points, at delta
+            0.05.
         delta: the probability that any bound of the family fails.
-        tau: the similarity of explanations from which on one is kept.
+        tau: an explanation counts as kept where it is at least so similar to the clean one.
         similarity: cosine, spearman or topk, as in `lookright.metrics`.
         explainer: whose explanations are compared, of the class predicted for the clean image.
-        family: how many bounds are to hold together, where more are than the three of a model and
-            the three of a comparison.
+        family: the number of bounds that hold together with probability 1 - delta. None counts
+            those of one call: three for a model, and three more for its comparison with another.
+            Give the sum where the claims of several calls are to hold together.
         seed: of the draw and of the perturbation's random numbers.
     """
 
-    domain: str
+    domain: str | None = None
     perturbation: Perturbation = field(default_factory=Attacked)
     n: int = 200
     delta: float = 0.05
@@ -66,19 +68,12 @@ class Plan:
                 f"Expected a similarity out of {', '.join(SIMILARITIES)}; got '{self.similarity}'."
             )
 
-    def describe(self) -> dict[str, Any]:
-        """The plan as JSON."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return plain | {
-            "perturbation": described(self.perturbation),
-            "explainer": described(self.explainer),
-        }
-
 
 @dataclass(frozen=True)
 class Draw:
     """Positions of the images of one domain: those drawn, and those that were left."""
 
+    domain: str
     where: tuple[int, ...]
     others: tuple[int, ...]
 
@@ -92,7 +87,7 @@ def draw(data: ImageData, plan: Plan, trained: Sequence[str], masked: bool = Fal
     Raises:
         UserError: fewer images than the plan wants; data without what the perturbation needs.
     """
-    domain = plan.domain
+    domain = plan.domain or next(iter(trained), data.domains[0])
     data.domain_index(domain)
     seen = {key for each in trained for key in data.keys(each)}
     part: SplitName = "all" if seen.isdisjoint(data.keys(domain)) else "test"
@@ -113,4 +108,4 @@ def draw(data: ImageData, plan: Plan, trained: Sequence[str], masked: bool = Fal
         )
     generator = torch.Generator().manual_seed(derived_seed(plan.seed, "certify", domain))
     order = [where[at] for at in torch.randperm(len(where), generator=generator).tolist()]
-    return Draw(tuple(order[: plan.n]), tuple(order[plan.n :]))
+    return Draw(domain, tuple(order[: plan.n]), tuple(order[plan.n :]))

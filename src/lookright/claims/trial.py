@@ -39,18 +39,18 @@ class Trial:
 def try_batches(
     model: nn.Module, data: ImageData, plan: Plan, drawn: Draw, trial: Trial, batch_size: int
 ) -> Iterator[int]:
-    """Go on with `trial` where it ended; after each batch, how many images are done."""
+    """Try the images that `trial` has not yet; yields how many are done after each batch."""
     device, size = _device(model), BatchSize(batch_size)
     similar = SIMILARITIES[plan.similarity]
 
     def tried(count: int) -> tuple[Tensor, Tensor]:
         start = len(trial.kept)
-        chunk = _batch(data, plan, drawn, slice(start, start + count), device)
-        generator = _generator(plan, start, device)
+        chunk = _batch(data, drawn, slice(start, start + count), device)
+        generator = _generator(plan, drawn, start, device)
 
         def explain(images: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
             # One and the same noise for both, lest an explainer's chance count as a change.
-            torch.manual_seed(derived_seed(plan.seed, "noise", plan.domain, start))
+            torch.manual_seed(derived_seed(plan.seed, "noise", drawn.domain, start))
             with torch.no_grad():
                 return plan.explainer(model, images, y)
 
@@ -78,11 +78,11 @@ def lemma_outputs(
     start, found = 0, list[Outputs]()
 
     def seen(count: int) -> Outputs:
-        chunk = _batch(data, plan, drawn, slice(start, start + count), device)
+        chunk = _batch(data, drawn, slice(start, start + count), device)
         with frozen(model), full_precision(device), torch.no_grad():
             source = model(chunk.batch.images)
             y = source.argmax(1)
-            shifted = plan.perturbation(model, chunk, y, _generator(plan, start, device))
+            shifted = plan.perturbation(model, chunk, y, _generator(plan, drawn, start, device))
             target = model(shifted)
             swapped = torch.stack([model(swap(model, chunk, y)) for swap in swaps])
         return Outputs(source.cpu(), target.cpu(), swapped.cpu(), chunk.batch.labels.cpu())
@@ -98,14 +98,14 @@ def lemma_outputs(
     )
 
 
-def _batch(data: ImageData, plan: Plan, drawn: Draw, chosen: slice, device: torch.device) -> Drawn:
+def _batch(data: ImageData, drawn: Draw, chosen: slice, device: torch.device) -> Drawn:
     where = drawn.where[chosen]
-    batch = data.samples(plan.domain, where).to(device)
-    return Drawn(data, plan.domain, where, drawn.others, batch)
+    batch = data.samples(drawn.domain, where).to(device)
+    return Drawn(data, drawn.domain, where, drawn.others, batch)
 
 
-def _generator(plan: Plan, start: int, device: torch.device) -> Generator:
-    seed = derived_seed(plan.seed, "perturbation", plan.domain, start)
+def _generator(plan: Plan, drawn: Draw, start: int, device: torch.device) -> Generator:
+    seed = derived_seed(plan.seed, "perturbation", drawn.domain, start)
     return Generator(device).manual_seed(seed)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from lookright.claims.claim import Claim, DifferenceClaim, Property
+from lookright.claims.statement import Claim, DifferenceClaim, Property
 from lookright.errors import UserError
 from lookright.statistics.bounds import (
     check_delta,
@@ -48,9 +48,9 @@ def claim_values(
         tau: the similarity from which on an explanation is kept. 0.8 is a choice of ours: no
             source of the methods here names a threshold.
         similarity_name: what the similarity is called.
-        family: how many bounds are to hold together; by default those that are returned.
+        family: the number of bounds that hold together; by default those that are returned.
         distribution: what the images are drawn from, in words.
-        right: a prediction was only counted as kept where it was right to begin with.
+        right: a prediction counts as kept only where it was right to begin with.
 
     Raises:
         UserError: values of different lengths or types; delta, tau or family out of range.
@@ -87,6 +87,7 @@ def compare_values(
     similarity_name: str = "cosine",
     family: int | None = None,
     distribution: str = "this distribution",
+    right: bool = False,
 ) -> tuple[DifferenceClaim, ...]:
     """What two models keep of the same images, claim by claim.
 
@@ -123,6 +124,7 @@ def compare_values(
                 similarity=None if claim == "prediction" else similarity_name,
                 threshold=None if claim == "prediction" else tau,
                 distribution=distribution,
+                right=right and claim != "explanation",
             )
         )
     return tuple(done)

@@ -5,18 +5,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from captum.attr import Saliency
 from torch import nn
 
 from lookright.attacks import FGSM, PGD
-from lookright.claims import Plan, claim_models
+from lookright.claims import Plan, claim
 from lookright.claims.plan import draw
 from lookright.claims.trial import Trial, try_batches
 from lookright.data import Shortcut
 from lookright.data.dataset import part_of
 from lookright.errors import UserError
-from lookright.explainers import InputGradient, SmoothGrad
+from lookright.explainers import Captum, InputGradient, SmoothGrad
 from lookright.metrics import stability_cosine, stability_topk
 from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
+from lookright.spec import build
 from tiny import Blobs, tiny_classifier
 
 DATA = Blobs()
@@ -29,8 +31,14 @@ def plan(**options):
 
 def claimed(save, models=None, data=DATA, lemmas=False, batch_size=8, **options):
     models = models or {"net": tiny_classifier(data=data)}
-    return claim_models(
-        models, data, plan(**options), save, lemmas=lemmas, batch_size=batch_size, progress=False
+    return claim(
+        models,
+        data,
+        plan(**options),
+        save=save,
+        lemmas=lemmas,
+        batch_size=batch_size,
+        progress=False,
     )
 
 
@@ -89,7 +97,7 @@ def test_values_are_those_computed_by_hand():
     torch.testing.assert_close(by_top.tensors()[1].float(), stability_topk(before, after))
 
 
-def test_certificates_count_what_was_kept(tmp_path):
+def test_claims_count_what_was_kept(tmp_path):
     found = claimed(tmp_path)
     record = json.loads((tmp_path / "claims.json").read_text())["records"][0]
     kept = torch.tensor(record["trials"]["net"]["kept"])
@@ -104,7 +112,7 @@ def test_certificates_count_what_was_kept(tmp_path):
     assert found.comparisons == ()
 
 
-def test_a_killed_certification_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_a_killed_claim_goes_on_where_it_was(tmp_path, monkeypatch):
     options = {"perturbation": Attacked(PGD(0.05, 2))}
     whole = claimed(tmp_path / "whole", **options)
     seen, attack = [], PGD.__call__
@@ -178,7 +186,7 @@ def test_another_plan_is_added_and_said_to_share_its_images(tmp_path):
     with pytest.warns(UserWarning, match="holds 1 other plans with some of these images"):
         claimed(tmp_path, tau=0.5)
     records = json.loads((tmp_path / "claims.json").read_text())["records"]
-    assert [record["plan"]["tau"] for record in records] == [0.8, 0.5]
+    assert [record["plan"]["init_args"]["tau"] for record in records] == [0.8, 0.5]
     with pytest.warns(UserWarning, match="holds 2 other plans"):
         claimed(tmp_path, models={"net": tiny_classifier(seed=1)})
 
@@ -265,7 +273,7 @@ def test_the_plan_is_on_disk_before_an_image_is_tried(tmp_path):
     class Curious(nn.Module):
         def forward(self, x):
             (record,) = json.loads((tmp_path / "claims.json").read_text())["records"]
-            assert record["plan"]["n"] == 20
+            assert record["plan"]["init_args"]["n"] == 20
             assert record["trials"] == {"net": {"kept": [], "similarity": []}}
             raise KeyboardInterrupt
 
@@ -294,11 +302,12 @@ class Darkened(Corrupted):
         return drawn.batch.images * 0.1
 
 
-def test_an_explainers_own_noise_is_no_change_and_the_same_again(tmp_path):
-    class Nothing(Corrupted):
-        def __call__(self, model, drawn, y, generator=None):
-            return drawn.batch.images
+class Nothing(Corrupted):
+    def __call__(self, model, drawn, y, generator=None):
+        return drawn.batch.images
 
+
+def test_an_explainers_own_noise_is_no_change_and_the_same_again(tmp_path):
     def similarity(folder, batch_size=8):
         options = {"explainer": SmoothGrad(4, 0.5), "perturbation": Nothing()}
         torch.rand(batch_size)
@@ -333,8 +342,8 @@ def test_a_plan_out_of_range_is_refused(options, message):
         plan(**options)
 
 
-def test_what_cannot_be_certified_is_refused(tmp_path):
-    with pytest.raises(UserError, match="an attack is none"):
+def test_what_cannot_be_claimed_is_refused(tmp_path):
+    with pytest.raises(UserError, match="an attack is not"):
         claimed(tmp_path, lemmas=True)
     with pytest.raises(UserError, match="needs masks"):
         claimed(tmp_path, perturbation=Corrupted(), lemmas=True)
@@ -357,3 +366,37 @@ def test_what_cannot_be_certified_is_refused(tmp_path):
     (tmp_path / "claims.json").write_text("{")
     with pytest.raises(UserError, match="is damaged"):
         claimed(tmp_path)
+
+
+def test_without_a_domain_the_first_that_was_trained_on_is_drawn_from():
+    assert draw(DATA, Plan(n=4), []).domain == "train"
+    assert draw(DATA, Plan(n=4), ["other"]).domain == "other"
+    found = draw(DATA, Plan(n=4), ["train"])
+    assert found == draw(DATA, Plan("train", n=4), ["train"])
+
+
+def test_nothing_is_kept_where_no_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = tiny_classifier()
+    found = claim(model, DATA, plan(), progress=False)
+    assert found == claimed(tmp_path / "kept", {"model": model})
+    assert [each.name for each in tmp_path.iterdir()] == ["kept"]
+
+
+def test_the_sentences_say_what_the_images_are_drawn_from():
+    found = claim(tiny_classifier(), DATA, plan(), distribution="my photos", progress=False)
+    assert "of the images of my photos keep" in found.claims[0].sentence
+
+
+def test_the_plan_on_disk_can_be_built_again(tmp_path):
+    claimed(tmp_path, tau=0.7)
+    (record,) = json.loads((tmp_path / "claims.json").read_text())["records"]
+    assert build(record["plan"]) == plan(tau=0.7)
+    assert record["domain"] == "other"
+
+
+def test_an_explainer_that_cannot_be_told_from_another_is_refused(tmp_path):
+    nameless = Captum(lambda model: Saliency(model), abs=False)
+    with pytest.raises(UserError, match="has no name by which it can be imported again"):
+        claimed(tmp_path, explainer=nameless)
+    assert claimed(None, explainer=nameless).claims[0].n == 20

@@ -3,92 +3,102 @@
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from lookright.claims.plan import Draw, Plan
 from lookright.claims.trial import Trial
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.files import write_atomically
-from lookright.models import fingerprint
+from lookright.spec import spec_of
 
 
 @dataclass
 class ClaimsFile:
-    """The part of claims.json that is of one plan; the other plans in it stay.
+    """The part of claims.json that belongs to one plan; the other plans in it stay as they are.
 
-    lemmas: what was found of them before.
+    path: of the file; None keeps nothing on disk. trials: by the model's name. evaluated: the
+    trials come from an evaluation, so an image counts as kept only where it was right at first.
+    lemmas: those that were measured before.
     """
 
-    path: Path
+    path: Path | None
     key: dict[str, Any]
     images: list[str]
     trials: dict[str, Trial]
+    evaluated: bool
     others: list[dict[str, Any]]
     lemmas: dict[str, Any]
 
     @classmethod
     def opened(
         cls,
-        path: Path,
-        models: Mapping[str, nn.Module],
+        path: Path | None,
+        weights: Mapping[str, str],
         data: ImageData,
         plan: Plan,
         drawn: Draw,
     ) -> "ClaimsFile":
-        keys = data.keys(plan.domain)
+        """weights: the fingerprint of each model, by its name."""
+        keys = data.keys(drawn.domain)
         images = [keys[at] for at in drawn.where]
+        trials, evaluated = {name: Trial() for name in weights}, False
+        if path is None:
+            return cls(path, {}, images, trials, evaluated, [], {})
         key = {
-            "plan": plan.describe(),
+            "plan": spec_of(replace(plan, domain=drawn.domain)),
             "data": data.name,
-            "samples": data.fingerprint(plan.domain),
-            "models": {name: fingerprint(model) for name, model in models.items()},
+            "domain": drawn.domain,
+            "samples": data.fingerprint(drawn.domain),
+            "models": dict(weights),
         }
-        trials = {name: Trial() for name in models}
         others, lemmas = [], {}
         for record in _read(path):
             same_images = record["images"] == images
             if same_images and all(record.get(name) == value for name, value in key.items()):
                 trials = {name: Trial(**trial) for name, trial in record["trials"].items()}
+                evaluated = record["evaluated"]
                 lemmas = record.get("lemmas", {})
             else:
                 others.append(record)
         again = [
             each
             for each in others
-            if each["plan"]["domain"] == plan.domain
+            if each["domain"] == drawn.domain
             and set(each["images"]) & set(images)
             and any(trial["kept"] for trial in each["trials"].values())
         ]
         if again:
             warnings.warn(
                 f"{path} holds {len(again)} other plans with some of these images: each claim "
-                "holds with its own probability, and all of them together only with --family the "
-                "number of all their bounds. What was chosen after a look at these images needs a "
-                "fresh --seed.",
+                "holds with its own probability, and all of them together only where --family "
+                "counts all their bounds. If this plan was chosen after a look at these images, "
+                "draw others by another --seed.",
                 stacklevel=3,
             )
-        return cls(path, key, images, trials, others, lemmas)
+        return cls(path, key, images, trials, evaluated, others, lemmas)
 
     def write(self, claims: Mapping[str, Any]) -> None:
         """Atomically; no claims while images are still to be tried."""
+        if self.path is None:
+            return
         record = self.key | {
             "images": self.images,
+            "evaluated": self.evaluated,
             "trials": {name: trial.describe() for name, trial in self.trials.items()},
             **claims,
         }
-        content = {"format": 1, "records": [*self.others, record]}
+        content = {"format": 2, "records": [*self.others, record]}
         write_atomically(self.path, json.dumps(content, indent=1).encode())
 
 
 def sentences(path: Path, weights: str | None = None) -> dict[str, list[str]]:
-    """What claims.json claims of one model or of two, by domain; none where it is not there.
+    """The sentences of a claims.json by domain; none where there is no such file.
 
-    weights: the fingerprint of the model that is spoken of; records of another one say nothing.
+    weights: the fingerprint of a model; only claims that are about it, or in which it is the first
+    of two, are given. None gives all.
 
     Raises:
         UserError: the file is damaged.
@@ -98,7 +108,7 @@ def sentences(path: Path, weights: str | None = None) -> dict[str, list[str]]:
         claims = [*record.get("claims", ()), *record.get("comparisons", ())]
         of = next(iter(record["models"].values()), None)
         if claims and weights in (None, of):
-            here = found.setdefault(record["plan"]["domain"], [])
+            here = found.setdefault(record["domain"], [])
             here += [claim["sentence"] for claim in claims]
     return found
 
@@ -109,9 +119,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
     try:
         records = json.loads(path.read_text(encoding="utf-8"))["records"]
         for record in records:
-            record["images"], record["trials"], record["plan"], record["models"], record["data"]
+            for name in ("images", "evaluated", "trials", "domain", "models"):
+                record[name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is damaged ({' '.join(str(error).split())}): move it away, and claim again."
+            f"{path} is damaged ({' '.join(str(error).split())}): move it away and run `lookright "
+            "claim` again."
         ) from error
     return list(records)

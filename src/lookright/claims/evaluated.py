@@ -1,0 +1,53 @@
+"""What an evaluation has found already, so that a claim need not attack the same images again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lookright.claims.trial import Trial
+from lookright.errors import UserError
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation found of one model under the attack of a plan, a value for each image.
+
+    An evaluation attacks the label, a claim the predicted class. Where the model is right at first
+    the two are the same, and the claim would find what the evaluation found, but for the random
+    start. Where it is wrong the evaluation attacked another class, so such an image counts as not
+    kept, neither its prediction nor its explanation. The property is a stronger one, and the
+    sentences say so: they speak of right predictions.
+
+    images: (m,) the keys of the images (`ImageData.keys`), in any order. right: (m,) whether the
+    model is right about the clean image; right_attacked: (m,) about the attacked one. similarity:
+    (m,) of the explanations of both, NaN where it is undefined.
+
+    Raises:
+        UserError: columns of different lengths.
+    """
+
+    images: Sequence[str]
+    right: ArrayLike
+    right_attacked: ArrayLike
+    similarity: ArrayLike
+
+    def __post_init__(self) -> None:
+        lengths = {np.size(each) for each in (self.right, self.right_attacked, self.similarity)}
+        if lengths != {len(self.images)}:
+            raise UserError(
+                f"Expected one value for each of {len(self.images)} evaluated images in every "
+                f"column, got columns of {', '.join(map(str, sorted(lengths)))} values."
+            )
+
+    def trial(self, drawn: Sequence[str]) -> Trial | None:
+        """What is known of the images drawn; None where one of them was not evaluated."""
+        place = {key: at for at, key in enumerate(self.images)}
+        if not set(drawn) <= place.keys():
+            return None
+        at = [place[key] for key in drawn]
+        right = np.asarray(self.right)[at] == 1
+        kept = right & (np.asarray(self.right_attacked)[at] == 1)
+        similarity = np.where(right, np.asarray(self.similarity, dtype=np.float64)[at], np.nan)
+        return Trial(kept.tolist(), similarity.tolist())
