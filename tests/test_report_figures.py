@@ -8,11 +8,11 @@ import pytest
 import report_fixtures as fake
 from lookright.errors import UserError
 from lookright.evaluation.grouping import ResultSet
+from lookright.evaluation.stages.attacks_section import curve_panels
+from lookright.evaluation.stages.corruptions import heat_maps
+from lookright.evaluation.stages.explanation_attacks import manipulated_galleries
+from lookright.evaluation.stages.explanations_section import removals
 from lookright.report import read_result, write_page
-from lookright.report.attacks import curve_panels
-from lookright.report.corruptions import heat_maps
-from lookright.report.manipulation import manipulated_galleries
-from lookright.report.removal import removals
 
 SECTIONS = ("trust", "corruptions", "removal", "manipulated", "claims")
 

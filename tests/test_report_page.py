@@ -272,7 +272,7 @@ def test_story_holds_and_overlaps(tmp_path):
         "EGAT (95% → 95% in “recoloured”) holds in every domain." in told["When the domain changes"]
     )
     assert told["Under attack, in “train”"].endswith(
-        "EGAT has the highest figure, but its interval overlaps with AT: no difference is shown."
+        "EGAT has the highest figure, but its interval overlaps with AT, so none is called best."
     )
 
 

@@ -3,7 +3,7 @@
 from lookright.drawing.panel import Panel, Point, Series, Tick, band, line, spaced
 from lookright.drawing.pictures import overlay_uri, picture_uri, shade_uri
 from lookright.drawing.style import STAR, Style
-from lookright.drawing.words import count, listing, percent, pixel_levels, span
+from lookright.drawing.words import count, listing, p_value, percent, pixel_levels, span
 
 __all__ = [
     "STAR",
@@ -17,6 +17,7 @@ __all__ = [
     "line",
     "listing",
     "overlay_uri",
+    "p_value",
     "percent",
     "picture_uri",
     "pixel_levels",

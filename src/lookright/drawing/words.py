@@ -18,6 +18,11 @@ def pixel_levels(eps: float) -> str:
     return f"{round(255 * eps, 2):g}"
 
 
+def p_value(p: float) -> str:
+    """A probability in two significant digits, down to a ten-thousandth."""
+    return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
+
+
 def count(n: int, noun: str) -> str:
     """'1 image', '2 images'."""
     return f"{n} {noun}{'s' * (n != 1)}"

@@ -10,7 +10,6 @@ import numpy as np
 from lookright.drawing import Style
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Examples, Result, read_examples
-from lookright.evaluation.stages.attacks import Attacks
 from lookright.metrics import MEASURES, Measure
 from lookright.metrics.measure import unknown
 from lookright.statistics.intervals import Estimate
@@ -71,15 +70,6 @@ class MethodResults:
         return list(
             dict.fromkeys(name for _, here in self.within(domain) for name in here.baselines)
         )
-
-    def curve(self, domain: str) -> list[tuple[float, Cell]]:
-        """(eps, accuracy) by ascending eps."""
-        by_eps: dict[float, list[Estimate]] = {}
-        for _, here in self.within(domain):
-            found = Attacks.of(here)
-            for point in found.curve if found else ():
-                by_eps.setdefault(round(point.eps, 6), []).append(point.accuracy)
-        return [(eps, Cell.of(estimates)) for eps, estimates in sorted(by_eps.items())]
 
     def of_seed(self, run: Result, text: str) -> str:
         """What is said of one run, its seed named where the method has several."""

@@ -23,6 +23,7 @@ ACCURACY = Measure(
     question=RIGHT,
     order=10,
     terminal="column",
+    counted="is right on",
     finding=AcrossDomains("When the domain changes"),
 )
 AUC = Measure(
@@ -68,6 +69,7 @@ ACCURACY_ADVERSARIAL = Measure(
     question=RIGHT_UNDER_ATTACK,
     order=90,
     terminal="column",
+    counted="is right under attack on",
     finding=Kept("Under attack", of=ACCURACY, praise="is right most often under attack"),
 )
 ACCURACY_CORRUPTED = Measure(

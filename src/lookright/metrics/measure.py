@@ -24,7 +24,8 @@ class Measure:
     question: what it answers; order: its place among the measures of that question, by ascending
     number; chance: the measure that is its level by chance, shown below it in place of a column;
     absent: why a method may have no figure; terminal: whether the terminal's table has it in a
-    column, or below the name of a method that has it; finding: the sentence that tells its figures.
+    column, or below the name of a method that has it; counted: of a rate, what is true of the
+    images that count, as in "is right on" 12 images; finding: the sentence that tells its figures.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Measure:
     chance: "Measure | None" = None
     absent: str = "not measured"
     terminal: Literal["column", "label"] | None = None
+    counted: str = ""
     finding: Finding | None = None
 
     @property

@@ -1,7 +1,9 @@
 """The page: one offline HTML file that shows what the models learned to look at."""
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
+from inspect import isclass
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +11,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lookright import __version__
-from lookright.drawing import count, listing, pixel_levels, span
+from lookright.drawing import count, listing, p_value, pixel_levels, span
+from lookright.errors import UserError
 from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.result import Result, read_result
 from lookright.evaluation.settings import in_words
+from lookright.evaluation.stages import Stage, all_stages
 from lookright.evaluation.stages.attacks import eps_of
-from lookright.evaluation.verdicts import verdicts
+from lookright.evaluation.stages.diagnostics import verdicts
 from lookright.files import write_atomically
-from lookright.report import attacks, corruptions, gallery, manipulation, removal, trust
+from lookright.registry import imported
 from lookright.report.baselines import baseline_names, in_short
 from lookright.report.claims import claims
 from lookright.report.columns import column_groups
+from lookright.report.pairs import domain_pairs
 from lookright.report.story import criteria, findings
 from lookright.report.tables import domain_tables
 
-SECTIONS = (attacks, trust, corruptions, removal, gallery, manipulation)
 DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
 STYLES = ("style", "figures")
 
@@ -55,7 +59,7 @@ def render(results: ResultSet, title: str) -> str:
     environment = _environment()
     source = environment.loader
     assert source is not None
-    groups = column_groups(results)
+    groups, pairs = column_groups(results), domain_pairs(results)
     common = {"results": results, "styles": results.styles}
     return environment.get_template("template.html.j2").render(
         **common,
@@ -66,6 +70,10 @@ def render(results: ResultSet, title: str) -> str:
         criteria=criteria(results),
         groups=groups,
         tables=domain_tables(results, groups),
+        pairs=pairs,
+        seeds_paired=any(
+            len(pair.seeds) > 1 for of in pairs for _, found in of.measures for pair in found
+        ),
         has_baselines=any(baseline_names(results, domain) for domain in results.domains),
         sections=list(_sections(environment, results, common)),
         claims=claims(results),
@@ -87,6 +95,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    environment.filters["p_value"] = p_value
     environment.filters["in_short"] = in_short
     environment.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
     return environment
@@ -95,12 +104,30 @@ def _environment() -> Environment:
 def _sections(
     environment: Environment, results: ResultSet, common: dict[str, Any]
 ) -> Iterator[Markup]:
-    """Each section that has something to show, as HTML."""
-    for module in SECTIONS:
-        context = module.section(results)
+    """What each stage has to show, as HTML."""
+    for stage in stages_of(results):
+        context = stage.section(results)
         if context is not None:
-            template = environment.get_template(f"{module.__name__.rpartition('.')[2]}.html.j2")
-            yield Markup(template.render(common | context))
+            template = environment.from_string(stage.template().read_text(encoding="utf-8"))
+            yield Markup(template.render(**common, **context))
+
+
+def stages_of(results: ResultSet) -> list[type[Stage]]:
+    """The library's stages, and one's own that made any of the results, by their place.
+
+    One's own that cannot be imported from here is left out with a warning.
+    """
+    found = {stage.name: stage for stage in all_stages()}
+    given = (run.settings.get("init_args", {}).get("stages", ()) for run in results.runs)
+    for path in dict.fromkeys(stage["class_path"] for stages in given for stage in stages):
+        try:
+            stage = imported(path, "stage")
+        except UserError as error:
+            warnings.warn(f"The page has no section of the stage {path}: {error}", stacklevel=2)
+            continue
+        if isclass(stage) and issubclass(stage, Stage):
+            found[stage.name] = stage
+    return sorted(found.values(), key=lambda stage: (stage.place, stage.name))
 
 
 def _about(method: MethodResults) -> str:

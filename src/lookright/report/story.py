@@ -11,7 +11,7 @@ from markupsafe import Markup
 from lookright.drawing import listing, percent
 from lookright.drawing.words import LISTED
 from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
-from lookright.evaluation.verdicts import verdict
+from lookright.evaluation.stages.diagnostics import verdict
 from lookright.metrics import Measure
 from lookright.metrics.baselines import in_words
 from lookright.metrics.findings import AcrossDomains, AgainstBaselines, Kept, Levels
@@ -243,5 +243,5 @@ def _winner(
     if not rivals:
         return _named(method, f"{praise}, clear of the others.")
     return Markup(
-        "<b>{}</b> has the {} figure, but its interval overlaps with {}: no difference is shown."
+        "<b>{}</b> has the {} figure, but its interval overlaps with {}, so none is called best."
     ).format(method.name, "lowest" if lowest else "highest", listing(rivals))

@@ -7,13 +7,17 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from lookright.drawing import count, p_value
 from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.result import Result
-from lookright.evaluation.verdicts import notes, verdict
+from lookright.evaluation.stages.diagnostics import notes, verdict
 from lookright.metrics import Measure
 from lookright.metrics.baselines import in_words
 from lookright.report.baselines import baseline_names, baseline_range
 from lookright.report.columns import best, column_groups, spread
+from lookright.report.pairs import domain_pairs
+
+_FEW = 15
 
 
 def method_table(results: Sequence[Result]) -> Table:
@@ -56,6 +60,43 @@ def method_table(results: Sequence[Result]) -> Table:
                 table.add_row(Text(label), *spans, style="dim")
         table.add_section()
     return table
+
+
+def difference_table(results: Sequence[Result]) -> Table | None:
+    """Which differences between the methods are shown, image by image; None without such tables.
+
+    Every pair of a domain where there are few, else how many differ.
+
+    Raises:
+        UserError: as `method_table`, or a table of images is damaged.
+    """
+    found = domain_pairs(ResultSet.of(results))
+    table = Table(
+        "",
+        "difference",
+        "95% interval",
+        "p (Holm)",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        caption_justify="left",
+    )
+    lines = ["rates in percentage points; dim: no difference shown; the page has every pair"]
+    for here in found:
+        lines += here.refused
+        pairs = [pair for _, of in here.measures for pair in of]
+        if pairs:
+            shown = sum(pair.shown for pair in pairs)
+            head = f"{here.domain}: {shown} of {count(len(pairs), 'difference')} shown"
+            table.add_row(Text(head, style="bold"))
+        for pair in pairs if len(pairs) <= _FEW else ():
+            name = f"{pair.measure.title}, {pair.first} minus {pair.second}"
+            for seed in pair.seeds:
+                told = ", ".join(filter(None, (name, seed.name)))
+                label = fill(told, 34, initial_indent="  ", subsequent_indent="    ")
+                figures = pair.size(seed), pair.interval(seed), p_value(seed.p)
+                table.add_row(Text(label), *figures, style="" if pair.shown else "dim")
+    table.caption = "\n".join(lines)
+    return table if found else None
 
 
 def _caption(results: ResultSet) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lookright.drawing import listing, span
 from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
-from lookright.evaluation.verdicts import Trust, notes, verdict
+from lookright.evaluation.stages.diagnostics import Trust, notes, verdict
 from lookright.metrics import Measure
 from lookright.metrics.baselines import in_words
 from lookright.report.baselines import Against, against, baseline_names, baseline_range

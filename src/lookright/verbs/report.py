@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lookright.evaluation.places import results_in
-from lookright.report import method_table, read_result, write_page
+from lookright.report import difference_table, method_table, read_result, write_page
 
 
 def report(results: list[Path], page: Path = Path("report.html")) -> None:
@@ -18,7 +18,10 @@ def report(results: list[Path], page: Path = Path("report.html")) -> None:
         page: where the page goes.
     """
     folders = [_newest(folder) for folder in results]
-    Console().print(method_table([read_result(folder) for folder in folders]))
+    found = [read_result(folder) for folder in folders]
+    Console().print(method_table(found))
+    if differences := difference_table(found):
+        Console().print(differences)
     print(f"The page: {write_page(folders, page)}")
 
 

@@ -3,7 +3,7 @@ explanation stay where it was."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
@@ -11,6 +11,7 @@ from lookright import metrics
 from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball
 from lookright.errors import UserError
 from lookright.evaluation.column import Column, Columns, measuring
+from lookright.evaluation.grouping import ResultSet
 from lookright.evaluation.previews import heat, pixels
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import DomainResult, Result
@@ -18,12 +19,11 @@ from lookright.evaluation.stages.answers import RIGHT, Answers
 from lookright.evaluation.stages.stage import Joined, Stage
 from lookright.evaluation.typed import read_as
 from lookright.evaluation.view import View
-from lookright.metrics import Measure
 from lookright.metrics.classification import (
     ACCURACY_ADVERSARIAL,
     ACCURACY_FGSM,
     ACCURACY_PGD,
-    ACCURACY_UNDER,
+    accuracy_under,
 )
 from lookright.metrics.stability import STABILITY_COSINE, STABILITY_SPEARMAN, STABILITY_TOPK
 
@@ -94,6 +94,7 @@ class Attacks(Stage):
     """
 
     needs: ClassVar[tuple[type[Stage], ...]] = (Answers,)
+    place: ClassVar[int] = 10
 
     steps: int = 20
     restarts: int = 2
@@ -184,6 +185,13 @@ class Attacks(Stage):
         told = here.stages.get(cls.name)
         return None if told is None else read_as(Robustness, told)
 
+    @classmethod
+    def section(cls, results: ResultSet) -> Mapping[str, Any] | None:
+        """Accuracies, curves and example images, clean and attacked."""
+        from lookright.evaluation.stages.attacks_section import section
+
+        return section(results)
+
 
 def eps_of(result: Result) -> float | None:
     """The radius of the ball that a result's attacks search; None where it has none."""
@@ -193,11 +201,9 @@ def eps_of(result: Result) -> float | None:
 
 def _under(attack: Attack) -> Column:
     """The accuracy under an attack on its own."""
-    name = type(attack).__name__
-    key = f"accuracy_{name.lower()}"
-    known = next((one for one in ACCURACY_UNDER.values() if one.key == key), None)
-    said = f"Share still classified correctly under {name}."
-    return measuring(known or Measure(key, f"{name} accuracy", True, "rate", said))
+    own = accuracy_under(type(attack).__name__)
+    known = (measure for measure in metrics.MEASURES if measure.key == own.key)
+    return measuring(next(known, own))
 
 
 def _within(attack: Attack, ball: Ball) -> Attack:

@@ -1,13 +1,14 @@
 """The stage of explanations: is the map faithful, is it on the object, and does it say anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from lookright import metrics
 from lookright.evaluation.column import Column, Columns, measuring
+from lookright.evaluation.grouping import ResultSet
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import DomainResult
 from lookright.evaluation.stages.stage import Joined, Stage
@@ -55,6 +56,8 @@ class Explanations(Stage):
             black makes edges), so there are two.
         removal_steps: points of the deletion and insertion curves after the first.
     """
+
+    place: ClassVar[int] = 40
 
     fills: tuple[str | Fill, ...] = ("blur", "mean")
     removal_steps: int = 16
@@ -121,6 +124,13 @@ class Explanations(Stage):
     def of(cls, here: DomainResult) -> tuple[RemovalCurve, ...]:
         """The curves of a domain."""
         return read_as(tuple[RemovalCurve, ...], here.stages.get(cls.name, []))
+
+    @classmethod
+    def section(cls, results: ResultSet) -> Mapping[str, Any] | None:
+        """The curves of the domains that have any."""
+        from lookright.evaluation.stages.explanations_section import section
+
+        return section(results)
 
     def _scorecard(self, protocol: Protocol) -> Scorecard:
         return Scorecard(protocol.explainer, self.fills, self.removal_steps)

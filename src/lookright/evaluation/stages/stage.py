@@ -26,13 +26,15 @@ class Stage(ABC):
     `show` pictures of the first images. Of a whole domain `figures`, `summary` and `warnings` say
     what these values come to. On the page `section` says what its template shows.
 
-    needs: the stages whose columns it reads; they are run before it. standard: whether it belongs
+    needs: the stages whose columns it reads; they are run before it. place: the sections of a page
+    stand by ascending place. standard: whether it belongs
     to every protocol, or is so dear that it has to be asked for, by itself or by `--thorough`.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[type["Stage"], ...]] = ()
     standard: ClassVar[bool] = True
+    place: ClassVar[int] = 100
 
     def __init_subclass__(cls) -> None:
         """Named like its file; a stage derived from another keeps that one's name."""

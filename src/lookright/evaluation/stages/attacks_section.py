@@ -2,8 +2,13 @@
 
 from lookright.drawing import STAR, Panel, Point, Series, Style, Tick, pixel_levels, spaced
 from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
-from lookright.evaluation.stages.attacks import eps_of
-from lookright.evaluation.verdicts import verdict, verdicts
+from lookright.evaluation.stages.attacks import Attacks, eps_of
+from lookright.evaluation.stages.attacks_gallery import galleries
+from lookright.evaluation.stages.diagnostics import verdict, verdicts
+from lookright.metrics import Estimate
+
+EXAMPLES = 8
+"""Images of a domain that the page shows, where few methods stand beside each."""
 
 _WIDTH, _CURVE_HEIGHT, _ROW = 340, 250, 46
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 12, 10, 40
@@ -11,13 +16,15 @@ _QUARTERS = (0, 0.25, 0.5, 0.75, 1)
 
 
 def section(results: ResultSet) -> dict[str, object] | None:
-    """The panels of accuracy and, where any result has them, the curves."""
+    """What the template of `Attacks` shows: accuracies, curves and example images."""
     accuracies, curves = accuracy_panels(results), curve_panels(results)
-    if not accuracies and not curves:
+    shown = galleries(results, results.shown(EXAMPLES))
+    if not accuracies and not curves and not shown:
         return None
     return {
         "accuracy_panels": accuracies,
         "curve_panels": curves,
+        "galleries": shown,
         "star_path": STAR,
         "starred": any(series.star for panel in curves for series in panel.series),
         "doubted": any(one.suspects for of in verdicts(results).values() for one in of),
@@ -31,7 +38,7 @@ def curve_panels(results: ResultSet) -> list[Panel]:
 
 
 def _curve_panel(results: ResultSet, domain: str) -> Panel:
-    curves = [(method, method.curve(domain)) for method in results.methods]
+    curves = [(method, _curve(method, domain)) for method in results.methods]
     stars = {method.name: star for method in results.methods if (star := _star(method, domain))}
     eps = sorted(
         {eps for _, curve in curves for eps, _ in curve} | {eps for eps, _ in stars.values()}
@@ -82,6 +89,16 @@ def _curve_panel(results: ResultSet, domain: str) -> Panel:
         description=f"Accuracy in {domain}, from the smallest to the largest attack: "
         f"{'; '.join(ends)}.",
     )
+
+
+def _curve(method: MethodResults, domain: str) -> list[tuple[float, Cell]]:
+    """(eps, accuracy) by ascending eps, over the seeds."""
+    by_eps: dict[float, list[Estimate]] = {}
+    for _, here in method.within(domain):
+        found = Attacks.of(here)
+        for point in found.curve if found else ():
+            by_eps.setdefault(round(point.eps, 6), []).append(point.accuracy)
+    return [(eps, Cell.of(estimates)) for eps, estimates in sorted(by_eps.items())]
 
 
 def _star(method: MethodResults, domain: str) -> tuple[float, Cell] | None:

@@ -8,11 +8,9 @@ from lookright.evaluation.grouping import MethodExamples, ResultSet, same_images
 from lookright.evaluation.stages.attacks import Attacks
 from lookright.evaluation.stages.learned_masks import LearnedMasks
 
-EXAMPLES = 8
-
 
 @dataclass(frozen=True)
-class View:
+class Look:
     """An image with its saliency and what the model says of it."""
 
     image: str
@@ -28,8 +26,8 @@ class GalleryCell:
 
     method: str
     style: Style
-    clean: View
-    attacked: View
+    clean: Look
+    attacked: Look
     learned: str | None
 
 
@@ -56,12 +54,6 @@ class DomainGallery:
     def has_learned(self) -> bool:
         """Whether any method has learned a mask."""
         return any(cell.learned for row in self.rows for cell in row.cells)
-
-
-def section(results: ResultSet) -> dict[str, object] | None:
-    """The galleries of the domains that have examples."""
-    found = galleries(results, results.shown(EXAMPLES))
-    return {"galleries": found} if found else None
 
 
 def galleries(results: ResultSet, per_domain: int) -> list[DomainGallery]:
@@ -99,14 +91,14 @@ def _cell(source: MethodExamples, i: int) -> GalleryCell:
     return GalleryCell(
         method=source.method.name,
         style=source.style,
-        clean=View(
+        clean=Look(
             picture_uri(e.images[i]),
             overlay_uri(e.saliency[i]),
             classes[e.predicted[i]],
             float(e.probability[i]),
             bool(e.predicted[i] == label),
         ),
-        attacked=View(
+        attacked=Look(
             picture_uri(attacked["attacked"][i]),
             overlay_uri(attacked["saliency"][i]),
             classes[attacked["predicted"][i]],

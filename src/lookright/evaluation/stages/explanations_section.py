@@ -9,7 +9,7 @@ from lookright.evaluation.stages.explanations import EXPLANATION, Explanations, 
 from lookright.metrics.baselines import in_words
 from lookright.statistics.intervals import Estimate
 
-KINDS = {"deletion": "taken away", "insertion": "put in"}
+KINDS = {"deletion": "removed", "insertion": "put in"}
 _BASELINE_DASHES = ("6 4", "1.5 3.5", "10 3 2 3")
 _WIDTH, _HEIGHT = 230, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36, 8, 8, 36
@@ -64,7 +64,7 @@ class DomainRemoval:
 
 
 def section(results: ResultSet) -> dict[str, object] | None:
-    """The curves of the domains that have any, their legend and the ticks of both axes."""
+    """What the template of `Explanations` shows: curves, their legend, the ticks of both axes."""
     found = removals(results)
     if not found:
         return None
