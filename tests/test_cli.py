@@ -17,6 +17,7 @@ from lookright import cli
 from lookright.attacks import APGD, FGSM, PGD, Ball
 from lookright.data import Augment, Shortcut, load_image
 from lookright.evaluation import Attacks
+from lookright.evaluation.places import results_in
 from lookright.models import Classifier, SmallResNet, save_classifier
 from lookright.spec import build
 from lookright.training import Run
@@ -104,7 +105,7 @@ def test_from_images_to_a_page(here, lookright):
     assert list(erm.domains) == ["photo", "sketch"]
     assert [of.in_distribution for of in erm.domains.values()] == [True, False]
     assert all(0 < of.n <= 4 for of in erm.domains.values())
-    assert erm.settings["limit"] == 4
+    assert build(erm.settings).limit == 4
     code, out, err = lookright("report erm egat --page again.html")
     assert (code, err) == (0, "")
     assert "ERM" in out
@@ -117,6 +118,24 @@ def test_an_evaluation_that_is_there_is_not_done_again(here, lookright, monkeypa
     monkeypatch.setattr("lookright.evaluation.evaluator.Evaluator.see", None)
     assert lookright(f"evaluate erm {QUICK} --domains sketch")[0] == 0
     assert Path("erm/report.html").exists()
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_a_run_is_judged_again_with_another_protocol(here, lookright):
+    first = newest("erm")
+    line = f"evaluate erm {QUICK} --domains sketch --protocol.seed 1"
+    assert lookright(line)[0] == 0
+    second = newest("erm")
+    assert results_in(Path("erm")) == [second.folder, first.folder]
+    code, _, err = lookright("report erm --page p.html")
+    assert code == 0
+    assert f"note: erm holds 2 results, and the newest is shown, {second.folder}; name" in err
+    assert str(first.folder) in err
+    code, _, err = lookright(f"report {first.folder} --page p.html")
+    assert (code, err) == (0, "")
+    assert lookright(f"{line} --output elsewhere")[0] == 0
+    assert newest("elsewhere/ERM").domains == second.domains
+    assert len(results_in(Path("erm"))) == 2
 
 
 def test_names_and_overwrite(here, lookright):
@@ -332,7 +351,7 @@ BAD = [
     (another_model, f"evaluate erm {QUICK}", r"holds the weights of another model"),
     (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 models, got 1"),
     (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write into file"),
-    (nothing, "report nowhere", r"result.json is not there: give .*`lookright evaluate"),
+    (nothing, "report nowhere", r"Expected results in nowhere, .*`lookright evaluate"),
     (nothing, "explain erm pets/sketch/cat/99.png", r"no such file. Did you mean '9.png'"),
     (nothing, "explain erm erm/config.json", r"Expected a readable image at 'erm/config.json'"),
     (nothing, "explain erm", r"Still needed: images"),

@@ -53,10 +53,10 @@ def refused(line: str, capsys) -> str:
 @pytest.mark.parametrize("name", ["align", "egat"])
 def test_the_mask_of_a_run_is_judged_without_being_asked_for(runs, capsys, name):
     cli.main(f"evaluate {runs / name} {QUICK}".split())
-    assert "mask mass" in capsys.readouterr().out
+    assert "learned mask on" in capsys.readouterr().out
     result = newest(runs / name)
     assert {"mask_mass", "mask_iou", "mask_coverage"} <= result.domains["reversed"].measures.keys()
-    assert read_examples(result, "reversed").learned is not None
+    assert "masks" in read_examples(result, "reversed").shown["learned_masks"]
     assert "its mask" in (runs / name / "report.html").read_text()
 
 

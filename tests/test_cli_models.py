@@ -11,7 +11,6 @@ from PIL import Image
 
 from lookright import cli
 from lookright.data import load_data
-from lookright.evaluation.result import read_result
 from lookright.models import SmallResNet, build_model, save_classifier
 from tiny import newest
 
@@ -65,9 +64,7 @@ def test_one_network_saved_in_every_way_gives_the_same_figures(here, capsys):
     ):
         cli.main(f"evaluate {model} --data pets {MAP} {QUICK} --output {output}".split())
         assert "has nothing for owl (3 images) of pets: left out" in capsys.readouterr().err
-    results = [
-        read_result(Path(folder, "result")) for folder in ("a/small_resnet", "b/kept", "c/kept")
-    ]
+    results = [newest(folder) for folder in ("a/small_resnet", "b/kept", "c/kept")]
     assert [result.name for result in results] == ["small_resnet", "kept", "kept"]
     assert results[0].classes == ("cat", "dog")
     measures = [result.domains["pets"].measures for result in results]
@@ -91,7 +88,7 @@ def test_torchscript_is_judged_by_explanations_of_pixels(here, capsys):
     assert "--protocol.explainer InputGradient" in capsys.readouterr().err
     cli.main(f"{line} --protocol.explainer inputgradient --overwrite".split())
     assert "taken in the order of the data's (cat, dog, owl)" in capsys.readouterr().err
-    measures = read_result(Path("results/traced/result")).domains["pets"].measures
+    measures = newest("results/traced").domains["pets"].measures
     assert {"accuracy_pgd", "comprehensiveness_mean", "stability_cosine"} <= measures.keys()
 
 
@@ -107,7 +104,7 @@ def test_images_of_several_models_are_loaded_once(here, monkeypatch):
     line = f"evaluate kept.safetensors kept.pt2 --data pets {MAP} {QUICK} --names a;b"
     cli.main(line.split())
     assert len(calls) == 1
-    assert Path("results/a/result/result.json").exists()
+    assert newest("results/a").name == "a"
     assert Path("results/report.html").exists()
 
 
@@ -153,7 +150,7 @@ def test_a_set_of_hugging_face_is_judged_by_the_names_of_its_classes(here):
     }
     datasets.Dataset.from_dict(rows, features=datasets.Features(kinds)).save_to_disk("saved")
     cli.main(f"evaluate kept.pt2 --data saved --classes names.txt {QUICK}".split())
-    assert read_result(Path("results/kept/result")).classes == tuple(names)
+    assert newest("results/kept").classes == tuple(names)
 
 
 def test_explain_takes_them_too(here, capsys):
