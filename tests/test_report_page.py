@@ -1,6 +1,7 @@
 """The page's figures are the results' figures, whatever the names and whatever is missing."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -403,3 +404,9 @@ def test_a_stage_of_ones_own_that_cannot_be_imported_is_left_out_with_a_warning(
     )
     with pytest.warns(UserWarning, match=r"no section of the stage no_such_module\.Mine"):
         write_page([fake.write(tmp_path / "r", raw)], tmp_path / "p.html")
+
+
+def test_a_result_in_memory_has_a_page_too(tmp_path):
+    kept = read_result(fake.write(tmp_path / "r", fake.result_json("ERM")))
+    page = write_page([replace(kept, saved=None)], tmp_path / "p.html")
+    assert cells(page).found["train", "ERM", "accuracy"].startswith("98.0%")

@@ -31,9 +31,10 @@ def table(n=N, first=0, labels=None, **columns):
     }
 
 
-def judged(root, name, seed=0, samples="same", n=N, **tables):
+def judged(root, name, seed=0, samples="same", n=N, classes=10, **tables):
     """A result with that table for each domain; none without any."""
     raw = fake.result_json(name, seed, domains=tuple(tables) or ("here",))
+    raw["classes"] = raw["classes"][:classes]
     for domain in raw["domains"].values():
         domain |= {"samples": samples, "n": n}
     folder = fake.write(root / f"{name} {seed}", raw)
@@ -158,6 +159,7 @@ def others(**changes):
         ({}, {"here": table(first=N, accuracy=B_RIGHT)}, "judged on other images"),
         ({}, others(label=(np.arange(N) + 1) % 10), "judged on other images"),
         ({"samples": "others"}, others(), "judged on other images"),
+        ({"classes": 9}, others(), "judged on other images"),
         ({}, {}, "does not have them: evaluate it again"),
     ],
 )

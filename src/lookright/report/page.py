@@ -34,8 +34,8 @@ DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
 STYLES = ("style", "figures")
 
 
-def write_page(results: Sequence[Path], target: Path, title: str = DEFAULT_TITLE) -> Path:
-    """Write one self-contained HTML file about any number of result folders.
+def write_page(results: Sequence[Path | Result], target: Path, title: str = DEFAULT_TITLE) -> Path:
+    """Write one self-contained HTML file about any number of results, or of their folders.
 
     Runs of the same name are seeds of one method. The file asks the network for nothing, and an
     existing one is replaced only when the new one is complete.
@@ -43,7 +43,9 @@ def write_page(results: Sequence[Path], target: Path, title: str = DEFAULT_TITLE
     Raises:
         UserError: no results, a damaged one, two of the same name and seed, or no place to write.
     """
-    found = ResultSet.of([read_result(Path(folder)) for folder in results])
+    found = ResultSet.of(
+        [each if isinstance(each, Result) else read_result(Path(each)) for each in results]
+    )
     return write_atomically(Path(target), render(found, title).encode("utf-8"))
 
 

@@ -23,8 +23,8 @@ Table = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Seed:
-    """The difference of two runs; `p` is corrected for all that are compared in the domain.
+class RunDifference:
+    """The difference of two runs; `p` is corrected for all tests of the domain.
 
     name: "seed 0" of both runs, '' where each method has only one.
     """
@@ -41,7 +41,7 @@ class Pair:
     first: str
     second: str
     measure: Measure
-    seeds: tuple[Seed, ...]
+    seeds: tuple[RunDifference, ...]
 
     @property
     def shown(self) -> bool:
@@ -49,7 +49,7 @@ class Pair:
         ahead = {seed.difference.more > seed.difference.less for seed in self.seeds}
         return len(ahead) == 1 and all(seed.p <= LEVEL for seed in self.seeds)
 
-    def told(self, seed: Seed) -> str:
+    def told(self, seed: RunDifference) -> str:
         """Such as "A is right on 12 more of the same 200 images than B"."""
         found = seed.difference
         images = f"of the same {count(found.n, 'image')}"
@@ -67,11 +67,11 @@ class Pair:
         told = f"{self.first} is better than {self.second} on {better} and worse on {worse}"
         return f"{told} {images}"
 
-    def size(self, seed: Seed) -> str:
+    def size(self, seed: RunDifference) -> str:
         """The difference with its sign: of rates in percentage points."""
         return self._number(seed.difference.value)
 
-    def interval(self, seed: Seed) -> str:
+    def interval(self, seed: RunDifference) -> str:
         return f"{self._number(seed.difference.low)} to {self._number(seed.difference.high)}"
 
     def _number(self, value: float) -> str:
@@ -137,7 +137,7 @@ def _of_domain(
             continue
         for measure in measures:
             seeds = [
-                Seed(name, difference, difference.p)
+                RunDifference(name, difference, difference.p)
                 for name, own, theirs in runs
                 if (difference := compared(measure, own, theirs)) is not None
             ]
@@ -186,10 +186,12 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
     _, at, there = np.intersect1d(own["image"], theirs["image"], return_indices=True)
     here, elsewhere = (side.run.domains[domain] for side in (first, second))
     alike = here.samples == elsewhere.samples or here.n != elsewhere.n
+    alike &= first.run.classes == second.run.classes
     if not len(at) or not alike or (own["label"][at] != theirs["label"][there]).any():
         raise UserError(
             f"Expected results on the same images, but {first.run.name} and {second.run.name} were "
-            f"judged on other images, labels or masks in “{domain}”: evaluate both on one data set."
+            f"judged on other images, classes, labels or masks in “{domain}”: evaluate both on one "
+            "data set."
         )
     return (
         {name: values[at] for name, values in own.items()},
