@@ -6,6 +6,8 @@ Perturbations, ICLR 2019; the parameters are theirs. Of its own, because the kep
 lengths that do not follow the image's size: `docs/corruptions.md`.
 """
 
+from inspect import isclass
+
 from torch import Tensor
 
 from lookright.corruptions.blur import BLURS, GAUSSIAN
@@ -51,10 +53,13 @@ def corruption_named(name: str) -> Corruption:
 
 
 def corruption_of(part: str | Corrupts) -> Corruption:
-    """The corruption of that name, or the user's own function of images and a severity."""
+    """The corruption of that name, or the user's own: a function of images and a severity, or a
+    class of which one is called."""
     if isinstance(part, str):
         return corruption_named(part)
-    return part if isinstance(part, Corruption) else Corruption(name_of(part), "own", part)
+    if isinstance(part, Corruption):
+        return part
+    return Corruption(name_of(part), "own", part() if isclass(part) else part)
 
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from inspect import isclass
 
 import torch
 from torch import Tensor
@@ -42,8 +43,11 @@ def fill_named(name: str) -> Fill:
 
 
 def fill_of(fill: str | Fill) -> Fill:
-    """The fill of that name, or the user's own as it is."""
-    return fill_named(fill) if isinstance(fill, str) else fill
+    """The fill of that name, or the user's own: a function of images, or a class of which one is
+    called."""
+    if isinstance(fill, str):
+        return fill_named(fill)
+    return fill() if isclass(fill) else fill
 
 
 def fill_name(fill: str | Fill) -> str:
