@@ -237,7 +237,7 @@ MEANT = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("line", "meant"), zip(LINES, MEANT, strict=True))
+@pytest.mark.parametrize(("line", "meant"), [*zip(LINES, MEANT, strict=True)])
 def test_a_part_is_named_on_the_command_line_by_its_import_path(line, meant, monkeypatch):
     given = {}
 

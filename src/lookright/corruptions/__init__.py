@@ -7,6 +7,7 @@ lengths that do not follow the image's size: `docs/corruptions.md`.
 """
 
 from inspect import isclass
+from typing import Any
 
 from torch import Tensor
 
@@ -59,7 +60,8 @@ def corruption_of(part: str | Corrupts) -> Corruption:
         return corruption_named(part)
     if isinstance(part, Corruption):
         return part
-    return Corruption(name_of(part), "own", part() if isclass(part) else part)
+    spoil: Any = part() if isclass(part) else part
+    return Corruption(name_of(part), "own", spoil)
 
 
 __all__ = [

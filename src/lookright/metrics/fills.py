@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from inspect import isclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,7 +48,8 @@ def fill_of(fill: str | Fill) -> Fill:
     called."""
     if isinstance(fill, str):
         return fill_named(fill)
-    return fill() if isclass(fill) else fill
+    own: Any = fill() if isclass(fill) else fill
+    return own
 
 
 def fill_name(fill: str | Fill) -> str:
