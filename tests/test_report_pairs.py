@@ -1,6 +1,7 @@
 """Differences of two methods on the same images: planted tables, what is said, what is refused."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,8 @@ def test_planted_counts_are_found_and_told(tmp_path):
     )
     assert (here.tests, right.shown, mass.shown) == (2, True, True)
     assert mass.size(mass.seeds[0]) == "+0.010"
+    small = replace(mass.seeds[0].difference, value=-0.000234)
+    assert mass.size(replace(mass.seeds[0], difference=small)) == "-0.0002"
     (other,) = pairs(b, a)
     (turned,) = other.measures[0][1]
     assert turned.told(turned.seeds[0]) == "A is right on 12 more of the same 200 images than B"

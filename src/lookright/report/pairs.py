@@ -21,6 +21,9 @@ from lookright.statistics.pairwise import Difference, holm, rate_difference, sco
 
 Table = dict[str, NDArray[Any]]
 
+_SMALL = 0.0005
+"""A score's difference below this is printed in one significant digit, lest it look like none."""
+
 
 @dataclass(frozen=True)
 class RunDifference:
@@ -75,7 +78,9 @@ class Pair:
         return f"{self._number(seed.difference.low)} to {self._number(seed.difference.high)}"
 
     def _number(self, value: float) -> str:
-        return f"{100 * value:+.1f}" if self.measure.unit == "rate" else f"{value:+.3f}"
+        if self.measure.unit == "rate":
+            return f"{100 * value:+.1f}"
+        return f"{value:+.3f}" if abs(value) >= _SMALL or value == 0 else f"{value:+.1g}"
 
 
 @dataclass(frozen=True)
