@@ -6,15 +6,16 @@ import sys
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
 from lookright.errors import UserError
-from lookright.evaluation import Attacks, Corruptions
+from lookright.evaluation import Attacks, Corruptions, evaluate
 from lookright.evaluation.column import Column
 from lookright.evaluation.result import read_result
 from lookright.evaluation.table import FILE, read_table, write_table
 from lookright.statistics.intervals import mean, rate
 from models_for_tests import BrokenError
-from test_evaluation import Killed, Margins, judge
+from test_evaluation import ChannelMeans, Killed, Margins, judge, protocol
 from test_evaluation_stages import GIVEN, learned  # noqa: F401
 from tiny import Blobs
 
@@ -135,6 +136,35 @@ def test_nothing_is_kept_on_disk_without_a_folder(tmp_path, monkeypatch):
     kept = judge(tmp_path / "kept", domains=["other"])
     assert kept.domains == alone.domains
     assert read_result(tmp_path / "kept").domains == alone.domains
+
+
+def taken(kind):
+    """Margins of one domain as a user has them."""
+    batch = Margins().samples("other", range(16))
+    rows = list(zip(batch.images, batch.labels, batch.masks, strict=True))
+    if kind == "tensors":
+        return {"images": batch.images, "labels": batch.labels, "masks": batch.masks}
+    return {"data": rows_of(rows) if kind == "dataset" else DataLoader(rows, 5)}
+
+
+def rows_of(rows):
+    class Rows(Dataset):
+        def __len__(self):
+            return len(rows)
+
+        def __getitem__(self, at):
+            return rows[at]
+
+    return Rows()
+
+
+@pytest.mark.parametrize("kind", ["tensors", "loader", "dataset"])
+def test_images_in_memory_are_judged_without_a_data_set_of_ones_own(kind):
+    result = evaluate(ChannelMeans(), **taken(kind), protocol=protocol(), progress=False)
+    (here,) = result.domains.values()
+    measures = {key: estimate.value for key, estimate in here.measures.items()}
+    assert (here.n, measures["accuracy"], measures["accuracy_pgd"]) == (16, 7 / 8, 5 / 8)
+    assert here.measures["mask_area"].n == 16
 
 
 def test_each_domain_names_the_versions_that_judged_it(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from lookright.data import ImageData, SplitName
+from lookright.data import ImageData, SplitName, as_data
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
@@ -37,9 +37,13 @@ from lookright.versions import versions
 
 def evaluate(
     model: nn.Module,
-    data: ImageData,
+    data: Any = None,
     save: Path | str | None = None,
     *,
+    images: Any = None,
+    labels: Any = None,
+    masks: Any = None,
+    has_mask: Any = None,
     masker: nn.Module | None = None,
     domains: Sequence[str] = (),
     train_domains: Sequence[str] = (),
@@ -59,9 +63,12 @@ def evaluate(
     Memory that does not hold a batch is met by half as many images at once, with a warning.
 
     Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
+        data: an `ImageData`, a `DataLoader` or `Dataset` of images and labels, with masks where
+            there are any, or the path of a folder (`lookright.data.as_data`).
+        images, labels, masks, has_mask: tensors in place of data (`lookright.data.InMemory`).
         save: the folder of this one result; nothing is kept on disk where there is none, and a
             killed evaluation begins anew.
-        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
         masker: images to masks (B, 1, h, w) in [0, 1], learned with the model; its masks are
             measured too, against the true ones where there are any.
         domains: those to judge; all by default.
@@ -77,11 +84,14 @@ def evaluate(
         UserError: an unknown domain; a model with other classes; a masker that gives no masks; a
             folder with another result.
     """
+    classes = getattr(model, "classes", None)
+    data = as_data(
+        data, images=images, labels=labels, masks=masks, has_mask=has_mask, classes=classes
+    )
     chosen = tuple(domains) or data.domains
     for domain in (*chosen, *train_domains):
         data.domain_index(domain)
-    classes = getattr(model, "classes", data.classes)
-    if tuple(classes) != tuple(data.classes):
+    if classes is not None and tuple(classes) != tuple(data.classes):
         raise UserError(
             f"The model's classes are {', '.join(classes)}, those of {data.name} "
             f"{', '.join(data.classes)}: evaluate it on data of its own classes."
