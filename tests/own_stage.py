@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import torch
 
-from lookright.evaluation import Answers, Stage
 from lookright.evaluation.column import Column, measuring
-from lookright.evaluation.stages.answers import RIGHT
+from lookright.evaluation.stages.answers import RIGHT, Answers
+from lookright.evaluation.stages.stage import Stage
 from lookright.metrics import Measure, correct
 
 MIRRORED = Measure(

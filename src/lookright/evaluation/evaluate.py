@@ -12,6 +12,7 @@ from rich.progress import Progress
 from torch import nn
 
 from lookright.data import ImageData, SplitName, as_data
+from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
@@ -76,7 +77,7 @@ def evaluate(
         protocol: attacks, explainer and sizes.
         name, about, seed, config: what the result says of the model: what it is called, in one
             sentence, the seed of its training, and how it was made.
-        device: the first accelerator by default.
+        device: the first accelerator by default; model and masker are there meanwhile.
         overwrite: replace a result of another model or protocol in that folder.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
 
@@ -96,9 +97,7 @@ def evaluate(
             f"The model's classes are {', '.join(classes)}, those of {data.name} "
             f"{', '.join(data.classes)}: evaluate it on data of its own classes."
         )
-    if device is None and torch.accelerator.is_available():
-        device = torch.accelerator.current_accelerator()
-    device = torch.device(device or "cpu")
+    device = best_device(device)
     result = begun(
         model,
         data,
@@ -119,9 +118,9 @@ def evaluate(
     data.read(chosen, progress is True and sys.stderr.isatty())
     samples = {domain: data.fingerprint(domain) for domain in chosen}
     _check_samples(kept.result, samples)
-    model = model.to(device)
-    borrowed = nn.ModuleList([model] if masker is None else [model, masker.to(device)])
+    both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
+        stack.enter_context(borrowed(both, device=device))
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
             bar = stack.enter_context(progress_bar())
@@ -139,7 +138,7 @@ def evaluate(
                 judge = Evaluator(model, protocol, domain, len(where), masker)
                 cache = BatchCache(folder, asked | {"domain": (domain, samples[domain])})
                 home = next(iter(train_domains), None)
-                with frozen(borrowed), own_noise(device):
+                with frozen(both), own_noise(device):
                     records = list(judged(judge, data, where, cache, told, home, device))
                 summary = Summary(judge, records)
                 here = summary.result(
