@@ -42,9 +42,10 @@ write_page(folders, home / "page.html")
 def example(name):
     """The files that a worked example writes, by path, and its row of the tests' table."""
     part = TEXT.split(f"### {name}, worked through")[1].split("\n## ")[0].split("\n### ")[0]
-    files = re.findall(r"`src/(\S+)`:\n\n```\w+\n(.*?)```", part, re.DOTALL)
+    written = r"\*\*(\S+)\*\* in `src/(\S+)`:\n\n```\w+\n(.*?)```"
+    files = {folder + file: text for file, folder, text in re.findall(written, part, re.DOTALL)}
     (row,) = re.findall(r"`tests/\S+`:\n\n```python\n(.*?)```", part, re.DOTALL) or [""]
-    return dict(files), row
+    return files, row
 
 
 @pytest.fixture
