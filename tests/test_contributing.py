@@ -44,7 +44,7 @@ def example(name):
     part = TEXT.split(f"### {name}, worked through")[1].split("\n## ")[0].split("\n### ")[0]
     written = r"\*\*(\S+)\*\* in `src/(\S+)`:\n\n```\w+\n(.*?)```"
     files = {folder + file: text for file, folder, text in re.findall(written, part, re.DOTALL)}
-    (row,) = re.findall(r"`tests/\S+`:\n\n```python\n(.*?)```", part, re.DOTALL) or [""]
+    (row,) = re.findall(r"`tests/\S+`:\n\n```text\n(.*?)```", part, re.DOTALL) or [""]
     return files, row
 
 
