@@ -79,7 +79,7 @@ def compare(
                     progress=bar,
                 )
                 bar.update(overall, advance=1, note="")
-                trained = run.classifier()
+                trained = run.model()
                 about: dict[str, Any] = {
                     "masker": run.masker(),
                     "train_domains": ("train",),
