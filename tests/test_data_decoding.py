@@ -16,7 +16,7 @@ from torch.utils.data import get_worker_info
 
 from lookright.batch import Batch
 from lookright.data import Folder, ImageData, InMemory, Selected, Shortcut, load_data
-from lookright.data.images import Encoded, UnreadableImageError, check_image, read_image
+from lookright.data.images import Encoded, UnreadableImageError, check_image, read_image, read_mask
 from lookright.data.loaders import default_workers, stored_loader, to_device
 from lookright.data.shared import SharedRows
 from lookright.errors import UserError
@@ -180,6 +180,23 @@ def test_what_workers_decode_is_kept_for_all(pets):
         for name in ("images", "masks", "tool_masks", "has_mask", "has_tool_mask", "labels"):
             assert torch.equal(getattr(a, name), getattr(b, name))
         assert a.images.dtype == a.masks.dtype == torch.uint8
+
+
+def test_masks_are_decoded_once(pets, monkeypatch):
+    read = []
+
+    def noted(path, image_path):
+        read.append(path.parent.parent.parent.name)
+        return read_mask(path, image_path)
+
+    monkeypatch.setattr("lookright.data.folder.read_mask", noted)
+    data = masked(pets)
+    for _ in range(3):
+        assert data.samples("photo", range(6)).has_mask.sum() == 1
+    assert sorted(read) == ["masks", "tools"]
+    uncached = masked(pets, cache=False)
+    uncached.samples("photo", range(6))
+    assert sorted(read[2:]) == ["masks", "masks", "tools", "tools"]
 
 
 SETS = {
