@@ -73,7 +73,7 @@ def trained(name: str, seed: int, epochs: int, folder: Path) -> Classifier:
         validate_every=epochs,
         resume=True,
     )
-    return run.classifier("last").eval()
+    return run.model("last").eval()
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def figures(name: str, seed: int, folder: Path, epochs: int, strength: float) ->
         validate_every=epochs,
         resume=True,
     )
-    model, masker = run.classifier("last").eval(), run.masker("last")
+    model, masker = run.model("last").eval(), run.masker("last")
     where = [position for _, position in data.split("train", "validation").where]
     batch = data.samples("train", where)
     assert batch.masks is not None

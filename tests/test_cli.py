@@ -17,6 +17,7 @@ from lookright import cli
 from lookright.attacks import FGSM, PGD
 from lookright.data import Augment, Shortcut, load_image
 from lookright.evaluation.result import read_result
+from lookright.methods import EGAT
 from lookright.models import Classifier, SmallResNet, save_classifier
 from lookright.training import Run
 from lookright.verbs.explain import explain
@@ -90,10 +91,10 @@ def here(made, tmp_path, monkeypatch):
 
 
 def test_from_images_to_a_page(here, lookright):
-    config = Run(Path("egat")).config
-    assert config["settings"]["domains"] == ["photo"]
-    assert config["method"]["class"] == "EGAT"
-    assert config["method"]["attack"]["eps"] == pytest.approx(4 / 255)
+    run = Run("egat")
+    assert run.settings.domains == ("photo",)
+    assert isinstance(run.method(), EGAT)
+    assert run.method().attack == PGD(4 / 255, 1)
     erm, egat = (read_result(Path(name, "result")) for name in ("erm", "egat"))
     assert (erm.name, egat.name) == ("ERM", "EGAT")
     assert list(erm.domains) == ["photo", "sketch"]
@@ -127,7 +128,7 @@ def test_shortcut_from_training_to_explanation(tmp_path, monkeypatch, lookright)
     line = "train --method at --method.attack fgsm --method.attack.eps 2/255 --epochs 1"
     assert lookright(line)[0] == 0
     run = Run(Path("runs/shortcut-at-0"))
-    assert run.config["settings"]["domains"] == ["train"]
+    assert run.settings.domains == ("train",)
     assert run.config["model"]["image_size"] == 32
     code, out, _ = lookright(f"evaluate {run.folder} --domains train,reversed {QUICK}")
     assert code == 0
@@ -166,7 +167,7 @@ def test_a_printed_config_gives_the_same_run(here, lookright):
     by_config, by_options = (Run(Path(name)) for name in ("by-config", "by-options"))
     assert by_config.config == by_options.config
     assert lookright("train --config config.yaml --run changed --seed 4")[0] == 0
-    assert Run(Path("changed")).config["settings"]["seed"] == 4
+    assert Run("changed").settings.seed == 4
 
 
 def test_explain_writes_pictures(here, lookright):
@@ -198,7 +199,7 @@ def test_explain_attacks_the_label_that_is_given(here, lookright, monkeypatch):
     weights = Run(Path("erm")).last
     explain(str(weights), [Path("pets/sketch/dog/0.png")], attack=Spy())
     with torch.no_grad():
-        model = Run(Path("erm")).classifier("last").eval()
+        model = Run(Path("erm")).model("last").eval()
         image = load_image(Path("pets/sketch/dog/0.png"), 32)[None]
         assert attacked[2] == model.classes[int(model(image).argmax(1))]
 

@@ -12,6 +12,7 @@ from cases import GUIDES
 from lookright import cli
 from lookright.data import Shortcut
 from lookright.models import SmallResNet
+from lookright.spec import spec_of
 from lookright.training import Run
 
 FAST = "--epochs 1 --batch_size 16 --image_size 32"
@@ -86,7 +87,7 @@ def test_egat_follows_any_guide(lookright, name):
     line = f"{EGAT} --method.guide {guide.lower()}{warm} {PETS} --seed 3 --run"
     assert lookright(f"{line} run")[0] == 0
     run = Run(Path("run"))
-    assert run.config["method"]["guide"]["class"] == guide
+    assert type(run.method().guide).__name__ == guide
     assert run.history[0]["train/explanation"] > 0
     torch.rand(5)
     assert lookright(f"{line} again")[0] == 0
@@ -95,44 +96,41 @@ def test_egat_follows_any_guide(lookright, name):
 
 
 @pytest.mark.parametrize(
-    ("options", "described", "change"),
+    ("options", "guide", "change"),
     [
         (
             f"{EGAT} --method.guide LearnedMask --method.guide.sparsity 0.5",
-            {"class": "LearnedMask", "sparsity": 0.5},
+            {"sparsity": 0.5},
             "--method.guide.sparsity 0.25",
         ),
-        (f"{EGAT} --method.guide HumanMask", {"class": "HumanMask"}, "--method.guide swapped"),
+        (f"{EGAT} --method.guide HumanMask", {}, "--method.guide swapped"),
         (
             "train --method align --method.guide.warm_up 0.5",
-            {"class": "LearnedMask", "warm_up": 0.5},
+            {"warm_up": 0.5},
             "--method.guide.smoothness 0.7",
         ),
-        (
-            f"{EGAT} --method.guide PrecomputedMask {PETS}",
-            {"class": "PrecomputedMask"},
-            "--method.guide HumanMask",
-        ),
+        (f"{EGAT} --method.guide PrecomputedMask {PETS}", {}, "--method.guide HumanMask"),
         (
             "train --method align --method.guide.masker my_module.MyMasker "
             "--method.guide.masker.bias 1/2",
-            {"class": "LearnedMask", "masker": {"class": "MyMasker", "bias": 0.5}},
+            {"masker": {"class_path": "my_module.MyMasker", "init_args": {"bias": 0.5}}},
             "--method.guide.masker.bias 0.25",
         ),
         (
             "train --method maskalignment --method.guide part --method.guide.share 1/4",
-            {"class": "Part", "share": 0.25},
+            {"share": 0.25},
             "--method.guide.share 1/5",
         ),
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_run_knows_its_guide_and_resumes_with_that_alone(lookright, options, described, change):
+def test_a_run_knows_its_guide_and_resumes_with_that_alone(lookright, options, guide, change):
     line = f"{options} {FAST} --run run"
     code, err = lookright(line)
     assert code == 0, err
-    guide = Run(Path("run")).config["method"]["guide"]
-    assert guide.items() >= described.items()
+    run = Run(Path("run"))
+    assert run.config["method"]["init_args"]["guide"]["init_args"].items() >= guide.items()
+    assert spec_of(run.method()) == run.config["method"]
     assert lookright(f"{line} --resume")[0] == 0
     code, err = lookright(f"{line} {change} --resume")
     assert code == 1

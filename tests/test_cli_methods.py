@@ -39,8 +39,8 @@ def test_each_method_by_its_name(name: str, tmp_path: Path) -> None:
     line = f"train --method {name.lower()} --data Shortcut --train_domain {domains}"
     run = trained(line, tmp_path)
     assert run.finished
-    assert run.config["method"]["class"] == name
-    assert run.config["settings"]["domains"] == domains.split(",")
+    assert type(run.method()).__name__ == name
+    assert run.settings.domains == tuple(domains.split(","))
     first, last = run.history
     terms = [term for term in first if term.startswith("train/") and term != "train/loss"]
     assert 0 < sum(last[term] for term in terms) < 1.2 * first["train/loss"]
@@ -51,7 +51,7 @@ def test_each_method_by_its_name(name: str, tmp_path: Path) -> None:
 def test_awp_is_an_option_of_any_adversarial_method(name: str, tmp_path: Path) -> None:
     run = trained(f"train --method {name} --awp 0.005", tmp_path)
     assert run.finished
-    assert run.config["method"]["class"] == "AWP"
+    assert type(run.method()) is AWP
 
 
 def test_egat_by_aligns_masker_is_judged_with_its_mask(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from lookright.data import Shortcut
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation.result import read_examples, read_result
+from lookright.guides import HumanMask
 from lookright.jobs.grid import compare
 from lookright.models import SmallResNet
+from lookright.spec import spec_of
 from lookright.training import Run
 from lookright.verbs import demo as module
 from lookright.verbs.demo import demo
@@ -67,13 +69,13 @@ def test_every_method_is_trained_judged_and_on_the_page(shown):
 
 
 def test_the_rows_differ_as_they_say(shown):
-    methods = {row: Run(shown / f"{row}-0").config["method"] for row in ROWS}
-    classes = [method["class"] for method in methods.values()]
+    methods = {row: Run(shown / f"{row}-0").method() for row in ROWS}
+    classes = [type(method).__name__ for method in methods.values()]
     assert classes == ["ERM", "AT", "EGAT", "EGAT", "EGAT", "ALIGN", "EGAT"]
-    assert methods["egat-term-off"]["stability"] == 0
-    assert methods["egat"]["stability"] > 0
-    assert methods["egat-masks"]["guide"]["class"] == "HumanMask"
-    assert methods["align"]["guide"] == methods["egat-align-mask"]["guide"]
+    assert methods["egat-term-off"].stability == 0
+    assert methods["egat"].stability > 0
+    assert isinstance(methods["egat-masks"].guide, HumanMask)
+    assert spec_of(methods["align"].guide) == spec_of(methods["egat-align-mask"].guide)
     masked = {row for row in ROWS if Run(shown / f"{row}-0").masker() is not None}
     assert masked == {"align", "egat-align-mask"}
     for row in ROWS:

@@ -19,8 +19,9 @@ from lookright.explainers import InputGradient
 from lookright.guides import ConvMasker, LearnedMask
 from lookright.methods import AT, AWP, EGAT, ERM, MART, TRADES, FastAT, FreeAT, Method
 from lookright.modes import frozen
+from lookright.spec import spec_of
 from lookright.training import Run
-from lookright.training.config import describe, method_title
+from lookright.training.config import method_title
 from models_for_tests import Smooth, Tiny, same_state, state_of
 
 
@@ -367,18 +368,10 @@ def test_computed_parameters_are_frozen_as_leaves_are():
     assert model.head.weight.grad.any()
 
 
-def test_a_run_is_described_and_called_by_both():
-    described = describe(AWP(TRADES(Smooth(), Ripple(), beta=3.0), gamma=0.01))
-    assert described["class"] == "AWP"
-    assert described["gamma"] == 0.01
-    assert described["method"]["class"] == "TRADES"
-    assert described["method"]["beta"] == 3.0
-    assert method_title(described) == "TRADES-AWP"
-    assert method_title(describe(FastAT(Smooth()))) == "FastAT"
-    guide = LearnedMask(ConvMasker(grid=4, width=16), sparsity=2.0)
-    learned = describe(EGAT(Smooth(), guide=guide))["guide"]
-    assert (learned["class"], learned["sparsity"]) == ("LearnedMask", 2.0)
-    assert learned["masker"] == {"class": "ConvMasker", "grid": 4, "width": 16}
+def test_a_run_is_called_by_both():
+    spec = spec_of(AWP(TRADES(Smooth(), beta=3.0), gamma=0.01))
+    assert method_title(spec) == "TRADES-AWP"
+    assert method_title(spec_of(FastAT(Smooth()))) == "FastAT"
 
 
 # --- From the command line ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from lookright import attacks, cli, distances, explainers, guides, methods
 from lookright.distances import Distance
 from lookright.guides import ConvMasker, Guide
 from lookright.methods import AT, AWP, Method
-from lookright.training.config import describe
+from lookright.spec import spec_of
 from models_for_tests import Tiny
 
 PAGE = (Path(__file__).parent.parent / "docs" / "methods.md").read_text()
@@ -52,10 +52,10 @@ def build(member: type) -> object:
 
 
 def shown(text: str) -> dict[str, object]:
-    """The defaults that a text shows, each as it is described in a run's config."""
+    """The defaults that a text shows, each by its spec, as in a run's config."""
     parts = {**EXPLAINERS, **vars(guides), **vars(attacks)}
     return {
-        name: describe(eval(value, {}, DISTANCES if name == "distance" else parts))
+        name: spec_of(eval(value, {}, DISTANCES if name == "distance" else parts))
         for name, value in DEFAULT.findall(text)
     }
 
@@ -64,7 +64,7 @@ def defaults(member: type) -> dict[str, object]:
     """Its options, with what it has where they are not given."""
     built = build(member)
     return {
-        name: describe(getattr(built, name) if parameter.default is None else parameter.default)
+        name: spec_of(getattr(built, name) if parameter.default is None else parameter.default)
         for name, parameter in inspect.signature(member).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }

@@ -34,7 +34,7 @@ def test_the_study_trains_by_every_mask_and_draws_them(tmp_path, capsys):
     assert 0 < rows["swapped"]["quality"] < 0.5
     assert 0 < rows["learned"]["quality"] < 0.5
     result = read_result(tmp_path / "perfect-0" / "result")
-    assert result.config["data"]["strength"] == 0.8
+    assert result.config["data"]["spec"]["init_args"]["strength"] == 0.8
     assert result.config["command"] == ("lookright study masks --seeds 1 --epochs 1 --strength 0.8")
     shifted = [result.domains[name].measures["accuracy"].value for name in module._SHIFTED]
     assert rows["perfect"]["shifted"] == pytest.approx(sum(shifted) / 4)

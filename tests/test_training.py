@@ -114,8 +114,8 @@ def test_a_run_leaves_everything_needed_to_know_and_use_it(whole):
         "lr",
     } <= {*history[-1]}
     config = whole.config
-    assert config["method"]["attack"]["eps"] == 0.1
-    assert config["settings"]["augment"]["class"] == "Augment"
+    assert whole.method(model=tiny_classifier()).attack == ATTACK
+    assert whole.settings.augment == Augment()
     assert config["data"]["train"] + config["data"]["validation"] < 72
     versions = json.loads((whole.folder / "versions.json").read_text())
     assert {"python", "torch", "torchvision", "timm", "lightning", "numpy", "platform"} <= {
@@ -134,7 +134,7 @@ def test_the_model_is_given_back_trained_and_as_it_was(tmp_path):
     assert model.network.stem.training
     assert not model.network.head.training
     x = torch.rand(4, 3, 8, 8)
-    assert torch.equal(run.classifier("last", SmallResNet(3, width=4)).eval()(x), model.eval()(x))
+    assert torch.equal(run.model("last", SmallResNet(3, width=4)).eval()(x), model.eval()(x))
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_others(whole, tmp_path):
@@ -218,10 +218,11 @@ def test_best_is_by_adversarial_accuracy_where_there_is_an_attack(
     assert (run.folder / "log.txt").read_text().splitlines()[chosen - 1].endswith("best")
 
 
-def test_no_domain_but_those_named_is_looked_at(tmp_path):
-    class Guarded(Blobs):
-        def samples(self, domain, indices):
-            assert domain == "train"
-            return super().samples(domain, indices)
+class Guarded(Blobs):
+    def samples(self, domain, indices):
+        assert domain == "train"
+        return super().samples(domain, indices)
 
+
+def test_no_domain_but_those_named_is_looked_at(tmp_path):
     fit(AT(tiny_classifier(), ATTACK), Guarded(), "train", tmp_path / "run", **QUICK)

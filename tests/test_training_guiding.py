@@ -33,10 +33,10 @@ class Masked(Blobs):
 
     def __init__(self, each: int) -> None:
         super().__init__()
-        self._each = each
+        self.each = each
 
     def masked(self, domain: str) -> Sequence[bool]:
-        return [self._each > 0 and index % self._each == 0 for index in range(self.n)]
+        return [self.each > 0 and index % self.each == 0 for index in range(self.n)]
 
     tool_masked = masked
 
@@ -100,7 +100,9 @@ def test_a_run_goes_on_with_its_guides_wherever_they_lie_and_with_no_others(tmp_
         method = EGAT(model, ATTACK, guide=PrecomputedMask())
         return fit(method, data, "pets", tmp_path / "run", **QUICK, resume=True)
 
-    assert again(tool_masks=tmp_path / "sam").config["data"]["tool_masks"] == str(tmp_path / "sam")
+    assert again(tool_masks=tmp_path / "sam").config["data"]["spec"]["init_args"][
+        "tool_masks"
+    ] == str(tmp_path / "sam")
     moved = (tmp_path / "sam").rename(tmp_path / "segmenter")
     again(tool_masks=moved)
     (moved / "cat" / "3.png").unlink()

@@ -42,9 +42,7 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_keeps_the_epochs_before(tmp
         train(tmp_path / "run", ERM, callbacks=[Hook(spoil)])
     run = Run(tmp_path / "run")
     assert [row["epoch"] for row in run.history] == [1]
-    assert all(
-        p.isfinite().all() for p in run.classifier("last", SmallResNet(3, width=4)).parameters()
-    )
+    assert all(p.isfinite().all() for p in run.model("last", SmallResNet(3, width=4)).parameters())
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
@@ -89,7 +87,7 @@ def test_a_finished_run_is_given_back_as_it_is(tmp_path):
     settings = QUICK | {"epochs": 1, "augment": Augment()}
     fit(ERM(model), Blobs(), "train", run.folder, **settings, resume=True)
     assert contents(run.folder) == before
-    kept = run.classifier("last", SmallResNet(3, width=4))
+    kept = run.model("last", SmallResNet(3, width=4))
     assert torch.equal(kept.network.head.weight, model.network.head.weight)
 
 
@@ -104,7 +102,7 @@ def test_resume_starts_a_run_that_is_not_there(tmp_path):
         ({"seed": 3}, "settings.seed"),
         ({"epochs": 9}, "settings.epochs"),
         ({"augment": None}, "settings.augment"),
-        ({"method": AT}, "method.class"),
+        ({"method": AT}, "method "),
     ],
 )
 def test_resume_with_another_config_names_what_differs(tmp_path, change, named):
@@ -122,7 +120,7 @@ def interrupt(module):
 
 def test_resume_with_other_data_names_what_differs(tmp_path):
     fit(ERM(tiny_classifier()), Blobs(), "train", tmp_path / "run", **QUICK)
-    with pytest.raises(UserError, match=r"data.n \(72 in the run, 90 now\)"):
+    with pytest.raises(UserError, match=r"data.spec.n \(72 in the run, 90 now\)"):
         fit(ERM(tiny_classifier()), Blobs(90), "train", tmp_path / "run", **QUICK, resume=True)
 
 

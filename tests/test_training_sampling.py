@@ -277,7 +277,7 @@ def train_on_two(run):
     method = GroupDRO(tiny_classifier())
     options = QUICK | {"epochs": 1, "batch_size": 8, "accelerator": "cpu", "devices": 2}
     fit(method, Blobs(), DOMAINS, run, **options, strategy="ddp_fork", callbacks=[Apart()])
-    kept = Run(run).classifier("last", SmallResNet(3, width=4)).network.state_dict()
+    kept = Run(run).model("last", SmallResNet(3, width=4)).network.state_dict()
     own = method.model.network.state_dict()
     assert all(torch.equal(kept[name], value) for name, value in own.items())
 

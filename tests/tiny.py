@@ -19,6 +19,7 @@ class Blobs(ImageData):
 
     def __init__(self, n: int = 72, image_size: int = 8, labels_up_to: int = 3) -> None:
         self.n = n
+        self.labels_up_to = labels_up_to
         self.image_size = image_size
         random = torch.Generator().manual_seed(0)
         self._labels = torch.arange(n) % labels_up_to

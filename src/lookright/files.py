@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -45,6 +46,12 @@ def write_atomically(path: Path, content: bytes) -> Path:
             "another folder."
         ) from error
     return path
+
+
+def content_hash(path: Path) -> str:
+    """16 hexadecimal digits that follow from a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def require_writable(folder: Path) -> None:

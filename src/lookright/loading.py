@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from lookright.models import (
     read_class_map,
     read_classes,
 )
+from lookright.spec import identity
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
 
@@ -118,37 +119,34 @@ def load_subject(
     """
     opened = {} if opened is None else opened
 
-    def images(
-        name: str, size: int, where: Path | None, seed: int = 0, strength: float = 0.9
-    ) -> ImageData:
-        asked = (name, size, str(where), seed, strength, skip_unreadable)
+    def images(name: str, size: int) -> ImageData:
+        asked = (name, size, str(masks), skip_unreadable)
         if asked not in opened:
             opened[asked] = load_data(
-                name,
-                size,
-                seed,
-                strength,
-                where,
-                skip_unreadable=skip_unreadable,
-                read=False,
+                name, size, masks=masks, skip_unreadable=skip_unreadable, read=False
             )
+        return opened[asked]
+
+    def of_run(run: Run, size: int) -> ImageData:
+        spec = run.config["data"]["spec"]
+        if data is not None and not _is_same(data, spec):
+            return images(data, size)
+        others: dict[str, Any] = {"image_size": size} | ({"masks": masks} if masks else {})
+        if "skip_unreadable" in spec["init_args"]:
+            others["skip_unreadable"] = skip_unreadable
+        asked = (identity([spec, others]),)
+        if asked not in opened:
+            opened[asked] = run.data(**others)
         return opened[asked]
 
     if is_run(model):
         run = Run(Path(model).expanduser())
-        config = run.config
-        of_run = config["data"]
-        columns = f"?{of_run['columns']}" if "columns" in of_run else ""
-        found = images(
-            data or of_run.get("root", of_run["name"]) + columns,
-            options.image_size or config["model"]["image_size"],
-            masks or of_run.get("masks"),
-            of_run.get("seed", 0),
-            of_run.get("strength", 0.9),
-        )
+        config, settings = run.config, run.settings
+        size = options.image_size or config["model"]["image_size"]
+        found = of_run(run, size)
         own, learned = _of_run(run, options)
         judged, chosen, _ = _fitted(own, found, options)
-        trained = config["settings"]["domains"]
+        trained = settings.domains
         if not set(trained) & set(chosen.domains):
             warnings.warn(
                 f"{found.name} has no domain of those that {model} was trained on "
@@ -161,7 +159,7 @@ def load_subject(
             chosen,
             method_title(config["method"]),
             tuple(domain for domain in trained if domain in chosen.domains),
-            config["settings"]["seed"],
+            settings.seed,
             config,
             learned,
             run.folder,
@@ -170,9 +168,9 @@ def load_subject(
         raise UserError(f"Say on which images {model} is judged: --data; only a run knows its own.")
     count = None
     if ":" in model and options.image_size and not options.classes and not options.class_map:
-        count = len(images(data, options.image_size, masks).classes)
+        count = len(images(data, options.image_size).classes)
     own = open_model(model, **options.named, count=count)
-    judged, chosen, mapped = _fitted(own, images(data, own.image_size, masks), options)
+    judged, chosen, mapped = _fitted(own, images(data, own.image_size), options)
     about = {
         "name": model,
         "architecture": own.architecture or type(own.network).__name__,
@@ -202,6 +200,14 @@ def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module
     return _of_run(Run(Path(model)), options)
 
 
+def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
+    """Whether a data set's name means the one of a spec, which may have options of its own."""
+    root = spec["init_args"].get("root")
+    if root is None:
+        return named.lower() == spec["class_path"].rpartition(".")[2].lower()
+    return Path(named).expanduser().resolve() == Path(root)
+
+
 def is_run(model: str) -> bool:
     """Whether a folder is meant, and no file or name."""
     path = Path(model).expanduser()
@@ -215,7 +221,7 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
     learned = run.masker(options.which, own_module(options.masker) if options.masker else None)
-    return run.classifier(options.which), learned
+    return run.model(options.which), learned
 
 
 def _fitted(

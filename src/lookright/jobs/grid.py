@@ -78,7 +78,7 @@ def compare(
                 )
                 bar.update(overall, advance=1, note="")
                 result = evaluate(
-                    run.classifier(),
+                    run.model(),
                     data,
                     run.folder / "result",
                     masker=run.masker(),

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import content_hash
 from lookright.models.classifier import Classifier
 from lookright.models.small_resnet import SmallResNet
 from lookright.models.weights import load_weights, read_weights
@@ -44,9 +45,11 @@ def build_model(
     if weights is not None and pretrained:
         raise UserError("Give either pretrained or a file of weights, not both.")
     network, mean, std, heads = make_network(name, len(classes), image_size, pretrained)
+    origin = "library" if pretrained else "given" if ":" in name else "random"
     if weights is not None:
         load_weights(network, read_weights(weights), source=str(weights), heads=heads)
-    return Classifier(network, classes, image_size, mean, std, name)
+        origin = f"file {weights.name} {content_hash(weights)}"
+    return Classifier(network, classes, image_size, mean, std, name, origin)
 
 
 def make_network(

@@ -96,6 +96,7 @@ class ClassMap:
             model.mean.flatten().tolist(),
             model.std.flatten().tolist(),
             model.architecture,
+            model.origin,
         )
 
 

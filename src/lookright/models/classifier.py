@@ -17,6 +17,8 @@ class Classifier(nn.Module):
         image_size: height and width that it was built for, in pixels.
         mean, std: one value per channel; the network sees (x - mean) / std.
         architecture: what `build_model` makes the network from.
+        origin: where the weights come from, as a run records it: "random", "given" by whoever made
+            the network, a "library", or a "file" by its name and hash.
     """
 
     mean: Tensor
@@ -30,12 +32,14 @@ class Classifier(nn.Module):
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
         architecture: str = "",
+        origin: str = "given",
     ) -> None:
         super().__init__()
         self.network = network
         self.classes = tuple(classes)
         self.image_size = image_size
         self.architecture = architecture
+        self.origin = origin
         # A library's network takes either layout of memory; one's own may flatten the image.
         by_library = architecture != "" and ":" not in architecture
         self.channels_last = by_library and may_be_channels_last(network)

@@ -19,7 +19,7 @@ import yaml
 
 from lookright.errors import UserError, did_you_mean
 from lookright.registry import imported, member, members, word_of
-from lookright.spec.describe import arguments_of, parameters
+from lookright.spec.describe import arguments_of, ignored, parameters
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,14 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
             place.given,
         )
         found[option] = convert(value, each.annotation, inner)
-    found |= {
-        n: place.given[n] for n in signature(make).parameters if n in place.given and n not in found
-    }
+    taken = signature(make).parameters
+    found |= {n: each for n, each in place.given.items() if n in taken and n not in found}
+    needs = [n for n in ignored(make) if n in taken and taken[n].default is Parameter.empty]
+    if absent := [n for n in needs if n not in found]:
+        raise UserError(
+            f"{name} is made of {', '.join(absent)}, which no spec holds: give "
+            f"{', '.join(f'{each}=...' for each in absent)}."
+        )
     variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
     needed = [
         n for n, each in known.items()
@@ -305,7 +310,9 @@ def _made(made: Any, value: Mapping[str, Any], place: Place) -> Any:
 
 def _keywords(made: Any, options: Mapping[str, Any], place: Place) -> dict[str, Any]:
     """The options alone, of a class that gets its other arguments later."""
-    later = {n: None for n, each in parameters(made).items() if each.default is each.empty}
+    later = {
+        n: None for n, each in signature(made).parameters.items() if each.default is each.empty
+    }
     found = converted(made, options, replace(place, given={**later, **place.given}))
     return {name: found[name] for name in options}
 

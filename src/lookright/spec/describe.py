@@ -88,9 +88,13 @@ def arguments_of(thing: Any) -> dict[str, Any]:
     return found
 
 
+def ignored(make: Any) -> tuple[str, ...]:
+    """The parameters of a class that do not belong to what it is."""
+    return tuple(getattr(make, "SPEC_IGNORES", ()))
+
+
 def parameters(make: Any) -> dict[str, inspect.Parameter]:
     """What a class or function takes, by name, without what `SPEC_IGNORES`; with real types."""
-    ignored = getattr(make, "SPEC_IGNORES", ())
     signature = inspect.signature(make)
     try:
         hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
@@ -106,7 +110,7 @@ def parameters(make: Any) -> dict[str, inspect.Parameter]:
             annotation=hints.get(name, each.annotation), default=made.get(name, each.default)
         )
         for name, each in signature.parameters.items()
-        if name not in ignored and each.kind is not each.VAR_POSITIONAL
+        if name not in ignored(make) and each.kind is not each.VAR_POSITIONAL
     }
 
 

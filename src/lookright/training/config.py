@@ -1,20 +1,16 @@
-"""What was run, as plain JSON."""
+"""What was run, as plain JSON: the specs of method, data and settings, and the first weights."""
 
-import functools
 import hashlib
-import inspect
-import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from lookright.data import ImageData, Split, SplitName
 from lookright.methods.method import Method
 from lookright.models import Classifier
+from lookright.spec import spec_of
 from lookright.training.settings import Settings
+
+FORMAT = 2
 
 
 def describe_run(
@@ -24,84 +20,60 @@ def describe_run(
     parts: Mapping[SplitName, Split],
     settings: Settings,
 ) -> dict[str, Any]:
-    """Method, model, data and settings, each by its name and arguments."""
-    plain = {
-        name: describe(value)
-        for name, value in vars(data).items()
-        if not name.startswith("_") and isinstance(value, str | int | float | bool | Path | None)
-    }
+    """Method, data and settings by their specs; the model by its architecture and first weights.
+
+    Raises:
+        UserError: a part that no spec can tell, as a lambda.
+    """
     return {
-        "format": 1,
-        "method": describe(method),
+        "format": FORMAT,
+        "method": spec_of(method),
         "model": {
             "architecture": model.architecture or type(model.network).__name__,
             "image_size": model.image_size,
             "parameters": sum(p.numel() for p in model.parameters()),
+            "weights": model.origin,
         },
         "data": {
-            "class": type(data).__name__,
             "name": data.name,
-            **plain,
+            "spec": spec_of(data),
             "classes": list(data.classes),
             **{name: len(part) for name, part in parts.items()},
             "samples": _fingerprint(parts),
         },
-        "settings": {
-            field.name: describe(getattr(settings, field.name)) for field in fields(settings)
-        },
+        "settings": spec_of(settings),
     }
 
 
-def method_title(described: Mapping[str, Any]) -> str:
-    """What to call a described method: TRADES, and TRADES-AWP where AWP is round it."""
-    inner = described.get("method")
-    return f"{method_title(inner)}-{described['class']}" if inner else described["class"]
+def method_title(spec: Mapping[str, Any]) -> str:
+    """What to call a method by its spec: TRADES, and TRADES-AWP where AWP is round it."""
+    inner = spec["init_args"].get("method")
+    name = spec["class_path"].rpartition(".")[2]
+    return f"{method_title(inner)}-{name}" if inner else name
 
 
-def describe(value: Any) -> Any:
-    """JSON that is the same whenever the value is.
-
-    Dataclasses by fields, modules by the arguments that they keep, others by their name.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return [describe(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): describe(item) for key, item in value.items()}
-    if isinstance(value, functools.partial):
-        keywords = {key: describe(item) for key, item in value.keywords.items()}
-        return {"class": _name(value.func), **keywords}
-    if is_dataclass(value) and not isinstance(value, type):
-        content = {field.name: describe(getattr(value, field.name)) for field in fields(value)}
-        return {"class": type(value).__name__, **content}
-    if isinstance(value, nn.Module):
-        arguments = {
-            name: describe(getattr(value, name))
-            for name in inspect.signature(type(value).__init__).parameters
-            if name not in ("self", "model") and hasattr(value, name)
-        }
-        return {"class": type(value).__name__, **arguments}
-    return _name(value if inspect.isroutine(value) or isinstance(value, type) else type(value))
-
-
-def _name(thing: Any) -> str:
-    return f"{thing.__module__}.{thing.__qualname__}"
+def flat(config: Any, name: str = "") -> dict[str, Any]:
+    """A config's values by dotted names, a member's class under its own name."""
+    if isinstance(config, Mapping) and "class_path" in config:
+        inside = flat(config.get("init_args", {}), name)
+        return {name: config["class_path"].rpartition(".")[2], **inside}
+    if not isinstance(config, Mapping):
+        return {name: config}
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= flat(value, f"{name}.{key}".lstrip("."))
+    return found
 
 
 def _fingerprint(parts: Mapping[SplitName, Split]) -> str:
-    """A hash of which samples are in which part, and of which of them have a guide."""
+    """A hash of which samples are in which part, and of which of them have a tool mask."""
     digest = hashlib.sha256()
     for name, part in parts.items():
         domains = dict.fromkeys(domain for domain, _ in part.where)
         data = part.data
         known = {domain: (data.keys(domain), data.tool_masked(domain)) for domain in domains}
         for domain, index in part.where:
-            keys, guided = known[domain]
-            line = f"{name}\0{domain}\0{keys[index]}" + guided[index] * "\0guided"
+            keys, masked = known[domain]
+            line = f"{name}\0{domain}\0{keys[index]}" + masked[index] * "\0guided"
             digest.update(f"{line}\n".encode())
     return digest.hexdigest()[:16]

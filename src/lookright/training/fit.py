@@ -22,7 +22,8 @@ from lookright.files import full_disk
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_weights, read_weights
 from lookright.progress import progress_bar
-from lookright.training.config import describe, describe_run, method_title
+from lookright.spec import spec_of
+from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
 from lookright.training.run import Run, open_run
 from lookright.training.sampling import check_domains
@@ -161,7 +162,7 @@ def fit(
         bar = progress if isinstance(progress, Progress) else None
         if progress is True and first:
             bar = stack.enter_context(progress_bar())
-        shown = [Bar(bar, method_title(describe(method)))] if bar else []
+        shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
         config = describe_run(method, model, images, parts, settings)
         opened = Run(Path(run))

@@ -11,10 +11,16 @@ from typing import Any, Literal
 
 from torch import nn
 
+from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.files import atomic
+from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
+from lookright.methods.method import Method
 from lookright.models import Classifier, load_classifier
+from lookright.spec import build
+from lookright.training.config import flat
+from lookright.training.settings import Settings
 from lookright.versions import versions
 
 Row = dict[str, float]
@@ -22,7 +28,7 @@ Which = Literal["best", "last"]
 
 _OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
 
-_PLACES = ("data.root", "data.masks", "data.tool_masks")
+_PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
 """Where the data lies may change; which samples they are is compared by their fingerprint."""
 
 
@@ -38,6 +44,9 @@ class Run:
     """
 
     folder: Path
+
+    def __init__(self, folder: Path | str) -> None:
+        object.__setattr__(self, "folder", Path(folder))
 
     @property
     def best(self) -> Path:
@@ -85,11 +94,38 @@ class Run:
     def finished(self) -> bool:
         """Whether all epochs asked for are there."""
         history = self.history
-        return bool(history) and history[-1]["epoch"] >= self.config["settings"]["epochs"]
+        return bool(history) and history[-1]["epoch"] >= self.settings.epochs
 
-    def classifier(self, which: Which = "best", network: nn.Module | None = None) -> Classifier:
+    @property
+    def settings(self) -> Settings:
+        """The arguments of the training."""
+        return build(self.config["settings"])
+
+    def model(self, which: Which = "best", network: nn.Module | None = None) -> Classifier:
         """The trained classifier, on the CPU; `network` where it was the user's own module."""
         return load_classifier(self.best if which == "best" else self.last, network)
+
+    def method(self, which: Which = "best", model: Classifier | None = None) -> Method:
+        """The method with its options, round the trained classifier or another `model`.
+
+        A masker that was learned has its weights. Modules and functions of one's own must be
+        importable by the names they had.
+        """
+        method: Method = build(self.config["method"], model=model or self.model(which))
+        if self.masker_file(which).exists() and isinstance(method.guide, LearnedMask):
+            load_masker(self.masker_file(which), method.guide.masker)
+        return method
+
+    def data(self, **others: Any) -> ImageData:
+        """The data set that was trained on; `others` replaces arguments of it, such as `root`.
+
+        Files are read when they are first used.
+
+        Raises:
+            UserError: the images are not where they were.
+        """
+        spec = self.config["data"]["spec"]
+        return build({**spec, "init_args": {**spec["init_args"], **others}}, read=False)
 
     def masker_file(self, which: Which) -> Path:
         """The masker of the same epoch as `best` or `last`, where a mask was learned."""
@@ -155,7 +191,7 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: b
 
 
 def _check_same(run: Run, config: Mapping[str, Any]) -> None:
-    before, now = _flat(run.config), _flat(json.loads(json.dumps(config)))
+    before, now = flat(run.config), flat(json.loads(json.dumps(config)))
     differing = [
         f"{name} ({before.get(name, 'absent')} in the run, {now.get(name, 'absent')} now)"
         for name in before | now
@@ -167,16 +203,6 @@ def _check_same(run: Run, config: Mapping[str, Any]) -> None:
             f"The run in {run.folder} is of another config: {', '.join(differing[:3])}{more}; "
             "resume it with its own config, or name another folder."
         )
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

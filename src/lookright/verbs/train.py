@@ -9,12 +9,16 @@ from typing import Literal
 import torch
 
 from lookright.attacks import Attack
-from lookright.data import Augment, load_data
+from lookright.data import Augment, ImageData, load_data
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, build_model
+from lookright.spec import spec_of
 from lookright.training import fit
-from lookright.training.config import describe, method_title
+from lookright.training.config import method_title
+
+_GENERIC = ("images", "imgs", "img", "data", "dataset")
+"""Names of folders that say nothing of the images in them; the folder above does."""
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 
@@ -68,7 +72,8 @@ def train(
         tool_masks: folder of masks by a tool such as SAM, laid out alike, for --method.guide
             PrecomputedMask; no model is judged by them.
         strength: of Shortcut's correlation in its domain train, from 0 to 1.
-        run: folder of the run; runs/<data>-<method>-<seed> by default.
+        run: folder of the run; runs/<data>-<method>-<seed> by default, with the guide too
+            where it is not the method's usual one.
         epochs: passes over the training images.
         batch_size: images of one step on one device.
         lr: learning rate of AdamW; by default 0.01 for small_resnet and 0.001 for any other.
@@ -119,7 +124,7 @@ def train(
     objective = method(build_model(model, images.classes, image_size, pretrained, weights))
     if awp:
         objective = AWP(objective, awp)
-    title = method_title(describe(objective))
+    title = method_title(spec_of(objective))
     if tool_masks and not (objective.guide and objective.guide.needs_tool_masks):
         warnings.warn(
             f"{title} does not use the masks in '{tool_masks}'; --method.guide PrecomputedMask "
@@ -131,7 +136,7 @@ def train(
         objective,
         images,
         domains,
-        run or Path("runs") / f"{images.name.lower()}-{title.lower()}-{seed}",
+        run or Path("runs") / _name(images, objective, seed),
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,
@@ -151,3 +156,16 @@ def train(
     )
     print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
     print(f"Judge it: lookright evaluate {trained.folder}")
+
+
+def _name(data: ImageData, objective: Method, seed: int) -> str:
+    """The default folder of a run: data, method, a guide that is not the usual one, seed."""
+    root = getattr(data, "root", None)
+    named = root.parent.name if root and root.name.lower() in _GENERIC else data.name
+    parts = [named, method_title(spec_of(objective))]
+    inner = objective.method if isinstance(objective, AWP) else objective
+    with torch.random.fork_rng([]):
+        usual = type(inner)(inner.model).guide
+    if type(inner.guide) is not type(usual):
+        parts.append(type(inner.guide).__name__)
+    return "-".join([*parts, str(seed)]).lower()
