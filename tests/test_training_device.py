@@ -150,8 +150,6 @@ def test_tensors_are_split_as_any_data(tmp_path):
     assert run.config["data"]["train"] == len(data.split("data", "train"))
     assert run.config["data"]["validation"] == len(data.split("data", "validation"))
     assert run.settings.domains == ("data",)
-    with pytest.raises(UserError, match=r"images in memory, which are in no file: give .*--data"):
-        run.data()
 
 
 def test_a_loader_trains_on_all_it_has_and_its_order_does_not_count(tmp_path):

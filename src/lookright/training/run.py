@@ -11,14 +11,13 @@ from typing import Any, Literal
 
 from torch import nn
 
-from lookright.data import ImageData, InMemory
+from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.files import atomic
 from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_classifier
-from lookright.registry import path_of
 from lookright.spec import build
 from lookright.training.config import flat
 from lookright.training.settings import Settings
@@ -123,14 +122,9 @@ class Run:
         Files are read when they are first used.
 
         Raises:
-            UserError: the images are not where they were, or were in memory.
+            UserError: the images are not where they were.
         """
         spec = self.config["data"]["spec"]
-        if spec["class_path"] == path_of(InMemory):
-            raise UserError(
-                f"The run in {self.folder} was trained on images in memory, which are in no file: "
-                "give images of its classes (--data)."
-            )
         return build({**spec, "init_args": {**spec["init_args"], **others}}, read=False)
 
     def masker_file(self, which: Which) -> Path:
