@@ -15,6 +15,7 @@ from lookright.attacks import PGD
 from lookright.data import InMemory
 from lookright.data.augment import Augment
 from lookright.errors import UserError
+from lookright.loading import load_subject
 from lookright.methods import AT, EGAT, ERM, TRADES
 from lookright.models import Classifier, SmallResNet
 from lookright.progress import progress_bar
@@ -150,6 +151,8 @@ def test_tensors_are_split_as_any_data(tmp_path):
     assert run.config["data"]["train"] == len(data.split("data", "train"))
     assert run.config["data"]["validation"] == len(data.split("data", "validation"))
     assert run.settings.domains == ("data",)
+    with pytest.raises(UserError, match="InMemory is made of images, labels, which no spec holds"):
+        load_subject(str(run.folder))
 
 
 def test_a_loader_trains_on_all_it_has_and_its_order_does_not_count(tmp_path):
