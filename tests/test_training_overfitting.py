@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.attacks import FGSM, L2, PGD
+from lookright.batch import Batch
 from lookright.data.augment import Augment
 from lookright.errors import UserError
 from lookright.methods import AT, AWP, TRADES, FastAT, FreeAT
@@ -143,26 +144,29 @@ def test_only_attacks_in_one_ball_are_compared():
     assert one_step(None, many) is None
 
 
+class Counting(Augment):
+    calls = 0
+
+    def __call__(self, batch):
+        Counting.calls += 1
+        self.last = super().__call__(batch)
+        return self.last
+
+
+class Seeing(FreeAT):
+    def forward(self, batch):
+        SEEN.append(batch)
+        return super().forward(batch)
+
+
+SEEN: list[Batch] = []
+
+
 def test_a_batch_is_augmented_once_for_its_replays(tmp_path):
-    class Counting(Augment):
-        calls = 0
-
-        def __call__(self, batch):
-            Counting.calls += 1
-            self.last = super().__call__(batch)
-            return self.last
-
-    seen = []
-
-    class Seeing(FreeAT):
-        def forward(self, batch):
-            seen.append(batch)
-            return super().forward(batch)
-
     options = {"epochs": 2, "augment": Counting()}
     done, *_ = train(Seeing(tiny_classifier(), replays=3), tmp_path / "run", **options)
-    assert done.history[-1]["step"] == len(seen) == 3 * Counting.calls
+    assert done.history[-1]["step"] == len(SEEN) == 3 * Counting.calls
     assert Counting.calls >= 4
-    for first in range(0, len(seen), 3):
-        assert seen[first] is seen[first + 1] is seen[first + 2]
-    assert len({id(batch) for batch in seen}) == Counting.calls
+    for first in range(0, len(SEEN), 3):
+        assert SEEN[first] is SEEN[first + 1] is SEEN[first + 2]
+    assert len({id(batch) for batch in SEEN}) == Counting.calls
