@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import lookright
+from lookright.models import build_model, save_classifier
 
 TESTS = Path(__file__).parent
 TEXT = (TESTS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -106,3 +108,17 @@ def test_a_stage_is_one_file_and_one_template_and_has_its_pictures(grown, tmp_pa
     section = html.split('<h2 id="mirrored">')[1].split("</section>")[0]
     assert re.findall(r"<figcaption>(.*?)</figcaption>", section) == ["M0 in train", "M1 in train"]
     assert section.count("data:image/png") == 4
+
+
+def test_a_verb_is_one_file(grown, tmp_path):
+    files, _ = example("A verb")
+    assert len(files) == 1
+    torch.manual_seed(0)
+    save_classifier(build_model("small_resnet", ("cat", "dog"), 32), tmp_path / "pets.safetensors")
+    cli = "from lookright.cli import main; "
+    lines = ["--help", "classes --help", "classes pets.safetensors --numbered"]
+    code = cli + "; ".join(f"main({line.split()})" for line in lines)
+    printed = grown(files, "-c", code)
+    assert "classes   tell the classes of a model, one a line." in printed
+    assert "put the number of each before it. (switch)" in printed
+    assert printed.endswith("0 cat\n1 dog\n")
