@@ -41,10 +41,10 @@ def test_a_kill_loses_no_finished_batch(tmp_path):
     whole = judge(tmp_path / "whole", data=Counted(), **given)
     assert resumed.domains == whole.domains
     one, other = (read_examples(each, "other") for each in (resumed, whole))
-    assert all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ("images", "attacked"))
+    assert all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ("images", "saliency"))
 
 
-@pytest.mark.parametrize("change", [{"eps": 0.03}, {"seed": 1}, {"pgd_steps": 3}])
+@pytest.mark.parametrize("change", [{"eps": 0.03}, {"seed": 1}, {"attacks": {"steps": 3}}])
 def test_batches_of_another_protocol_are_not_taken(tmp_path, change):
     given = {"domains": ["other"]}
     with pytest.raises(BrokenError):

@@ -101,7 +101,7 @@ def claim(
         family,
         seed,
     )
-    folder = output or subjects[0].folder(Path("results"))
+    folder = output or subjects[0].home()
     claimed = claimed_of(
         {name: one.model for name, one in zip(names, subjects, strict=True)},
         images,
