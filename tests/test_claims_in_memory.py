@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from lookright.attacks import PGD
 from lookright.claims import Plan, claim
+from lookright.errors import UserError
 from lookright.explainers import InputGradient
 from lookright.perturbations import Attacked
 from tiny import Blobs, tiny_classifier
@@ -34,3 +36,12 @@ def test_tensors_a_loader_a_data_set_and_a_tuple_give_the_same_claims():
     still = replace(plan, perturbation=Attacked(PGD(0, 1)))
     certain = claim(model, plan=still, images=IMAGES, labels=predicted, progress=False)
     assert certain.claims[0].kept == 40
+
+
+def test_a_device_that_is_not_there_is_refused_and_the_model_comes_back():
+    model = tiny_classifier()
+    before = [parameter.data_ptr() for parameter in model.parameters()]
+    with pytest.raises(UserError, match="Expected a device of this machine"):
+        claim(model, (IMAGES, LABELS), PLAN, device="cuda:77", progress=False)
+    claim(model, (IMAGES, LABELS), PLAN, device="cpu", progress=False)
+    assert [parameter.data_ptr() for parameter in model.parameters()] == before
