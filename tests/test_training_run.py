@@ -72,7 +72,9 @@ def test_data_that_no_spec_holds_are_asked_for(tmp_path):
     model = tiny_classifier()
     model.classes = ("0", "1", "2")
     run = fit(AT(model, PGD(steps=1)), (images, labels), run=tmp_path / "run", epochs=1)
-    with pytest.raises(UserError, match="InMemory is made of images, labels, which no spec holds"):
+    with pytest.raises(
+        UserError, match="InMemory needs images, labels, which a spec does not contain"
+    ):
         run.data()
 
 
