@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from lookright.attacks import APGD, FGSM, PGD, AutoAttack, Square, WorstCase
-from lookright.cli import Options, run, verbs
+from lookright.cli import run, verbs
 from lookright.console import mistake_behind
 from lookright.errors import UserError
 from lookright.guides import HumanMask, LearnedMask, Part
 from lookright.loading import ModelOptions
 from lookright.methods import ALIGN, AT, EGAT, TRADES
+from lookright.options import Options
 from lookright.spec import spec_of
 
 

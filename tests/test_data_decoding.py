@@ -16,7 +16,7 @@ from torch.utils.data import get_worker_info
 
 from lookright.batch import Batch
 from lookright.data import Folder, ImageData, InMemory, Selected, Shortcut, load_data
-from lookright.data.images import Encoded, UnreadableImageError, check_image, read_image
+from lookright.data.images import Encoded, UnreadableImageError, check_image, read_image, read_mask
 from lookright.data.loaders import default_workers, stored_loader, to_device
 from lookright.data.shared import SharedRows
 from lookright.errors import UserError
@@ -180,6 +180,43 @@ def test_what_workers_decode_is_kept_for_all(pets):
         for name in ("images", "masks", "tool_masks", "has_mask", "has_tool_mask", "labels"):
             assert torch.equal(getattr(a, name), getattr(b, name))
         assert a.images.dtype == a.masks.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_the_cache_changes_speed_only(pets, cache):
+    data = load_data(pets, image_size=4, cache=cache)
+    expected = data.samples("photo", range(6)).images
+    assert data.undecoded(["photo", "sketch"]) == (6 if cache else 12)
+    paint(pets / "photo" / "cat" / "2.png", 250)
+    again = data.samples("photo", range(6)).images
+    assert torch.equal(again[[0, 1, 3]], expected[[0, 1, 3]])
+    assert torch.equal(again[2], expected[2]) is cache
+
+
+def test_too_many_images_for_the_cache_are_decoded_at_each_use(pets, monkeypatch):
+    monkeypatch.setattr("lookright.data.decoded.CACHE_LIMIT", 12 * 3 * 16 - 1)
+    data = load_data(pets, image_size=4)
+    data.samples("photo", [2])
+    assert data.undecoded(data.domains) == 12
+    paint(pets / "photo" / "cat" / "2.png", 250)
+    assert data.samples("photo", [2]).images.max() == pytest.approx(250 / 255)
+
+
+def test_masks_are_decoded_once(pets, monkeypatch):
+    read = []
+
+    def noted(path, image_path):
+        read.append(path.parent.parent.parent.name)
+        return read_mask(path, image_path)
+
+    monkeypatch.setattr("lookright.data.folder.read_mask", noted)
+    data = masked(pets)
+    for _ in range(3):
+        assert data.samples("photo", range(6)).has_mask.sum() == 1
+    assert sorted(read) == ["masks", "tools"]
+    uncached = masked(pets, cache=False)
+    uncached.samples("photo", range(6))
+    assert sorted(read[2:]) == ["masks", "masks", "tools", "tools"]
 
 
 SETS = {

@@ -91,26 +91,6 @@ def test_added_files_and_a_moved_root_change_no_part(pets, tmp_path):
     assert trained == now & set(keys)
 
 
-@pytest.mark.parametrize("cache", [True, False])
-def test_the_cache_changes_speed_only(pets, cache):
-    data = load_data(pets, image_size=4, cache=cache)
-    expected = data.samples("photo", range(6)).images
-    assert data.undecoded(["photo", "sketch"]) == (6 if cache else 12)
-    paint(pets / "photo" / "cat" / "2.png", 250)
-    again = data.samples("photo", range(6)).images
-    assert torch.equal(again[[0, 1, 3]], expected[[0, 1, 3]])
-    assert torch.equal(again[2], expected[2]) is cache
-
-
-def test_too_many_images_for_the_cache_are_decoded_at_each_use(pets, monkeypatch):
-    monkeypatch.setattr("lookright.data.decoded.CACHE_LIMIT", 12 * 3 * 16 - 1)
-    data = load_data(pets, image_size=4)
-    data.samples("photo", [2])
-    assert data.undecoded(data.domains) == 12
-    paint(pets / "photo" / "cat" / "2.png", 250)
-    assert data.samples("photo", [2]).images.max() == pytest.approx(250 / 255)
-
-
 def test_a_domain_is_checked_when_it_is_first_used_and_decoded_image_by_image(pets, monkeypatch):
     checked, decoded = [], []
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lookright.data import Folder, HuggingFace, load_data
 from lookright.errors import UserError
+from lookright.spec import build, spec_of
 
 datasets = pytest.importorskip("datasets", reason="needs the extra 'datasets'")
 
@@ -133,6 +134,15 @@ def test_columns_are_named_behind_the_path(saved):
     again = load_data(f"{root}?{data.columns}", image_size=8)
     assert again.keys("dog") == data.keys("dog")
     assert data.keys("dog") != load_data(root, image_size=8).keys("pets")[1::2]
+
+
+def test_a_set_is_built_again_from_its_spec(saved):
+    kinds = (datasets.Value("string"), ["b", "a", "b", "a", "c", "c"])
+    data = HuggingFace(saved(table(kind=kinds)), 8, label="kind", skip_unreadable=True)
+    spec = spec_of(data)
+    assert spec["init_args"]["label"] == "kind"
+    assert spec["init_args"]["image"] == "image"
+    assert build(spec).fingerprint("pets") == data.fingerprint("pets")
 
 
 def test_classes_may_be_numbers_or_words(saved):

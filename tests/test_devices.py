@@ -1,22 +1,16 @@
-"""One decision about the device, and models that come back from it.
-
-torch's own lazy backend is a second device that a machine without an accelerator has.
-"""
+"""One decision about the device, and models that come back from it."""
 
 from typing import NamedTuple
 
 import pytest
 import torch
-import torch._lazy.ts_backend
 from torch import nn
 
 from lookright.batch import Batch
 from lookright.data.loaders import to_device
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
-
-torch._lazy.ts_backend.init()
-AWAY = torch.device("lazy")
+from second_device import AWAY
 
 
 class Accelerator(NamedTuple):

@@ -1,6 +1,7 @@
 """The page's figures are the results' figures, whatever the names and whatever is missing."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -382,3 +383,30 @@ def test_every_measure_stands_in_one_column(tmp_path):
     ]
     assert groups["Other measures"] == ["new_thing"]
     assert groups["Does it keep looking there when the image changes?"] == ["stability_domain"]
+
+
+def test_a_method_is_told_in_its_own_words_else_by_its_file(tmp_path):
+    raws = [fake.result_json("ERM") | {"about": "Mine <b>."}, fake.result_json("EGAT")]
+    raws.append(fake.result_json("AT") | {"name": "none of the library"})
+    folders = [fake.write(tmp_path / str(i), raw) for i, raw in enumerate(raws)]
+    html = write_page(folders, tmp_path / "p.html").read_text(encoding="utf-8")
+    told = re.findall(r"<dd>(.*?)</dd>", html.split('<h2 id="methods">')[1].split("</section>")[0])
+    assert told == [
+        "Mine &lt;b&gt;.",
+        "Explanation-guided adversarial training (EGAT, arXiv 2603.01938).",
+    ]
+
+
+def test_a_stage_of_ones_own_that_cannot_be_imported_is_left_out_with_a_warning(tmp_path):
+    raw = fake.result_json("ERM", domains=("here",))
+    raw["settings"]["init_args"].setdefault("stages", []).append(
+        {"class_path": "no_such_module.Mine", "init_args": {}}
+    )
+    with pytest.warns(UserWarning, match=r"no section of the stage no_such_module\.Mine"):
+        write_page([fake.write(tmp_path / "r", raw)], tmp_path / "p.html")
+
+
+def test_a_result_in_memory_has_a_page_too(tmp_path):
+    kept = read_result(fake.write(tmp_path / "r", fake.result_json("ERM")))
+    page = write_page([replace(kept, saved=None)], tmp_path / "p.html")
+    assert cells(page).found["train", "ERM", "accuracy"].startswith("98.0%")

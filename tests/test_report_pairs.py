@@ -1,6 +1,7 @@
 """Differences of two methods on the same images: planted tables, what is said, what is refused."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,9 +32,10 @@ def table(n=N, first=0, labels=None, **columns):
     }
 
 
-def judged(root, name, seed=0, samples="same", n=N, **tables):
+def judged(root, name, seed=0, samples="same", n=N, classes=10, **tables):
     """A result with that table for each domain; none without any."""
     raw = fake.result_json(name, seed, domains=tuple(tables) or ("here",))
+    raw["classes"] = raw["classes"][:classes]
     for domain in raw["domains"].values():
         domain |= {"samples": samples, "n": n}
     folder = fake.write(root / f"{name} {seed}", raw)
@@ -69,6 +71,8 @@ def test_planted_counts_are_found_and_told(tmp_path):
     )
     assert (here.tests, right.shown, mass.shown) == (2, True, True)
     assert mass.size(mass.seeds[0]) == "+0.010"
+    small = replace(mass.seeds[0].difference, value=-0.000234)
+    assert mass.size(replace(mass.seeds[0], difference=small)) == "-0.0002"
     (other,) = pairs(b, a)
     (turned,) = other.measures[0][1]
     assert turned.told(turned.seeds[0]) == "A is right on 12 more of the same 200 images than B"
@@ -158,6 +162,7 @@ def others(**changes):
         ({}, {"here": table(first=N, accuracy=B_RIGHT)}, "judged on other images"),
         ({}, others(label=(np.arange(N) + 1) % 10), "judged on other images"),
         ({"samples": "others"}, others(), "judged on other images"),
+        ({"classes": 9}, others(), "judged on other images"),
         ({}, {}, "does not have them: evaluate it again"),
     ],
 )

@@ -15,12 +15,14 @@ from lookright.attacks import PGD
 from lookright.data import InMemory
 from lookright.data.augment import Augment
 from lookright.errors import UserError
+from lookright.loading import load_subject
 from lookright.methods import AT, EGAT, ERM, TRADES
 from lookright.models import Classifier, SmallResNet
 from lookright.progress import progress_bar
 from lookright.training import fit
 from lookright.training.module import Module, looks_every
 from lookright.training.progress import Bar
+from second_device import AWAY
 from test_training import ATTACK, QUICK, Hook, same_weights
 from test_training_mistakes import spoil
 from tiny import Blobs, tiny_classifier
@@ -149,7 +151,9 @@ def test_tensors_are_split_as_any_data(tmp_path):
     data = InMemory(*blobs(), classes=Blobs.classes)
     assert run.config["data"]["train"] == len(data.split("data", "train"))
     assert run.config["data"]["validation"] == len(data.split("data", "validation"))
-    assert run.config["settings"]["domains"] == ["data"]
+    assert run.settings.domains == ("data",)
+    with pytest.raises(UserError, match="InMemory is made of images, labels, which no spec holds"):
+        load_subject(str(run.folder))
 
 
 def test_a_loader_trains_on_all_it_has_and_its_order_does_not_count(tmp_path):
@@ -231,13 +235,10 @@ def test_the_one_decision_is_taken_for_a_training_too(tmp_path, monkeypatch):
 
 
 def test_the_trained_model_is_where_it_was(tmp_path, monkeypatch):
-    import torch._lazy.ts_backend
-
-    torch._lazy.ts_backend.init()
     method = AT(tiny_classifier(), PGD(steps=1))
 
     def left_elsewhere(trainer, module, **given):
-        module.method.to("lazy")
+        module.method.to(AWAY)
 
     monkeypatch.setattr(L.Trainer, "fit", left_elsewhere)
     monkeypatch.setattr(Module, "__del__", lambda self: None, raising=False)

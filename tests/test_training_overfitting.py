@@ -2,6 +2,7 @@
 
 import warnings
 from math import pi
+from typing import ClassVar
 
 import lightning as L
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.attacks import FGSM, L2, PGD
+from lookright.batch import Batch
 from lookright.data.augment import Augment
 from lookright.errors import UserError
 from lookright.methods import AT, AWP, TRADES, FastAT, FreeAT
@@ -143,24 +145,30 @@ def test_only_attacks_in_one_ball_are_compared():
     assert one_step(None, many) is None
 
 
+class Counting(Augment):
+    """Counts its calls."""
+
+    calls = 0
+
+    def __call__(self, batch):
+        Counting.calls += 1
+        return super().__call__(batch)
+
+
+class Seeing(FreeAT):
+    """Keeps the batches that it is given."""
+
+    seen: ClassVar[list[Batch]] = []
+
+    def forward(self, batch):
+        self.seen.append(batch)
+        return super().forward(batch)
+
+
 def test_a_batch_is_augmented_once_for_its_replays(tmp_path):
-    class Counting(Augment):
-        calls = 0
-
-        def __call__(self, batch):
-            Counting.calls += 1
-            self.last = super().__call__(batch)
-            return self.last
-
-    seen = []
-
-    class Seeing(FreeAT):
-        def forward(self, batch):
-            seen.append(batch)
-            return super().forward(batch)
-
     options = {"epochs": 2, "augment": Counting()}
     done, *_ = train(Seeing(tiny_classifier(), replays=3), tmp_path / "run", **options)
+    seen = Seeing.seen
     assert done.history[-1]["step"] == len(seen) == 3 * Counting.calls
     assert Counting.calls >= 4
     for first in range(0, len(seen), 3):

@@ -133,9 +133,11 @@ def load_subject(
         spec = run.config["data"]["spec"]
         if data is not None and not _is_same(data, spec):
             return images(data, size)
-        others: dict[str, Any] = {"image_size": size} | ({"masks": masks} if masks else {})
-        if "skip_unreadable" in spec["init_args"]:
-            others["skip_unreadable"] = skip_unreadable
+        known = {"image_size": size, "skip_unreadable": skip_unreadable}
+        others: dict[str, Any] = {
+            name: value for name, value in known.items() if name in spec["init_args"]
+        }
+        others |= {"masks": masks} if masks else {}
         asked = (identity([spec, others]),)
         if asked not in opened:
             opened[asked] = run.data(**others)

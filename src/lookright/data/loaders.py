@@ -1,6 +1,7 @@
 """From disk to device: decoding in worker processes, uint8 until the device, one batch ahead."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ def stored_loader(
         drop_last=drop_last,
         collate_fn=collate,
         num_workers=workers,
+        multiprocessing_context=_context() if workers else None,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),
@@ -81,6 +83,11 @@ def to_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
         if failure is not None:
             raise failure
         ready = ahead
+
+
+def _context() -> str | None:
+    """Forked where that is safe, so that workers share the memory of `SharedRows`."""
+    return "fork" if sys.platform == "linux" else None
 
 
 def _cores() -> int:

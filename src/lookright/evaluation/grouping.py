@@ -96,9 +96,10 @@ class ResultSet:
         for result in results:
             seeds = groups.setdefault(result.name, {})
             if result.seed in seeds:
+                places = [each.saved or "one in memory" for each in (seeds[result.seed], result)]
                 raise UserError(
-                    f"Expected one result per name and seed, but {seeds[result.seed].folder} and "
-                    f"{result.folder} are both '{result.name}' with seed {result.seed}: "
+                    f"Expected one result per name and seed, but {places[0]} and {places[1]} are "
+                    f"both '{result.name}' with seed {result.seed}: "
                     "leave one out or give it another name."
                 )
             seeds[result.seed] = result

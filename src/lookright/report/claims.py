@@ -40,7 +40,9 @@ def _said(method: MethodResults, results: ResultSet) -> Iterator[tuple[str, str]
             for claim in Stage.of(here):
                 yield domain, method.of_seed(run, claim.sentence)
     for run in method.runs:
-        folder = home_of(run.folder)
+        if run.saved is None:
+            continue
+        folder = home_of(run.saved)
         weights = (run.config.get("judged") or {}).get("weights")
         for domain, claimed in sentences(folder / "claims.json", weights).items():
             for sentence in claimed:

@@ -1,9 +1,10 @@
 """The page: one offline HTML file that shows what the models learned to look at."""
 
 import json
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from inspect import isclass
+from inspect import getdoc, isclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from lookright.evaluation.stages import Stage, all_stages
 from lookright.evaluation.stages.attacks import eps_of
 from lookright.evaluation.stages.diagnostics import verdicts
 from lookright.files import write_atomically
-from lookright.registry import imported
+from lookright.methods import Method
+from lookright.registry import imported, members
 from lookright.report.baselines import baseline_names, in_short
 from lookright.report.claims import claims
 from lookright.report.columns import column_groups
@@ -31,18 +33,9 @@ from lookright.report.tables import domain_tables
 DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
 STYLES = ("style", "figures")
 
-_ABOUT = {
-    "ERM": "Ordinary training: the loss on the images as they are.",
-    "AT": "Adversarial training: the loss on images changed so as to mislead the model.",
-    "TRADES": "Adversarial training that weighs clean accuracy against robustness.",
-    "EGAT": "Explanation-guided adversarial training: right under attack, "
-    "and the explanation must not move.",
-    "ALIGN": "The explanation follows an object mask that a second network learns.",
-}
 
-
-def write_page(results: Sequence[Path], target: Path, title: str = DEFAULT_TITLE) -> Path:
-    """Write one self-contained HTML file about any number of result folders.
+def write_page(results: Sequence[Path | Result], target: Path, title: str = DEFAULT_TITLE) -> Path:
+    """Write one self-contained HTML file about any number of results, or of their folders.
 
     Runs of the same name are seeds of one method. The file asks the network for nothing, and an
     existing one is replaced only when the new one is complete.
@@ -50,7 +43,9 @@ def write_page(results: Sequence[Path], target: Path, title: str = DEFAULT_TITLE
     Raises:
         UserError: no results, a damaged one, two of the same name and seed, or no place to write.
     """
-    found = ResultSet.of([read_result(Path(folder)) for folder in results])
+    found = ResultSet.of(
+        [each if isinstance(each, Result) else read_result(Path(each)) for each in results]
+    )
     return write_atomically(Path(target), render(found, title).encode("utf-8"))
 
 
@@ -131,7 +126,10 @@ def stages_of(results: ResultSet) -> list[type[Stage]]:
 
 
 def _about(method: MethodResults) -> str:
-    return method.runs[0].about or _ABOUT.get(method.name, "")
+    """What the result says of it, else the first line of the file of the method of that name."""
+    published = members(Method).get(method.name)
+    told = getdoc(sys.modules[published.__module__]) if published else None
+    return method.runs[0].about or (told or "").partition("\n\n")[0].replace("\n", " ")
 
 
 def _summary(results: ResultSet) -> str:

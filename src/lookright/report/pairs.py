@@ -21,10 +21,13 @@ from lookright.statistics.pairwise import Difference, holm, rate_difference, sco
 
 Table = dict[str, NDArray[Any]]
 
+_SMALL = 0.0005
+"""A score's difference below this is printed in one significant digit, lest it look like none."""
+
 
 @dataclass(frozen=True)
-class Seed:
-    """The difference of two runs; `p` is corrected for all that are compared in the domain.
+class RunDifference:
+    """The difference of two runs; `p` is corrected for all tests of the domain.
 
     name: "seed 0" of both runs, '' where each method has only one.
     """
@@ -41,7 +44,7 @@ class Pair:
     first: str
     second: str
     measure: Measure
-    seeds: tuple[Seed, ...]
+    seeds: tuple[RunDifference, ...]
 
     @property
     def shown(self) -> bool:
@@ -49,7 +52,7 @@ class Pair:
         ahead = {seed.difference.more > seed.difference.less for seed in self.seeds}
         return len(ahead) == 1 and all(seed.p <= LEVEL for seed in self.seeds)
 
-    def told(self, seed: Seed) -> str:
+    def told(self, seed: RunDifference) -> str:
         """Such as "A is right on 12 more of the same 200 images than B"."""
         found = seed.difference
         images = f"of the same {count(found.n, 'image')}"
@@ -67,15 +70,17 @@ class Pair:
         told = f"{self.first} is better than {self.second} on {better} and worse on {worse}"
         return f"{told} {images}"
 
-    def size(self, seed: Seed) -> str:
+    def size(self, seed: RunDifference) -> str:
         """The difference with its sign: of rates in percentage points."""
         return self._number(seed.difference.value)
 
-    def interval(self, seed: Seed) -> str:
+    def interval(self, seed: RunDifference) -> str:
         return f"{self._number(seed.difference.low)} to {self._number(seed.difference.high)}"
 
     def _number(self, value: float) -> str:
-        return f"{100 * value:+.1f}" if self.measure.unit == "rate" else f"{value:+.3f}"
+        if self.measure.unit == "rate":
+            return f"{100 * value:+.1f}"
+        return f"{value:+.3f}" if abs(value) >= _SMALL or value == 0 else f"{value:+.1g}"
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def _of_domain(
             continue
         for measure in measures:
             seeds = [
-                Seed(name, difference, difference.p)
+                RunDifference(name, difference, difference.p)
                 for name, own, theirs in runs
                 if (difference := compared(measure, own, theirs)) is not None
             ]
@@ -186,10 +191,12 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
     _, at, there = np.intersect1d(own["image"], theirs["image"], return_indices=True)
     here, elsewhere = (side.run.domains[domain] for side in (first, second))
     alike = here.samples == elsewhere.samples or here.n != elsewhere.n
+    alike &= first.run.classes == second.run.classes
     if not len(at) or not alike or (own["label"][at] != theirs["label"][there]).any():
         raise UserError(
             f"Expected results on the same images, but {first.run.name} and {second.run.name} were "
-            f"judged on other images, labels or masks in “{domain}”: evaluate both on one data set."
+            f"judged on other images, classes, labels or masks in “{domain}”: evaluate both on one "
+            "data set."
         )
     return (
         {name: values[at] for name, values in own.items()},

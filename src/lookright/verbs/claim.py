@@ -1,12 +1,14 @@
-"""`lookright claim`: what may be claimed of all images of a domain, out of a fresh draw of n."""
+"""`lookright claim`: what may be claimed of all images of a domain, from a random draw of n."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from lookright.claims import Claim, DifferenceClaim, Plan, Similarity
+from lookright.claims import Claim, DifferenceClaim, Evaluated, Plan, Similarity
 from lookright.claims import claim as claimed_of
 from lookright.data import ImageData
 from lookright.errors import UserError
+from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
 from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subject
 from lookright.perturbations import Attacked, Perturbation
@@ -14,6 +16,11 @@ from lookright.perturbations import Attacked, Perturbation
 _PROVIDED = (
     "This holds for images drawn independently from one distribution and not trained on, if "
     "perturbation, n, delta, tau and similarity were fixed before these were looked at."
+)
+
+_EVALUATED = (
+    "An evaluation had attacked these images already, and its values were taken: the plan must "
+    "have been fixed before its figures were read. What was wrong at first counts as not kept."
 )
 
 
@@ -37,10 +44,12 @@ def claim(
     seed: int = 0,
     skip_unreadable: bool = False,
 ) -> None:
-    """Claims about all images of a domain, out of n of them, that hold with probability 1 - delta.
+    """Claim, from a random draw of n images, how many of all images of a domain a model keeps.
 
-    How many keep their prediction, their explanation, and both, under a perturbation. Choose the
-    perturbation, n, delta, tau and the similarity before the images are looked at.
+    At least which share keeps its prediction, its explanation, and both, when the images are
+    perturbed; the claims hold together with probability 1 - delta. Choose all options before you
+    look at the images. Where the model was evaluated under the same attack, on the images that are
+    drawn, the values of the evaluation are taken.
 
     Args:
         model: folder of a run, or any model that `lookright evaluate` takes.
@@ -49,20 +58,23 @@ def claim(
         data: Shortcut, or a folder of images; the data of the run by default.
         domain: whose images are drawn; by default the first that was trained on. Of those trained
             on only the test part is drawn from.
-        against: a second run or model, tried on the same images: how much more the first keeps.
-        n: images drawn.
-        delta: the probability that any of the bounds fails.
-        tau: an explanation counts as kept where it is at least so similar to the clean one.
-        similarity: of the explanations before and after.
+        against: a second run or model, which is tried on the same images; a further claim says how
+            many more the first one keeps.
+        n: number of images that are drawn.
+        delta: the probability that any of the bounds is wrong.
+        tau: an explanation counts as kept where its similarity to the clean one is tau or more.
+        similarity: measure of the similarity of two explanations.
         explainer: whose explanations are compared, of the class predicted for the clean image.
         family: number of bounds that hold together with probability 1 - delta; by default those of
-            this command, 3 or with --against 6. Give the sum where several commands' are to hold.
-        lemmas: measure ALIGN's lemmas too, on data with masks, the perturbation being the shift.
+            this command, 3, or 6 with --against. If several commands are to hold together, give
+            each of them the total.
+        lemmas: measure ALIGN's lemmas too, with the perturbation as the shift of domain; the data
+            need masks.
         masks: folder of masks; those of the run by default.
         options: what is to be said of the model beside its name; of `against`, all but weights.
         output: folder of claims.json; the run's by default, else below results.
         batch_size: images at once.
-        seed: of the draw and the perturbation.
+        seed: of the draw and of the perturbation's random numbers.
         skip_unreadable: go on without images that cannot be read.
     """
     opened = Opened()
@@ -102,12 +114,14 @@ def claim(
         seed,
     )
     folder = output or subjects[0].home()
+    named = dict(zip(names, subjects, strict=True))
     claimed = claimed_of(
-        {name: one.model for name, one in zip(names, subjects, strict=True)},
+        {name: one.model for name, one in named.items()},
         images,
         plan,
         save=folder,
         train_domains=trained,
+        evaluated=_evaluated(named, images, plan, plan.domain_of(images, trained)),
         lemmas=lemmas,
         batch_size=batch_size,
     )
@@ -115,11 +129,25 @@ def claim(
     for claim in claims:
         print(f"- {claim.sentence}")
     print(_PROVIDED)
+    if claimed.evaluated:
+        print(_EVALUATED)
     for name, inequalities in claimed.lemmas.items():
         print(f"ALIGN's lemmas, {name}:")
         for inequality in inequalities:
             print(f"- {inequality.sentence}")
     print(f"Written: {folder / 'claims.json'}")
+
+
+def _evaluated(
+    named: Mapping[str, Subject], data: ImageData, plan: Plan, domain: str
+) -> dict[str, Evaluated]:
+    """What the results of each model say already, of those that say something."""
+    if not isinstance(plan.perturbation, Attacked):
+        return {}
+    found = {
+        name: evaluated(one.home(), one.model, data, domain, plan) for name, one in named.items()
+    }
+    return {name: values for name, values in found.items() if values is not None}
 
 
 def _check_same_images(first: ImageData, second: ImageData) -> None:
