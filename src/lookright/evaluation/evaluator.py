@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lookright.batch import Batch
+from lookright.chance import ImageGenerator
 from lookright.evaluation.cache import BatchResult
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Examples
@@ -54,8 +55,12 @@ class Evaluator:
         """What is found of a batch whose first image is number `start` of the domain."""
 
         def generator(purpose: str) -> torch.Generator:
-            seed = derived_seed(self.protocol.seed, self.domain, start, purpose)
-            return torch.Generator(batch.images.device).manual_seed(seed)
+            seed = self.protocol.seed
+            return ImageGenerator(
+                derived_seed(seed, self.domain, purpose),
+                batch.images.device,
+                derived_seed(seed, self.domain, start, purpose),
+            )
 
         noise = derived_seed(self.protocol.seed, self.domain, start)
         view = View(
