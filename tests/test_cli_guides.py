@@ -172,7 +172,7 @@ BAD = [
     (f"{EGAT} --method.guide precomputdmask", r"no guide 'precomputdmask'.*'PrecomputedMask'"),
     (f"{EGAT} --method.guide dilated --method.guide.radious 1", r"Did you mean 'radius'"),
     (f"{EGAT} --method.guide dilated --method.guide.radius 2", r"radius is a share .* got 2"),
-    (f"{EGAT} --method.guide dilated --method.guide.radius x", r"Expected a number for radius"),
+    (f"{EGAT} --method.guide dilated --method.guide.radius x", r"a number for method.guide.radius"),
     (f"{EGAT} --method.guide my_module.MyMasker", r"'MyMasker' in the.*under lookright.guides"),
     ("train --method align --method.guide.masker my_module.MyMaskr", r"Did you mean 'MyMasker'"),
     ("train --method align --method.guide.masker my_modul.MyMasker", r"no module 'my_modul'"),

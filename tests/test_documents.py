@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import warnings
 from pathlib import Path
 
 import pytest
@@ -73,11 +72,8 @@ def commands():
     list(commands()),
     ids=lambda value: " ".join(value) if isinstance(value, list) else value.name,
 )
-def test_the_command_line_understands(document, arguments, monkeypatch, capsys):
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+def test_the_command_line_understands(document, arguments):
     if len(arguments) == 1:
-        assert arguments[0] in cli.VERBS
-        return
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*arguments, "--print_config"])
-    assert ended.value.code == 0, capsys.readouterr().err
+        assert arguments[0] in cli.verbs()
+    else:
+        cli.run([*arguments, "--print_config"])

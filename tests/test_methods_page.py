@@ -141,7 +141,5 @@ def test_the_example_trains_from_its_own_folder(tmp_path, monkeypatch, capsys) -
     (tmp_path / "alp.py").write_text(example())
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["train", "--method", "alp.ALP", "--method.pairing", "1", "--print_config"])
-    assert ended.value.code == 0
+    cli.run(["train", "--method", "alp.ALP", "--method.pairing", "1", "--print_config"])
     assert "pairing: 1.0" in capsys.readouterr().out

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -49,46 +49,74 @@ class Subject:
         return output / re.sub("[/:]", "-", self.name) if self.run is None else self.run
 
 
+@dataclass(frozen=True)
+class ModelOptions:
+    """What is to be said of a model beside its name; the verbs that open models share these.
+
+    Args:
+        weights: file of weights of a named model (.safetensors or a state dict).
+        pretrained: use the library's own weights of a named model, from its hub.
+        image_size: pixels a side that the model is made for, where it does not say so itself.
+        mean: a program that does not normalise its images sees (x - mean) / std, as [r,g,b].
+        std: see mean.
+        classes: file with the names of the model's classes in their order, one a line.
+        class_map: file that says which of the model's classes count as which of the data's, with
+            lines such as 'dog: [151-268]'. Classes of the data that it does not name are left out.
+            Without it both must have the same names, in any order.
+        others: with a class map, count the model's other classes as one more, always wrong.
+        which: the best or the last epoch of a run.
+        masker: package.module.Name of a run's masker, where it is one of your own.
+    """
+
+    FLAT: ClassVar[bool] = True
+
+    weights: Path | None = None
+    pretrained: bool = False
+    image_size: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    classes: Path | None = None
+    class_map: Path | None = None
+    others: bool = False
+    which: Which = "best"
+    masker: str | None = None
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What `models.open_model` takes of these."""
+        return {
+            "weights": self.weights,
+            "pretrained": self.pretrained,
+            "image_size": self.image_size,
+            "mean": self.mean,
+            "std": self.std,
+            "classes": read_classes(self.classes) if self.classes else None,
+        }
+
+
 def load_subject(
     model: str,
     data: str | None = None,
+    options: ModelOptions = ModelOptions(),
     *,
-    weights: Path | None = None,
-    pretrained: bool = False,
-    image_size: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    classes: Path | None = None,
-    class_map: Path | None = None,
-    others: bool = False,
     masks: Path | None = None,
-    which: Which = "best",
-    masker: str | None = None,
     skip_unreadable: bool = False,
     opened: Opened | None = None,
 ) -> Subject:
     """A model and data by what a user calls them.
 
     Args:
-        model: the folder of a run, or what `models.open_model` takes, as it takes weights,
-            pretrained, image_size, mean and std.
+        model: the folder of a run, or what `models.open_model` takes.
         data: what `load_data` takes; a run's own by default.
-        classes: a file with the names of the model's classes (`models.read_classes`).
-        class_map: a file that says which of the model's classes count as which of the data's
-            (`models.read_class_map`). Classes of the data that it does not name are left out, with
-            a warning. Without it both must have the same names, in any order; where the model's
-            names are unknown and as many, they are taken in the data's order, with a warning.
-        others: count the model's other classes as one more, which is always wrong.
+        options: what else is to be said of the model.
         masks: folder of masks; a run's own by default.
-        which, masker: which epoch of a run, and the user's own masker in it, if it is one.
-        skip_unreadable: as in `load_data`. The images are read by who uses them.
+        skip_unreadable: as in `load_data`. The images are read when they are first used.
         opened: data of earlier calls, to be used again; what is loaded is added.
 
     Raises:
         UserError: what the functions above refuse; no data; classes that do not fit.
     """
     opened = {} if opened is None else opened
-    names = read_classes(classes) if classes else None
 
     def images(
         name: str, size: int, where: Path | None, seed: int = 0, strength: float = 0.9
@@ -113,13 +141,13 @@ def load_subject(
         columns = f"?{of_run['columns']}" if "columns" in of_run else ""
         found = images(
             data or of_run.get("root", of_run["name"]) + columns,
-            image_size or config["model"]["image_size"],
+            options.image_size or config["model"]["image_size"],
             masks or of_run.get("masks"),
             of_run.get("seed", 0),
             of_run.get("strength", 0.9),
         )
-        own, learned = _of_run(run, which, masker, weights, pretrained)
-        judged, chosen, _ = _fitted(own, found, class_map, others)
+        own, learned = _of_run(run, options)
+        judged, chosen, _ = _fitted(own, found, options)
         trained = config["settings"]["domains"]
         if not set(trained) & set(chosen.domains):
             warnings.warn(
@@ -141,19 +169,10 @@ def load_subject(
     if data is None:
         raise UserError(f"Say on which images {model} is judged: --data; only a run knows its own.")
     count = None
-    if ":" in model and image_size and not names and not class_map:
-        count = len(images(data, image_size, masks).classes)
-    own = open_model(
-        model,
-        weights=weights,
-        pretrained=pretrained,
-        image_size=image_size,
-        mean=mean,
-        std=std,
-        classes=names,
-        count=count,
-    )
-    judged, chosen, mapped = _fitted(own, images(data, own.image_size, masks), class_map, others)
+    if ":" in model and options.image_size and not options.classes and not options.class_map:
+        count = len(images(data, options.image_size, masks).classes)
+    own = open_model(model, **options.named, count=count)
+    judged, chosen, mapped = _fitted(own, images(data, own.image_size, masks), options)
     about = {
         "name": model,
         "architecture": own.architecture or type(own.network).__name__,
@@ -176,13 +195,11 @@ def tell_apart(subjects: Sequence[Subject]) -> None:
         seen.add((each.name, each.seed))
 
 
-def load_model(
-    model: str, *, which: Which = "best", masker: str | None = None, **options: Any
-) -> tuple[Classifier, nn.Module | None]:
-    """A model without data, and the mask that its run has learned; options as in `open_model`."""
+def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
+    """A model without data, and the masker that its run has learned."""
     if not is_run(model):
-        return open_model(model, **options), None
-    return _of_run(Run(Path(model)), which, masker, options.get("weights"), False)
+        return open_model(model, **options.named), None
+    return _of_run(Run(Path(model)), options)
 
 
 def is_run(model: str) -> bool:
@@ -192,28 +209,23 @@ def is_run(model: str) -> bool:
     return path.is_dir() or (len(path.parts) > 1 and not path.suffix and not named)
 
 
-def _of_run(
-    run: Run, which: Which, masker: str | None, weights: Path | None, pretrained: bool
-) -> tuple[Classifier, nn.Module | None]:
-    if weights or pretrained:
+def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
+    if options.weights or options.pretrained:
         raise UserError(
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
-    learned = run.masker(which, own_module(masker) if masker else None)
-    return run.classifier(which), learned
+    learned = run.masker(options.which, own_module(options.masker) if options.masker else None)
+    return run.classifier(options.which), learned
 
 
 def _fitted(
-    model: Classifier,
-    data: ImageData,
-    class_map: Path | None,
-    others: bool,
+    model: Classifier, data: ImageData, options: ModelOptions
 ) -> tuple[Classifier, ImageData, ClassMap | None]:
     """Model and data with the same classes in the same order, and the map that made them so."""
-    own, wanted = model.classes, data.classes
+    own, wanted, class_map = model.classes, data.classes, options.class_map
     if class_map is not None:
         mapped = read_class_map(class_map, wanted, own)
-        judged = mapped.onto(model, len(own), others)
+        judged = mapped.onto(model, len(own), options.others)
         _say_left_out(data, mapped, class_map)
         return judged, Selected(data, judged.classes), mapped
     if own == wanted:

@@ -107,7 +107,7 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
         each = known.get(option, Parameter(option, Parameter.KEYWORD_ONLY))
         inner = Place(
             f"{place.name}.{option}" if place.name else option,
-            name,
+            name if isclass(make) else "",
             None if each.default is each.empty else each.default,
             place.given,
         )
@@ -213,7 +213,7 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
         value = [each.strip() for each in value.split(",") if each.strip()]
     if isinstance(value, Mapping) and "class_path" not in value:
         value = [
-            {"class_path": name, "init_args": {} if options is None else options}
+            {"class_path": name, "init_args": _loaded(options, place) or {}}
             for name, options in value.items()
         ]
     values = list(value) if isinstance(value, list | tuple) else [value]

@@ -21,7 +21,7 @@ import inspect
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -96,8 +96,15 @@ def parameters(make: Any) -> dict[str, inspect.Parameter]:
         hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
     except (NameError, TypeError):
         hints = {}
+    made = {
+        each.name: each.default_factory()
+        for each in (fields(make) if inspect.isclass(make) and is_dataclass(make) else ())
+        if each.default_factory is not MISSING
+    }
     return {
-        name: each.replace(annotation=hints.get(name, each.annotation))
+        name: each.replace(
+            annotation=hints.get(name, each.annotation), default=made.get(name, each.default)
+        )
         for name, each in signature.parameters.items()
         if name not in ignored and each.kind is not each.VAR_POSITIONAL
     }

@@ -1,1 +1,1 @@
-"""What the command line can do: one typed function in a file of its name for each verb."""
+"""What the command line can do: each verb is a typed function in a file of its name."""

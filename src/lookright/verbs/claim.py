@@ -1,14 +1,14 @@
 """`lookright claim`: what may be claimed of all images of a domain, out of a fresh draw of n."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from lookright.claims import Claim, DifferenceClaim, Plan, Similarity
 from lookright.claims import claim as claimed_of
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
-from lookright.loading import Opened, Subject, is_run, load_subject
+from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subject
 from lookright.perturbations import Attacked, Perturbation
 
 _PROVIDED = (
@@ -31,15 +31,7 @@ def claim(
     family: int | None = None,
     lemmas: bool = False,
     masks: Path | None = None,
-    weights: Path | None = None,
-    pretrained: bool = False,
-    image_size: int | None = None,
-    mean: list[float] | None = None,
-    std: list[float] | None = None,
-    classes: Path | None = None,
-    class_map: Path | None = None,
-    others: bool = False,
-    which: Literal["best", "last"] = "best",
+    options: ModelOptions = ModelOptions(),  # noqa: B008
     output: Path | None = None,
     batch_size: int = 64,
     seed: int = 0,
@@ -67,15 +59,7 @@ def claim(
             this command, 3 or with --against 6. Give the sum where several commands' are to hold.
         lemmas: measure ALIGN's lemmas too, on data with masks, the perturbation being the shift.
         masks: folder of masks; those of the run by default.
-        weights: file of weights of a named model (.safetensors or a state dict).
-        pretrained: the library's own weights of a named model, from its hub.
-        image_size: pixels a side that the model is made for, where it does not say so itself.
-        mean: a program sees (x - mean) / std of images in [0, 1], as [r,g,b]; inside by default.
-        std: see mean.
-        classes: file with the names of the model's classes in their order, one a line.
-        class_map: file that says which of the model's classes count as which of the data's.
-        others: with a class map, count the model's other classes as one more.
-        which: best or last epoch of a run.
+        options: what is to be said of the model beside its name; of `against`, all but weights.
         output: folder of claims.json; the run's by default, else below results.
         batch_size: images at once.
         seed: of the draw and the perturbation.
@@ -83,27 +67,21 @@ def claim(
     """
     opened = Opened()
 
-    def subject(named: str, weights: Path | None, pretrained: bool) -> Subject:
+    def subject(named: str, options: ModelOptions) -> Subject:
         return load_subject(
             named,
             data,
-            weights=weights,
-            pretrained=pretrained,
-            image_size=image_size,
-            mean=mean,
-            std=std,
-            classes=classes,
-            class_map=class_map,
-            others=others,
+            options,
             masks=masks,
-            which=which,
             skip_unreadable=skip_unreadable,
             opened=opened,
         )
 
-    subjects = [subject(model, weights, pretrained)]
+    subjects = [subject(model, options)]
     if against is not None:
-        subjects.append(subject(against, None, pretrained and not is_run(against)))
+        pretrained = options.pretrained and not is_run(against)
+        others = replace(options, weights=None, pretrained=pretrained)
+        subjects.append(subject(against, others))
         _check_same_images(*(each.data for each in subjects))
     images = subjects[0].data
     trained = [each for one in subjects for each in one.train_domains]

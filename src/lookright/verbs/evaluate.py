@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
@@ -10,29 +9,19 @@ from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
 from lookright.files import require_writable
-from lookright.loading import Opened, load_subject, tell_apart
+from lookright.loading import ModelOptions, Opened, load_subject, tell_apart
 from lookright.report import method_table, write_page
-from lookright.verbs.names import listed
 
 
 def evaluate(
     models: list[str],
     data: str | None = None,
-    domains: list[str] | str | None = None,
+    domains: list[str] | None = None,
     masks: Path | None = None,
-    weights: Path | None = None,
-    pretrained: bool = False,
-    image_size: int | None = None,
-    mean: list[float] | None = None,
-    std: list[float] | None = None,
-    classes: Path | None = None,
-    class_map: Path | None = None,
-    others: bool = False,
-    which: Literal["best", "last"] = "best",
-    masker: str | None = None,
+    options: ModelOptions = ModelOptions(),  # noqa: B008
     protocol: Protocol = Protocol(),  # noqa: B008
     thorough: bool = False,
-    names: list[str] | str | None = None,
+    names: str | None = None,
     output: Path = Path("results"),
     page: Path | None = None,
     skip_unreadable: bool = False,
@@ -47,18 +36,7 @@ def evaluate(
             the data of the run by default.
         domains: as a,b, all by default; of those trained on only the test part is judged.
         masks: folder of masks; those of the run by default.
-        weights: file of weights of a named model (.safetensors or a state dict).
-        pretrained: the library's own weights of a named model, from its hub.
-        image_size: pixels a side that the model is made for, where it does not say so itself.
-        mean: a program sees (x - mean) / std of images in [0, 1], as [r,g,b]; inside by default.
-        std: see mean.
-        classes: file with the names of the model's classes in their order, one a line.
-        class_map: file that says which of the model's classes count as which of the data's, with
-            lines such as 'dog: [151-268]'.
-        others: with a class map, count the model's other classes as one more, always wrong.
-        which: best or last epoch of a run.
-        masker: package.module.Name of the masker, where it is one of your own; any other is known
-            from the run.
+        options: what is to be said of the models beside their names.
         protocol: attacks, explainer and sizes.
         thorough: add AutoAttack, all corruptions and attacks on the explanation to the protocol.
         names: what to call each model, as a;b; by default a run's method or the model's name. Runs
@@ -69,7 +47,7 @@ def evaluate(
         skip_unreadable: go on without images that cannot be read.
         overwrite: replace results of another protocol.
     """
-    called = listed(names, ";")
+    called = [name.strip() for name in (names or "").split(";") if name.strip()]
     if called and len(called) != len(models):
         raise UserError(f"Expected one name for each of {len(models)} models, got {len(called)}.")
     opened = Opened()
@@ -77,17 +55,8 @@ def evaluate(
         load_subject(
             model,
             data,
-            weights=weights,
-            pretrained=pretrained,
-            image_size=image_size,
-            mean=mean,
-            std=std,
-            classes=classes,
-            class_map=class_map,
-            others=others,
+            options,
             masks=masks,
-            which=which,
-            masker=masker,
             skip_unreadable=skip_unreadable,
             opened=opened,
         )
@@ -105,7 +74,7 @@ def evaluate(
             subject.data,
             folder / "result",
             masker=subject.masker,
-            domains=listed(domains),
+            domains=domains or (),
             train_domains=subject.train_domains,
             protocol=protocol.thorough() if thorough else protocol,
             name=subject.name,

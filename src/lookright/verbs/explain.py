@@ -9,8 +9,7 @@ from lookright.data import load_image
 from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer, GradCAM
 from lookright.guides.masker import masks_of
-from lookright.loading import load_model, some
-from lookright.models import read_classes
+from lookright.loading import ModelOptions, load_model, some
 from lookright.report import explanation_figure
 
 
@@ -20,13 +19,7 @@ def explain(
     explainer: Explainer = GradCAM(),  # noqa: B008
     attack: Attack = PGD(),  # noqa: B008
     label: str | None = None,
-    weights: Path | None = None,
-    pretrained: bool = False,
-    image_size: int | None = None,
-    mean: list[float] | None = None,
-    std: list[float] | None = None,
-    classes: Path | None = None,
-    masker: str | None = None,
+    options: ModelOptions = ModelOptions(),  # noqa: B008
     output: Path = Path("."),
     seed: int = 0,
 ) -> None:
@@ -39,27 +32,11 @@ def explain(
         explainer: whose explanation is shown, of the class predicted on the clean image.
         attack: against the label where it is given, against the prediction where it is not.
         label: the true class of the images, where it is known.
-        weights: file of weights of a named model (.safetensors or a state dict).
-        pretrained: the library's own weights of a named model, from its hub.
-        image_size: pixels a side that the model is made for, where it does not say so itself.
-        mean: a program sees (x - mean) / std of images in [0, 1], as [r,g,b]; inside by default.
-        std: see mean.
-        classes: file with the names of the model's classes in their order, one a line.
-        masker: package.module.Name of the masker, where it is one of your own; any other is known
-            from the run.
+        options: what is to be said of the model beside its name.
         output: folder of the PNGs, named <image>-explained.png.
         seed: of the attack's random start.
     """
-    judged, found = load_model(
-        model,
-        weights=weights,
-        pretrained=pretrained,
-        image_size=image_size,
-        mean=mean,
-        std=std,
-        classes=read_classes(classes) if classes else None,
-        masker=masker,
-    )
+    judged, found = load_model(model, options)
     if label is not None and label not in judged.classes:
         raise UserError(
             f"The model has no class '{label}', but {some(judged.classes)}."

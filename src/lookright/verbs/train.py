@@ -15,7 +15,6 @@ from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, build_model
 from lookright.training import fit
 from lookright.training.config import describe, method_title
-from lookright.verbs.names import listed
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 
@@ -23,8 +22,8 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true",
 def train(
     method: Callable[[Classifier], Method] = EGAT,
     data: str = "Shortcut",
-    train_domain: list[str] | str | None = None,
-    test_domain: list[str] | str | None = None,
+    train_domain: list[str] | None = None,
+    test_domain: list[str] | None = None,
     model: str = "small_resnet",
     weights: Path | None = None,
     pretrained: bool = False,
@@ -104,7 +103,7 @@ def train(
     images = load_data(
         data, image_size, 0, strength, masks, tool_masks, skip_unreadable, read=False
     )
-    chosen, left_out = listed(train_domain), set(listed(test_domain))
+    chosen, left_out = train_domain or [], set(test_domain or ())
     for domain in (*chosen, *left_out):
         images.domain_index(domain)
     domains = chosen or (

@@ -1,0 +1,47 @@
+"""What a user is told on a terminal beside the results: an error or a note, in one line each."""
+
+from textwrap import shorten
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from lookright.errors import UserError
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what is wrong in one line and leave."""
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_escaped(message)}")
+    raise SystemExit(code)
+
+
+def mistake_behind(error: BaseException) -> str | None:
+    """The user's mistake behind an error, however deep it was wrapped; None where there is none."""
+    if isinstance(error, UserError):
+        return str(error)
+    from lookright.memory import out_of_memory  # torch, which a plain mistake does not wait for
+
+    if isinstance(error, OSError) and error.strerror:
+        where = f" for {error.filename}" if error.filename else ""
+        return f"The system says '{error.strerror}'{where}: mend that, or name another place."
+    if isinstance(error, Exception) and out_of_memory(error):
+        return (
+            f"The memory is full ({shorten(str(error), 100) or type(error).__name__}): choose a "
+            "smaller batch, smaller images, a smaller model or another device."
+        )
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, UserError):
+            return str(behind)
+        behind = behind.__cause__ or behind.__context__
+    misconfigured = type(error).__name__ == "MisconfigurationException"  # Lightning's own
+    return " ".join(str(error).split()) if misconfigured else None
+
+
+def _escaped(message: str) -> str:
+    return message.replace("[", r"\[")
+
+
+def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Show a warning to the user in one line; in place of `warnings.showwarning`."""
+    if issubclass(category, UserWarning):
+        Console(stderr=True, soft_wrap=True).print(f"[yellow]note:[/] {_escaped(str(message))}")

@@ -1,0 +1,132 @@
+"""What `--help` prints: a verb's options, or those of one of the members it takes."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from inspect import Parameter, cleandoc, isclass
+from textwrap import dedent, fill
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lookright.errors import UserError
+from lookright.registry import member, members, word_of
+from lookright.spec import parameters, spec_of
+
+
+def describe_verb(verb: str, about: str, known: Mapping[str, Parameter]) -> None:
+    """Print the options of a verb; about: its docstring and those of its groups of options."""
+    needed = [name.upper() for name, each in known.items() if each.default is each.empty]
+    print(f"lookright {' '.join([verb, *needed])} [--OPTION VALUE ...]\n")
+    _describe(about, {f"--{name}": each for name, each in known.items()})
+    print("\n--config FILE reads options from YAML; --print_config prints them so.")
+
+
+def describe_member(option: str, name: str | None, known: Mapping[str, Parameter]) -> None:
+    """Print what an option may be, or the options of the member that is named."""
+    kind = kind_of(option, known)
+    taken = _flat(known[option].annotation) if option in known else []
+    plain = [each for each in taken if isclass(each) and is_dataclass(each)]
+    if kind is None and plain:
+        return _describe(plain[0].__doc__ or "", _under(option, plain[0]))
+    if kind is None:
+        raise UserError(f"--{option} takes a value and has no options of its own.")
+    if name is None:
+        listed = fill(", ".join(members(kind)), 96, initial_indent="  ", subsequent_indent="  ")
+        print(f"--{option} is one of\n{listed}\nor one of your own, as package.module.Name.")
+        print(f"--{option}.help NAME tells the options of each.")
+        return
+    found = member(name, kind)
+    print(f"--{option} {getattr(found, '__name__', name)}\n")
+    _describe(found.__doc__ or "", _under(option, found) if isclass(found) else {})
+
+
+def _under(option: str, made: type) -> dict[str, Parameter]:
+    return {f"--{option}.{name}": each for name, each in parameters(made).items()}
+
+
+def _describe(about: str, options: Mapping[str, Parameter]) -> None:
+    """Print a docstring's text, then a table of options with what the docstring says of each."""
+    blocks = [cleandoc(block) for block in re.split(r"\n\s*\n", about)]
+    print("\n\n".join(each for each in blocks if not each.startswith(("Args:", "Raises:"))), "\n")
+    said = documented(about)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for option, each in options.items():
+        text = Text(said.get(option.rpartition(".")[2].removeprefix("--"), ""))
+        text.append(f" ({_type(each.annotation)}{_default(each.default)})", style="dim")
+        table.add_row(option, text)
+    Console().print(table)
+
+
+def documented(about: str) -> dict[str, str]:
+    """What a docstring's `Args:` say of each argument."""
+    found: dict[str, str] = {}
+    for block in re.split(r"\n\s*\n", about):
+        lines = dedent(block).splitlines()
+        if not lines or lines[0] != "Args:":
+            continue
+        names: list[str] = []
+        for line in lines[1:]:
+            if start := re.match(r" {4}(\w+(?:, \w+)*): (.*)", line):
+                names, text = start[1].split(", "), start[2]
+                found |= dict.fromkeys(names, text)
+            else:
+                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def _type(kind: Any) -> str:
+    """A type in a word or two."""
+    if kind is NoneType:
+        return "null"
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    plain = {int: "whole number", float: "number", bool: "switch", str: "text"}
+    if kind in plain:
+        return plain[kind]
+    if inner := [each for each in get_args(kind) if each is not Ellipsis]:
+        if get_origin(kind) in (list, tuple):
+            return f"list of {_type(inner[0])}"
+        return _type(inner[-1]) if isinstance(inner[0], list) else " or ".join(map(_type, inner))
+    return word_of(kind) if isclass(kind) and members_of(kind) else getattr(kind, "__name__", "")
+
+
+def members_of(kind: type) -> Mapping[str, Any]:
+    """The members of a class that is a kind; none of any other."""
+    return members(kind) if word_of(kind) != "class" else {}
+
+
+def _default(value: Any) -> str:
+    if value is Parameter.empty:
+        return "; needed"
+    if value is None or value is False:
+        return ""
+    shown = spec_of(value)
+    path = shown.get("class_path", shown.get("import")) if isinstance(shown, dict) else None
+    return f"; {path.rpartition('.')[2] if path else value}"
+
+
+def kind_of(option: str, known: Mapping[str, Parameter]) -> type | None:
+    """The kind of member that an option such as `method.guide` takes, by its defaults."""
+    first, *rest = option.split(".")
+    each = known.get(first)
+    for name in (*rest, None):
+        if each is None:
+            return None
+        kinds = [kind for kind in _flat(each.annotation) if isclass(kind) and members_of(kind)]
+        if name is None:
+            return kinds[0] if kinds else None
+        default = each.default if isclass(each.default) else type(each.default)
+        holders = [default] if default is not NoneType else kinds
+        each = parameters(holders[0]).get(name) if holders else None
+    return None
+
+
+def _flat(kind: Any) -> list[Any]:
+    inner = [each for each in get_args(kind) if not isinstance(each, list)]
+    return [kind, *(deep for each in inner for deep in _flat(each))]
