@@ -6,7 +6,7 @@ from scipy import stats
 from torch import Generator, Tensor
 
 from lookright.attacks import L2, LInf
-from lookright.chance import ImageGenerator, normal_, uniform_
+from lookright.chance import ImageGenerator, image_chance, normal_, uniform_
 
 
 def images(n: int = 64, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -86,3 +86,20 @@ def test_random_perturbations_fill_the_ball(norm) -> None:
     else:
         assert stats.kstest(delta.flatten() / eps, "uniform", (-1, 2)).pvalue > 0.01
     assert delta.mean().abs() < 0.01 * eps
+
+
+@pytest.mark.parametrize("level", [0, 1, 128, 255])
+def test_every_purpose_has_numbers_of_its_own_whatever_the_image(level) -> None:
+    plain = torch.full((1, 3, 8, 8), level / 255)
+    purposes = (*range(40), 70, 7301, 2**31, 2**32 - 1)
+    numbers = torch.cat([image_chance(plain, 1000, purpose) for purpose in purposes])
+    assert (numbers[:, None] == numbers).float().mean((0, 1)).max() < 0.03
+    assert torch.corrcoef(numbers).fill_diagonal_(0).abs().max() < 0.15
+    assert stats.kstest(numbers.flatten(), "uniform").pvalue > 0.01
+
+
+def test_a_shifted_image_of_the_next_purpose_is_another() -> None:
+    x = torch.zeros(1, 1, 1, 9)
+    x[..., 3] = 1
+    one, other = image_chance(x, 50, 1), image_chance(x.roll(1, -1), 50, 0)
+    assert not torch.isclose(one, other).all()

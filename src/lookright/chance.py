@@ -13,13 +13,9 @@ def image_chance(images: Tensor, count: int, purpose: int) -> Tensor:
 
     An image is known by its pixels in 8 bits, so its numbers are the same in every epoch, batch and
     run and on every device. An augmented view is an image of its own. purpose: numbers for another
-    purpose are others.
+    purpose are others, whatever the image; from 0.
     """
-    levels = (images.flatten(1) * 255).round().long()
-    place = torch.arange(levels.shape[1], device=images.device) + purpose
-    name = (levels * _scattered(place)).sum(1)
-    number = torch.arange(count, device=images.device)
-    return (_scattered(name[:, None] + _scattered(number)) >> 7).to(images.dtype) / 2**24
+    return _numbers(_names(images), torch.tensor(purpose), count).to(images.dtype)
 
 
 class ImageGenerator(Generator):
@@ -84,7 +80,9 @@ def _names(images: Tensor) -> Tensor:
 
 def _numbers(names: Tensor, purpose: Tensor, count: int) -> Tensor:
     """(B, count) as if uniform in [0, 1), of 24 bits, from names (B,) and a purpose () or (B,)."""
-    key = _scattered(names + _scattered(purpose.to(names.device)))
+    purpose = purpose.to(names.device)
+    purpose = purpose + 0x9E3779B9 * (purpose >> 31)  # the bits that would be cut off count too
+    key = _scattered(names + _scattered(purpose))
     number = _scattered(torch.arange(count, device=names.device))
     mixed = key.int()[:, None] + number.int()  # an int32 that overflows is cut off all the same
     return _scattered(mixed).bitwise_right_shift_(7).float().mul_(2**-24)
