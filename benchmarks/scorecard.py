@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from lookright.distances import resize
 from lookright.explainers import InputGradient
-from lookright.metrics import FILLS, SHARES, Scorecard, baselines
+from lookright.metrics import (
+    FILLS,
+    SHARES,
+    Scorecard,
+    baselines,
+    localisation_iou,
+    localisation_mass,
+    pointing_game,
+)
 from lookright.models import build_model
 from timing import Options, Table, compare, options, report
 
@@ -42,7 +50,14 @@ class Scene:
         self.filled = {name: FILLS[name](self.images).cpu().numpy() for name in CARD.fills}
 
     def ours(self) -> dict[str, Tensor]:
-        return CARD(self.model, self.images, self.saliency, self.target, self.masks)
+        scores = CARD(self.model, self.images, self.saliency, self.target)
+        maps = {"": self.saliency, **baselines(self.images, self.saliency.shape[1:])}
+        for name, one in maps.items():
+            end = f"@{name}" if name else ""
+            scores[f"localisation_mass{end}"] = localisation_mass(one, self.masks)
+            scores[f"localisation_iou{end}"] = localisation_iou(one, self.masks)
+            scores[f"pointing_game{end}"] = pointing_game(one, self.masks)
+        return scores
 
     def maps(self) -> dict[str, Tensor]:
         """The explanation and the baselines at the size of the images."""

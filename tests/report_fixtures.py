@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lookright.evaluation.table import write_table
+
 # method: (clean accuracy by domain, share of it that survives the attack, localisation, stability)
 METHODS = {
     "ERM": ((0.98, 0.70, 0.21), 0.02, 0.22, 0.43),
@@ -81,34 +83,70 @@ def result_json(name, seed=0, domains=DOMAINS, shift=0.0, full=True):
                     ("mask_mass", "mask_iou", "mask_coverage"), LEARNED.get(name, ()), strict=False
                 )
             },
-            "curve": [
-                {"eps": e / 255, **rate(accuracy * kept ** (e / 8))}
-                for e in (0, 1, 2, 4, 8, 12, 16)
-            ],
+            "stages": {
+                "attacks": {
+                    "eps": 8 / 255,
+                    "norm": "LInf",
+                    "curve": [
+                        {"eps": e / 255, "accuracy": rate(accuracy * kept ** (e / 8))}
+                        for e in (0, 1, 2, 4, 8, 12, 16)
+                    ],
+                }
+            },
+            "versions": {"lookright": "0.1.0", "torch": "2.6.0"},
+            "revision": "0123456789abcdef0123456789abcdef01234567",
             "warnings": ["12% of the explanations are empty or constant."]
             if name == "AT" and d == 2 and seed == 0
             else [],
         }
-        body[domain] |= trusted(name, d, body[domain], mass_here) if full else {}
+        if full:
+            body[domain]["stages"] |= trusted(name, d, body[domain], mass_here)
     return {
-        "format": 1,
+        "format": 2,
         "name": name,
         "seed": seed,
         "created": "2026-03-01T12:00:00Z",
         "classes": [str(k) for k in range(10)],
         "train_domain": [domains[0]],
         "config": {"method": name, "epochs": 20, "command": f"lookright train --seed {seed}"},
-        "versions": {"lookright": "0.1.0", "torch": "2.6.0"},
-        "revision": "0123456789abcdef0123456789abcdef01234567",
-        "settings": {"eps": 8 / 255, "norm": "linf", "pgd_steps": 20, "restarts": 2,
-                     "curve_eps": [0, 4 / 255, 16 / 255],
-                     "fills": ["blur", "mean"], "explainer": "GradCAM"},
+        "settings": settings(),
         "domains": body,
     }  # fmt: skip
 
 
+def settings(**attacks):
+    """The spec of a protocol, with these options of its attacks."""
+    options = {"steps": 20, "restarts": 2, "curve": [4 / 255, 16 / 255]} | attacks
+    return {
+        "class_path": "lookright.evaluation.Protocol",
+        "init_args": {
+            "ball": {
+                "class_path": "lookright.attacks.Ball",
+                "init_args": {
+                    "norm": {"class_path": "lookright.attacks.LInf", "init_args": {}},
+                    "eps": 8 / 255,
+                },
+            },
+            "explainer": {"class_path": "lookright.explainers.GradCAM", "init_args": {}},
+            "stages": [
+                {
+                    "class_path": "lookright.evaluation.stages.attacks.Attacks",
+                    "init_args": options,
+                },
+                {
+                    "class_path": "lookright.evaluation.stages.explanations.Explanations",
+                    "init_args": {"fills": ["blur", "mean"]},
+                },
+            ],
+        },
+    }
+
+
 def trusted(name, d, judged, mass):
-    """What domain d has besides: baselines and tests against them, removal, corruptions, checks."""
+    """What domain d has besides: baselines and tests against them, removal, corruptions, checks.
+
+    Of these the figures go into `judged`; what the stages tell comes back by their names.
+    """
     clean, adversarial = (judged["measures"][k]["value"] for k in ("accuracy", "accuracy_pgd"))
     still = judged["measures"]["stability_cosine"]["value"]
     more, baselines, paired = {}, {"random": {}, "centre": {}}, {"random": {}, "centre": {}}
@@ -148,10 +186,9 @@ def trusted(name, d, judged, mass):
     more["randomisation_spearman"] = score(0.31)
     judged["measures"] = more | judged["measures"]
     failed = name == "AT" and d == 2
+    judged |= {"baselines": baselines, "paired": paired}
     return {
-        "baselines": baselines,
-        "paired": paired,
-        "removal": [
+        "explanations": [
             {"map": of, "kind": kind, "fill": fill, "shares": SHARES,
              **{end: [round(p + half, 4) for p in removal(kind, clean, gain + 0.3 * f)]
                 for end, half in (("low", -0.03), ("probabilities", 0), ("high", 0.03))}}
@@ -172,6 +209,7 @@ def trusted(name, d, judged, mass):
              else "Square finds no image that PGD misses"},
             {"name": "size", "verdict": "fine", "reason": "at 64/255 0.3% are still right"},
         ],
+        "explanation_attacks": list(GOALS),
         "claims": [
             {"claim": claim, "perturbation": "PGD of at most 8/255", "kept": int(kept * 300),
              "n": 300, "bound": round(max(kept - 0.05, 0), 4), "delta": 0.05, "family": 3,
@@ -219,29 +257,32 @@ def examples(name, domains=DOMAINS, count=4, side=32, coarse=8, classes=10, full
         fooled = own.random(count) > METHODS.get(name, METHODS["EGAT"])[1]
         arrays |= {
             f"{domain}/images": images.astype(np.uint8),
-            f"{domain}/attacked": (images + sign).clip(0, 255).astype(np.uint8),
+            f"{domain}/attacks.attacked": (images + sign).clip(0, 255).astype(np.uint8),
             f"{domain}/saliency": blob(away),
-            f"{domain}/saliency_attacked": blob(-2 * away),
+            f"{domain}/attacks.saliency": blob(-2 * away),
             f"{domain}/masks": masks,
             f"{domain}/labels": labels,
             f"{domain}/predicted": (labels + wrong) % classes,
             f"{domain}/probability": own.uniform(0.5, 1, count).astype(np.float32),
-            f"{domain}/predicted_attacked": (labels + 3 * fooled) % classes,
-            f"{domain}/probability_attacked": own.uniform(0.3, 1, count).astype(np.float32),
+            f"{domain}/attacks.predicted": (labels + 3 * fooled) % classes,
+            f"{domain}/attacks.probability": own.uniform(0.3, 1, count).astype(np.float32),
         }
         if full:
             nudge = own.choice([-8, 8], (count, len(GOALS), side, side, 3))
             manipulated = [blob(away + by * (0.6 - mass)) for by in (-0.9, 0.5, 1.2)]
             arrays |= {
-                f"{domain}/goals": np.array(GOALS),
-                f"{domain}/manipulated": (images[:, None] + nudge).clip(0, 255).astype(np.uint8),
-                f"{domain}/saliency_manipulated": np.stack(manipulated, 1),
-                f"{domain}/predicted_manipulated": np.stack(
+                f"{domain}/explanation_attacks.images": (images[:, None] + nudge)
+                .clip(0, 255)
+                .astype(np.uint8),
+                f"{domain}/explanation_attacks.saliency": np.stack(manipulated, 1),
+                f"{domain}/explanation_attacks.predicted": np.stack(
                     [(labels + wrong) % classes] * 2 + [(labels + wrong + fooled) % classes], 1
                 ),
             }
         if name in LEARNED:
-            arrays[f"{domain}/learned"] = (255 * np.exp(-((ring / 0.3) ** 4))).astype(np.uint8)
+            arrays[f"{domain}/learned_masks.masks"] = (255 * np.exp(-((ring / 0.3) ** 4))).astype(
+                np.uint8
+            )
     return arrays
 
 
@@ -253,14 +294,30 @@ def write(folder: Path, result: dict, arrays=None) -> Path:
     return folder
 
 
+def images(result):
+    """The tables of a result's images by domain: values round its measures, N images each."""
+    tables = {}
+    for d, (domain, here) in enumerate(result["domains"].items()):
+        hard = np.random.default_rng(d).random(N)
+        own = np.random.default_rng([d, len(result["name"])])
+        blurred = (hard + 0.1 * own.normal(size=N)).clip(0, 1)
+        tables[domain] = {
+            "image": np.array([f"{domain}/{i}.png" for i in range(N)]),
+            "label": np.arange(N) % 10,
+        }
+        for key in ("accuracy", "accuracy_adversarial", "localisation_mass", "stability_cosine"):
+            value = here["measures"][key]["value"]
+            right, near = blurred.argsort().argsort() < value * N, value - 0.2 * (blurred - 0.5)
+            tables[domain][key] = right if key.startswith("accuracy") else near
+    return tables
+
+
 def write_all(root: Path, methods=tuple(METHODS), seeds=3, **kind) -> list[Path]:
     """`seeds` folders per method; seed s lies 0.01 * (s - 1) off the method's mean."""
-    return [
-        write(
-            root / f"{m}-{seed}",
-            result_json(name, seed, shift=0.01 * (seed - 1) if seeds > 1 else 0.0),
-            examples(name, **kind),
-        )
-        for m, name in enumerate(methods)
-        for seed in range(seeds)
-    ]
+    folders = []
+    for m, name in enumerate(methods):
+        for seed in range(seeds):
+            result = result_json(name, seed, shift=0.01 * (seed - 1) if seeds > 1 else 0.0)
+            folders.append(write(root / f"{m}-{seed}", result, examples(name, **kind)))
+            write_table(folders[-1], images(result))
+    return folders

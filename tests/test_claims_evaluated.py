@@ -94,10 +94,10 @@ def test_an_image_that_was_not_evaluated_is_attacked_with_all_others(tmp_path):
 
 def test_two_models_are_looked_up_together_or_not_at_all(tmp_path):
     models = {"one": Untried(), "two": Untried()}
-    worse = replace(EVALUATED, right_attacked=AFTER & (np.arange(len(KEYS)) % 2 == 0))
+    worse = replace(EVALUATED, kept=AFTER & (np.arange(len(KEYS)) % 2 == 0))
     given = {"one": EVALUATED, "two": worse}
     found = claim(models, DATA, PLAN, evaluated=given, progress=False)
-    lost = RIGHT & AFTER & ~np.asarray(worse.right_attacked)
+    lost = RIGHT & AFTER & ~np.asarray(worse.kept)
     assert found.comparisons[0].only_first == counted(lost) > 0
     assert found.comparisons[0].only_second == 0
     assert all("right prediction" in each.sentence for each in found.comparisons)

@@ -14,15 +14,21 @@ import yaml
 from PIL import Image
 
 from lookright import cli
-from lookright.attacks import FGSM, PGD
+from lookright.attacks import APGD, FGSM, PGD, Ball
 from lookright.data import Augment, Shortcut, load_image
-from lookright.evaluation.result import read_result
+from lookright.evaluation import Attacks
+from lookright.evaluation.places import results_in
 from lookright.models import Classifier, SmallResNet, save_classifier
+from lookright.spec import build
 from lookright.training import Run
 from lookright.verbs.explain import explain
+from tiny import newest
 
 SMALL = "--image_size 32 --epochs 1 --batch_size 16"
-QUICK = "--protocol.limit 4 --protocol.pgd_steps 2 --protocol.restarts 1 --protocol.curve_eps [0.1]"
+QUICK = (
+    "--protocol.limit 4 --protocol.stages.attacks.steps 2 --protocol.stages.attacks.restarts 1 "
+    "--protocol.stages.attacks.curve [0.1]"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,12 +100,12 @@ def test_from_images_to_a_page(here, lookright):
     assert config["settings"]["domains"] == ["photo"]
     assert config["method"]["class"] == "EGAT"
     assert config["method"]["attack"]["eps"] == pytest.approx(4 / 255)
-    erm, egat = (read_result(Path(name, "result")) for name in ("erm", "egat"))
+    erm, egat = (newest(name) for name in ("erm", "egat"))
     assert (erm.name, egat.name) == ("ERM", "EGAT")
     assert list(erm.domains) == ["photo", "sketch"]
     assert [of.in_distribution for of in erm.domains.values()] == [True, False]
     assert all(0 < of.n <= 4 for of in erm.domains.values())
-    assert erm.settings["limit"] == 4
+    assert build(erm.settings).limit == 4
     code, out, err = lookright("report erm egat --page again.html")
     assert (code, err) == (0, "")
     assert "ERM" in out
@@ -114,11 +120,29 @@ def test_an_evaluation_that_is_there_is_not_done_again(here, lookright, monkeypa
     assert Path("erm/report.html").exists()
 
 
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_a_run_is_judged_again_with_another_protocol(here, lookright):
+    first = newest("erm")
+    line = f"evaluate erm {QUICK} --domains sketch --protocol.seed 1"
+    assert lookright(line)[0] == 0
+    second = newest("erm")
+    assert results_in(Path("erm")) == [second.folder, first.folder]
+    code, _, err = lookright("report erm --page p.html")
+    assert code == 0
+    assert f"note: erm holds 2 results, and the newest is shown, {second.folder}; name" in err
+    assert str(first.folder) in err
+    code, _, err = lookright(f"report {first.folder} --page p.html")
+    assert (code, err) == (0, "")
+    assert lookright(f"{line} --output elsewhere")[0] == 0
+    assert newest("elsewhere/ERM").domains == second.domains
+    assert len(results_in(Path("erm"))) == 2
+
+
 def test_names_and_overwrite(here, lookright):
     line = f"evaluate --overwrite erm egat {QUICK} --domains sketch --names a;b --which last"
     assert lookright(line)[0] == 0
     assert Path("report.html").exists()
-    assert [read_result(Path(run, "result")).name for run in ("erm", "egat")] == ["a", "b"]
+    assert [newest(run).name for run in ("erm", "egat")] == ["a", "b"]
     assert lookright(f"evaluate erm egat {QUICK} --names a")[0] == 1
 
 
@@ -132,7 +156,7 @@ def test_shortcut_from_training_to_explanation(tmp_path, monkeypatch, lookright)
     code, out, _ = lookright(f"evaluate {run.folder} --domains train,reversed {QUICK}")
     assert code == 0
     assert "reversed" in out
-    assert {"localisation_mass", "pointing_game"} <= read_result(run.folder / "result").domains[
+    assert {"localisation_mass", "pointing_game"} <= newest(run.folder).domains[
         "reversed"
     ].measures.keys()
 
@@ -309,14 +333,13 @@ BAD = [
         r"between 0 and 1 .* got 8\. Did you mean 8/255\?",
     ),
     (nothing, f"{ON_PETS} --method.attack pgd", r"ERM has no option 'attack'"),
-    (nothing, "evaluate erm --protocol.eps 8", r"Did you mean 8/255\?"),
-    (nothing, "evaluate erm --protocol.eps -0.1", r"between 0 and 1"),
+    (nothing, "evaluate erm --protocol.ball.eps 8", r"Did you mean 8/255\?"),
+    (nothing, "evaluate erm --protocol.ball.eps -0.1", r"between 0 and 1"),
     (nothing, "evaluate erm --protocol.limt 3", r"no option 'limt'.*Did you mean 'limit'"),
-    (nothing, "evaluate erm --protocol.curve_eps x", r"a number for protocol.curve_eps, got 'x'"),
-    (nothing, "evaluate erm --protocol.fills [blurr]", r"Did you mean 'blur'"),
+    (nothing, "evaluate erm --protocol.stages.attacks.curve x", r"a number for .*curve, got 'x'"),
+    (nothing, "evaluate erm --protocol.stages.explanations.fills [blurr]", r"Did you mean 'blur'"),
     (nothing, "evaluate erm --which worst", r"Expected one of 'best', 'last' for which"),
     (nothing, "evaluate erm --domains skech", r"Did you mean 'sketch'"),
-    (nothing, "evaluate erm", r"holds another result, with settings.*--overwrite"),
     (nothing, "evaluate runs/nowhere", r"No run in runs/nowhere: expected the folder"),
     (nothing, "evaluate nowhere --data pets", r"No model is called 'nowhere'.* run's folder"),
     (nothing, "evaluate resnet10t", r"on which images resnet10t is judged: --data"),
@@ -328,7 +351,7 @@ BAD = [
     (another_model, f"evaluate erm {QUICK}", r"holds the weights of another model"),
     (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 models, got 1"),
     (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write into file"),
-    (nothing, "report nowhere", r"result.json is not there: give .*`lookright evaluate"),
+    (nothing, "report nowhere", r"Expected results in nowhere, .*`lookright evaluate"),
     (nothing, "explain erm pets/sketch/cat/99.png", r"no such file. Did you mean '9.png'"),
     (nothing, "explain erm erm/config.json", r"Expected a readable image at 'erm/config.json'"),
     (nothing, "explain erm", r"Still needed: images"),
@@ -373,17 +396,23 @@ def test_unreadable_images_can_be_left_out(here, lookright):
 def test_more_attacks_from_the_command_line_and_from_a_file(here, lookright):
     line = f"evaluate erm {QUICK} --domains photo --overwrite"
     attacks = '[{"class_path":"apgd","init_args":{"steps":1,"loss":"margin"}},fgsm]'
-    assert lookright(f"{line} --protocol.attacks {attacks}")[0] == 0
-    result = read_result(Path("erm/result"))
+    ball = "--protocol.ball.eps 4/255"
+    assert lookright(f"{line} --protocol.stages.attacks.attacks {attacks} {ball}")[0] == 0
+    result = newest("erm")
+    judged = build(result.settings)
+    assert judged.ball == Ball(eps=4 / 255)
+    assert judged.stage(Attacks).attacks == (APGD(steps=1, loss="margin"), FGSM())
     assert "accuracy_apgd" in result.domains["photo"].measures
-    attack = {"class_path": "FGSM", "init_args": {"eps": "8/255"}}
-    Path("more.yaml").write_text(yaml.dump({"protocol": {"attacks": [attack]}}))
-    assert lookright(f"{line} --config more.yaml")[0] == 0
-    assert read_result(Path("erm/result")).settings["attacks"] == [repr(FGSM())]
-    Path("more.yaml").write_text(yaml.dump({"protocol": {"attacks": ["FGMS"]}}))
-    code, _, err = lookright(f"{line} --config more.yaml")
+    attack = {"class_path": "FGSM", "init_args": {"eps": "26/255"}}
+    given = {"ball": {"eps": "26/255"}, "stages": {"attacks": {"attacks": [attack]}}}
+    Path("more.yaml").write_text(yaml.dump({"protocol": given}))
+    assert lookright("evaluate erm --domains photo --protocol.limit 4 --config more.yaml")[0] == 0
+    assert build(newest("erm").settings).stage(Attacks).attacks == (FGSM(26 / 255),)
+    given = {"stages": {"attacks": {"attacks": ["FGMS"]}}}
+    Path("more.yaml").write_text(yaml.dump({"protocol": given}))
+    code, _, err = lookright("evaluate erm --config more.yaml")
     assert code == 1
-    assert "There is no attack 'FGMS' for Protocol: expected one of APGD, " in err
+    assert "There is no attack 'FGMS' for Attacks: expected one of APGD, " in err
     assert "Did you mean 'FGSM'?" in err
 
 
@@ -393,7 +422,7 @@ def test_data_without_a_domain_that_was_trained_on_are_taken_for_unseen(here, lo
     code, _, err = lookright(f"evaluate erm --data other {QUICK} --overwrite")
     assert code == 0
     assert "note: other has no domain of those that erm was trained on (photo): all of its" in err
-    assert not read_result(Path("erm/result")).domains["other"].in_distribution
+    assert not newest("erm").domains["other"].in_distribution
     assert "note:" not in lookright(f"evaluate erm --data pets {QUICK} --overwrite")[2]
 
 
@@ -401,7 +430,7 @@ def test_data_without_a_domain_that_was_trained_on_are_taken_for_unseen(here, lo
     ("name", "content"), [("result.json", b"{"), ("result.json", b"{}"), ("examples.npz", b"PK")]
 )
 def test_what_is_said_of_a_damaged_result_mends_it(here, lookright, name, content):
-    Path("erm/result", name).write_bytes(content)
+    Path(newest("erm").folder, name).write_bytes(content)
     code, _, err = lookright(f"evaluate erm {QUICK}")
     assert code == 1
     assert "--overwrite." in err
@@ -478,7 +507,7 @@ def test_every_verb_explains_its_options(lookright):
 
 
 def test_the_result_of_a_run_keeps_how_it_was_made(here):
-    raw = json.loads(Path("egat/result/result.json").read_text())
+    raw = json.loads((newest("egat").folder / "result.json").read_text())
     run = json.loads(Path("egat/config.json").read_text())
     assert {key: raw["config"][key] for key in run} == run
     assert raw["train_domain"] == ["photo"]
@@ -487,6 +516,6 @@ def test_the_result_of_a_run_keeps_how_it_was_made(here):
 def test_a_run_finds_its_images_from_another_working_folder(made, tmp_path, monkeypatch, lookright):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(made / "erm", "erm")
-    shutil.rmtree("erm/result")
+    shutil.rmtree("erm/results")
     assert lookright(f"evaluate erm {QUICK} --domains sketch")[0] == 0
-    assert Path("erm/result/result.json").exists()
+    assert newest("erm").domains

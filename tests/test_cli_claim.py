@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lookright import cli
+from lookright.attacks import PGD
 from lookright.data import Shortcut
 from lookright.models import SmallResNet
 from test_cli import write_pets
@@ -121,6 +122,26 @@ def test_a_second_look_at_the_same_images_is_noted(lookright, tmp_path):
     assert code == 0
     assert re.search(r"note: .* holds 1 other plans .* by another --seed", " ".join(err.split()))
     assert "note:" not in lookright(f"{line} --tau 0.3 --seed 5 --domain noisy")[2]
+
+
+def test_what_was_evaluated_is_not_attacked_again(lookright, tmp_path, monkeypatch):
+    steps = "--protocol.stages.attacks.steps 3 --protocol.stages.attacks.restarts 1"
+    quick = "--protocol.stages.attacks.curve [] --protocol.stages.explanations.removal_steps 1"
+    line = f"evaluate pets-erm --domains sketch {steps} {quick}"
+    assert lookright(line)[0] == 0
+    attack = "--perturbation attacked --perturbation.attack pgd --perturbation.attack.steps"
+    claim = f"claim pets-erm --domain sketch --n 6 --output {tmp_path}"
+    tried, called = PGD.__call__, []
+    monkeypatch.setattr(PGD, "__call__", lambda *given: called.append(1) or tried(*given))
+    code, out, _ = lookright(f"{claim} {attack} 3")
+    assert (code, called) == (0, [])
+    assert "keep their right prediction under PGD (8/255, L-inf, 3 steps)" in out
+    assert "An evaluation had attacked these images already" in out
+    assert lookright(f"{claim} {attack} 3")[1] == out
+    code, out, _ = lookright(f"{claim}/other {attack} 2")
+    assert code == 0
+    assert called
+    assert "An evaluation had" not in out
 
 
 BAD = [

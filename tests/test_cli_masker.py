@@ -5,14 +5,16 @@ from PIL import Image
 
 from lookright import cli
 from lookright.data import Shortcut
-from lookright.evaluation.result import read_examples, read_result
+from lookright.evaluation.result import read_examples
 from lookright.models import SmallResNet
 from lookright.training import Run
+from tiny import newest
 
 QUICK = (
-    "--domains reversed --protocol.limit 4 --protocol.pgd_steps 1 --protocol.restarts 1 "
-    "--protocol.curve_eps [0.1]"
+    "--domains reversed --protocol.limit 4 --protocol.stages.attacks.steps 1 "
+    "--protocol.stages.attacks.restarts 1 --protocol.stages.attacks.curve [0.1]"
 )
+
 OWN = "test_training_masker.Brightness"
 TRAINED = {
     "align": "--method align --method.guide learnedmask --method.guide.warm_up 0",
@@ -51,10 +53,10 @@ def refused(line: str, capsys) -> str:
 @pytest.mark.parametrize("name", ["align", "egat"])
 def test_the_mask_of_a_run_is_judged_without_being_asked_for(runs, capsys, name):
     cli.main(f"evaluate {runs / name} {QUICK}".split())
-    assert "mask mass" in capsys.readouterr().out
-    result = read_result(runs / name / "result")
+    assert "learned mask on" in capsys.readouterr().out
+    result = newest(runs / name)
     assert {"mask_mass", "mask_iou", "mask_coverage"} <= result.domains["reversed"].measures.keys()
-    assert read_examples(result, "reversed").learned is not None
+    assert "masks" in read_examples(result, "reversed").shown["learned_masks"]
     assert "its mask" in (runs / name / "report.html").read_text()
 
 
@@ -72,7 +74,7 @@ def test_a_masker_of_ones_own_is_given_by_its_name(runs, capsys):
         assert "masker of your own; give it as masker= (--masker)" in refused(line, capsys)
         assert "test_training_masker" in refused(f"{line} --masker {OWN[:-4]}", capsys)
         cli.main(f"{line} --masker {OWN}".split())
-    assert "mask_mass" in read_result(own / "result").domains["reversed"].measures
+    assert "mask_mass" in newest(own).domains["reversed"].measures
     assert (runs / "own-seen" / "digit-explained.png").exists()
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from lookright import cli, methods
 from lookright.data import Shortcut
-from lookright.evaluation.result import read_result
 from lookright.methods import AWP, Method
 from lookright.models import SmallResNet
 from lookright.training import Run
+from tiny import newest
 
 NAMES = sorted(
     name
@@ -56,9 +56,12 @@ def test_awp_is_an_option_of_any_adversarial_method(name: str, tmp_path: Path) -
 
 def test_egat_by_aligns_masker_is_judged_with_its_mask(tmp_path: Path) -> None:
     run = trained("train --method egat --method.guide LearnedMask", tmp_path)
-    quick = "--protocol.pgd_steps 1 --protocol.restarts 1 --protocol.curve_eps [] --domains train"
+    quick = (
+        "--protocol.stages.attacks.steps 1 --protocol.stages.attacks.restarts 1 "
+        "--protocol.stages.attacks.curve [] --domains train"
+    )
     cli.main(["evaluate", str(run.folder), *quick.split()])
-    measures = read_result(run.folder / "result").domains["train"].measures
+    measures = newest(run.folder).domains["train"].measures
     assert {"mask_mass", "mask_iou", "mask_coverage"} <= measures.keys()
     assert {"sufficiency_blur", "sufficiency_mean"} <= measures.keys()
 

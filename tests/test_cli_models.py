@@ -1,6 +1,5 @@
 """Models that nobody here trained, from one command: judged, shown, and refused in one line."""
 
-import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -12,13 +11,15 @@ from PIL import Image
 
 from lookright import cli
 from lookright.data import load_data
-from lookright.evaluation.result import read_result
 from lookright.models import SmallResNet, build_model, save_classifier
+from tiny import newest
 
 QUICK = (
-    "--protocol.limit 3 --protocol.pgd_steps 1 --protocol.restarts 1 --protocol.curve_eps [] "
-    "--protocol.fills [mean] --protocol.removal_steps 1"
+    "--protocol.limit 3 --protocol.stages.attacks.steps 1 --protocol.stages.attacks.restarts 1 "
+    "--protocol.stages.attacks.curve [] --protocol.stages.explanations.fills [mean] "
+    "--protocol.stages.explanations.removal_steps 1"
 )
+
 MAP = "--class_map map.yaml --classes names.txt"
 
 
@@ -63,9 +64,7 @@ def test_one_network_saved_in_every_way_gives_the_same_figures(here, capsys):
     ):
         cli.main(f"evaluate {model} --data pets {MAP} {QUICK} --output {output}".split())
         assert "has nothing for owl (3 images) of pets: left out" in capsys.readouterr().err
-    results = [
-        read_result(Path(folder, "result")) for folder in ("a/small_resnet", "b/kept", "c/kept")
-    ]
+    results = [newest(folder) for folder in ("a/small_resnet", "b/kept", "c/kept")]
     assert [result.name for result in results] == ["small_resnet", "kept", "kept"]
     assert results[0].classes == ("cat", "dog")
     measures = [result.domains["pets"].measures for result in results]
@@ -75,7 +74,7 @@ def test_one_network_saved_in_every_way_gives_the_same_figures(here, capsys):
                 continue
             assert estimate.value == pytest.approx(other[key].value, abs=1e-4), key
     assert Path("c/kept/report.html").exists()
-    groups = json.loads(Path("a/small_resnet/result/result.json").read_text())["config"]["model"]
+    groups = newest(Path("a/small_resnet")).config["model"]
     assert groups["class_map"] == {"cat": [0, 1], "dog": [2, 3]}
 
 
@@ -89,7 +88,7 @@ def test_torchscript_is_judged_by_explanations_of_pixels(here, capsys):
     assert "--protocol.explainer InputGradient" in capsys.readouterr().err
     cli.main(f"{line} --protocol.explainer inputgradient --overwrite".split())
     assert "taken in the order of the data's (cat, dog, owl)" in capsys.readouterr().err
-    measures = read_result(Path("results/traced/result")).domains["pets"].measures
+    measures = newest("results/traced").domains["pets"].measures
     assert {"accuracy_pgd", "comprehensiveness_mean", "stability_cosine"} <= measures.keys()
 
 
@@ -105,7 +104,7 @@ def test_images_of_several_models_are_loaded_once(here, monkeypatch):
     line = f"evaluate kept.safetensors kept.pt2 --data pets {MAP} {QUICK} --names a;b"
     cli.main(line.split())
     assert len(calls) == 1
-    assert Path("results/a/result/result.json").exists()
+    assert newest("results/a").name == "a"
     assert Path("results/report.html").exists()
 
 
@@ -151,7 +150,7 @@ def test_a_set_of_hugging_face_is_judged_by_the_names_of_its_classes(here):
     }
     datasets.Dataset.from_dict(rows, features=datasets.Features(kinds)).save_to_disk("saved")
     cli.main(f"evaluate kept.pt2 --data saved --classes names.txt {QUICK}".split())
-    assert read_result(Path("results/kept/result")).classes == tuple(names)
+    assert newest("results/kept").classes == tuple(names)
 
 
 def test_explain_takes_them_too(here, capsys):

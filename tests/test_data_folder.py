@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from lookright.data import Folder, load_data
-from lookright.data.images import read_image
+from lookright.data.images import check_image, read_image
 from lookright.errors import UserError
 
 ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "pacs128.tar"
@@ -94,7 +94,8 @@ def test_added_files_and_a_moved_root_change_no_part(pets, tmp_path):
 @pytest.mark.parametrize("cache", [True, False])
 def test_the_cache_changes_speed_only(pets, cache):
     data = load_data(pets, image_size=4, cache=cache)
-    expected = load_data(pets, image_size=4).samples("photo", range(6)).images
+    expected = data.samples("photo", range(6)).images
+    assert data.undecoded(["photo", "sketch"]) == (6 if cache else 12)
     paint(pets / "photo" / "cat" / "2.png", 250)
     again = data.samples("photo", range(6)).images
     assert torch.equal(again[[0, 1, 3]], expected[[0, 1, 3]])
@@ -104,27 +105,37 @@ def test_the_cache_changes_speed_only(pets, cache):
 def test_too_many_images_for_the_cache_are_decoded_at_each_use(pets, monkeypatch):
     monkeypatch.setattr("lookright.data.decoded.CACHE_LIMIT", 12 * 3 * 16 - 1)
     data = load_data(pets, image_size=4)
+    data.samples("photo", [2])
+    assert data.undecoded(data.domains) == 12
     paint(pets / "photo" / "cat" / "2.png", 250)
     assert data.samples("photo", [2]).images.max() == pytest.approx(250 / 255)
 
 
-def test_a_domain_may_be_read_when_it_is_first_used(pets, monkeypatch):
-    opened = []
+def test_a_domain_is_checked_when_it_is_first_used_and_decoded_image_by_image(pets, monkeypatch):
+    checked, decoded = [], []
 
-    def noted(path):
-        opened.append(path.relative_to(pets).parts[0])
-        return read_image(path)
+    def noted(function, log):
+        def call(path):
+            log.append(path.relative_to(pets).parts[0])
+            return function(path)
 
-    monkeypatch.setattr("lookright.data.folder.read_image", noted)
+        return call
+
+    monkeypatch.setattr("lookright.data.folder.check_image", noted(check_image, checked))
+    monkeypatch.setattr("lookright.data.folder.read_image", noted(read_image, decoded))
     data = load_data(pets, image_size=4, read=False)
     assert data.domains == ("photo", "sketch")
     assert len(data.keys("photo")) == len(data.labels("photo")) == 6
-    assert opened == []
+    assert checked == []
     whole = data.samples("sketch", [5, 0])
+    data.samples("sketch", [0, 5])
     assert data.masked("sketch") == [False] * 6
-    assert opened == ["sketch"] * 6
+    data.fingerprint("sketch")
+    assert checked == ["sketch"] * 6
+    assert decoded == ["sketch"] * 2
     data.read(["photo", "sketch"])
-    assert opened == ["sketch"] * 6 + ["photo"] * 6
+    assert checked == ["sketch"] * 6 + ["photo"] * 6
+    assert decoded == ["sketch"] * 2
     assert torch.equal(load_data(pets, image_size=4).samples("sketch", [5, 0]).images, whole.images)
     with pytest.raises(UserError, match="Did you mean 'photo'"):
         data.read(["phot"])

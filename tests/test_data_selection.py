@@ -36,7 +36,7 @@ def test_samples_keep_their_keys_and_get_new_labels():
     assert batch.labels.tolist() == [0, 0]
     assert batch.domains.tolist() == [1, 1]
     torch.testing.assert_close(batch.images[:, 0, 0, 0], torch.tensor([0.5, 0.1]))
-    assert data.seed == 3
+    assert data.data.seed == 3
 
 
 def test_a_domain_without_the_classes_is_left_out():
@@ -67,7 +67,7 @@ def test_parts_stay_as_they_were():
         ]
         keys = data.keys("noisy")
         assert [keys[at] for _, at in data.split("noisy", part).where] == wanted
-    assert data.strength == whole.strength
+    assert data.data.strength == whole.strength
     assert all(data.masked("noisy"))
 
 

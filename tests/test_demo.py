@@ -8,13 +8,14 @@ import pytest
 from lookright import cli
 from lookright.data import Shortcut
 from lookright.errors import UserError
-from lookright.evaluation import Protocol
-from lookright.evaluation.result import read_examples, read_result
+from lookright.evaluation import Attacks, Protocol
+from lookright.evaluation.result import read_examples
 from lookright.jobs.grid import compare
 from lookright.models import SmallResNet
 from lookright.training import Run
 from lookright.verbs import demo as module
 from lookright.verbs.demo import demo
+from tiny import newest
 
 ROWS = {
     "erm": "ERM",
@@ -25,7 +26,7 @@ ROWS = {
     "align": "ALIGN",
     "egat-align-mask": "EGAT, ALIGN mask",
 }
-QUICK = Protocol(pgd_steps=2, restarts=1, curve_eps=(0.1,), limit=4, examples=2)
+QUICK = Protocol(stages=(Attacks(2, 1, (0.1,)),), limit=4, examples=2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,7 +52,7 @@ def test_every_method_is_trained_judged_and_on_the_page(shown):
     page = (shown / "report.html").read_text()
     for row, name in ROWS.items():
         run = Run(shown / f"{row}-0")
-        result = read_result(run.folder / "result")
+        result = newest(run.folder)
         assert run.finished
         assert result.name == name
         assert result.about
@@ -77,7 +78,7 @@ def test_the_rows_differ_as_they_say(shown):
     masked = {row for row in ROWS if Run(shown / f"{row}-0").masker() is not None}
     assert masked == {"align", "egat-align-mask"}
     for row in ROWS:
-        measures = read_result(shown / f"{row}-0" / "result").domains["train"].measures
+        measures = newest(shown / f"{row}-0").domains["train"].measures
         assert ("mask_mass" in measures) == (row in masked)
 
 
@@ -120,7 +121,7 @@ def test_seeds_are_runs_of_one_row(tmp_path, capsys, monkeypatch):
     demo(tmp_path, epochs=1)
     demo(tmp_path, seeds=2, epochs=1)
     assert {path.name for path in tmp_path.iterdir()} == {"erm-0", "erm-1", "report.html"}
-    assert [read_result(tmp_path / f"erm-{seed}" / "result").seed for seed in (0, 1)] == [0, 1]
+    assert [newest(tmp_path / f"erm-{seed}").seed for seed in (0, 1)] == [0, 1]
     one, other = (Run(tmp_path / f"erm-{seed}").best.read_bytes() for seed in (0, 1))
     assert one != other
     out = capsys.readouterr().out
@@ -140,9 +141,9 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys
             cli.main(line)
     assert stop.value.code == 130
     assert "the same command goes on" in capsys.readouterr().err
-    done = read_result(tmp_path / "erm-0" / "result")
+    done = newest(tmp_path / "erm-0")
     cli.main(line)
-    assert read_result(tmp_path / "erm-0" / "result") == done
+    assert newest(tmp_path / "erm-0") == done
     assert (tmp_path / "report.html").exists()
 
 

@@ -209,7 +209,7 @@ MASKED: Mapping[str, tuple[Callable[[], Planted], str]] = {
 """Models by what hides their gradient, and the check that is made for it."""
 
 
-def diagnosed(model, x, y, batch_size=96, raw=None, **changes) -> dict[str, Diagnostic]:
+def diagnosed(model, x, y, batch_size=96, curve=None, **changes) -> dict[str, Diagnostic]:
     diagnosis = Diagnosis(**changes)
     generator = torch.Generator().manual_seed(0)
     parts = [
@@ -218,7 +218,7 @@ def diagnosed(model, x, y, batch_size=96, raw=None, **changes) -> dict[str, Diag
     ]
     values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     assert all(value.shape == (len(x),) for value in values.values())
-    return {each.name: each for each in diagnosis.verdicts(values | (raw or {}), model)}
+    return {each.name: each for each in diagnosis.verdicts(values, model, curve or {})}
 
 
 def suspects(found: Mapping[str, Diagnostic]) -> list[str]:
@@ -381,15 +381,15 @@ def test_a_sure_model_that_the_margin_fools_is_saturated():
 def test_accuracy_that_rises_with_the_radius_is_suspect():
     x, y = alike()
 
-    def curve(*right: int) -> dict[str, Tensor]:
-        return {f"raw {0.01 * i}": torch.arange(40) < k for i, k in enumerate(right)}
+    def curve(*right: int) -> dict[float, Tensor]:
+        return {0.01 * i: torch.arange(40) < k for i, k in enumerate(right)}
 
     model = Slope(lambda moved: 20 * (0.3 - moved))
-    found = diagnosed(model, x, y, raw=curve(40, 20, 32, 0))
+    found = diagnosed(model, x, y, curve=curve(40, 20, 32, 0))
     assert suspects(found) == ["radius"]
     assert "rises from 50.0% at eps 0.01 to 80.0% at eps 0.02" in found["radius"].reason
     for honest in ((40, 20, 20, 0), (40, 20, 24, 0), (0, 0, 0, 0)):
-        assert suspects(diagnosed(model, x, y, raw=curve(*honest))) == [], honest
+        assert suspects(diagnosed(model, x, y, curve=curve(*honest))) == [], honest
 
 
 @pytest.mark.parametrize("norm", [LInf(), L2()])

@@ -9,15 +9,26 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lookright.attacks import L2, PGD, Square
+from lookright.attacks import L2, PGD, Ball, LInf, Square
 from lookright.batch import Batch
 from lookright.data import ImageData
 from lookright.data.dataset import part_of
 from lookright.errors import UserError
-from lookright.evaluation import Protocol, evaluate
+from lookright.evaluation import (
+    Attacks,
+    Claims,
+    Corruptions,
+    Diagnostics,
+    ExplanationAttacks,
+    Explanations,
+    OtherDomain,
+    Protocol,
+    evaluate,
+)
 from lookright.evaluation.result import read_examples, read_result
 from lookright.explainers import InputGradient, SmoothGrad
 from lookright.models import Classifier
+from lookright.spec import build, identity, spec_of
 from models_for_tests import BrokenError, Fails, same_state, state_of, used
 from tiny import Blobs, tiny_classifier
 
@@ -68,17 +79,25 @@ class ChannelMeans(nn.Module):
         return self.scale * self.first(x).mean((2, 3))[:, :2]
 
 
-def protocol(**changes) -> Protocol:
-    given = {
-        "eps": 0.02,
-        "pgd_steps": 2,
-        "restarts": 1,
-        "curve_eps": (0.01, 0.05),
-        "explainer": InputGradient(),
-        "examples": 3,
-        "removal_steps": 1,
-    }
-    return Protocol(**(given | changes))
+LINF = LInf()
+
+
+def protocol(
+    eps=0.02, norm=LINF, attacks=None, explanations=None, diagnostics=None, claims=None,
+    stages=(), **changes,
+) -> Protocol:  # fmt: skip
+    """A quick one; of a stage the options by their names."""
+    return Protocol(
+        ball=Ball(norm, eps),
+        stages=(
+            Attacks(**({"steps": 2, "restarts": 1, "curve": (0.01, 0.05)} | (attacks or {}))),
+            Explanations(**({"removal_steps": 1} | (explanations or {}))),
+            Diagnostics(**(diagnostics or {})),
+            Claims(**(claims or {})),
+            *stages,
+        ),
+        **({"explainer": InputGradient(), "examples": 3} | changes),
+    )
 
 
 def judge(folder, model=None, data=None, changes=None, **arguments):
@@ -123,13 +142,15 @@ def test_planted_figures_come_out_exactly(tmp_path):
     # Of 8 margins 7 are above 0; above 2 * 0.02 are 5; above 2 * 0.01 are 6; above 2 * 0.05 are 2.
     assert value["accuracy"] == 7 / 8
     assert value["accuracy_fgsm"] == value["accuracy_pgd"] == value["accuracy_adversarial"] == 5 / 8
-    assert [(p["eps"], p["value"]) for p in other["curve"]] == [
+    curve = other["stages"]["attacks"]["curve"]
+    assert [(p["eps"], p["accuracy"]["value"]) for p in curve] == [
         (0.0, 7 / 8),
         (0.01, 6 / 8),
         (0.02, 5 / 8),
         (0.05, 2 / 8),
     ]
-    assert all(p["low"] <= p["value"] <= p["high"] and p["n"] == 16 for p in other["curve"])
+    points = [p["accuracy"] for p in curve]
+    assert all(p["low"] <= p["value"] <= p["high"] and p["n"] == 16 for p in points)
     # The saliency is the same everywhere, so it says nothing, which is counted and told.
     assert value["degenerate_maps"] == 1
     assert value["stability_cosine"] == 0
@@ -143,13 +164,16 @@ def test_planted_figures_come_out_exactly(tmp_path):
 
 
 def test_the_worst_of_all_attacks_is_never_above_one_and_the_curve_falls(tmp_path, learned):
-    changes = {"curve_eps": tuple(k / 255 for k in (1, 2, 16)), "eps": 4 / 255, "restarts": 2}
+    attacks = {"curve": tuple(k / 255 for k in (1, 2, 16)), "restarts": 2}
+    changes = {"eps": 4 / 255, "attacks": attacks}
     result = judge(tmp_path, learned, Blobs(), changes)
     for domain in result.domains.values():
         value = {key: estimate.value for key, estimate in domain.measures.items()}
         under = min(value["accuracy_fgsm"], value["accuracy_pgd"], value["accuracy"])
         assert value["accuracy_adversarial"] <= under
-        eps, curve = zip(*((p.eps, p.accuracy.value) for p in domain.curve), strict=True)
+        eps, curve = zip(
+            *((p.eps, p.accuracy.value) for p in Attacks.of(domain).curve), strict=True
+        )
         assert list(eps) == sorted(eps)
         assert list(curve) == sorted(curve, reverse=True)
         assert curve[0] == value["accuracy"]
@@ -195,7 +219,7 @@ def test_a_killed_evaluation_goes_on_without_doing_again_what_is_done(tmp_path):
     for domain in domains["domains"]:
         one, other = read_examples(resumed, domain), read_examples(whole, domain)
         assert one is not None
-        assert np.array_equal(one.attacked, other.attacked)
+        assert np.array_equal(one.shown["attacks"]["attacked"], other.shown["attacks"]["attacked"])
 
 
 def test_a_result_without_its_examples_is_made_anew(tmp_path):
@@ -208,7 +232,8 @@ def test_a_result_without_its_examples_is_made_anew(tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"changes": {"eps": 0.03}}, r"settings.eps 0.02 instead of 0.03"),
+        ({"changes": {"eps": 0.03}}, r"settings.ball.eps 0.02 instead of 0.03"),
+        ({"changes": {"attacks": {"steps": 3}}}, r"settings.stages.steps 2 instead of 3"),
         ({"name": "b"}, "name a instead of b"),
         ({"data": Margins(3)}, r"config.judged.data.n 16 instead of 24"),
         ({"config": {"lr": 2}}, "config.lr 1 instead of 2"),
@@ -269,7 +294,7 @@ def test_figures_do_not_depend_on_the_batch_size(tmp_path, learned):
 
 def test_one_more_radius_moves_no_other_figure(tmp_path, learned):
     few = judge(tmp_path / "few", learned, Blobs())
-    more = judge(tmp_path / "more", learned, Blobs(), {"curve_eps": (0.01, 0.03, 0.05)})
+    more = judge(tmp_path / "more", learned, Blobs(), {"attacks": {"curve": (0.01, 0.03, 0.05)}})
     assert figures(few) == figures(more)
 
 
@@ -298,9 +323,10 @@ def test_limit_judges_a_draw_by_the_seed(tmp_path):
 def test_examples_show_what_was_judged(tmp_path):
     result = judge(tmp_path, changes={"batch_size": 2})
     shown = read_examples(result, "other")
-    assert shown.images.shape == shown.attacked.shape == (3, 4, 4, 3)
+    attacked = shown.shown["attacks"]["attacked"]
+    assert shown.images.shape == attacked.shape == (3, 4, 4, 3)
     assert shown.masks.shape == (3, 4, 4)
-    difference = np.abs(shown.images.astype(int) - shown.attacked.astype(int))
+    difference = np.abs(shown.images.astype(int) - attacked.astype(int))
     assert 0 < difference.max() <= round(0.02 * 255) + 1
     assert ((shown.probability > 0.5) & (shown.probability <= 1)).all()
 
@@ -362,23 +388,24 @@ def pit(moved):
     ],
 )
 def test_masked_gradients_are_suspect(tmp_path, height, check):
-    changes = {"pgd_steps": 20, "curve_eps": (0.05,)}
+    changes = {"attacks": {"steps": 20, "curve": (0.05,)}}
     result = judge(tmp_path, Landscape(height), Alike(4), changes, domains=["other"])
     judged = result.domains["other"]
-    curve = [point.accuracy.value for point in judged.curve]
+    curve = [point.accuracy.value for point in Attacks.of(judged).curve]
     assert curve == sorted(curve, reverse=True)
     value = {key: estimate.value for key, estimate in judged.measures.items()}
     under = min(value["accuracy_fgsm"], value["accuracy_pgd"], value["accuracy"])
     assert value["accuracy_adversarial"] <= under
-    assert check in [each.name for each in judged.diagnostics if each.verdict == "suspect"]
+    assert check in [each.name for each in Diagnostics.of(judged) if each.verdict == "suspect"]
 
 
 def test_honest_gradients_are_not_suspect(tmp_path, learned):
-    changes = {"eps": 8 / 255, "curve_eps": (2 / 255, 4 / 255), "pgd_steps": 10, "restarts": 2}
+    attacks = {"curve": (2 / 255, 4 / 255), "steps": 10, "restarts": 2}
+    changes = {"eps": 8 / 255, "attacks": attacks}
     result = judge(tmp_path, learned, Blobs(), changes)
     for of in result.domains.values():
         assert not of.warnings
-        assert {each.verdict for each in of.diagnostics} == {"fine"}
+        assert {each.verdict for each in Diagnostics.of(of)} == {"fine"}
 
 
 def test_an_unknown_domain_and_other_classes_are_refused(tmp_path):
@@ -411,19 +438,24 @@ def test_a_model_that_gives_nan_is_refused_at_its_first_batch(tmp_path):
     ("change", "message"),
     [
         ({"eps": 8}, "Did you mean 8/255"),
-        ({"curve_eps": (0.1, -1.0)}, "between 0 and 1"),
-        ({"fills": ("mean", "blurr")}, "Did you mean 'blur'"),
+        ({"attacks": {"curve": (0.1, -1.0)}}, "between 0 and 1"),
+        ({"explanations": {"fills": ("mean", "blurr")}}, "Did you mean 'blur'"),
         ({"limit": 0}, "limit must be 1 or more"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
-        ({"pgd_steps": 0}, "at least 1 step"),
-        ({"attacks": (Square(0.05),)}, "share its ball, 0.02, L-inf, but Square has 0.05, L-inf"),
-        ({"attacks": (Square(0.02, norm=L2()),)}, "0.02, L-inf, but Square has 0.02, L2"),
-        ({"norm": L2(), "attacks": (PGD(0.02),)}, "0.02, L2, but PGD has 0.02, L-inf"),
-        ({"corruptions": ("fogg",)}, "Unknown corruption 'fogg'.*Did you mean 'fog'"),
-        ({"severities": (6,)}, "Severity 6; expected a whole number from 1 to 5"),
-        ({"goals": ("topp",)}, "Did you mean 'topk'"),
-        ({"tau": 0.0}, "tau is the similarity"),
-        ({"delta": 1.0}, "delta"),
+        ({"attacks": {"steps": 0}}, "at least 1 step"),
+        ({"attacks": {"attacks": (Square(0.05),)}}, "0.02, L-inf, but Square has 0.05, L-inf"),
+        ({"attacks": {"attacks": (Square(0.02, norm=L2()),)}}, "but Square has 0.02, L2"),
+        ({"norm": L2(), "attacks": {"attacks": (PGD(0.02),)}}, "0.02, L2, but PGD has 0.02, L-inf"),
+        ({"stages": (Corruptions(("fogg",)),)}, "Unknown corruption 'fogg'.*Did you mean 'fog'"),
+        ({"stages": (Corruptions(severities=(6,)),)}, "Severity 6; expected a whole number"),
+        ({"stages": (Corruptions(()),)}, "needs a name and a severity"),
+        ({"stages": (ExplanationAttacks(("topp",)),)}, "Did you mean 'topk'"),
+        ({"stages": (ExplanationAttacks(()),)}, "needs a goal"),
+        ({"stages": (OtherDomain(), OtherDomain())}, "two are called other_domain"),
+        ({"claims": {"tau": 0.0}}, "tau is the similarity"),
+        ({"claims": {"delta": 1.0}}, "delta"),
+        ({"diagnostics": {"images": 0}}, "1 image or more"),
+        ({"metrics": (torch.relu,)}, "relu is not declared as a metric"),
     ],
 )
 def test_a_protocol_that_cannot_be_is_refused(change, message):
@@ -431,18 +463,12 @@ def test_a_protocol_that_cannot_be_is_refused(change, message):
         protocol(**change)
 
 
-def test_a_protocol_describes_itself_as_json():
-    described = protocol(limit=4).describe()
-    assert json.loads(json.dumps(described)) == described
-    assert described["explainer"] == "InputGradient()"
-    assert described["norm"] == "LInf"
-    assert replace(protocol(), limit=4).describe() == described
+def test_a_protocol_comes_back_from_its_spec():
+    given = protocol(limit=4, norm=L2(), stages=(Corruptions(("fog",)),)).thorough()
+    assert build(json.loads(json.dumps(spec_of(given)))) == given
+    assert identity(given) == identity(replace(given)) != identity(replace(given, limit=5))
 
 
-def test_a_class_without_a_repr_is_described_alike_in_every_process():
-    class Mine(Square):
-        __repr__ = object.__repr__
-
-    one, other = (protocol(attacks=(Mine(0.02),)).describe()["attacks"] for _ in range(2))
-    assert one == other
-    assert one[0].endswith("<locals>.Mine object>")
+def test_protocols_that_run_the_same_are_one():
+    assert identity(Protocol(stages=(Attacks(),)).resolved) == identity(Protocol().resolved)
+    assert identity(Protocol(stages=(Attacks(3),)).resolved) != identity(Protocol().resolved)

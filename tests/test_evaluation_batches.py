@@ -9,7 +9,7 @@ import torch
 from cases import CAPTUM
 from lookright.attacks import APGD, PGD, WorstCase
 from lookright.errors import UserError
-from lookright.evaluation import evaluate
+from lookright.evaluation import ExplanationAttacks, evaluate
 from lookright.evaluation.result import read_examples
 from lookright.explainers import InputGradient
 from models_for_tests import BrokenError
@@ -44,10 +44,10 @@ def test_a_kill_loses_no_finished_batch(tmp_path):
     whole = judge(tmp_path / "whole", data=Counted(), **given)
     assert resumed.domains == whole.domains
     one, other = (read_examples(each, "other") for each in (resumed, whole))
-    assert all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ("images", "attacked"))
+    assert all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ("images", "saliency"))
 
 
-@pytest.mark.parametrize("change", [{"eps": 0.03}, {"seed": 1}, {"pgd_steps": 3}])
+@pytest.mark.parametrize("change", [{"eps": 0.03}, {"seed": 1}, {"attacks": {"steps": 3}}])
 def test_batches_of_another_protocol_are_not_taken(tmp_path, change):
     given = {"domains": ["other"]}
     with pytest.raises(BrokenError):
@@ -173,9 +173,8 @@ def test_the_first_images_are_shown_across_batches(tmp_path):
 def test_figures_do_not_depend_on_how_many_images_are_judged_at_once(tmp_path, explainer):
     given = {
         "eps": 0.02,
-        "curve_eps": (0.01,),
-        "attacks": (APGD(0.02, 5), WorstCase((PGD(0.02, 2), PGD(0.02, 2)))),
-        "goals": ("topk", "centre"),
+        "attacks": {"attacks": (APGD(0.02, 5), WorstCase((PGD(0.02, 2), PGD(0.02, 2))))},
+        "stages": (ExplanationAttacks(("topk", "centre")),),
         "explainer": explainer,
         "limit": 20,
     }

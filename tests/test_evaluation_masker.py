@@ -60,9 +60,10 @@ def test_planted_masks_come_out_exactly(tmp_path, rows, mass, iou, coverage):
     assert every["random"]["mask_coverage"]["value"] == pytest.approx(0.5, abs=0.1)
     assert {key: found[key]["n"] for key in KEYS} == dict.fromkeys(KEYS, 12) | {"mask_coverage": 16}
     shown = read_examples(read_result(tmp_path), "other")
-    assert shown.learned.shape == (3, 4, 4)
-    assert shown.learned.mean() / 255 == pytest.approx(coverage, abs=0.01)
-    assert np.array_equal(shown.learned[:, 0], shown.learned[:, 0, :1].repeat(4, 1))
+    learned = shown.shown["learned_masks"]["masks"]
+    assert learned.shape == (3, 4, 4)
+    assert learned.mean() / 255 == pytest.approx(coverage, abs=0.01)
+    assert np.array_equal(learned[:, 0], learned[:, 0, :1].repeat(4, 1))
 
 
 def test_a_masker_moves_no_figure_of_its_model(tmp_path):
@@ -72,7 +73,7 @@ def test_a_masker_moves_no_figure_of_its_model(tmp_path):
     assert figures(beside).keys() - figures(alone).keys() == new
     assert figures(alone).items() <= figures(beside).items()
     assert "masker" not in alone.config["judged"]
-    assert read_examples(alone, "other").learned is None
+    assert "learned_masks" not in read_examples(alone, "other").shown
 
 
 def test_without_true_masks_there_is_the_coverage_alone(tmp_path):
@@ -91,7 +92,7 @@ def test_the_masker_is_judged_as_it_is_used_and_comes_back_as_it_was(tmp_path, b
     else:
         learned = [
             read_examples(judge(tmp_path / str(size), changes={"batch_size": size}, masker=masker),
-                          "other").learned
+                          "other").shown["learned_masks"]["masks"]
             for size in (3, 16)
         ]  # fmt: skip
         assert np.array_equal(*learned)
@@ -108,7 +109,7 @@ def test_a_killed_evaluation_goes_on_and_another_masker_is_another_result(tmp_pa
         with pytest.raises(UserError, match=r"another result, with config\.judged\.masker"):
             judge(tmp_path, **(given | {"masker": other}))
     judge(tmp_path, **(given | {"masker": None}), overwrite=True)
-    assert read_examples(read_result(tmp_path), "other").learned is None
+    assert "learned_masks" not in read_examples(read_result(tmp_path), "other").shown
 
 
 @pytest.mark.parametrize(

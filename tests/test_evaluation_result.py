@@ -1,6 +1,6 @@
 """What is written is what is read, and a damaged file is one clear line."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,23 +9,46 @@ import pytest
 from lookright.claims import Claim
 from lookright.diagnostics import Diagnostic
 from lookright.errors import UserError
+from lookright.evaluation import (
+    Attacks,
+    Claims,
+    Corruptions,
+    Diagnostics,
+    ExplanationAttacks,
+    Explanations,
+)
 from lookright.evaluation.result import (
-    Corrupted,
-    CurvePoint,
     DomainResult,
     Examples,
-    RemovalCurve,
     Result,
     read_examples,
     read_result,
     write_examples,
     write_result,
 )
-from lookright.metrics import Estimate, Paired
+from lookright.evaluation.stages.attacks import CurvePoint, Robustness
+from lookright.evaluation.stages.corruptions import Corrupted
+from lookright.evaluation.stages.explanations import RemovalCurve
+from lookright.evaluation.typed import as_json
+from lookright.metrics import Estimate, Measure, Paired
 
 
 def estimate(value: float) -> Estimate:
     return Estimate(value, value - 0.1, value + 0.1, 5)
+
+
+TOLD = {
+    Attacks: Robustness(
+        8 / 255, "L2", (CurvePoint(0.0, estimate(0.5)), CurvePoint(8 / 255, estimate(0.1)))
+    ),
+    Explanations: (
+        RemovalCurve("explanation", "deletion", "blur", (0.0, 1.0), (0.9, 0.1), (0.8, 0), (1, 0.2)),
+    ),
+    Corruptions: (Corrupted("fog", 3, estimate(0.4), estimate(0.7)),),
+    Diagnostics: (Diagnostic("black box", "suspect", "it beats the white box."),),
+    Claims: (Claim("both", "PGD", 4, 5, 0.3, 0.05, 3, "cosine", 0.8),),
+    ExplanationAttacks: ("topk", "mine"),
+}
 
 
 def result(folder: Path) -> Result:
@@ -33,21 +56,16 @@ def result(folder: Path) -> Result:
         n=5,
         in_distribution=True,
         measures={"accuracy": estimate(0.5), "auc": estimate(1 / 3)},
-        curve=(CurvePoint(0.0, estimate(0.5)), CurvePoint(8 / 255, estimate(0.1))),
         warnings=("suspect: [it]",),
         baselines={"random": {"sufficiency_blur": estimate(0.4)}},
         paired={"random": {"sufficiency_blur": Paired(3, 1, 5)}},
-        removal=(
-            RemovalCurve(
-                "explanation", "deletion", "blur", (0.0, 1.0), (0.9, 0.1), (0.8, 0), (1, 0.2)
-            ),
-        ),
-        corruptions=(Corrupted("fog", 3, estimate(0.4), estimate(0.7)),),
-        diagnostics=(Diagnostic("black box", "suspect", "it beats the white box."),),
-        claims=(Claim("both", "PGD", 4, 5, 0.3, 0.05, 3, "cosine", 0.8),),
+        stages={stage.name: as_json(told) for stage, told in TOLD.items()},
+        samples="0f",
+        revision="abc",
+        versions={"torch": "2"},
     )
     return Result(
-        folder=folder,
+        saved=folder,
         name="Ünder, [bold]",
         seed=None,
         created="2026-01-01T00:00:00Z",
@@ -55,10 +73,9 @@ def result(folder: Path) -> Result:
         train_domain=("home",),
         about="About it.",
         config={"deep": {"list": [1, 2.5, None, True]}},
-        versions={"torch": "2"},
-        revision="abc",
         settings={"eps": 8 / 255},
         domains={"home": domain, "away/from": domain},
+        declared={"mine": Measure("mine", "Mine", False, "score", "My own.", ("random",))},
     )
 
 
@@ -70,20 +87,13 @@ def examples(n: int = 2, masks: bool = True, learned: bool = False) -> Examples:
 
     return Examples(
         images=pixels(4, 4, 3),
-        attacked=pixels(4, 4, 3),
         saliency=pixels(2, 2),
-        saliency_attacked=pixels(2, 2),
         labels=np.arange(n) % 2,
         predicted=np.arange(n) % 2,
         probability=random.random(n, dtype=np.float32),
-        predicted_attacked=np.arange(n) % 2,
-        probability_attacked=random.random(n, dtype=np.float32),
         masks=pixels(4, 4) if masks else None,
-        learned=pixels(4, 4) if learned else None,
-        manipulated=pixels(2, 4, 4, 3) if learned else None,
-        saliency_manipulated=pixels(2, 2, 2) if learned else None,
-        predicted_manipulated=np.arange(2 * n).reshape(n, 2) % 2 if learned else None,
-        goals=np.array(["topk", "target"]) if learned else None,
+        shown={"attacks": {"attacked": pixels(4, 4, 3), "predicted": np.arange(n) % 2}}
+        | ({"learned_masks": {"masks": pixels(4, 4)}} if learned else {}),
     )
 
 
@@ -92,16 +102,30 @@ def test_a_result_comes_back_as_it_was(tmp_path):
     assert read_result(tmp_path / "new" / "folder") == result(tmp_path / "new" / "folder")
 
 
-def test_a_result_from_before_a_field_was_written_is_read_without_it(tmp_path):
-    path = tmp_path / "result.json"
+@pytest.mark.parametrize("stage", TOLD, ids=lambda stage: stage.name)
+def test_what_a_stage_told_comes_back_as_it_was(tmp_path, stage):
     write_result(result(tmp_path))
-    raw = json.loads(path.read_text())
-    for domain in raw["domains"].values():
-        del domain["paired"], domain["removal"][0]["low"], domain["removal"][0]["high"]
-    path.write_text(json.dumps(raw))
-    read = read_result(tmp_path).domains["home"]
-    assert read.paired == {}
-    assert read.removal[0].low == read.removal[0].high == ()
+    here = read_result(tmp_path).domains["home"]
+    assert stage.of(here) == TOLD[stage]
+    del here.stages[stage.name]
+    assert not stage.of(here)
+    for broken in ([{"eps": "x"}], [1], {"a": 1}):
+        here.stages[stage.name] = broken
+        with pytest.raises(UserError, match="evaluate the model again"):
+            stage.of(here)
+
+
+def test_the_runs_of_several_domains_are_all_named():
+    one = result(Path("r")).domains["home"]
+    domains = {"a": one, "b": replace(one, revision="def", versions={"torch": "3", "numpy": "2"})}
+    found = replace(result(Path("r")), domains=domains)
+    assert found.revision == "abc, def"
+    assert found.versions == {"torch": "2, 3", "numpy": "2"}
+
+
+def test_a_result_in_memory_alone_has_no_folder():
+    with pytest.raises(UserError, match="save=FOLDER"):
+        _ = replace(result(Path("r")), saved=None).folder
 
 
 def test_examples_come_back_as_they_were(tmp_path):
@@ -115,8 +139,9 @@ def test_examples_come_back_as_they_were(tmp_path):
     for domain, written in given.items():
         read = read_examples(result(tmp_path), domain)
         assert read is not None
-        for name in Examples.__dataclass_fields__:
-            assert np.array_equal(getattr(read, name), getattr(written, name)), name
+        arrays, expected = dict(read.arrays()), dict(written.arrays())
+        assert arrays.keys() == expected.keys()
+        assert all(np.array_equal(arrays[name], expected[name]) for name in arrays)
     assert read_examples(result(tmp_path), "elsewhere") is None
 
 
@@ -134,8 +159,8 @@ def test_a_domain_is_written_again_in_place(tmp_path):
     [
         (lambda text: text[: len(text) // 2], r"result.json is damaged .*evaluate the model again"),
         (lambda text: "\0" * 99, r"result.json is damaged"),
-        (lambda text: text.replace('"format": 1', '"format": 2'), r"Expected result format 1"),
-        (lambda text: "[]", r"Expected result format 1"),
+        (lambda text: text.replace('"format": 2', '"format": 1'), r"Expected result format 2"),
+        (lambda text: "[]", r"Expected result format 2"),
         (lambda text: text.replace('"classes"', '"klasses"'), r"missing 'classes'"),
         (lambda text: text.replace('"value": 0.5', '"value": "half"'), r"is damaged"),
     ],

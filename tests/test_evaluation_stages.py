@@ -5,28 +5,36 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from lookright.attacks import PGD, Attack, LInf, Norm, Square
+from lookright.attacks import PGD, Attack, AutoAttack, LInf, Norm, Square
 from lookright.corruptions import corrupt
-from lookright.evaluation import Protocol
+from lookright.evaluation import (
+    Attacks,
+    Claims,
+    Corruptions,
+    ExplanationAttacks,
+    Explanations,
+    Protocol,
+)
+from lookright.evaluation.column import measuring
 from lookright.evaluation.result import read_examples, read_result
-from lookright.evaluation.stages.explanations import explained
+from lookright.evaluation.stages import all_stages
 from lookright.evaluation.view import View
 from lookright.explainers import GradCAM, SmoothGrad
 from lookright.metrics import MEASURES, Paired, max_sensitivity, stability_cosine
+from lookright.metrics.sensitivity import MAX_SENSITIVITY
 from lookright.statistics.bounds import share_at_least
 from test_evaluation import judge, learned, protocol  # noqa: F401
 from tiny import Blobs
 
 EPS = 8 / 255
+SPOILT = Corruptions(("brightness", "gaussian_noise"), (1, 5))
+MANIPULATED = ExplanationAttacks(("topk", "target"))
 GIVEN = {
     "eps": EPS,
-    "curve_eps": (4 / 255,),
-    "attacks": (Square(EPS, 20),),
+    "attacks": {"curve": (4 / 255,), "attacks": (Square(EPS, 20),)},
+    "explanations": {"removal_steps": 4},
+    "stages": (SPOILT, MANIPULATED),
     "explainer": GradCAM(),
-    "corruptions": ("brightness", "gaussian_noise"),
-    "severities": (1, 5),
-    "goals": ("topk", "target"),
-    "removal_steps": 4,
     "limit": 30,
     "examples": 3,
 }
@@ -66,7 +74,8 @@ class Brighter(Attack):
 
 def test_of_several_attacks_of_one_name_the_worst_counts(tmp_path, learned):  # noqa: F811
     def accuracy(*attacks):
-        result = judge(tmp_path, learned, Blobs(), {"eps": 0.3, "attacks": attacks}, overwrite=True)
+        changes = {"eps": 0.3, "attacks": {"attacks": attacks}}
+        result = judge(tmp_path, learned, Blobs(), changes, overwrite=True)
         return {key: found.value for key, found in result.domains["train"].measures.items()}
 
     weak, strong = Brighter(0.3, 0.0), Brighter(0.3)
@@ -79,18 +88,24 @@ def test_of_several_attacks_of_one_name_the_worst_counts(tmp_path, learned):  # 
     assert stronger["stability_cosine"] == alone["stability_cosine"]
 
 
+STARTS = []
+
+
+@dataclass(frozen=True)
+class Noted(Brighter):
+    """Changes nothing, and notes its chance."""
+
+    def __call__(self, model, x, y, generator=None):
+        STARTS.append(torch.rand(1, generator=generator).item())
+        return x
+
+
 def test_the_same_attack_twice_is_a_restart(tmp_path, learned):  # noqa: F811
-    starts = []
-
-    @dataclass(frozen=True)
-    class Noted(Brighter):
-        def __call__(self, model, x, y, generator=None):
-            starts.append(torch.rand(1, generator=generator).item())
-            return x
-
-    changes = {"attacks": (Noted(0.02), Noted(0.02)), "batch_size": 72, "limit": 8}
+    STARTS.clear()
+    attacks = {"attacks": (Noted(0.02), Noted(0.02))}
+    changes = {"attacks": attacks, "batch_size": 72, "limit": 8}
     judge(tmp_path, learned, Blobs(), changes, domains=["train"])
-    assert len(set(starts)) == 2
+    assert len(set(STARTS)) == 2
 
 
 def test_corruptions_are_those_of_the_images(thorough):
@@ -100,11 +115,12 @@ def test_corruptions_are_those_of_the_images(thorough):
     assert len(images) == 3
     everything = data.samples("train", range(data.n))
     batch = everything.select(slice(0, 30))
-    found = {(c.family, c.severity): c for c in result.domains["train"].corruptions}
-    assert list(found) == [(n, s) for n in GIVEN["corruptions"] for s in (1, 5)]
-    changes = {**GIVEN, "limit": None, "attacks": (), "goals": ()}
+    found = {(c.family, c.severity): c for c in Corruptions.of(result.domains["train"])}
+    assert list(found) == [(n, s) for n in SPOILT.names for s in (1, 5)]
+    changes = {**GIVEN, "limit": None, "attacks": {}, "stages": (SPOILT,)}
     whole = judge(result.folder / "whole", model, data, changes, domains=["train"])
-    for point in whole.domains["train"].corruptions:
+    points = Corruptions.of(whole.domains["train"])
+    for point in points:
         with torch.no_grad():
             logits, clean = GradCAM()(model, everything.images)
             z = corrupt(everything.images, point.family, point.severity)
@@ -113,7 +129,6 @@ def test_corruptions_are_those_of_the_images(thorough):
         assert point.accuracy.value == pytest.approx(float(right))
         stable = stability_cosine(clean, saliency).mean()
         assert point.stability.value == pytest.approx(float(stable), abs=1e-6)
-    points = whole.domains["train"].corruptions
     mean = sum(point.accuracy.value for point in points) / len(points)
     measured = whole.domains["train"].measures["accuracy_corrupted"].value
     assert measured == pytest.approx(mean)
@@ -123,10 +138,11 @@ def test_corruptions_are_those_of_the_images(thorough):
 def test_manipulated_examples_keep_their_answer_and_their_ball(thorough):
     result, *_ = thorough
     shown = read_examples(result, "other")
-    assert list(shown.goals) == ["topk", "target"]
-    assert shown.manipulated.shape == (3, 2, 32, 32, 3)
-    assert (shown.predicted_manipulated == shown.predicted[:, None]).all()
-    moved = abs(shown.manipulated.astype(int) - shown.images[:, None].astype(int))
+    assert ExplanationAttacks.of(result.domains["other"]) == ("topk", "target")
+    manipulated = shown.shown["explanation_attacks"]
+    assert manipulated["images"].shape == (3, 2, 32, 32, 3)
+    assert (manipulated["predicted"] == shown.predicted[:, None]).all()
+    moved = abs(manipulated["images"].astype(int) - shown.images[:, None].astype(int))
     assert 0 < moved.max() <= 9
     measures = result.domains["other"].measures
     assert measures["manipulated_topk"].value > 0
@@ -140,12 +156,13 @@ def test_baselines_and_curves_stand_beside_the_explanation(thorough):
     of_a_map = {key for key in domain.measures if not key.startswith(("accuracy", "auc"))}
     for baseline in domain.baselines.values():
         assert baseline.keys() == of_a_map - {"degenerate_maps"}
-    curves = {(c.map, c.kind, c.fill): c for c in domain.removal}
+    told = Explanations.of(domain)
+    curves = {(c.map, c.kind, c.fill): c for c in told}
     assert len(curves) == 3 * 2 * 2
     for (of, kind, fill), curve in curves.items():
         assert curve.shares == (0, 0.25, 0.5, 0.75, 1)
         measures = domain.measures if of == "explanation" else domain.baselines[of]
-        first = domain.removal[0].probabilities[0]  # the clean image, under every map
+        first = told[0].probabilities[0]  # the clean image, under every map
         if kind == "deletion":
             assert curve.probabilities[0] == pytest.approx(first)
         assert all(
@@ -197,7 +214,7 @@ def test_a_baseline_is_of_both_views_of_an_image(thorough):
 
 def test_claims_are_of_what_was_seen(thorough):
     result, *_ = thorough
-    prediction, explanation, both = result.domains["train"].claims
+    prediction, explanation, both = Claims.of(result.domains["train"])
     assert 'domain "train" keep their right prediction under PGD (8/255' in prediction.sentence
     assert "keep their explanation (cosine of GradCAM at least 0.8)" in explanation.sentence
     assert "keep their right prediction and their explanation (cosine" in both.sentence
@@ -212,16 +229,32 @@ def test_claims_are_of_what_was_seen(thorough):
 
 def test_thorough_adds_what_is_dear():
     thorough = protocol().thorough()
-    assert [type(attack).__name__ for attack in thorough.attacks] == ["AutoAttack"]
-    assert thorough.attacks[0].eps == thorough.eps
-    assert len(thorough.corrupted) == 15 * 5
-    assert Protocol().thorough().goals == ("topk", "centre", "target")
+    assert thorough.stage(Attacks).attacks == (AutoAttack(),)
+    assert thorough.stage(Attacks).steps == 2
+    assert len(thorough.stage(Corruptions).names) == 15
+    assert thorough.stage(ExplanationAttacks).goals == ("topk", "centre", "target")
+    assert {stage.name for stage in thorough.chosen} == {stage.name for stage in all_stages()}
+
+
+def test_thorough_keeps_what_is_named():
+    listed = Attacks(attacks=(AutoAttack(version="rand"),))
+    given = Protocol(stages=(Corruptions(("fog",)), ExplanationAttacks(("centre",)), listed))
+    thorough = given.thorough()
+    assert thorough.stage(Corruptions).names == ("fog",)
+    assert thorough.stage(ExplanationAttacks).goals == ("centre",)
+    assert thorough.stage(Attacks) == listed
+    assert thorough.thorough() == thorough
+
+
+def test_only_the_named_stages_and_those_that_they_need():
+    names = [stage.name for stage in Protocol(stages=(Claims(),), only=True).thorough().chosen]
+    assert names == ["answers", "attacks", "claims"]
 
 
 def test_an_explainers_own_noise_is_no_change(tmp_path, learned):  # noqa: F811
     """A ball of no size changes nothing, however much an explanation draws."""
     data, noisy = Blobs(image_size=32), SmoothGrad(samples=2, sigma=0.3)
-    changes = GIVEN | {"eps": 0.0, "attacks": (), "explainer": noisy, "corruptions": ()}
+    changes = GIVEN | {"eps": 0.0, "attacks": {}, "explainer": noisy, "stages": (MANIPULATED,)}
     result = judge(tmp_path, learned, data, changes, domains=["train"])
     measures = result.domains["train"].measures
     assert measures["stability_cosine"].value == pytest.approx(1, abs=1e-5)
@@ -243,6 +276,6 @@ def test_an_explanation_is_judged_under_the_noise_that_it_was_made_under(learned
     view = View(learned, noisy, batch, lambda _: torch.Generator(), noise=5, total=4)
     torch.manual_seed(99)
     with torch.no_grad():
-        explained(view)
+        found = Explanations(removal_steps=1).see(view)
     expected = max_sensitivity(learned, batch.images, Under5(2, 0.3), view.predicted)
-    assert view.values["max_sensitivity"].tolist() == pytest.approx(expected.tolist())
+    assert found[measuring(MAX_SENSITIVITY)].tolist() == pytest.approx(expected.tolist())

@@ -9,6 +9,8 @@ from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import CentrePrior
 from lookright.metrics import MEASURES, Scorecard, Squares, baselines
+from lookright.metrics.faithfulness import SUFFICIENCY
+from lookright.metrics.scorecard import curve_name
 from models_for_tests import SIZE, Tiny, same_state, state_of, used
 
 CARD = Scorecard(GradCAM(), steps=5, squares=3, samples=2)
@@ -21,15 +23,14 @@ def scene(count=5):
     images = torch.rand(count, 3, SIZE, SIZE)
     with torch.no_grad():
         logits, saliency = GradCAM()(model, images)
-    masks = (torch.rand(count, 1, SIZE, SIZE) > 0.5).float()
-    return model, images, saliency, logits.argmax(1), masks, torch.arange(count) % 2 == 0
+    return model, images, saliency, logits.argmax(1)
 
 
 def test_every_score_is_that_of_its_own_function():
-    model, x, saliency, y, masks, known = scene()
-    scores = CARD(model, x, saliency, y, masks, known)
+    model, x, saliency, y = scene()
+    scores = CARD(model, x, saliency, y)
     maps = {"": saliency, **{f"@{k}": v for k, v in baselines(x, saliency.shape[1:]).items()}}
-    expected = {"mask_area": metrics.mask_area(masks[known])}
+    expected = {}
     for name, one in maps.items():
         for fill_name in CARD.fills:
             fill = metrics.FILLS[fill_name]
@@ -42,18 +43,13 @@ def test_every_score_is_that_of_its_own_function():
                 f"infidelity_{fill_name}{name}": metrics.infidelity(
                     model, x, one, Squares(fill, 3), y
                 ),
-                f"curve deletion {fill_name}{name}": metrics.deletion_curve(
+                f"deletion_curve_{fill_name}{name}": metrics.deletion_curve(
                     model, x, one, fill, 5, y
                 ),
-                f"curve insertion {fill_name}{name}": metrics.insertion_curve(
+                f"insertion_curve_{fill_name}{name}": metrics.insertion_curve(
                     model, x, one, fill, 5, y
                 ),
             }
-        expected |= {
-            f"localisation_mass{name}": metrics.localisation_mass(one[known], masks[known]),
-            f"localisation_iou{name}": metrics.localisation_iou(one[known], masks[known]),
-            f"pointing_game{name}": metrics.pointing_game(one[known], masks[known]),
-        }
     expected["max_sensitivity"] = metrics.max_sensitivity(model, x, GradCAM(), y, samples=2)
     expected["randomisation_spearman"] = metrics.randomisation_spearman(
         metrics.randomised(model), x, saliency, GradCAM(), y
@@ -70,26 +66,33 @@ def test_every_score_is_that_of_its_own_function():
 
 def test_keys_are_those_of_the_measures():
     scores = CARD(*scene())
-    known = {measure.key for measure in MEASURES}
-    for key in scores:
-        measure, _, baseline = key.partition("@")
-        assert baseline in ("", *metrics.BASELINES)
-        assert measure in known or measure.startswith("curve ")
+    assert {measure.key for measure in CARD.measures} <= {measure.key for measure in MEASURES}
+    known = {measure.key for measure in CARD.measures}
+    known |= {curve_name(kind, fill) for kind in ("deletion", "insertion") for fill in CARD.fills}
+    assert {f"{key}{name}" for key in known for name in NAMES} == scores.keys()
     assert CARD.curve_shares == pytest.approx((0, 0.2, 0.4, 0.6, 0.8, 1))
-    assert scores["curve deletion blur"].shape == (5, 6)
+    assert scores["deletion_curve_blur"].shape == (5, 6)
 
 
-def test_places_need_masks():
-    model, x, saliency, y, masks, _ = scene()
-    for given in ((None, None), (masks, torch.zeros(5, dtype=torch.bool))):
-        assert not any("localisation" in key for key in CARD(model, x, saliency, y, *given))
-    everywhere = CARD(model, x, saliency, y, masks)
-    assert everywhere["pointing_game@centre"].shape == (5,)
-    assert everywhere["pointing_game"].dtype == torch.bool
+def inverted(images):
+    """A fill of one's own."""
+    return 1 - images
+
+
+def test_a_fill_of_ones_own_is_named_by_its_function():
+    model, x, saliency, y = scene()
+    card = Scorecard(GradCAM(), fills=("blur", inverted), steps=2, squares=2, samples=1)
+    scores = card(model, x, saliency, y)
+    expected = metrics.faithfulness(model, x, saliency, inverted, target=y).sufficiency
+    torch.testing.assert_close(scores["sufficiency_inverted"], expected)
+    (own,) = [one for one in card.measures if one.key == "sufficiency_inverted"]
+    like = SUFFICIENCY["blur"]
+    assert (own.title, own.higher_is_better) == ("Sufficiency, inverted", False)
+    assert own.description == like.description.replace("(blur)", "(inverted)")
 
 
 def test_passes_are_shared_and_bounded():
-    model, x, _, y, *_ = scene()
+    model, x, _, y = scene()
     saliency = InputGradient()(model, x, y)[1].detach()
     sizes = []
     model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
@@ -103,16 +106,16 @@ def test_passes_are_shared_and_bounded():
 
 
 def test_scores_belong_to_the_image_and_not_to_its_batch():
-    model, x, saliency, y, masks, _ = scene()
-    together = CARD(model, x, saliency, y, masks)
+    model, x, saliency, y = scene()
+    together = CARD(model, x, saliency, y)
     order = torch.tensor([4, 1])
-    apart = CARD(model, x[order], saliency[order], y[order], masks[order], max_images=3)
+    apart = CARD(model, x[order], saliency[order], y[order], max_images=3)
     for key, value in together.items():
         torch.testing.assert_close(apart[key], value[order], rtol=1e-4, atol=1e-5, msg=key)
 
 
 def test_the_model_comes_back_as_it_was():
-    _, x, saliency, y, *_ = scene()
+    _, x, saliency, y = scene()
     model = used(Tiny())
     before = state_of(model)
     CARD(model, x, saliency, y)
@@ -135,6 +138,6 @@ def test_mistakes_are_named():
     with pytest.raises(UserError, match="Did you mean 'blur'"):
         Scorecard(fills=("blurr",))
     with pytest.raises(UserError, match="the same explainer"):
-        Scorecard(InputGradient(), steps=1, squares=1)(*scene()[:4])
+        Scorecard(InputGradient(), steps=1, squares=1)(*scene())
     with pytest.raises(UserError, match="at least one fill"):
         Scorecard(fills=())

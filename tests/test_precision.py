@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lookright.attacks import FGSM
 from lookright.claims import Plan, claim
-from lookright.evaluation import Protocol, evaluate
+from lookright.evaluation import Attacks, Explanations, Protocol, evaluate
 from lookright.modes import full_precision
 from lookright.perturbations import Attacked, Corrupted
 from tiny import Blobs, tiny_classifier
@@ -53,7 +53,8 @@ def low_precision():
 def test_an_evaluation_is_in_full_precision_and_gives_the_callers_back(tmp_path):
     model = tiny_classifier()
     model.network = told = Told(model.network)
-    protocol = Protocol(pgd_steps=1, restarts=1, curve_eps=(), removal_steps=2, limit=3)
+    stages = (Attacks(1, 1, ()), Explanations(removal_steps=2))
+    protocol = Protocol(stages=stages, limit=3)
     evaluate(model, Blobs(), tmp_path, domains=["other"], protocol=protocol, progress=False)
     assert told.seen == {FULL}
 

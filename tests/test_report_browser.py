@@ -177,7 +177,15 @@ def test_domains_can_be_chosen(page, part):
 
 @pytest.mark.parametrize(
     ("part", "by", "values"),
-    [("heat", "measure", ("accuracy", "stability")), ("removals", "fill", ("blur", "mean"))],
+    [
+        ("heat", "measure", ("accuracy", "stability")),
+        ("removals", "fill", ("blur", "mean")),
+        (
+            "pairwise",
+            "measure",
+            ("Accuracy", "Adversarial accuracy", "Mass on object", "Stability (cosine)"),
+        ),
+    ],
 )
 def test_what_is_shown_of_a_domain_can_be_chosen_beside_the_domain(page, part, by, values):
     script = """return [...document.querySelectorAll(`#${arguments[0]} [data-${arguments[1]}]`)]
@@ -286,6 +294,8 @@ def test_colours_follow_the_scheme_and_can_be_read(page, scheme):
         ".baseline td",
         ".removed figcaption",
         ".aside",
+        ".minus",
+        ".pairs .right",
     ):
         assert contrast(style(page, selector, "color"), paper) >= 4.5, selector
     for k in range(8):

@@ -7,25 +7,27 @@ import pytest
 
 import report_fixtures as fake
 from lookright.errors import UserError
+from lookright.evaluation.grouping import ResultSet
+from lookright.evaluation.stages.attacks_section import curve_panels
+from lookright.evaluation.stages.corruptions import heat_maps
+from lookright.evaluation.stages.explanation_attacks import manipulated_galleries
+from lookright.evaluation.stages.explanations_section import removals
 from lookright.report import read_result, write_page
-from lookright.report.figures import curve_panels
-from lookright.report.grouping import compare
-from lookright.report.heatmap import heat_maps
-from lookright.report.manipulation import manipulated_galleries
-from lookright.report.removal import removals
 
 SECTIONS = ("trust", "corruptions", "removal", "manipulated", "claims")
 
 
 def comparison(root, *raws, arrays=None):
     folders = [fake.write(root / str(i), raw, arrays) for i, raw in enumerate(raws)]
-    return compare([read_result(folder) for folder in folders])
+    return ResultSet.of([read_result(folder) for folder in folders])
 
 
 def plain(name="ERM", seed=0, **changes):
-    """A result of one domain with nothing new but the changes."""
+    """A result of one domain with nothing new but baselines, and what stages tell, by name."""
     raw = fake.result_json(name, seed, domains=("here",), full=False)
-    raw["domains"]["here"] |= changes
+    here = raw["domains"]["here"]
+    for key, value in changes.items():
+        (here if key == "baselines" else here["stages"])[key] = value
     return raw
 
 
@@ -63,7 +65,7 @@ def test_the_page_takes_old_and_new_results_together(tmp_path):
 def test_autoattack_is_a_star_at_its_own_size(tmp_path):
     raw = plain()
     raw["domains"]["here"]["measures"]["accuracy_autoattack"] = fake.rate(0.25)
-    raw["settings"]["eps"] = 6 / 255  # no point of the curve
+    raw["domains"]["here"]["stages"]["attacks"]["eps"] = 6 / 255  # no point of the curve
     (panel,) = curve_panels(comparison(tmp_path, raw, plain("AT")))
     erm, at = panel.series
     assert at.star is None
@@ -73,14 +75,6 @@ def test_autoattack_is_a_star_at_its_own_size(tmp_path):
     assert (erm.star.x, erm.star.y) == (tick.position, quarter.position)
     assert erm.star.text.startswith("ERM under AutoAttack, 6/255: 25.0%")
     assert "(AutoAttack 25.0%)" in panel.description
-
-
-def test_no_star_without_a_size(tmp_path):
-    raw = plain()
-    raw["domains"]["here"]["measures"]["accuracy_autoattack"] = fake.rate(0.25)
-    del raw["settings"]["eps"]
-    (panel,) = curve_panels(comparison(tmp_path, raw))
-    assert panel.series[0].star is None
 
 
 def test_a_suspect_figure_is_so_in_the_overview_too(tmp_path):
@@ -143,7 +137,7 @@ def curve(of, kind, *probabilities, fill="blur"):
 
 def test_removal_curves_are_the_data_with_the_explanation_drawn_last(tmp_path):
     raw = plain(
-        removal=[
+        explanations=[
             curve("explanation", "deletion", 1.0, 0.5, 0.0),
             curve("random", "deletion", 1.0, 1.0, 0.0) | {"low": [1, 0.5, 0], "high": [1, 1, 0.5]},
             curve("explanation", "insertion", 0.0, 1.0, fill="mean"),
@@ -175,7 +169,7 @@ def test_removal_curves_are_the_data_with_the_explanation_drawn_last(tmp_path):
 
 def test_removal_curves_of_several_seeds_are_their_mean(tmp_path):
     raws = [
-        plain("AT", seed, removal=[curve("explanation", "deletion", first, 0.0)])
+        plain("AT", seed, explanations=[curve("explanation", "deletion", first, 0.0)])
         for seed, first in enumerate((1.0, 0.5))
     ]
     (domain,) = removals(comparison(tmp_path, *raws))
@@ -185,8 +179,9 @@ def test_removal_curves_of_several_seeds_are_their_mean(tmp_path):
 def test_pushes_say_whether_the_answer_was_kept(tmp_path):
     arrays = fake.examples("EGAT", domains=("here",), count=2)
     arrays["here/predicted"][:] = (4, 5)
-    arrays["here/predicted_manipulated"][:] = ((4, 4, 7), (5, 6, 5))
-    (gallery,) = manipulated_galleries(comparison(tmp_path, plain(), arrays=arrays), 4)
+    arrays["here/explanation_attacks.predicted"][:] = ((4, 4, 7), (5, 6, 5))
+    raw = plain(explanation_attacks=list(fake.GOALS))
+    (gallery,) = manipulated_galleries(comparison(tmp_path, raw, arrays=arrays), 4)
     assert gallery.goals == fake.GOALS
     told = [
         [
@@ -216,9 +211,8 @@ def test_pushes_say_whether_the_answer_was_kept(tmp_path):
 
 def test_a_goal_without_words_is_shown_by_its_name(tmp_path):
     arrays = fake.examples("EGAT", domains=("here",), count=1)
-    arrays["here/goals"] = arrays["here/goals"].astype("U20")
-    arrays["here/goals"][0] = "<mine>"
-    folder = fake.write(tmp_path / "r", plain(), arrays)
+    raw = plain(explanation_attacks=["<mine>", *fake.GOALS[1:]])
+    folder = fake.write(tmp_path / "r", raw, arrays)
     html = write_page([folder], tmp_path / "p.html").read_text()
     assert "&lt;mine&gt;" in html
     assert "<mine>" not in html
@@ -257,8 +251,8 @@ def test_what_claim_wrote_in_a_run_is_said_too(tmp_path):
         }  # fmt: skip
 
     run = fake.write(
-        tmp_path / "run" / "result", plain() | {"config": {"judged": {"weights": "f00d"}}}
-    ).parent
+        tmp_path / "run" / "results" / "a", plain() | {"config": {"judged": {"weights": "f00d"}}}
+    ).parent.parent
     records = [
         record("here", claims=[{"sentence": "Zero."}]) | {"models": {"AT": "0ld"}},
         record("here", claims=[{"sentence": "One."}], comparisons=[{"sentence": "Two."}]),
@@ -266,13 +260,13 @@ def test_what_claim_wrote_in_a_run_is_said_too(tmp_path):
         record("here"),  # a plan that is not done
     ]
     (run / "claims.json").write_text(json.dumps({"format": 1, "records": records}))
-    html = write_page([run / "result"], tmp_path / "p.html").read_text()
+    html = write_page([run / "results" / "a"], tmp_path / "p.html").read_text()
     section = html.split('<h2 id="claims">')[1].split("</section")[0]
     assert re.findall(r"<h3>(.*?)</h3>", section) == ["here", "elsewhere"]
     assert re.findall(r"<dd>(.*?)</dd>", section) == ["One.", "Two.", "Three."]
     (run / "claims.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
-        write_page([run / "result"], tmp_path / "p.html")
+        write_page([run / "results" / "a"], tmp_path / "p.html")
 
 
 def test_what_is_always_wrong_is_not_called_robust(tmp_path):

@@ -8,9 +8,11 @@ import pytest
 
 import report_fixtures as fake
 from lookright.errors import UserError
+from lookright.evaluation.grouping import ResultSet
+from lookright.metrics.classification import accuracy_under
+from lookright.metrics.measure import as_data
 from lookright.report import read_result, write_page
-from lookright.report.columns import LEARNED, column_groups
-from lookright.report.grouping import compare
+from lookright.report.columns import column_groups
 from lookright.report.page import render
 from lookright.report.story import findings
 
@@ -93,7 +95,7 @@ def test_missing_measures_and_domains(tmp_path):
     bare = fake.result_json("ERM")
     for domain in bare["domains"].values():
         domain["measures"] = {"accuracy": domain["measures"]["accuracy"]}
-        domain["curve"] = []
+        domain["stages"] = {}
     full = fake.result_json("EGAT", domains=("train", "elsewhere"))
     folders = [fake.write(tmp_path / "a", bare), fake.write(tmp_path / "b", full)]
     found = cells(write_page(folders, tmp_path / "p.html")).found
@@ -135,7 +137,7 @@ def test_a_learned_mask_is_shown_beside_those_that_have_none(tmp_path):
     page = write_page(folders, tmp_path / "p.html")
     found, html = cells(page).found, page.read_text()
     assert found["train", "ALIGN", "mask_mass"] == "0.490 0.480\N{EN DASH}0.500"
-    assert {found["train", "ERM", key] for key in LEARNED} == {"no mask"}
+    assert {found["train", "ERM", key] for key in ("mask_mass", "mask_iou")} == {"learns no mask"}
     assert html.count("its mask</span>") == 3 * len(fake.DOMAINS)
     assert html.count("Where a method has learned a mask") == 1
     group = re.search(r'colspan="(\d)">Has it learned where the object is\?', html)
@@ -191,7 +193,7 @@ def test_same_name_and_seed_twice(tmp_path):
 
 def test_settings_that_differ_are_told(tmp_path):
     weak = fake.result_json("AT")
-    weak["settings"]["pgd_steps"] = 5
+    weak["settings"] = fake.settings(steps=5)
     folders = [
         fake.write(tmp_path / "a", fake.result_json("ERM")),
         fake.write(tmp_path / "b", weak),
@@ -203,9 +205,15 @@ def test_settings_that_differ_are_told(tmp_path):
 def test_settings_are_printed_in_their_units(tmp_path):
     page = write_page([fake.write(tmp_path / "r", fake.result_json("ERM"))], tmp_path / "p.html")
     rows = dict(
-        re.findall(r'<tr><th scope="row">(\w+)</th><td>([^<]*)</td></tr>', page.read_text())
+        re.findall(r'<tr><th scope="row">([\w.]+)</th><td>([^<]*)</td></tr>', page.read_text())
     )
-    expected = {"eps": "8/255", "curve_eps": "0, 4, 16 (/255)", "pgd_steps": "20", "norm": "linf"}
+    expected = {
+        "ball": "Ball(norm=LInf, eps=8/255)",
+        "explainer": "GradCAM",
+        "Attacks.steps": "20",
+        "Attacks.curve": "4/255, 16/255",
+        "Explanations.fills": "blur, mean",
+    }
     assert expected.items() <= rows.items()
 
 
@@ -216,7 +224,7 @@ def test_different_images_are_not_put_in_one_row(tmp_path):
         fake.write(tmp_path / "a", fake.result_json("ERM"), fake.examples("ERM")),
         fake.write(tmp_path / "b", fake.result_json("AT"), other),
     ]
-    html = render(compare([read_result(folder) for folder in folders]), "t")
+    html = render(ResultSet.of([read_result(folder) for folder in folders]), "t")
     assert html.count("shown different images") == 1
     assert html.count("--methods: 1") == 8
     assert html.count("--methods: 2") == 8
@@ -239,13 +247,13 @@ def test_an_unwritable_target_leaves_the_old_page(tmp_path):
 
 def story(tmp_path, raws):
     folders = [fake.write(tmp_path / f"{i}", raw) for i, raw in enumerate(raws)]
-    found = findings(compare([read_result(folder) for folder in folders]))
-    return {finding.question: re.sub(r"<[^>]+>", "", finding.answer) for finding in found}
+    found = findings(ResultSet.of([read_result(folder) for folder in folders]))
+    return {finding.heading: re.sub(r"<[^>]+>", "", finding.answer) for finding in found}
 
 
 def test_story_names_the_shortcut_only_where_figures_do(tmp_path):
     told = story(tmp_path, [fake.result_json("ERM"), fake.result_json("AT")])
-    shift = told["When the surroundings change"]
+    shift = told["When the domain changes"]
     assert shift.startswith("ERM (98% → 21% in “reversed”) follows a shortcut")
     assert "AT (98% → 84% in “reversed”) loses accuracy" in shift
 
@@ -261,11 +269,10 @@ def test_story_holds_and_overlaps(tmp_path):
     )
     told = story(tmp_path, [steady, rival])
     assert (
-        "EGAT (95% → 95% in “recoloured”) holds in every domain."
-        in told["When the surroundings change"]
+        "EGAT (95% → 95% in “recoloured”) holds in every domain." in told["When the domain changes"]
     )
     assert told["Under attack, in “train”"].endswith(
-        "EGAT has the highest figure, but its interval overlaps with AT: no difference is shown."
+        "EGAT has the highest figure, but its interval overlaps with AT, so none is called best."
     )
 
 
@@ -274,23 +281,23 @@ def test_story_says_clear_only_when_clear(tmp_path):
     attack = told["Under attack, in “train”"]
     assert attack.startswith("ERM (98% → 2%) breaks. EGAT (99% → 81%) keeps")
     assert attack.endswith("EGAT is right most often under attack, clear of the others.")
-    assert "by chance 14%" in told["Where they look, in “train”"]
+    assert "(by chance 14%)" in told["Where the models look, in “train”"]
 
 
 def test_story_of_learned_masks(tmp_path):
     names = ("ERM", "ALIGN", "EGAT, ALIGN mask")
     told = story(tmp_path, [fake.result_json(name) for name in names])
     assert told["What the learned masks show, in “train”"] == (
-        "Of the learned mask, this much lies on the object (by chance 14%, its share of the "
-        "image): ALIGN 49% (covers 20% of the image) and EGAT, ALIGN mask 45% (covers 31% of the "
-        "image). ALIGN has the mask most on the object, clear of the others."
+        "Share of the learned mask that lies on the object (by chance 14%): ALIGN 49% (covers 20% "
+        "of the image) and EGAT, ALIGN mask 45% (covers 31% of the image). ALIGN has the mask most "
+        "on the object, clear of the others."
     )
     assert len(told) == 7
     bare = fake.result_json("ALIGN")
     for domain in bare["domains"].values():
         del domain["measures"]["mask_area"], domain["measures"]["mask_coverage"]
     told = story(tmp_path / "bare", [bare])
-    expected = "Of the learned mask, this much lies on the object: ALIGN 49%."
+    expected = "Share of the learned mask that lies on the object: ALIGN 49%."
     assert told["What the learned masks show, in “train”"] == expected
 
 
@@ -315,7 +322,7 @@ def test_story_says_whether_an_explanation_beats_a_map_that_knows_nothing(tmp_pa
             "random": {key: fake.counts(count) for key, count in better.items() if deletion}
         }
     told = story(tmp_path, list(raws.values()))
-    assert told["Whether the explanation shows what the model uses, in “here”"] == (
+    assert told["What the explanation shows, in “here”"] == (
         "clear: the explanation shows more of what the model uses than maps that know nothing of "
         "it. Not shown to be better than a baseline: near (Deletion, blur: not told apart from a "
         "random map) and worse (Deletion, blur: worse than a random map)."
@@ -324,7 +331,7 @@ def test_story_says_whether_an_explanation_beats_a_map_that_knows_nothing(tmp_pa
 
 def test_story_of_stability_says_how_stable_an_unrelated_map_is(tmp_path):
     raw = baselines("AT", {"stability_cosine": 0.748}, stability_cosine=0.7)
-    assert story(tmp_path, [raw])["Whether they keep looking there, in “here”"] == (
+    assert story(tmp_path, [raw])["Whether the explanation stays under attack, in “here”"] == (
         "Similarity of the explanation before and after the attack (1: unmoved; a random map: "
         "0.748): AT 0.70."
     )
@@ -334,13 +341,13 @@ def test_story_of_manipulated_explanations_praises_the_lowest(tmp_path):
     raws = [fake.result_json(name, domains=("here",), full=False) for name in ("ERM", "AT")]
     for raw, value in zip(raws, (0.75, 0.2), strict=True):
         raw["domains"]["here"]["measures"]["manipulated_topk"] = fake.score(value)
-    told = story(tmp_path, raws)["How far the explanation can be manipulated, in “here”"]
-    assert told.endswith(": ERM 75% and AT 20%. AT can be manipulated least, clear of the others.")
+    told = story(tmp_path, raws)["How far the explanation can be moved, in “here”"]
+    assert told.endswith(": ERM 75% and AT 20%. AT can be moved least, clear of the others.")
 
 
 def test_story_tells_of_suspicion_beside_the_robust_figures(tmp_path):
     raw = fake.result_json("AT", domains=("here",))
-    raw["domains"]["here"]["diagnostics"] = [
+    raw["domains"]["here"]["stages"]["diagnostics"] = [
         {"name": "size", "verdict": "suspect", "reason": "9% are right at <64>/255"}
     ]
     told = story(tmp_path, [raw, fake.result_json("ERM", domains=("here",))])
@@ -353,10 +360,8 @@ def test_story_stays_short_with_many_methods(tmp_path):
     raws = [fake.result_json("ERM") | {"name": f"M{i:02}"} for i in range(20)]
     raws[11]["domains"]["train"]["measures"]["localisation_mass"] = fake.score(0.9)
     told = story(tmp_path, raws)
-    assert (
-        "M06 (98% → 21% in “reversed”) and 13 others follow" in told["When the surroundings change"]
-    )
-    assert ": M11 90%, M00 22%, " in told["Where they look, in “train”"]
+    assert "M06 (98% → 21% in “reversed”) and 13 others follow" in told["When the domain changes"]
+    assert ": M11 90%, M00 22%, " in told["Where the models look, in “train”"]
     assert max(len(answer) for answer in told.values()) < 700
 
 
@@ -364,13 +369,16 @@ def test_every_measure_stands_in_one_column(tmp_path):
     raw = fake.result_json("ERM", domains=("here",))
     measures = raw["domains"]["here"]["measures"]
     measures |= {key: fake.rate(0.5) for key in ("accuracy_mine", "stability_domain", "new_thing")}
-    comparison = compare([read_result(fake.write(tmp_path / "r", raw))])
-    groups = {g.question: [c.key for c in g.columns] for g in column_groups(comparison)}
+    raw["declared"] = {"accuracy_mine": as_data(accuracy_under("Mine"))}
+    comparison = ResultSet.of([read_result(fake.write(tmp_path / "r", raw))])
+    groups = {g.question.words: [c.key for c in g.columns] for g in column_groups(comparison)}
     assert sorted(key for keys in groups.values() for key in keys) == sorted(
         set(measures) - {"mask_area"}
     )
-    assert groups["Is it right under attack?"][-3:] == [
-        "accuracy_autoattack", "accuracy_mine", "accuracy_adversarial"
-    ]  # fmt: skip
+    assert groups["Is it right under attack?"] == [
+        *(f"accuracy_{attack}" for attack in ("fgsm", "pgd", "apgd", "square", "autoattack")),
+        "accuracy_mine",
+        "accuracy_adversarial",
+    ]
     assert groups["Other measures"] == ["new_thing"]
-    assert groups["Does it keep looking there elsewhere?"] == ["stability_domain"]
+    assert groups["Does it keep looking there when the image changes?"] == ["stability_domain"]

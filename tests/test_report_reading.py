@@ -5,6 +5,7 @@ import pytest
 
 import report_fixtures as fake
 from lookright.errors import UserError
+from lookright.evaluation.stages.attacks import Attacks
 from lookright.report import read_examples, read_result
 
 
@@ -14,7 +15,15 @@ def test_fields_arrive(tmp_path):
     reversed_domain = result.domains["reversed"]
     assert reversed_domain.measures["accuracy"].value == 0.84
     assert reversed_domain.measures["accuracy"].n == fake.N
-    assert [round(255 * point.eps) for point in reversed_domain.curve] == [0, 1, 2, 4, 8, 12, 16]
+    assert [round(255 * point.eps) for point in Attacks.of(reversed_domain).curve] == [
+        0,
+        1,
+        2,
+        4,
+        8,
+        12,
+        16,
+    ]
     examples = read_examples(result, "reversed")
     assert examples.images.shape == (4, 32, 32, 3)
     assert examples.masks.shape == (4, 32, 32)
@@ -50,7 +59,7 @@ def test_missing_folder(tmp_path):
     assert "lookright evaluate" in _one_line(caught)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"format": 2}', '{"name": "x"}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"format": 1}', '{"name": "x"}', "\x00\xff"])
 def test_not_a_result_of_this_format(tmp_path, text):
     (tmp_path / "result.json").write_text(text, encoding="latin-1")
     with pytest.raises(UserError) as caught:
@@ -99,7 +108,7 @@ def _pickled(arrays):
 
 
 def _coarse_masks(arrays):
-    arrays["train/learned"] = arrays["train/masks"][:, ::2]
+    arrays["train/masks"] = arrays["train/masks"][:, ::2]
 
 
 @pytest.mark.parametrize(

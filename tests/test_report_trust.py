@@ -107,7 +107,7 @@ def test_of_several_seeds_each_has_to_say_so(tmp_path, seeds, said):
 
 def test_the_verdict_stands_beside_each_robust_figure_with_its_reason(tmp_path):
     raw = one("AT")
-    raw["domains"]["here"]["diagnostics"] = [
+    raw["domains"]["here"]["stages"]["diagnostics"] = [
         {"name": "black box", "verdict": "suspect", "reason": "Square < 31%"},
         {"name": "gradients", "verdict": "fine", "reason": "none is zero"},
     ]
@@ -122,23 +122,24 @@ def test_the_verdict_stands_beside_each_robust_figure_with_its_reason(tmp_path):
     assert "The robust figures of AT in “here” are suspect" in words(html)
 
 
-def test_old_warnings_are_verdicts_where_they_say_so_and_notes_where_not(tmp_path):
+def test_a_warning_is_a_note_and_no_verdict(tmp_path):
     raw = fake.result_json("AT", domains=("here",), full=False)
-    raw["domains"]["here"]["warnings"] = ["suspect: accuracy rises.", "9% of the maps are empty."]
+    raw["domains"]["here"]["warnings"] = ["9% of the maps are empty."]
     html = page(tmp_path, raw)
-    assert "AT suspect Accuracy rises." in words(part(html, "trust"))
-    assert "9% of the maps" not in part(html, "trust")
+    assert not part(html, "trust")
     assert '<p class="caution" id="note-1-1">' in html
     assert html.count('class="mark-note"') == 1
     raw["domains"]["here"]["warnings"] = []
     quiet = page(tmp_path / "quiet", raw)
-    assert not part(quiet, "trust")
     assert 'class="verdict' not in quiet
     assert "mark-note" not in quiet.split("</style>")[1]
 
 
 def test_the_seed_of_a_suspicion_is_named(tmp_path):
     raws = [fake.result_json("AT", seed, domains=("here",)) for seed in (3, 4)]
-    raws[1]["domains"]["here"]["diagnostics"][1] |= {"verdict": "suspect", "reason": "it beats"}
+    raws[1]["domains"]["here"]["stages"]["diagnostics"][1] |= {
+        "verdict": "suspect",
+        "reason": "it beats",
+    }
     told = words(part(page(tmp_path, *raws), "trust"))
     assert "AT suspect Black box. Seed 3: Square finds no image that PGD misses; seed 4: it" in told

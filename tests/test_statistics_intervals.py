@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lookright.errors import UserError
-from lookright.metrics import FILLS, MEASURES, Estimate, mean, rate
+from lookright.metrics import Estimate, mean, rate
 
 
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -68,36 +68,3 @@ def test_rate_refuses_scores_and_mean_refuses_nothing_finite():
         rate(torch.tensor([0.2, 0.9]))
     with pytest.raises(UserError, match="finite"):
         mean(torch.tensor([torch.nan]))
-
-
-ATTACKS = ("autoattack", "apgd", "square", "carliniwagner")
-MANIPULATED = ("manipulated_topk", "manipulated_centre", "manipulated_target", "manipulated_kept")
-
-
-def test_every_measure_is_described_once():
-    assert [measure.key for measure in MEASURES] == [
-        "accuracy", "auc", "accuracy_fgsm", "accuracy_pgd",
-        *(f"accuracy_{attack}" for attack in ATTACKS), "accuracy_adversarial",
-        "accuracy_corrupted",
-        *[f"sufficiency_{fill}" for fill in FILLS],
-        *[f"comprehensiveness_{fill}" for fill in FILLS],
-        *[f"{measure}_{fill}" for measure in ("deletion", "insertion", "infidelity")
-          for fill in FILLS],
-        "max_sensitivity", "randomisation_spearman",
-        "localisation_mass", "localisation_iou", "pointing_game", "mask_area",
-        "mask_mass", "mask_iou", "mask_coverage",
-        "stability_cosine", "stability_spearman", "stability_topk", "stability_domain",
-        "stability_corrupted", *MANIPULATED, "degenerate_maps",
-    ]  # fmt: skip
-    lower = {measure.key for measure in MEASURES if measure.higher_is_better is False}
-    assert lower == {
-        *(f"{measure}_{fill}" for measure in ("sufficiency", "deletion", "infidelity")
-          for fill in FILLS),
-        "max_sensitivity", "randomisation_spearman", *MANIPULATED, "degenerate_maps",
-    }  # fmt: skip
-    assert [m.key for m in MEASURES if m.higher_is_better is None] == ["mask_area", "mask_coverage"]
-    rates = {measure.key for measure in MEASURES if measure.unit == "rate"}
-    assert rates == {"accuracy", "accuracy_fgsm", "accuracy_pgd", "accuracy_adversarial",
-                     *(f"accuracy_{attack}" for attack in ATTACKS),
-                     "pointing_game", "manipulated_kept", "degenerate_maps"}  # fmt: skip
-    assert all(measure.title and measure.description.endswith(".") for measure in MEASURES)

@@ -8,11 +8,11 @@ import torch
 from lookright.batch import Batch
 from lookright.cli import main
 from lookright.data import Shortcut
-from lookright.evaluation.result import read_result
 from lookright.guides import HumanMask, LearnedMask, Part, Swapped
 from lookright.models import SmallResNet
 from lookright.report.quality import Trained, quality_figure, quality_table
 from lookright.verbs import study as module
+from tiny import newest
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_the_study_trains_by_every_mask_and_draws_them(tmp_path, capsys):
     assert rows["perfect"]["quality"] == 1
     assert 0 < rows["swapped"]["quality"] < 0.5
     assert 0 < rows["learned"]["quality"] < 0.5
-    result = read_result(tmp_path / "perfect-0" / "result")
+    result = newest(tmp_path / "perfect-0")
     assert result.config["data"]["strength"] == 0.8
     assert result.config["command"] == ("lookright study masks --seeds 1 --epochs 1 --strength 0.8")
     shifted = [result.domains[name].measures["accuracy"].value for name in module._SHIFTED]

@@ -7,6 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+_PIXELS = ("images", "masks", "tool_masks")
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -15,9 +17,13 @@ class Batch:
     images: (B, 3, H, W) float32 in [0, 1]; labels: (B,) int64; domains: (B,) int64, an index into
     the data's domain names; masks: (B, 1, H, W) float32 in [0, 1], 1 on the object; has_mask: (B,)
     bool, False where the object is unknown, so that a missing mask is not taken for an empty one.
+    Masks that come without it are all known: `has_mask` is None only where `masks` is.
 
     tool_masks, has_tool_mask: as masks and has_mask, made by a tool (SAM, ...) instead of a human.
     A model may be trained by either, and is judged by masks alone.
+
+    What `ImageData.stored` gives may still hold images and masks as uint8, from 0 to 255; `to`
+    makes them float32.
     """
 
     images: Tensor
@@ -28,12 +34,35 @@ class Batch:
     tool_masks: Tensor | None = None
     has_tool_mask: Tensor | None = None
 
+    def __post_init__(self) -> None:
+        for maps, has in (("masks", "has_mask"), ("tool_masks", "has_tool_mask")):
+            values = getattr(self, maps)
+            if values is not None and getattr(self, has) is None:
+                known = torch.ones(len(values), dtype=torch.bool, device=values.device)
+                object.__setattr__(self, has, known)
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Self:
-        """The same batch on another device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        """The same batch on another device, its images and masks float32 in [0, 1].
+
+        What is stored as uint8 crosses as uint8, a quarter of the bytes, and is divided by 255
+        there. A copy from pinned memory to an accelerator is asynchronous.
+        """
+        to_accelerator = torch.device(device).type != "cpu"
+        moved = self._map(lambda tensor: tensor.to(device, non_blocking=to_accelerator))
+        pixels = {name: getattr(moved, name) for name in _PIXELS}
+        stored = {
+            name: values.float() / 255
+            for name, values in pixels.items()
+            if values is not None and values.dtype == torch.uint8
+        }
+        return replace(moved, **stored) if stored else moved
+
+    def pin_memory(self) -> Self:
+        """The same batch in page-locked memory, from which a GPU copies by itself."""
+        return self._map(lambda tensor: tensor.pin_memory())
 
     def select(self, index: Tensor | slice) -> Self:
         """The samples at `index` (integers, a boolean mask or a slice)."""

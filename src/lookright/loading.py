@@ -44,9 +44,11 @@ class Subject:
     masker: nn.Module | None = None
     run: Path | None = None
 
-    def folder(self, output: Path) -> Path:
-        """Where its results go: into its run, else into a folder of its name below `output`."""
-        return output / re.sub("[/:]", "-", self.name) if self.run is None else self.run
+    def home(self, output: Path | None = None) -> Path:
+        """Where its results go: into its run, or else into a folder of its name below `output`."""
+        if output is None and self.run is not None:
+            return self.run
+        return (output or Path("results")) / re.sub("[/:]", "-", self.name)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Borrow a model, or the precision, and give it back exactly as it was."""
+"""Borrow a model, or the precision, and give it back as it was; when to look at values."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,28 @@ def full_precision(device: torch.device) -> Iterator[None]:
     finally:
         torch.backends.cudnn.allow_tf32 = tf32
         torch.set_float32_matmul_precision(products)
+
+
+_LOOKING = ContextVar("looking", default=True)
+
+
+@contextmanager
+def without_looking() -> Iterator[None]:
+    """Inside, no tensor's values are looked at only to check them.
+
+    To look at a value is to wait until the accelerator has done all its work. A training checks
+    values from time to time, and shapes and types always.
+    """
+    before = _LOOKING.set(False)
+    try:
+        yield
+    finally:
+        _LOOKING.reset(before)
+
+
+def may_look() -> bool:
+    """Whether values may be looked at only to check them."""
+    return _LOOKING.get()
 
 
 def ordinary(tensor: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lookright.attacks.objectives import Ascended
 from lookright.distances import Cosine, unit_mass
-from lookright.errors import UserError
+from lookright.errors import UserError, did_you_mean
 from lookright.metrics.manipulation import (
     centre_of_mass,
     diagonals,
@@ -17,6 +17,7 @@ from lookright.metrics.manipulation import (
     on_grid,
 )
 from lookright.metrics.ranking import top_places
+from lookright.named import name_of
 
 _BEHIND = 0.01
 
@@ -104,3 +105,21 @@ class TargetMap(Goal):
 
 GOALS: dict[str, Goal] = {"topk": TopK(), "centre": MassCentre(), "target": TargetMap()}
 """Each goal by the name of its measure, `manipulated_<name>`."""
+
+
+def goal_of(goal: str | Goal) -> Goal:
+    """The goal of that name, or the user's own; raises UserError with the nearest name."""
+    if not isinstance(goal, str):
+        return goal
+    if goal not in GOALS:
+        raise UserError(
+            f"Unknown goal '{goal}' of an attack on the explanation; expected one of "
+            f"{', '.join(GOALS)}.{did_you_mean(goal, GOALS)}"
+        )
+    return GOALS[goal]
+
+
+def goal_name(goal: str | Goal) -> str:
+    """What a result calls it: a known one by its name, any other by its class."""
+    known = (name for name, each in GOALS.items() if goal in (name, each))
+    return next(known, name_of(goal))

@@ -15,7 +15,7 @@ from lookright.errors import UserError
 from lookright.explainers.explainer import gradient_or_zero
 from lookright.metrics import correct
 from lookright.models import Classifier
-from lookright.modes import frozen, ordinary
+from lookright.modes import frozen, may_look, ordinary
 
 
 class Attack(ABC):
@@ -195,7 +195,7 @@ def check_input(model: nn.Module, x: Tensor, y: Tensor) -> None:
             f"An attack needs one label per image, as int64 labels (B,), got {len(y)} for {len(x)} "
             f"images, as {y.dtype} of shape {tuple(y.shape)}."
         )
-    if len(x) == 0:
+    if len(x) == 0 or not may_look():
         return
     low, high = x.aminmax()
     if low.isnan():

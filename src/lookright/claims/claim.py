@@ -17,7 +17,7 @@ from lookright.claims.plan import Draw, Plan, draw
 from lookright.claims.statement import Claim, DifferenceClaim
 from lookright.claims.trial import lemma_outputs, try_batches
 from lookright.claims.values import claim_values, compare_values, share_of_delta
-from lookright.data import ImageData
+from lookright.data import ImageData, InMemory, as_data
 from lookright.errors import UserError
 from lookright.models import fingerprint
 from lookright.perturbations import Attacked
@@ -35,6 +35,11 @@ class Claims:
     comparisons: tuple[DifferenceClaim, ...] = ()
     lemmas: Mapping[str, tuple[Inequality, ...]] = field(default_factory=dict)
 
+    @property
+    def evaluated(self) -> bool:
+        """Whether they rest on what an evaluation found, so that only right predictions count."""
+        return all(claim.right for claim in self.claims)
+
     def describe(self) -> dict[str, Any]:
         """As JSON, each claim with its sentence."""
 
@@ -50,9 +55,13 @@ class Claims:
 
 def claim(
     model: nn.Module | Mapping[str, nn.Module],
-    data: ImageData,
+    data: Any = None,
     plan: Plan | None = None,
     *,
+    images: Tensor | None = None,
+    labels: Tensor | None = None,
+    masks: Tensor | None = None,
+    has_mask: Tensor | None = None,
     save: Path | str | None = None,
     train_domains: Sequence[str] = (),
     evaluated: Mapping[str, Evaluated] | None = None,
@@ -70,7 +79,10 @@ def claim(
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits of the data's classes (B, K). Of two models,
             given by name, the first is also compared with the second.
-        data: where the images are drawn from.
+        data: where the images are drawn from: an `ImageData`, a DataLoader or a Dataset of (images,
+            labels[, masks]), a tuple of such tensors, or the path of a folder.
+        images, labels, masks, has_mask: tensors in place of `data`; images (N, 3, S, S) in [0, 1],
+            or uint8, labels (N,), masks (N, 1, S, S), has_mask (N,) bool.
         plan: what is fixed before an image is looked at; `Plan()` by default.
         save: folder of claims.json; None keeps nothing, and then it is up to you to remember every
             plan that was tried on these images.
@@ -81,19 +93,27 @@ def claim(
             of them has been tried by this plan.
         lemmas: measure ALIGN's lemmas too, with the plan's perturbation as the shift of domain.
         distribution: what the images are drawn from, in words, for the sentences; by default the
-            data's domain by its name.
+            domain by its name, or "this distribution" where the data have none.
         batch_size: images at once.
         progress: show a bar on stderr.
 
     Raises:
-        UserError: models of other classes or more than two; a plan that the data cannot fulfil, or
-            that holds a function without a name; a damaged file.
+        UserError: data that are none of these; models of other classes or more than two; a plan
+            that the data cannot fulfil, or that holds a function without a name; a damaged file.
     """
     models = {"model": model} if isinstance(model, nn.Module) else dict(model)
     plan = Plan() if plan is None else plan
+    data = as_data(
+        data,
+        images=images,
+        labels=labels,
+        masks=masks,
+        has_mask=has_mask,
+        classes=next((getattr(each, "classes", None) for each in models.values()), None),
+    )
     _check(models, data, plan, lemmas)
     bar = progress and sys.stderr.isatty()
-    data.read([plan.domain or next(iter(train_domains), data.domains[0])], bar)
+    data.read([plan.domain_of(data, train_domains)], bar)
     drawn = draw(data, plan, train_domains, masked=lemmas)
     path = None if save is None else Path(save) / "claims.json"
     weights = {name: fingerprint(each) for name, each in models.items()}
@@ -107,8 +127,15 @@ def claim(
         for name, each in (models if lemmas else {}).items()
     }
     values = {name: trial.tensors() for name, trial in record.trials.items()}
-    words = distribution or f"{data.name}'s domain {drawn.domain}"
-    found = claims_from(values, plan, distribution=words, right=record.evaluated, outputs=outputs)
+    if distribution is None and not isinstance(data, InMemory):
+        distribution = f"{data.name}'s domain {drawn.domain}"
+    found = claims_from(
+        values,
+        plan,
+        distribution=distribution or "this distribution",
+        right=record.evaluated,
+        outputs=outputs,
+    )
     record.write(found.describe() | ({} if lemmas else {"lemmas": record.lemmas}))
     return found
 

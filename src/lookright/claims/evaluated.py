@@ -21,8 +21,8 @@ class Evaluated:
     sentences say so: they speak of right predictions.
 
     images: (m,) the keys of the images (`ImageData.keys`), in any order. right: (m,) whether the
-    model is right about the clean image; right_attacked: (m,) about the attacked one. similarity:
-    (m,) of the explanations of both, NaN where it is undefined.
+    model is right about the clean image; kept: (m,) about the attacked one too. similarity: (m,) of
+    the explanations of the two images, NaN where it is undefined.
 
     Raises:
         UserError: columns of different lengths.
@@ -30,11 +30,11 @@ class Evaluated:
 
     images: Sequence[str]
     right: ArrayLike
-    right_attacked: ArrayLike
+    kept: ArrayLike
     similarity: ArrayLike
 
     def __post_init__(self) -> None:
-        lengths = {np.size(each) for each in (self.right, self.right_attacked, self.similarity)}
+        lengths = {np.size(each) for each in (self.right, self.kept, self.similarity)}
         if lengths != {len(self.images)}:
             raise UserError(
                 f"Expected one value for each of {len(self.images)} evaluated images in every "
@@ -48,6 +48,6 @@ class Evaluated:
             return None
         at = [place[key] for key in drawn]
         right = np.asarray(self.right)[at] == 1
-        kept = right & (np.asarray(self.right_attacked)[at] == 1)
+        kept = right & (np.asarray(self.kept)[at] == 1)
         similarity = np.where(right, np.asarray(self.similarity, dtype=np.float64)[at], np.nan)
         return Trial(kept.tolist(), similarity.tolist())

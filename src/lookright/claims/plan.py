@@ -68,6 +68,10 @@ class Plan:
                 f"Expected a similarity out of {', '.join(SIMILARITIES)}; got '{self.similarity}'."
             )
 
+    def domain_of(self, data: ImageData, trained: Sequence[str]) -> str:
+        """The domain of the data that is drawn from; trained: the domains that were trained on."""
+        return self.domain or next(iter(trained), data.domains[0])
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -87,7 +91,7 @@ def draw(data: ImageData, plan: Plan, trained: Sequence[str], masked: bool = Fal
     Raises:
         UserError: fewer images than the plan wants; data without what the perturbation needs.
     """
-    domain = plan.domain or next(iter(trained), data.domains[0])
+    domain = plan.domain_of(data, trained)
     data.domain_index(domain)
     seen = {key for each in trained for key in data.keys(each)}
     part: SplitName = "all" if seen.isdisjoint(data.keys(domain)) else "test"

@@ -9,12 +9,13 @@ lengths that do not follow the image's size: `docs/corruptions.md`.
 from torch import Tensor
 
 from lookright.corruptions.blur import BLURS, GAUSSIAN
-from lookright.corruptions.corruption import Corruption, Family
+from lookright.corruptions.corruption import Corruption, Corrupts, Family
 from lookright.corruptions.digital import DIGITAL, SATURATE
 from lookright.corruptions.noise import NOISES, SPECKLE
 from lookright.corruptions.spatter import SPATTER
 from lookright.corruptions.weather import WEATHER
 from lookright.errors import UserError, did_you_mean
+from lookright.named import name_of
 
 CORRUPTIONS: dict[str, Corruption] = {
     member.name: member for member in (*NOISES, *BLURS, *WEATHER, *DIGITAL)
@@ -49,11 +50,20 @@ def corruption_named(name: str) -> Corruption:
     return known[name]
 
 
+def corruption_of(part: str | Corrupts) -> Corruption:
+    """The corruption of that name, or the user's own function of images and a severity."""
+    if isinstance(part, str):
+        return corruption_named(part)
+    return part if isinstance(part, Corruption) else Corruption(name_of(part), "own", part)
+
+
 __all__ = [
     "CORRUPTIONS",
     "EXTRA_CORRUPTIONS",
     "Corruption",
+    "Corrupts",
     "Family",
     "corrupt",
     "corruption_named",
+    "corruption_of",
 ]

@@ -9,19 +9,21 @@ from torch import Tensor
 
 from lookright.errors import UserError
 
-Family = Literal["noise", "blur", "weather", "digital"]
+Family = Literal["noise", "blur", "weather", "digital", "own"]
+
+Corrupts = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way in which images go bad, by ImageNet-C's name and family.
+    """One way in which images go bad, by ImageNet-C's name and family, or "own".
 
     spoil: float32 images (B, 3, H, W) in [0, 1] and a severity from 1 to 5 to images of that shape.
     """
 
     name: str
     family: Family
-    spoil: Callable[[Tensor, int], Tensor]
+    spoil: Corrupts
 
     @torch.no_grad()
     def __call__(self, images: Tensor, severity: int) -> Tensor:

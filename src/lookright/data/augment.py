@@ -53,13 +53,13 @@ class Augment:
 
     def _grid(self, chance: Tensor, size: torch.Size) -> Tensor:
         """(B, H, W, 2) where each output pixel is taken from; chance (B, 3) lies in [-1, 1]."""
-        sides = chance.new_tensor([size[1], size[0]])
-        pixels = chance[:, :2] * self.shift * sides
-        if not self.scale:
-            pixels = pixels.round()
         affine = torch.zeros(len(chance), 2, 3, device=chance.device)
         affine[:, 0, 0] = affine[:, 1, 1] = 1 / (1 + self.scale * chance[:, 2])
-        affine[:, :, 2] = 2 * pixels / sides
+        for at, side in enumerate((size[1], size[0])):
+            pixels = chance[:, at] * self.shift * side
+            if not self.scale:
+                pixels = pixels.round()
+            affine[:, at, 2] = 2 * pixels / side
         return F.affine_grid(affine, [len(chance), 1, *size], align_corners=False)
 
 

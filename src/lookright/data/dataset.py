@@ -57,6 +57,13 @@ class ImageData(ABC):
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         """The domain's samples at these positions of `keys`, in this order."""
 
+    def stored(self, domain: str, indices: Sequence[int]) -> Batch:
+        """As `samples`, with images and masks as uint8 where the data keeps them so.
+
+        Loaders take these to the device, where `Batch.to` makes them float32.
+        """
+        return self.samples(domain, indices)
+
     def labels(self, domain: str) -> Sequence[int]:
         """The class number of each of `keys`; from all samples, where it is not known for less."""
         indices = range(len(self.keys(domain)))
@@ -71,10 +78,14 @@ class ImageData(ABC):
         """For each of `keys`, whether `samples` gives it a guide that is not empty."""
         return [False] * len(self.keys(domain))
 
-    def read(self, domains: Sequence[str], progress: bool = False) -> None:
-        """Read what lies somewhere of these domains now, so that all damage in it is told at once.
+    def undecoded(self, domains: Sequence[str]) -> int:
+        """How many images of these domains take decoding when they are used next."""
+        return 0
 
-        What is not read so is read when it is first used. progress: show a bar on stderr.
+    def read(self, domains: Sequence[str], progress: bool = False) -> None:
+        """Check what lies somewhere of these domains now, so that all damage is told at once.
+
+        What is not checked so is checked when it is first used. progress: show a bar on stderr.
 
         Raises UserError for an unknown domain, and for what cannot be read.
         """
@@ -131,7 +142,10 @@ class ImageData(ABC):
         generator: torch.Generator | None = None,
         workers: int = 0,
     ) -> DataLoader[Batch]:
-        """A DataLoader of Batches over `split(domains, part)`; `generator` fixes the shuffling."""
+        """A DataLoader of Batches over `split(domains, part)`; `generator` fixes the shuffling.
+
+        workers: processes that decode images.
+        """
         return DataLoader(
             self.split(domains, part),
             batch_size=batch_size,
@@ -157,24 +171,33 @@ class ImageData(ABC):
 class Split(Dataset[Batch]):
     """Chosen samples of a data set; an item is a Batch of one, and `collate` joins them.
 
-    `where` names each sample by its domain and its position there.
+    `where` names each sample by its domain and its position there. stored: give what
+    `ImageData.stored` gives, for a loader, in place of `ImageData.samples`.
     """
 
-    def __init__(self, data: ImageData, where: Sequence[tuple[str, int]]) -> None:
+    def __init__(
+        self, data: ImageData, where: Sequence[tuple[str, int]], stored: bool = False
+    ) -> None:
         self.data = data
         self.where = tuple(where)
+        self.stored = stored
+
+    def as_stored(self) -> "Split":
+        """The same samples as the data stores them."""
+        return Split(self.data, self.where, stored=True)
 
     def __len__(self) -> int:
         return len(self.where)
 
     def __getitem__(self, index: int) -> Batch:
-        domain, position = self.where[index]
-        return self.data.samples(domain, [position])
+        (sample,) = self.__getitems__([index])
+        return sample
 
     def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
         """The samples in order as few large batches; DataLoader calls this for a whole batch."""
         wanted = (self.where[index] for index in indices)
+        read = self.data.stored if self.stored else self.data.samples
         return [
-            self.data.samples(domain, [position for _, position in group])
+            read(domain, [position for _, position in group])
             for domain, group in groupby(wanted, key=itemgetter(0))
         ]

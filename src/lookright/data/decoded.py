@@ -1,12 +1,12 @@
-"""Images that lie somewhere encoded: decoded, cut to a square, and kept where they fit."""
+"""Images that lie somewhere encoded: checked at once, decoded when used, kept where they fit."""
 
-import hashlib
 import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 import torch
 from rich.console import Console
@@ -16,19 +16,23 @@ from torch import Tensor
 from lookright.batch import Batch
 from lookright.data.dataset import ImageData, hashed
 from lookright.data.images import UnreadableImageError
+from lookright.data.shared import SharedRows
 from lookright.errors import UserError
 
 CACHE_LIMIT: Final = 2 * 2**30
 """Bytes of resized images, masks and tool_masks that a data set keeps in memory at most."""
 
 What = Literal["masks", "tool_masks"]
-Pixels = tuple[Tensor, dict[What, Tensor]]
+Masks = dict[What, Tensor]
 
 _LISTED: Final = 10
 
 
 class Sample(Protocol):
-    """One image, with its mask and guide where there are any."""
+    """One image, with its mask and tool mask where there are any.
+
+    Each method raises UnreadableImageError where a file that it needs cannot be read.
+    """
 
     @property
     def key(self) -> str:
@@ -38,20 +42,41 @@ class Sample(Protocol):
     def name(self) -> str:
         """What the user knows it by; no other has the same."""
 
-    def read(self, size: int) -> Pixels:
-        """(3, size, size) and each (1, size, size) that is not empty, all uint8.
+    def check(self) -> str:
+        """A hash of its files' bytes; damage is found where that does not take decoding."""
 
-        Raises UnreadableImageError where one of them cannot be read.
-        """
+    def image(self, size: int) -> Tensor:
+        """(3, size, size) uint8."""
+
+    def masks(self, size: int) -> Masks:
+        """(1, size, size) uint8 each, those that are not empty."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the check of a sample found, and where its pixels are kept: `row` of these."""
+
+    digest: str
+    has: frozenset[What]
+    row: int
+    images: SharedRows | None
+    masks: SharedRows | None
 
 
 class Decoded(ImageData):
-    """An ImageData of samples that are read a domain at a time, each once, all damage told at once.
+    """An ImageData of samples that are checked a domain at a time, all damage told at once.
 
-    Unreadable ones are refused, or left out and counted where `skip_unreadable`. With `cache` the
-    resized images are kept as uint8 where all that are read fit CACHE_LIMIT; otherwise they are
-    decoded at each use. One whose mask, or guide, is empty after the cut has none.
+    The check hashes every file, decodes the masks and looks at the images without decoding them
+    (`images.check_image`). Unreadable ones are refused, or left out and counted where
+    `skip_unreadable`; then every image is decoded by the check, as which ones are left out decides
+    what is trained on. Images are decoded when they are used, by the worker processes of a loader
+    where it has some. With `cache` they are kept from then on, resized and as uint8, where all that
+    were asked for fit CACHE_LIMIT, so that later epochs decode nothing; otherwise they are decoded
+    at each use. An image whose mask is empty after the cut has none.
     """
+
+    SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("cache", "progress", "read")
+    """Arguments that change nothing of what the data are."""
 
     root: Path
 
@@ -67,17 +92,16 @@ class Decoded(ImageData):
         self.root, self._given = root.resolve(), root
         self.name = self.root.name
         self.image_size = image_size
-        self._skip, self._keep = skip_unreadable, cache
-        self._cache: dict[str, Pixels] = {}
-        self._known: dict[str, tuple[set[What], str]] = {}
+        self.skip_unreadable, self._keep = skip_unreadable, cache
+        self._known: dict[str, _Known] = {}
         self._read: set[str] = set()
 
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
         super().read(domains)
         new = [each for each in dict.fromkeys(domains) if each not in self._read]
         samples = [sample for domain in new for sample, _ in self._samples[domain]]
-        if unreadable := self._decode(samples, progress):
-            if not self._skip:
+        if unreadable := self._checked(samples, progress):
+            if not self.skip_unreadable:
                 _refuse(self._given, unreadable, len(samples))
             warnings.warn(
                 f"Left out {len(unreadable)} of {len(samples)} images of '{self._given}' that "
@@ -105,46 +129,75 @@ class Decoded(ImageData):
     def tool_masked(self, domain: str) -> Sequence[bool]:
         return self._has(domain, "tool_masks")
 
+    def undecoded(self, domains: Sequence[str]) -> int:
+        self.read(domains)
+        known = [self._known[sample.name] for of in domains for sample, _ in self._samples[of]]
+        return sum(each.images is None or each.images.get(each.row) is None for each in known)
+
     def fingerprint(self, domain: str) -> str:
         self.read([domain])
         names = (self.classes[label] for _, label in self._samples[domain])
-        pixels = (self._known[sample.name][1] for sample, _ in self._samples[domain])
-        return hashed(domain, *self.keys(domain), *names, *pixels)
+        digests = (self._known[sample.name].digest for sample, _ in self._samples[domain])
+        return hashed(domain, str(self.image_size), *self.keys(domain), *names, *digests)
 
-    def samples(self, domain: str, indices: Sequence[int]) -> Batch:
+    def stored(self, domain: str, indices: Sequence[int]) -> Batch:
         number = self.domain_index(domain)
         self.read([domain])
         chosen = [self._samples[domain][index] for index in indices]
-        pixels = [self._cache.get(each.name) or each.read(self.image_size) for each, _ in chosen]
+        masks = [self._masks(sample) for sample, _ in chosen] if self._offered else []
         none = torch.zeros(1, self.image_size, self.image_size, dtype=torch.uint8)
 
         def joined(what: What) -> tuple[Tensor | None, Tensor | None]:
             if what not in self._offered:
                 return None, None
-            found = torch.stack([maps.get(what, none) for _, maps in pixels])
-            return found.float() / 255, torch.tensor([what in maps for _, maps in pixels])
+            found = torch.stack([maps.get(what, none) for maps in masks])
+            return found, torch.tensor([what in maps for maps in masks])
 
-        masks, has_mask = joined("masks")
-        tool_masks, has_tool_mask = joined("tool_masks")
+        of_humans, has_mask = joined("masks")
+        of_tools, has_tool_mask = joined("tool_masks")
         return Batch(
-            images=torch.stack([image for image, _ in pixels]).float() / 255,
+            images=torch.stack([self._image(sample) for sample, _ in chosen]),
             labels=torch.tensor([label for _, label in chosen]),
             domains=torch.full((len(chosen),), number),
-            masks=masks,
+            masks=of_humans,
             has_mask=has_mask,
-            tool_masks=tool_masks,
+            tool_masks=of_tools,
             has_tool_mask=has_tool_mask,
         )
 
+    def samples(self, domain: str, indices: Sequence[int]) -> Batch:
+        return self.stored(domain, indices).to("cpu")
+
+    def _image(self, sample: Sample) -> Tensor:
+        known = self._known[sample.name]
+        kept = known.images.get(known.row) if known.images else None
+        if kept is not None:
+            return kept
+        image = sample.image(self.image_size)
+        if known.images:
+            known.images.put(known.row, image)
+        return image
+
+    def _masks(self, sample: Sample) -> Masks:
+        known = self._known[sample.name]
+        if not known.has:
+            return {}
+        kept = known.masks.get(known.row) if known.masks else None
+        if kept is None:
+            return sample.masks(self.image_size)
+        return {
+            what: kept[at] for at, what in enumerate(sorted(self._offered)) if what in known.has
+        }
+
     def _readable(self, domain: str) -> Sequence[tuple[Sample, int]]:
         """The domain's samples; those that may be left out are known when they were read."""
-        if self._skip:
+        if self.skip_unreadable:
             self.read([domain])
         return self._samples[domain]
 
     def _has(self, domain: str, what: What) -> Sequence[bool]:
         self.read([domain])
-        return [what in self._known[sample.name][0] for sample, _ in self._samples[domain]]
+        return [what in self._known[sample.name].has for sample, _ in self._samples[domain]]
 
     def _check(self, domains: Sequence[str]) -> None:
         """Refuse, or tell of, what was seen only when these domains were read."""
@@ -155,32 +208,35 @@ class Decoded(ImageData):
                     "read: replace them, or judge other domains."
                 )
 
-    def _decode(self, samples: Sequence[Sample], progress: bool) -> dict[str, str]:
-        """Read every sample, in threads; the unreadable ones by name, with the reason."""
-        count = len(samples) + len(self._cache)
-        size = count * (3 + len(self._offered)) * self.image_size**2
-        keep = self._keep and size <= CACHE_LIMIT
+    def _checked(self, samples: Sequence[Sample], progress: bool) -> dict[str, str]:
+        """Check every sample, in threads; the unreadable ones by name, with the reason."""
+        size = self.image_size
+        count = len(samples) + len(self._known)
+        keep = self._keep and count * (3 + len(self._offered)) * size**2 <= CACHE_LIMIT
+        images = SharedRows(len(samples), (3, size, size)) if keep else None
+        shape = (len(self._offered), 1, size, size)
+        masks = SharedRows(len(samples), shape) if keep and self._offered else None
 
-        def read(sample: Sample) -> tuple[str, str | None]:
+        def check(row: int, sample: Sample) -> tuple[str, str | None]:
             try:
-                pixels = sample.read(self.image_size)
+                digest, maps = sample.check(), sample.masks(size)
+                if self.skip_unreadable:
+                    image = sample.image(size)
+                    if images:
+                        images.put(row, image)
             except UnreadableImageError as error:
                 return sample.name, str(error)
-            image, maps = pixels
-            digest = hashlib.sha256(image.numpy().tobytes())
-            for what in sorted(maps):
-                digest.update(what.encode())
-                digest.update(maps[what].numpy().tobytes())
-            self._known[sample.name] = set(maps), digest.hexdigest()
-            if keep:
-                self._cache[sample.name] = pixels
+            if masks and maps:
+                none = torch.zeros(1, size, size, dtype=torch.uint8)
+                masks.put(row, torch.stack([maps.get(of, none) for of in sorted(self._offered)]))
+            self._known[sample.name] = _Known(digest, frozenset(maps), row, images, masks)
             return sample.name, None
 
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             outcomes = track(
-                pool.map(read, samples),
-                description=f"Reading {self.name}",
+                pool.map(check, range(len(samples)), samples),
+                description=f"Checking {self.name}",
                 total=len(samples),
                 console=Console(stderr=True),
                 transient=True,

@@ -1,13 +1,17 @@
 """Images in folders, laid out root/<domain>/<class>/* or root/<class>/*, with masks and guides."""
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from lookright.data.decoded import Decoded, Pixels, What
-from lookright.data.images import read_image, read_mask, square
+from torch import Tensor
+
+from lookright.data.dataset import hashed
+from lookright.data.decoded import Decoded, Masks, What
+from lookright.data.images import check_image, read_bytes, read_image, read_mask, square
 from lookright.data.layout import find_images, find_masks, require_images
 
 
@@ -23,14 +27,21 @@ class _File:
     def name(self) -> str:
         return self.key
 
-    def read(self, size: int) -> Pixels:
-        """(3, size, size) and each (1, size, size) that is not empty, all uint8."""
+    def check(self) -> str:
+        digests = [check_image(self.path)]
+        for what, path in sorted(self.maps.items()):
+            digests += [what, hashlib.sha256(read_bytes(path)).hexdigest()]
+        return hashed(*digests)
+
+    def image(self, size: int) -> Tensor:
+        return square(read_image(self.path), size)
+
+    def masks(self, size: int) -> Masks:
         maps = {
             what: square(read_mask(path, self.path), size, soft=what == "tool_masks")
             for what, path in self.maps.items()
         }
-        image = square(read_image(self.path), size)
-        return image, {what: pixels for what, pixels in maps.items() if pixels.any()}
+        return {what: pixels for what, pixels in maps.items() if pixels.any()}
 
 
 @final
@@ -42,11 +53,10 @@ class Folder(Decoded):
     `has_mask` False, and so has one whose mask is empty in that square; tool masks alike. A
     sample's key is its path below `root`.
 
-    Every file is read once, at the start or, where not `read`, when its domain is first used, so
-    that all unreadable ones are named together; `skip_unreadable` leaves out images of which
-    anything cannot be read, and warns how many. Empty masks of either kind, and images without a
-    tool mask, are counted in a warning each. `cache` is that of `Decoded`. `progress` shows a bar
-    on stderr.
+    Every file is checked at the start or, where not `read`, when its domain is first used, so that
+    all unreadable ones are named together; `skip_unreadable` leaves out images of which anything
+    cannot be read, and warns how many. Empty masks of either kind, and images without a tool mask,
+    are counted in a warning each. `cache` is that of `Decoded`. `progress` shows a bar on stderr.
     Raises UserError for what `find_images`, `find_masks` and `images.read_mask` refuse.
     """
 
@@ -109,7 +119,7 @@ class Folder(Decoded):
     def _tell(self, what: What, folder: Path, files: Sequence[_File]) -> None:
         """Warn of what is empty in a folder of masks, and of images without a tool mask."""
         found = [file for file in files if what in file.maps]
-        if empty := [file.maps[what] for file in found if what not in self._known[file.key][0]]:
+        if empty := [file.maps[what] for file in found if what not in self._known[file.key].has]:
             words = what.replace("_", " ")
             warnings.warn(
                 f"{len(empty)} of {len(found)} {words} in '{folder}' are empty, such as "

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from lookright.data.decoded import Decoded, Pixels, Sample
+from torch import Tensor
+
+from lookright.data.dataset import hashed
+from lookright.data.decoded import Decoded, Masks, Sample
 from lookright.data.images import (
     Encoded,
     File,
     UnreadableImageError,
+    check_image,
+    read_bytes,
     read_image,
     read_mask,
     square,
@@ -35,21 +40,32 @@ class _Row:
 
     rows: Any
     index: int
-    image: str
-    mask: str | None
+    image_column: str
+    mask_column: str | None
     name: str
     key: str
 
-    def read(self, size: int) -> Pixels:
-        """(3, size, size) and a mask (1, size, size) that is not empty, all uint8."""
+    def check(self) -> str:
+        image, mask = self._files()
+        of_mask = [] if mask is None else [hashlib.sha256(read_bytes(mask)).hexdigest()]
+        return hashed(check_image(image), *of_mask)
+
+    def image(self, size: int) -> Tensor:
+        return square(read_image(self._files()[0]), size)
+
+    def masks(self, size: int) -> Masks:
+        image, mask = self._files()
+        if mask is None:
+            return {}
+        pixels = square(read_mask(mask, image), size, soft=False)
+        return {"masks": pixels} if pixels.any() else {}
+
+    def _files(self) -> tuple[File, File | None]:
         row = self.rows[self.index]
-        file = _file(row[self.image], self.name)
-        image = square(read_image(file), size)
-        if self.mask is None or row[self.mask] is None:
-            return image, {}
-        mask = _file(row[self.mask], f"{self.name}, {self.mask}")
-        pixels = square(read_mask(mask, file), size, soft=False)
-        return image, {"masks": pixels} if pixels.any() else {}
+        image = _file(row[self.image_column], self.name)
+        if self.mask_column is None or row[self.mask_column] is None:
+            return image, None
+        return image, _file(row[self.mask_column], f"{self.name}, {self.mask_column}")
 
 
 @final
@@ -100,12 +116,10 @@ class HuggingFace(Decoded):
         picked_label = _column(root, "label", label, classes, _LABEL, others)
         assert picked_image is not None
         assert picked_label is not None
-        chosen_columns = zip(
-            ("image", "label", "domain", "mask"),
-            (picked_image, picked_label, picked_domain, picked_mask),
-            strict=True,
-        )
-        self.columns = "&".join(f"{what}={name}" for what, name in chosen_columns if name)
+        self.image, self.label = picked_image, picked_label
+        self.domain, self.mask = picked_domain, picked_mask
+        used = {what: getattr(self, what) for what in ("image", "label", "domain", "mask")}
+        self.columns = "&".join(f"{what}={name}" for what, name in used.items() if name)
         self.has_masks = picked_mask is not None
         self._offered = frozenset(["masks"] if picked_mask else [])
         labels = {name: _texts(rows, picked_label) for name, rows in splits.items()}

@@ -1,5 +1,6 @@
 """One image file, or one mask, read right whatever its format, mode and orientation."""
 
+import hashlib
 import struct
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,6 +25,7 @@ _DAMAGED = (
     struct.error,
     Image.DecompressionBombError,
 )
+_JPEG_END: Final = b"\xff\xd9"
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -111,6 +113,39 @@ def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
 def load_image(path: Path, image_size: int) -> Tensor:
     """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `square`."""
     return square(read_image(path), image_size).float() / 255
+
+
+def check_image(path: File) -> str:
+    """A hash of the file's bytes; raises UnreadableImageError where it is damaged or no image.
+
+    Of a JPEG the header is read and the end looked for, of a PNG the checksums are compared, which
+    takes a fraction of decoding; whatever this does not find whole, and any other format, is
+    decoded. What hides even so is found when the pixels are first used.
+    """
+    content = read_bytes(path)
+    if not _seems_whole(content):
+        _decode(path)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_bytes(path: File) -> bytes:
+    """The file as it is; raises UnreadableImageError where it cannot be read."""
+    try:
+        return path.content if isinstance(path, Encoded) else path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _seems_whole(content: bytes) -> bool:
+    """Whether a file is known to be sound without decoding it; where not, it may still be."""
+    try:
+        with Image.open(BytesIO(content)) as image:
+            if image.format == "PNG" and not image.mode.startswith(("I", "F")):
+                image.verify()
+                return True
+            return image.format == "JPEG" and content[-64:].rstrip(b"\0").endswith(_JPEG_END)
+    except _DAMAGED:
+        return False
 
 
 def _decode(path: File) -> tuple[Image.Image, int]:

@@ -21,12 +21,8 @@ class Selected(ImageData):
     """
 
     def __init__(self, data: ImageData, classes: Sequence[str]) -> None:
-        # The options that tell it from others, such as a seed, stay visible to what describes it.
-        plain = {k: v for k, v in vars(data).items() if isinstance(v, str | int | float | bool)}
-        vars(self).update(plain)
+        self.data, self.classes = data, tuple(classes)
         self.name, self.image_size, self.has_masks = data.name, data.image_size, data.has_masks
-        self.classes = tuple(classes)
-        self._data = data
         number = {name: index for index, name in enumerate(self.classes)}
         self._new = torch.tensor([number.get(name, -1) for name in data.classes])
         kept = {
@@ -37,27 +33,38 @@ class Selected(ImageData):
         self.domains = tuple(self._where)
 
     def keys(self, domain: str) -> Sequence[str]:
-        return self._of(domain, self._data.keys(domain))
+        return self._of(domain, self.data.keys(domain))
 
     def labels(self, domain: str) -> Sequence[int]:
-        return [int(self._new[label]) for label in self._of(domain, self._data.labels(domain))]
+        return [int(self._new[label]) for label in self._of(domain, self.data.labels(domain))]
 
     def masked(self, domain: str) -> Sequence[bool]:
-        return self._of(domain, self._data.masked(domain))
+        return self._of(domain, self.data.masked(domain))
 
     def tool_masked(self, domain: str) -> Sequence[bool]:
-        return self._of(domain, self._data.tool_masked(domain))
+        return self._of(domain, self.data.tool_masked(domain))
 
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
-        self._data.read(domains, progress)
+        self.data.read(domains, progress)
+
+    def undecoded(self, domains: Sequence[str]) -> int:
+        return self.data.undecoded(domains)
 
     def fingerprint(self, domain: str) -> str:
-        return hashed(self._data.fingerprint(domain), *self.classes)
+        return hashed(self.data.fingerprint(domain), *self.classes)
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
-        number = self.domain_index(domain)
-        batch = self._data.samples(domain, [self._where[domain][index] for index in indices])
-        domains = torch.full_like(batch.labels, number)
+        return self._relabelled(domain, self.data.samples(domain, self._at(domain, indices)))
+
+    def stored(self, domain: str, indices: Sequence[int]) -> Batch:
+        return self._relabelled(domain, self.data.stored(domain, self._at(domain, indices)))
+
+    def _at(self, domain: str, indices: Sequence[int]) -> list[int]:
+        self.domain_index(domain)
+        return [self._where[domain][index] for index in indices]
+
+    def _relabelled(self, domain: str, batch: Batch) -> Batch:
+        domains = torch.full_like(batch.labels, self.domain_index(domain))
         return replace(batch, labels=self._new[batch.labels], domains=domains)
 
     def _of(self, domain: str, values: Sequence[T]) -> list[T]:

@@ -99,15 +99,18 @@ class Shortcut(ImageData):
         return [f"digit {index}" for index in range(len(self._scenes.labels))]
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
+        return self.stored(domain, indices).to("cpu")
+
+    def stored(self, domain: str, indices: Sequence[int]) -> Batch:
         number = self.domain_index(domain)
         if domain not in self._drawn:
             self._drawn[domain] = self._draw(domain)
         at = torch.as_tensor(indices)
         return Batch(
-            images=self._drawn[domain][at].float() / 255,
+            images=self._drawn[domain][at],
             labels=self._scenes.labels[at],
             domains=torch.full_like(at, number),
-            masks=self._masks[at].float(),
+            masks=self._masks[at].to(torch.uint8) * 255,
             has_mask=torch.ones_like(at, dtype=torch.bool),
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Generator, Tensor, nn
@@ -16,7 +17,7 @@ from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
 
-_PREFIX, _CURVE, _DRAWN = "check ", "raw ", 7301
+_PREFIX, _DRAWN = "check ", 7301
 
 
 @dataclass(frozen=True)
@@ -84,22 +85,29 @@ class Diagnosis:
                         found[name][chosen] = of.float()
         return {_PREFIX + name: of.float() for name, of in found.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the values."""
+        names = (*inference.NAMES, *(name for group in self._groups for name in group.names))
+        return tuple(_PREFIX + name for name in names)
+
     def verdicts(
-        self, values: Mapping[str, Tensor], model: nn.Module | None = None
+        self,
+        values: Mapping[str, Tensor],
+        model: nn.Module | None = None,
+        curve: Mapping[float, Tensor] = MappingProxyType({}),
     ) -> list[Diagnostic]:
         """One for each check, always in the same order.
 
-        values: those of `see`, of all batches joined; further ones are ignored, except for the
-        curve, `raw <eps>`, (n,) bool, right under the attack of that radius alone. model: where it
-        is given, the layers that take statistics from the batch are named.
+        values: those of `see`, of all batches joined. model: where it is given, the layers that
+        take statistics from the batch are named. curve: by radius, (n,) bool, whether the answer is
+        right under the attack of that radius alone.
         """
-        mine = {
-            name.removeprefix(_PREFIX): of
-            for name, of in values.items()
-            if name.startswith((_PREFIX, _CURVE))
-        }
+        mine = {name.removeprefix(_PREFIX): of for name, of in values.items()}
+        trajectory, others = self._groups
         return [
-            *(verdict for group in self._groups for verdict in group.verdicts(mine)),
+            *trajectory.verdicts(mine),
+            *others.verdicts(mine, curve),
             *inference.verdicts(mine, model),
         ]
 

@@ -13,6 +13,9 @@ TOLERANCE = 1e-3
 """Of the scale of the logits; rounding moves them by 1e-5 of it (TF32: 1e-4), batch statistics by
 more than 1e-2."""
 
+NAMES = ("repeat", "company", "constant")
+"""Of the values."""
+
 _ALPHA = 0.01
 
 

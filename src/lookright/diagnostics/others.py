@@ -56,8 +56,13 @@ class Others:
             "grey": fooled(torch.full_like(x, 0.5)),
         }
 
-    def verdicts(self, values: Mapping[str, Tensor]) -> Iterator[Diagnostic]:
-        """Black box above white box, one step above many, and accuracy against the radius."""
+    def verdicts(
+        self, values: Mapping[str, Tensor], curve: Mapping[float, Tensor]
+    ) -> Iterator[Diagnostic]:
+        """Black box above white box, one step above many, and accuracy against the radius.
+
+        curve: by radius, (n,) bool, whether the answer is right under that attack alone.
+        """
         searched, stepped = asked(values, "black box"), asked(values, "one step")
         if len(stepped) and not len(searched):
             yield fine("black box", "Square was not run: it knows no such ball or so small images.")
@@ -76,11 +81,11 @@ class Others:
             "A single step (FGSM)",
             "the way there misleads the gradient, so raise the restarts, or quote AutoAttack",
         )
-        yield self._radius(values)
+        yield self._radius(values, curve)
 
-    def _radius(self, values: Mapping[str, Tensor]) -> Diagnostic:
-        curve = sorted((float(name[4:]), of) for name, of in values.items() if name[:4] == "raw ")
-        for (small, before), (large, after) in pairwise(curve):
+    def _radius(self, values: Mapping[str, Tensor], curve: Mapping[float, Tensor]) -> Diagnostic:
+        ascending = sorted(curve.items(), key=lambda point: point[0])
+        for (small, before), (large, after) in pairwise(ascending):
             up, down = int((after > before).sum()), int((before > after).sum())
             if sign_test(up, down) < _ALPHA and up - down > _RISE * len(after):
                 return suspect(

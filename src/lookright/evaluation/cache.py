@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lookright.data.dataset import hashed
+from lookright.evaluation.column import LABEL
 from lookright.files import write_atomically
 
 PARTIAL = "partial"
@@ -27,24 +28,26 @@ class BatchResult:
     shown: dict[str, Tensor]
 
     def __len__(self) -> int:
-        return len(self.values["labels"])
+        return len(self.values[LABEL.name])
 
 
 class BatchCache:
-    """The records of one domain in `folder`/partial, by identity and first image.
+    """The records of one domain in `folder`/partial, by identity and first image; none without it.
 
     A domain of another model, other data or another protocol has another identity, and finds none
     of them.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
         name = hashed(json.dumps(identity, sort_keys=True))
-        self.folder = folder / PARTIAL / name
+        self.folder = None if folder is None else folder / PARTIAL / name
 
     def read(self, start: int) -> BatchResult | None:
         """None where there is none, or none that can be read."""
+        if self.folder is None:
+            return None
         try:
-            with np.load(self._path(start), allow_pickle=False) as arrays:
+            with np.load(_path(self.folder, start), allow_pickle=False) as arrays:
                 parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}}
                 for name in arrays.files:
                     part, _, key = name.partition("/")
@@ -55,6 +58,8 @@ class BatchCache:
 
     def write(self, start: int, record: BatchResult) -> None:
         """Atomically."""
+        if self.folder is None:
+            return
         file = BytesIO()
         arrays: dict[str, Any] = {
             f"{part}/{name}": value.numpy()
@@ -62,10 +67,11 @@ class BatchCache:
             for name, value in of.items()
         }
         np.savez(file, **arrays)
-        write_atomically(self._path(start), file.getvalue())
+        write_atomically(_path(self.folder, start), file.getvalue())
 
-    def _path(self, start: int) -> Path:
-        return self.folder / f"{start:06d}.npz"
+
+def _path(folder: Path, start: int) -> Path:
+    return folder / f"{start:06d}.npz"
 
 
 def forget(folder: Path) -> None:

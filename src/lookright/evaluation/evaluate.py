@@ -1,10 +1,9 @@
 """`evaluate`: a model and data in, a result out: figures with intervals, curves and examples."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from lookright.data import ImageData, SplitName
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
-from lookright.evaluation.evaluator import Evaluator, examples
+from lookright.evaluation.evaluator import Evaluator
+from lookright.evaluation.places import begun, identity
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import (
     Examples,
@@ -26,9 +26,9 @@ from lookright.evaluation.result import (
     write_examples,
     write_result,
 )
-from lookright.evaluation.summary import figures
+from lookright.evaluation.summary import Summary
+from lookright.evaluation.table import FILE, Rows, read_table, write_table
 from lookright.files import require_writable
-from lookright.models import fingerprint
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
@@ -38,7 +38,7 @@ from lookright.versions import versions
 def evaluate(
     model: nn.Module,
     data: ImageData,
-    save: Path | str,
+    save: Path | str | None = None,
     *,
     masker: nn.Module | None = None,
     domains: Sequence[str] = (),
@@ -52,13 +52,15 @@ def evaluate(
     overwrite: bool = False,
     progress: bool | Progress = True,
 ) -> Result:
-    """Evaluator a model in each domain and write the result to the folder `save`, domain by domain.
+    """Judge a model in each domain and write the result to the folder `save`, domain by domain.
 
     In a domain that was trained on, or that shares samples with one, only the test part is judged;
     in any other all of it. A killed evaluation that is started again goes on after its last batch.
     Memory that does not hold a batch is met by half as many images at once, with a warning.
 
     Args:
+        save: the folder of this one result; nothing is kept on disk where there is none, and a
+            killed evaluation begins anew.
         model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
         masker: images to masks (B, 1, h, w) in [0, 1], learned with the model; its masks are
             measured too, against the true ones where there are any.
@@ -87,27 +89,26 @@ def evaluate(
     if device is None and torch.accelerator.is_available():
         device = torch.accelerator.current_accelerator()
     device = torch.device(device or "cpu")
-    found = versions()
-    result = Result(
-        folder=Path(save),
+    result = begun(
+        model,
+        data,
+        masker=masker,
+        train_domains=train_domains,
+        protocol=protocol,
         name=name,
-        seed=seed,
-        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        classes=tuple(data.classes),
-        train_domain=tuple(train_domains),
         about=about,
-        config=dict(config or {}) | {"judged": _described(model, masker, data)},
-        versions={key: str(value) for key, value in found.items() if key != "revision"},
-        revision=found["revision"],
-        settings=protocol.describe(),
-        domains={},
+        seed=seed,
+        config=config,
     )
-    identity = _identity(result) | {"by": result.revision}
-    result, shown = _resumed(result, overwrite)
-    require_writable(result.folder)
+    folder = None if save is None else Path(save)
+    known = versions()
+    asked = identity(result) | {"by": known["revision"]}
+    kept = _resumed(replace(result, saved=folder), overwrite)
+    if folder is not None:
+        require_writable(folder)
     data.read(chosen, progress is True and sys.stderr.isatty())
     samples = {domain: data.fingerprint(domain) for domain in chosen}
-    _check_samples(result, samples)
+    _check_samples(kept.result, samples)
     model = model.to(device)
     borrowed = nn.ModuleList([model] if masker is None else [model, masker.to(device)])
     with ExitStack() as stack:
@@ -116,7 +117,7 @@ def evaluate(
             bar = stack.enter_context(progress_bar())
         stack.enter_context(full_precision(device))
         task = bar.add_task(f"evaluating {name}", total=None, note="") if bar else None
-        splits = {domain: _judged(data, domain, train_domains, protocol) for domain in chosen}
+        splits = {domain: _where(data, domain, train_domains, protocol) for domain in chosen}
         total, before = sum(map(len, splits.values())), 0
 
         def told(done: float, what: str) -> None:
@@ -124,46 +125,65 @@ def evaluate(
                 bar.update(task, total=total, completed=before + done, note=f"{domain}: {what}")
 
         for domain, where in splits.items():
-            if domain not in result.domains:
-                judge, home = (
-                    Evaluator(model, protocol, domain, len(where), masker),
-                    next(iter(train_domains), None),
-                )
-                kept = BatchCache(result.folder, identity | {"domain": (domain, samples[domain])})
+            if domain not in kept.result.domains:
+                judge = Evaluator(model, protocol, domain, len(where), masker)
+                cache = BatchCache(folder, asked | {"domain": (domain, samples[domain])})
+                home = next(iter(train_domains), None)
                 with frozen(borrowed), own_noise(device):
-                    records = list(judged(judge, data, where, kept, told, home, device))
-                result.domains[domain] = figures(
-                    records, judge, domain in train_domains, samples[domain]
+                    records = list(judged(judge, data, where, cache, told, home, device))
+                summary = Summary(judge, records)
+                here = summary.result(
+                    in_distribution=domain in train_domains,
+                    samples=samples[domain],
+                    revision=known["revision"],
+                    versions={k: str(v) for k, v in known.items() if k != "revision"},
                 )
-                shown[domain] = examples(records, protocol)
-                write_examples(result.folder, shown)
-                write_result(result)
+                keys = data.keys(domain)
+                kept.result.declared.update(summary.declared(here.measures))
+                kept.result.domains[domain] = here
+                kept.examples[domain] = summary.examples()
+                kept.table[domain] = summary.rows([keys[at] for at in where])
+                kept.write()
             before += len(where)
             told(0, "done")
-    forget(result.folder)
-    return result
+    if folder is not None:
+        forget(folder)
+    return kept.result
 
 
-def _identity(result: Result) -> dict[str, Any]:
-    """What makes two results the same one."""
-    names = ("name", "seed", "classes", "train_domain", "config", "settings")
-    return json.loads(json.dumps({name: getattr(result, name) for name in names}))
+@dataclass(frozen=True)
+class _Kept:
+    """A result, with what lies beside it by domain."""
+
+    result: Result
+    examples: dict[str, Examples] = field(default_factory=dict)
+    table: dict[str, Rows] = field(default_factory=dict)
+
+    def write(self) -> None:
+        """The result last, as it says what is there; nothing where it has no folder."""
+        if self.result.saved is not None:
+            write_examples(self.result.folder, self.examples)
+            write_table(self.result.folder, self.table)
+            write_result(self.result)
 
 
-def _resumed(result: Result, overwrite: bool) -> tuple[Result, dict[str, Examples]]:
-    if overwrite or not (result.folder / "result.json").exists():
-        return result, {}
-    before = read_result(result.folder)
-    old, new = _identity(before), _identity(result)
+def _resumed(result: Result, overwrite: bool) -> _Kept:
+    """What is in the folder already, if it is whole and of the same result."""
+    folder = result.saved
+    if overwrite or folder is None or not (folder / "result.json").exists():
+        return _Kept(result)
+    before = read_result(folder)
+    old, new = identity(before), identity(result)
     if old != new:
         raise UserError(
-            f"{result.folder} holds another result, with {_difference('', old, new)}: name "
+            f"{folder} holds another result, with {_difference('', old, new)}: name "
             "another folder, or replace it by overwrite=True (--overwrite)."
         )
-    examples = {domain: read_examples(before, domain) for domain in before.domains}
-    if any(shown is None for shown in examples.values()):
-        return result, {}
-    return before, {domain: shown for domain, shown in examples.items() if shown is not None}
+    shown = {domain: read_examples(before, domain) for domain in before.domains}
+    examples = {domain: each for domain, each in shown.items() if each is not None}
+    if examples.keys() != before.domains.keys() or not (folder / FILE).exists():
+        return _Kept(result)
+    return _Kept(before, examples, {**read_table(folder)})
 
 
 def _check_samples(result: Result, samples: Mapping[str, str]) -> None:
@@ -177,28 +197,18 @@ def _check_samples(result: Result, samples: Mapping[str, str]) -> None:
 
 
 def _difference(what: str, old: Any, new: Any) -> str:
-    """The first place where two JSON values differ."""
+    """The first place where two JSON values differ, as a user names it."""
     if isinstance(old, dict) and isinstance(new, dict):
         name = next(name for name in old | new if old.get(name) != new.get(name))
-        return _difference(f"{what}.{name}".lstrip("."), old.get(name), new.get(name))
+        inner = what if name == "init_args" else f"{what}.{name}".lstrip(".")
+        return _difference(inner, old.get(name), new.get(name))
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        one, other = next(pair for pair in zip(old, new, strict=True) if pair[0] != pair[1])
+        return _difference(what, one, other)
     return f"{what} {old} instead of {new}"
 
 
-def _described(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
-    """What was judged on what: hashes of the weights, and the data's options."""
-    options = {
-        name: value
-        for name, value in vars(data).items()
-        if name[0] != "_" and isinstance(value, str | int | float | bool)
-    }
-    return {
-        "weights": fingerprint(model),
-        **({} if masker is None else {"masker": fingerprint(masker)}),
-        "data": options | {"name": data.name},
-    }
-
-
-def _judged(
+def _where(
     data: ImageData, domain: str, train_domains: Sequence[str], protocol: Protocol
 ) -> list[int]:
     """Positions of the samples to be judged, in an order drawn by the seed."""

@@ -1,22 +1,19 @@
-"""One domain: its batches through the stages of the protocol, and what was found as figures."""
+"""One domain: its batches through the stages of the protocol."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.chance import ImageGenerator
+from lookright.errors import UserError
 from lookright.evaluation.cache import BatchResult
+from lookright.evaluation.column import HAS_MASK, LABEL, PREDICTED, Columns
+from lookright.evaluation.previews import grey, heat, pixels
 from lookright.evaluation.protocol import Protocol
-from lookright.evaluation.result import Examples
-from lookright.evaluation.stages.attacks import diagnosed, under_attack
-from lookright.evaluation.stages.corruptions import corrupted
-from lookright.evaluation.stages.explanation_attacks import manipulated
-from lookright.evaluation.stages.explanations import elsewhere, explained, learned
+from lookright.evaluation.stages import Stage
 from lookright.evaluation.view import View
 from lookright.seeds import derived_seed
 
@@ -34,23 +31,6 @@ class Evaluator:
     total: int
     masker: nn.Module | None = None
 
-    @property
-    def stages(self) -> dict[str, Callable[[View], None]]:
-        """What the protocol asks for, by name, in the order in which it is done."""
-        found: dict[str, Callable[[View], None]] = {
-            "attacks": under_attack,
-            "diagnostics": diagnosed,
-            "explanations": explained,
-            "other domain": elsewhere,
-        }
-        if self.protocol.corruptions:
-            found["corruptions"] = corrupted
-        if self.protocol.goals:
-            found["attacks on the explanation"] = manipulated
-        if self.masker is not None:
-            found["learned masks"] = learned
-        return found
-
     def see(self, batch: Batch, start: int, twin: Batch | None, told: Told) -> BatchResult:
         """What is found of a batch whose first image is number `start` of the domain."""
 
@@ -66,23 +46,44 @@ class Evaluator:
         view = View(
             self.model, self.protocol, batch, generator, noise, self.total, twin, self.masker
         )
-        for number, (name, stage) in enumerate(self.stages.items()):
-            told(start + number / len(self.stages) * len(batch), name)
-            stage(view)
-        values = view.values | {"logits": view.logits, "labels": batch.labels}
+        columns = {LABEL: batch.labels, PREDICTED: view.predicted, HAS_MASK: view.has_mask}
+        shown = dict(_shown(view))
+        found: list[tuple[Stage, Columns]] = []
+        stages = self.protocol.chosen
+        for number, stage in enumerate(stages):
+            told(start + number / len(stages) * len(batch), stage.name.replace("_", " "))
+            needed = [of for other, of in found if isinstance(other, stage.needs)]
+            view.found = {column: value for of in needed for column, value in of.items()}
+            mine = _declared(stage, stage.see(view), self.protocol)
+            view.found |= mine
+            shown |= {f"{stage.name}.{name}": of for name, of in stage.show(view).items()}
+            columns |= mine
+            found.append((stage, mine))
         return BatchResult(
-            {name: value.detach().cpu() for name, value in values.items()},
-            {name: value[: self.protocol.examples].cpu() for name, value in view.shown.items()},
+            {each.name: value.detach().cpu() for each, value in columns.items() if each.kept},
+            {name: value[: self.protocol.examples].cpu() for name, value in shown.items()},
         )
 
 
-def examples(records: Sequence[BatchResult], protocol: Protocol) -> Examples:
-    """The first images of a domain, to be shown."""
-    goals = {"goals": np.array(protocol.goals)} if protocol.goals else {}
-    shown = {
-        name: torch.cat([record.shown[name] for record in records])[: protocol.examples].numpy()
-        for name in records[0].shown
-        if all(name in record.shown for record in records)
-    }
-    fields: dict[str, Any] = shown | goals
-    return Examples(**fields)
+def _shown(view: View) -> Mapping[str, Tensor]:
+    """The images themselves, their explanations and what the model says of them."""
+    probability, predicted = view.logits.softmax(1).max(1)
+    masks = view.batch.masks
+    return {
+        "images": pixels(view.batch.images),
+        "saliency": heat(view.saliency),
+        "labels": view.batch.labels,
+        "predicted": predicted,
+        "probability": probability,
+    } | ({} if masks is None else {"masks": grey(masks)})
+
+
+def _declared(stage: Stage, found: Columns, protocol: Protocol) -> Columns:
+    """What a stage has found, if it has declared all of it."""
+    declared = stage.columns(protocol)
+    if unknown := [column.name for column in found if column not in declared]:
+        raise UserError(
+            f"The stage {stage.name} found '{unknown[0]}', which its columns() do not declare: add "
+            "it there."
+        )
+    return found

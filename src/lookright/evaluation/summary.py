@@ -1,110 +1,118 @@
-"""What was found of each image of a domain, as the figures of a result."""
+"""What was found of each image of a domain, as the figures of a result and as its table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lookright import metrics
-from lookright.claims import Claim, claim_values
 from lookright.evaluation.cache import BatchResult, joined
+from lookright.evaluation.column import HAS_MASK, LABEL, PREDICTED, Column
 from lookright.evaluation.evaluator import Evaluator
 from lookright.evaluation.protocol import Protocol
-from lookright.evaluation.result import Corrupted, CurvePoint, DomainResult, RemovalCurve
-from lookright.evaluation.stages.attacks import attack_name
-from lookright.perturbations import attack_in_words
+from lookright.evaluation.result import DomainResult, Examples
+from lookright.evaluation.stages.stage import Joined, measured
+from lookright.evaluation.table import Rows
+from lookright.evaluation.typed import as_json
+from lookright.metrics import Measure
 
 
-def figures(
-    records: Sequence[BatchResult], judge: Evaluator, in_distribution: bool, samples: str
-) -> DomainResult:
-    """The figures of a domain, whose samples have that hash, from what was found of its batches."""
-    values, protocol = joined(records), judge.protocol
-    measures = _measures(values)
-    measures |= {name: metrics.rate(values[name]) for name in map(attack_name, protocol.attacks)}
-    auc = metrics.macro_auc(values["logits"], values["labels"])
-    if auc is not None:
-        measures["auc"] = auc
-    return DomainResult(
-        n=len(values["labels"]),
-        in_distribution=in_distribution,
-        measures=measures,
-        curve=tuple(
-            CurvePoint(eps, metrics.rate(values[f"curve {eps}"])) for eps in protocol.radii
-        ),
-        warnings=tuple(_warnings(values)),
-        baselines={name: _measures(values, f"@{name}") for name in metrics.BASELINES},
-        paired={name: _paired(values, name) for name in metrics.BASELINES},
-        removal=tuple(_removal(values, protocol)),
-        corruptions=tuple(_corrupted(values, protocol)),
-        diagnostics=tuple(protocol.diagnosis(judge.total).verdicts(values, judge.model)),
-        claims=_claims(values, protocol, judge.domain),
-        samples=samples,
-    )
+@dataclass(frozen=True)
+class Summary:
+    """What was found of all batches of a domain."""
 
+    evaluator: Evaluator
+    records: Sequence[BatchResult]
 
-def _measures(values: Mapping[str, Tensor], of: str = "") -> dict[str, metrics.Estimate]:
-    """The measures of the explanation, or of a baseline, by key."""
-    return {
-        measure.key: (metrics.rate if measure.unit == "rate" else metrics.mean)(values[name])
-        for measure in metrics.MEASURES
-        if (name := f"{measure.key}{of}") in values
-    }
+    @property
+    def protocol(self) -> Protocol:
+        return self.evaluator.protocol
 
-
-def _paired(values: Mapping[str, Tensor], baseline: str) -> dict[str, metrics.Paired]:
-    """The explanation against a baseline on the same images, in measures where it should win."""
-    return {
-        measure.key: metrics.paired(values[measure.key], values[other], measure.higher_is_better)
-        for measure in metrics.MEASURES
-        if baseline in measure.beats
-        and measure.higher_is_better is not None
-        and (other := f"{measure.key}@{baseline}") in values
-    }
-
-
-def _warnings(values: Mapping[str, Tensor]) -> Iterator[str]:
-    degenerate = float(values["degenerate_maps"].float().mean())
-    if degenerate > 0.1:
-        yield f"{degenerate:.0%} of the explanations are empty or constant."
-
-
-def _removal(values: Mapping[str, Tensor], protocol: Protocol) -> Iterator[RemovalCurve]:
-    shares = protocol.scorecard.curve_shares
-    for fill in protocol.fills:
-        for kind in ("deletion", "insertion"):
-            for of in ("explanation", *metrics.BASELINES):
-                name = f"curve {kind} {fill}" + ("" if of == "explanation" else f"@{of}")
-                points = [metrics.mean(each) for each in values[name].T]
-                yield RemovalCurve(
-                    of,
-                    kind,
-                    fill,
-                    shares,
-                    tuple(point.value for point in points),
-                    tuple(point.low for point in points),
-                    tuple(point.high for point in points),
-                )
-
-
-def _corrupted(values: Mapping[str, Tensor], protocol: Protocol) -> Iterator[Corrupted]:
-    for name, severity in protocol.corrupted:
-        yield Corrupted(
-            name,
-            severity,
-            metrics.rate(values[f"corrupted {name} {severity}"]),
-            metrics.mean(values[f"corrupted stability {name} {severity}"]),
+    def result(self, **about: Any) -> DomainResult:
+        """The figures of the domain; about: what else is known of it."""
+        evaluator, values = self.evaluator, joined(self.records)
+        whole = Joined(values, self.protocol, evaluator.model, evaluator.domain, evaluator.total)
+        measures: dict[str, metrics.Estimate] = {}
+        baselines: dict[str, dict[str, metrics.Estimate]] = {}
+        paired: dict[str, dict[str, metrics.Paired]] = {}
+        stages: dict[str, Any] = {}
+        warnings: list[str] = []
+        for stage in self.protocol.chosen:
+            mine, columns = whole.read_by(stage), stage.columns(self.protocol)
+            measures |= stage.figures(mine)
+            for name in metrics.BASELINES:
+                baselines.setdefault(name, {}).update(measured(mine, columns, name))
+                paired.setdefault(name, {}).update(_paired(mine, columns, name))
+            warnings += stage.warnings(mine)
+            if (told := stage.summary(mine)) is not None:
+                stages[stage.name] = json.loads(json.dumps(as_json(told)))
+        return DomainResult(
+            n=len(values[LABEL.name]),
+            measures=measures,
+            baselines=baselines,
+            paired=paired,
+            stages=stages,
+            warnings=tuple(warnings),
+            **about,
         )
 
+    def declared(self, measures: Mapping[str, metrics.Estimate]) -> dict[str, Measure]:
+        """The measures among these that are not the library's own."""
+        known = {measure.key for measure in metrics.MEASURES}
+        columns = (each for stage in self.protocol.chosen for each in stage.columns(self.protocol))
+        return {
+            each.key: each.measure
+            for each in columns
+            if each.measure is not None and each.key in measures.keys() - known
+        }
 
-def _claims(values: Mapping[str, Tensor], protocol: Protocol, domain: str) -> tuple[Claim, ...]:
-    p = protocol
-    return claim_values(
-        values["kept_pgd"],
-        values["stability_cosine"],
-        perturbation=attack_in_words(p.attack),
-        delta=p.delta,
-        tau=p.tau,
-        similarity_name=f"cosine of {type(p.explainer).__name__}",
-        distribution=f'the domain "{domain}"',
-        right=True,
-    )
+    def rows(self, keys: Sequence[str]) -> Rows:
+        """The table: a row for each image, whose keys these are."""
+        values = joined(self.records)
+        stages = self.protocol.chosen
+        columns = [each for stage in stages for each in stage.columns(self.protocol)]
+        rows: dict[str, NDArray[Any]] = {"image": np.array(keys, dtype=np.str_)}
+        for column in (LABEL, PREDICTED, *columns):
+            if column.name in values and values[column.name].ndim == 1:
+                rows[column.name] = _whole(column, values).numpy()
+        return rows
+
+    def examples(self) -> Examples:
+        """The first images, to be shown."""
+        records, limit = self.records, self.protocol.examples
+        whole = {
+            name: torch.cat([record.shown[name] for record in records])[:limit].numpy()
+            for name in records[0].shown
+            if all(name in record.shown for record in records)
+        }
+        return Examples.of(whole)
+
+
+def _paired(joined: Joined, columns: Sequence[Column], baseline: str) -> dict[str, metrics.Paired]:
+    """The explanation against a baseline on the same images, in measures where it should win."""
+    return {
+        column.key: metrics.paired(
+            joined[column], joined[column.by(baseline)], column.measure.higher_is_better
+        )
+        for column in columns
+        if column.measure is not None
+        and not column.baseline
+        and baseline in column.measure.beats
+        and column.measure.higher_is_better is not None
+        and column.by(baseline) in joined
+    }
+
+
+def _whole(column: Column, values: Mapping[str, Tensor]) -> Tensor:
+    """(n,): with NaN for the images that have no row."""
+    found = values[column.name]
+    if not column.masked:
+        return found
+    whole = torch.full(values[HAS_MASK.name].shape, torch.nan, dtype=torch.float64)
+    whole[values[HAS_MASK.name]] = found.double()
+    return whole

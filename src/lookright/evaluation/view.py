@@ -10,19 +10,23 @@ from torch import Generator, Tensor, nn
 from lookright import metrics
 from lookright.batch import Batch
 from lookright.errors import UserError
+from lookright.evaluation.column import Column
 from lookright.evaluation.protocol import Protocol
 
 
 @dataclass
 class View:
-    """A batch, the model's answers to it, and what the stages have found so far.
+    """A batch, the model's answers to it, and what the stages that this one needs have found.
 
     logits (B, K), predicted (B,) and saliency (B, h, w) are the model's on the clean images; the
-    class explained is the predicted one, everywhere. generator: of a purpose, random numbers of its
-    own, so that one more purpose moves no other. noise: seed of an explainer that draws some, one
-    for all explanations, lest chance count as a change. total: images of the whole domain. twin:
-    the same samples in the domain that was trained on, where they are there too. values: one row
-    for each image, by name. shown: what becomes of the first images, to be looked at.
+    class explained is the predicted one, everywhere. has_mask (B,): whose object mask is known.
+    `view[column]` is a column of this stage or of one that it needs.
+
+    generator: of a purpose, random numbers of its own, so that one more purpose moves no other; an
+    image's belong to the image (`lookright.chance.ImageGenerator`).
+    noise: seed of an explainer that draws some, one for all explanations, lest chance count as a
+    change. total: images of the whole domain. twin: the same samples in the domain that was trained
+    on, where they are there too.
     """
 
     model: nn.Module
@@ -33,8 +37,7 @@ class View:
     total: int
     twin: Batch | None = None
     masker: nn.Module | None = None
-    values: dict[str, Tensor] = field(default_factory=dict)
-    shown: dict[str, Tensor] = field(default_factory=dict)
+    found: dict[Column, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         images, labels = self.batch.images, self.batch.labels
@@ -50,7 +53,20 @@ class View:
                 "or these images are broken."
             )
         self.predicted = self.logits.argmax(1)
-        self.attacked = images
+
+    def __getitem__(self, column: Column) -> Tensor:
+        if column not in self.found:
+            raise KeyError(f"No stage that this one needs has found '{column.name}': see `needs`.")
+        return self.found[column]
+
+    @property
+    def has_mask(self) -> Tensor:
+        batch = self.batch
+        if batch.masks is None:
+            return torch.zeros_like(batch.labels, dtype=torch.bool)
+        return torch.ones_like(batch.labels, dtype=torch.bool) & (
+            True if batch.has_mask is None else batch.has_mask
+        )
 
     def right(self, images: Tensor) -> Tensor:
         """(B,) bool: whether each of these images is given its label."""
@@ -67,8 +83,8 @@ class View:
             return self.protocol.explainer(self.model, images, target)
 
     @cached_property
-    def _baselines(self) -> dict[str, Tensor]:
-        """Those of the clean images, which every comparison needs."""
+    def baselines(self) -> dict[str, Tensor]:
+        """The baselines' maps of the clean images, as coarse as the explanation."""
         return self._baselines_of(self.batch.images)
 
     def _baselines_of(self, images: Tensor) -> dict[str, Tensor]:
@@ -76,14 +92,14 @@ class View:
 
     def compared(
         self,
-        key: str,
+        column: Column,
         measure: Callable[[Tensor, Tensor], Tensor],
         images: Tensor,
         saliency: Tensor,
-    ) -> dict[str, Tensor]:
-        """`measure` of the clean saliency and that of another view, `images`, by its key; of a
-        baseline's maps of both by `key@random` and `key@centre`."""
-        here, there = self._baselines, self._baselines_of(images)
-        return {key: measure(self.saliency, saliency)} | {
-            f"{key}@{name}": measure(here[name], there[name]) for name in metrics.BASELINES
+    ) -> dict[Column, Tensor]:
+        """`measure` of the clean saliency and that of another view, `images`; and beside it of each
+        baseline's maps of both."""
+        here, there = self.baselines, self._baselines_of(images)
+        return {column: measure(self.saliency, saliency)} | {
+            column.by(name): measure(here[name], there[name]) for name in metrics.BASELINES
         }

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.distances import Distance, MinMaxDistance
+from lookright.modes import may_look
 
 if TYPE_CHECKING:
     from lookright.guides.mixup import Mixed
@@ -27,7 +28,7 @@ class Target:
     is_mask: bool = False
 
     def __post_init__(self) -> None:
-        if self.known is not None and not self.known.any():
+        if self.known is not None and may_look() and not self.known.any():
             warnings.warn(
                 f"None of the {len(self.known)} images of a batch has a mask that shows anything, "
                 "so no explanation is guided there: give more masks, or raise batch_size.",

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.evaluation import Protocol, evaluate
+from lookright.evaluation.places import place
 from lookright.evaluation.result import Result
 from lookright.methods import Method
 from lookright.models import Classifier, build_model
@@ -77,19 +79,23 @@ def compare(
                     progress=bar,
                 )
                 bar.update(overall, advance=1, note="")
+                trained = run.classifier()
+                about: dict[str, Any] = {
+                    "masker": run.masker(),
+                    "train_domains": ("train",),
+                    "protocol": protocol,
+                    "name": entry.name,
+                    "about": entry.about,
+                    "seed": seed,
+                    "config": run.config | {"command": command(seed + 1)},
+                }
                 result = evaluate(
-                    run.classifier(),
+                    trained,
                     data,
-                    run.folder / "result",
-                    masker=run.masker(),
+                    place(run.folder, trained, data, **about),
                     domains=domains,
-                    train_domains=("train",),
-                    protocol=protocol,
-                    name=entry.name,
-                    about=entry.about,
-                    seed=seed,
-                    config=run.config | {"command": command(seed + 1)},
                     progress=bar,
+                    **about,
                 )
                 judged.append((run, result))
                 bar.update(overall, advance=1, note="")

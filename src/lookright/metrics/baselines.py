@@ -6,6 +6,7 @@ from torch import Tensor
 from lookright.chance import image_chance
 
 BASELINES = ("random", "centre")
+_IN_WORDS = {"random": "a random map", "centre": "the middle of the image"}
 _PURPOSE = 40
 
 
@@ -22,6 +23,11 @@ def baselines(images: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     height, width = images.shape[-2:]
     centre = centre_prior((height, width), images).expand(len(images), height, width)
     return {"random": random, "centre": centre}
+
+
+def in_words(baseline: str) -> str:
+    """A baseline's name as said in a sentence."""
+    return _IN_WORDS.get(baseline, baseline)
 
 
 def centre_prior(size: tuple[int, int], like: Tensor, sigma: float = 0.25) -> Tensor:

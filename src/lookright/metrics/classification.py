@@ -1,43 +1,64 @@
 """Is the class right, clean and under attack."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from scipy import special
 from torch import Tensor
 
 from lookright.errors import UserError
+from lookright.metrics.findings import AcrossDomains, Kept
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import RIGHT, RIGHT_UNDER_ATTACK, RIGHT_WHEN_CORRUPTED
 from lookright.metrics.ranking import average_ranks
 from lookright.statistics.intervals import Estimate, Z
 
-ACCURACY = Measure("accuracy", "Accuracy", True, "rate", "Share of images classified correctly.")
+ACCURACY = Measure(
+    "accuracy",
+    "Accuracy",
+    True,
+    "rate",
+    "Share of images classified correctly.",
+    question=RIGHT,
+    order=10,
+    terminal="column",
+    counted="is right on",
+    finding=AcrossDomains("When the domain changes"),
+)
 AUC = Measure(
     "auc",
     "AUC",
     True,
     "score",
     "Macro average over classes of the one-vs-rest area under the ROC curve; chance is 0.5.",
+    question=RIGHT,
+    order=20,
 )
-ACCURACY_FGSM = Measure(
-    "accuracy_fgsm", "FGSM accuracy", True, "rate", "Share still classified correctly under FGSM."
-)
-ACCURACY_PGD = Measure(
-    "accuracy_pgd",
-    "PGD accuracy",
-    True,
-    "rate",
-    "Share still classified correctly under PGD, the worst of its restarts for each image.",
-)
-ACCURACY_UNDER = {
-    attack: Measure(
+
+
+def accuracy_under(attack: str, order: int = 50) -> Measure:
+    """The measure of one attack on its own, named by its class."""
+    return Measure(
         f"accuracy_{attack.lower()}",
         f"{attack} accuracy",
         True,
         "rate",
         f"Share still classified correctly under {attack}.",
+        question=RIGHT_UNDER_ATTACK,
+        order=order,
     )
-    for attack in ("AutoAttack", "APGD", "Square", "CarliniWagner")
+
+
+ACCURACY_FGSM = accuracy_under("FGSM", 10)
+ACCURACY_PGD = replace(
+    accuracy_under("PGD", 20),
+    description="Share still classified correctly under PGD, the worst of its restarts for each "
+    "image.",
+)
+ACCURACY_UNDER = {
+    attack: accuracy_under(attack, order)
+    for attack, order in (("APGD", 30), ("Square", 31), ("CarliniWagner", 32), ("AutoAttack", 40))
 }
 ACCURACY_ADVERSARIAL = Measure(
     "accuracy_adversarial",
@@ -45,6 +66,11 @@ ACCURACY_ADVERSARIAL = Measure(
     True,
     "rate",
     "Share still classified correctly under the worst of all attacks and restarts for each image.",
+    question=RIGHT_UNDER_ATTACK,
+    order=90,
+    terminal="column",
+    counted="is right under attack on",
+    finding=Kept("Under attack", of=ACCURACY, praise="is right most often under attack"),
 )
 ACCURACY_CORRUPTED = Measure(
     "accuracy_corrupted",
@@ -52,6 +78,7 @@ ACCURACY_CORRUPTED = Measure(
     True,
     "score",
     "Share classified correctly when corrupted, mean over the corruptions and their severities.",
+    question=RIGHT_WHEN_CORRUPTED,
 )
 
 

@@ -4,8 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.metrics.faithfulness import BEATS_BASELINES
 from lookright.metrics.fills import FILLS, Fill, blur
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import FAITHFUL
 from lookright.metrics.removal import clean, ranks_of, removed_and_kept
 
 DELETION = {
@@ -14,8 +16,11 @@ DELETION = {
         f"Deletion, {fill}",
         False,
         "score",
-        f"Mean probability while the most salient pixels are filled first ({fill}), from none to "
-        "all of them.",
+        f"Mean probability while the pixels are filled ({fill}), the most salient first, from none "
+        "to all of them.",
+        question=FAITHFUL,
+        order=30,
+        finding=BEATS_BASELINES,
     )
     for fill in FILLS
 }
@@ -25,8 +30,10 @@ INSERTION = {
         f"Insertion, {fill}",
         True,
         "score",
-        f"Mean probability while the most salient pixels come first into the fill ({fill}), from "
-        "none to all of them.",
+        f"Mean probability while the pixels come into the filled image ({fill}), the most salient "
+        "first, from none to all of them.",
+        question=FAITHFUL,
+        order=40,
     )
     for fill in FILLS
 }

@@ -7,12 +7,15 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError
 from lookright.metrics.fills import FILLS, Fill, blur
+from lookright.metrics.findings import AgainstBaselines
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import FAITHFUL
 from lookright.metrics.ranking import pixels
 from lookright.metrics.removal import clean, ranks_of, removed_and_kept
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
+BEATS_BASELINES = AgainstBaselines("What the explanation shows")
 SUFFICIENCY = {
     fill: Measure(
         f"sufficiency_{fill}",
@@ -20,7 +23,9 @@ SUFFICIENCY = {
         False,
         "score",
         f"Probability lost when only the most salient pixels stay and the others are filled "
-        f"({fill}), mean over 1, 5, 10, 20 and 50%.",
+        f"({fill}), mean over 1, 5, 10, 20 and 50% of the pixels.",
+        question=FAITHFUL,
+        order=10,
     )
     for fill in FILLS
 }
@@ -31,7 +36,11 @@ COMPREHENSIVENESS = {
         True,
         "score",
         f"Probability lost when the most salient pixels are filled ({fill}), mean over 1, 5, 10, "
-        "20 and 50%.",
+        "20 and 50% of the pixels.",
+        question=FAITHFUL,
+        order=20,
+        terminal="column" if fill == "mean" else None,
+        finding=BEATS_BASELINES,
     )
     for fill in FILLS
 }

@@ -1,11 +1,14 @@
 """What removed pixels become: every fill maps images (B, 3, H, W) in [0, 1] to the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from lookright.errors import UserError, did_you_mean
+from lookright.metrics.measure import Measure
+from lookright.named import name_of
 
 Fill = Callable[[Tensor], Tensor]
 
@@ -36,6 +39,25 @@ def fill_named(name: str) -> Fill:
             f"Unknown fill '{name}'; expected one of {', '.join(FILLS)}.{did_you_mean(name, FILLS)}"
         )
     return FILLS[name]
+
+
+def fill_of(fill: str | Fill) -> Fill:
+    """The fill of that name, or the user's own as it is."""
+    return fill_named(fill) if isinstance(fill, str) else fill
+
+
+def fill_name(fill: str | Fill) -> str:
+    """What a result calls it."""
+    return fill if isinstance(fill, str) else name_of(fill)
+
+
+def under_fill(measures: Mapping[str, Measure], name: str) -> Measure:
+    """One of the measures by fill; under a fill of the user's own it is told as the others are."""
+    if name in measures:
+        return measures[name]
+    fill, like = next(iter(measures.items()))
+    told = {what: getattr(like, what).replace(fill, name) for what in ("key", "title")}
+    return replace(like, **told, description=like.description.replace(f"({fill})", f"({name})"))
 
 
 def _gaussian(size: int, like: Tensor) -> Tensor:

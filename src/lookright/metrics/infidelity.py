@@ -11,6 +11,7 @@ from lookright.chance import image_chance
 from lookright.errors import UserError
 from lookright.metrics.fills import FILLS, Fill, blur
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import FAITHFUL
 from lookright.metrics.removal import class_probability, clean, on_images, split
 from lookright.modes import frozen
 
@@ -22,6 +23,8 @@ INFIDELITY = {
         "square",
         f"Mean squared gap between the probability that filling one square ({fill}) costs and the "
         "saliency in it, at the best scale of the map; each square of an 8 by 8 grid in turn.",
+        question=FAITHFUL,
+        order=50,
     )
     for fill in FILLS
 }

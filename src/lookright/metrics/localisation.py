@@ -12,15 +12,35 @@ from torch import Tensor
 
 from lookright.distances import degenerate, resize, unit_mass
 from lookright.errors import UserError
+from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
+from lookright.metrics.metric import metric
+from lookright.metrics.questions import FAITHFUL, LOOKS_AT_OBJECT
 from lookright.metrics.ranking import descending_ranks
 
+MASK_AREA = Measure(
+    "mask_area",
+    "Object area",
+    None,
+    "score",
+    "Share of the image that the object covers: what a map that knows nothing has on the object.",
+    question=LOOKS_AT_OBJECT,
+)
 LOCALISATION_MASS = Measure(
     "localisation_mass",
     "Mass on object",
     True,
     "score",
     "Share of the saliency inside the object's mask; chance is the mask's area.",
+    question=LOOKS_AT_OBJECT,
+    order=10,
+    chance=MASK_AREA,
+    terminal="column",
+    finding=Levels(
+        "Where the models look",
+        "Share of the explanation that lies on the object",
+        "looks at the object most",
+    ),
 )
 LOCALISATION_IOU = Measure(
     "localisation_iou",
@@ -28,6 +48,8 @@ LOCALISATION_IOU = Measure(
     True,
     "score",
     "Intersection over union of the mask and as many most salient pixels as the mask has.",
+    question=LOOKS_AT_OBJECT,
+    order=20,
 )
 POINTING_GAME = Measure(
     "pointing_game",
@@ -35,13 +57,9 @@ POINTING_GAME = Measure(
     True,
     "rate",
     "Share of images whose most salient pixel is on the object; chance is the mask's area.",
-)
-MASK_AREA = Measure(
-    "mask_area",
-    "Object area",
-    None,
-    "score",
-    "Share of the image that the object covers: the chance level of mass and pointing.",
+    question=LOOKS_AT_OBJECT,
+    order=30,
+    chance=MASK_AREA,
 )
 DEGENERATE_MAPS = Measure(
     "degenerate_maps",
@@ -49,9 +67,12 @@ DEGENERATE_MAPS = Measure(
     False,
     "rate",
     "Share of saliency maps that are constant, all-zero or not finite, and so say nothing.",
+    question=FAITHFUL,
+    order=90,
 )
 
 
+@metric(LOCALISATION_MASS)
 def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
     """The share of saliency inside the mask, in [0, 1]; a soft mask weighs it.
 
@@ -61,6 +82,7 @@ def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
     return (mass * masks[:, 0]).sum((-2, -1)).clamp(0, 1)
 
 
+@metric(LOCALISATION_IOU)
 def localisation_iou(saliency: Tensor, masks: Tensor) -> Tensor:
     """IoU in [0, 1] of the mask and as many most salient pixels as the mask has.
 
@@ -74,6 +96,7 @@ def localisation_iou(saliency: Tensor, masks: Tensor) -> Tensor:
     return shared.to(masks.dtype) / union.clamp(min=1)
 
 
+@metric(POINTING_GAME)
 def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
     """(B,) bool: the most salient pixel is on the mask (Zhang et al., ECCV 2016; no tolerance)."""
     top = descending_ranks(_on_masks(saliency, masks)) == 0
@@ -81,6 +104,7 @@ def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
     return hit.any(-1).any(-1) & ~degenerate(saliency)
 
 
+@metric(MASK_AREA)
 def mask_area(masks: Tensor) -> Tensor:
     """The share of the image inside the mask (B, 1, H, W), in [0, 1]."""
     return masks.mean((-3, -2, -1))

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from lookright.distances import Cosine, degenerate, resize, unit_mass
 from lookright.errors import UserError
+from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import MANIPULABLE
 from lookright.metrics.ranking import top_places
 
 MANIPULATED = {
@@ -22,6 +24,15 @@ MANIPULATED = {
         "Share of the 10% most salient places that an attack on the explanation drives out, the "
         "prediction kept; a map that has nothing to do with the clean one loses 0.9.",
         beats=("random",),
+        question=MANIPULABLE,
+        order=10,
+        finding=Levels(
+            "How far the explanation can be moved",
+            "Share of its most salient places that an attack on the explanation drives out while "
+            "the answer stays",
+            "can be moved least",
+            scale="90%: as unlike as another map",
+        ),
     ),
     "centre": Measure(
         "manipulated_centre",
@@ -31,6 +42,8 @@ MANIPULATED = {
         "How far an attack on the explanation moves the saliency's centre of mass, the prediction "
         "kept, as a share of the image's diagonal.",
         beats=(),
+        question=MANIPULABLE,
+        order=20,
     ),
     "target": Measure(
         "manipulated_target",
@@ -40,6 +53,8 @@ MANIPULATED = {
         "Cosine with a disc in the far corner that an attack on the explanation gains, the "
         "prediction kept.",
         beats=(),
+        question=MANIPULABLE,
+        order=30,
     ),
 }
 MANIPULATED_KEPT = Measure(
@@ -50,6 +65,8 @@ MANIPULATED_KEPT = Measure(
     "Share of images where an attack keeps the prediction and drives out at least half of the 10% "
     "most salient places.",
     beats=("random",),
+    question=MANIPULABLE,
+    order=90,
 )
 
 

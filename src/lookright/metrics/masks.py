@@ -7,15 +7,39 @@ A mask of everything has the object's share of the image as its mass, so mass is
 from torch import Tensor
 
 from lookright.errors import UserError
-from lookright.metrics.localisation import localisation_mass
+from lookright.metrics.findings import Levels
+from lookright.metrics.localisation import MASK_AREA, localisation_mass
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import LEARNED_MASK
 
+_NONE = "learns no mask"
+MASK_COVERAGE = Measure(
+    "mask_coverage",
+    "Coverage of learned mask",
+    None,
+    "score",
+    "Share of the image that the learned mask covers, of every image.",
+    question=LEARNED_MASK,
+    order=30,
+    absent=_NONE,
+)
 MASK_MASS = Measure(
     "mask_mass",
     "Learned mask on object",
     True,
     "score",
     "Share of the learned mask that lies on the object; chance is the object's area.",
+    question=LEARNED_MASK,
+    order=10,
+    chance=MASK_AREA,
+    absent=_NONE,
+    terminal="label",
+    finding=Levels(
+        "What the learned masks show",
+        "Share of the learned mask that lies on the object",
+        "has the mask most on the object",
+        beside=(MASK_COVERAGE, "covers {} of the image"),
+    ),
 )
 MASK_IOU = Measure(
     "mask_iou",
@@ -23,13 +47,9 @@ MASK_IOU = Measure(
     True,
     "score",
     "Intersection over union of the object and where the learned mask is at least one half.",
-)
-MASK_COVERAGE = Measure(
-    "mask_coverage",
-    "Coverage of learned mask",
-    None,
-    "score",
-    "Share of the image that the learned mask covers, of every image.",
+    question=LEARNED_MASK,
+    order=20,
+    absent=_NONE,
 )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lookright.explainers.explainer import Explainer
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import SPECIFIC
 from lookright.metrics.sensitivity import explained_by
 from lookright.metrics.stability import stability_spearman
 from lookright.modes import frozen
@@ -20,6 +21,8 @@ RANDOMISATION_SPEARMAN = Measure(
     "score",
     "Rank correlation between the explanation of the model and that of the same model with all its "
     "weights drawn anew; an explanation that shows what was learned is near 0.",
+    question=SPECIFIC,
+    order=20,
 )
 
 

@@ -10,19 +10,24 @@ from lookright.errors import UserError
 from lookright.explainers.explainer import Explainer
 from lookright.explainers.gradcam import GradCAM
 from lookright.metrics.baselines import baselines
-from lookright.metrics.deletion import area, step_counts
-from lookright.metrics.faithfulness import SHARES, share_counts
-from lookright.metrics.fills import fill_named
-from lookright.metrics.infidelity import Squares, infidelities
-from lookright.metrics.localisation import (
-    localisation_iou,
-    localisation_mass,
-    mask_area,
-    pointing_game,
+from lookright.metrics.deletion import DELETION, INSERTION, area, step_counts
+from lookright.metrics.faithfulness import COMPREHENSIVENESS, SHARES, SUFFICIENCY, share_counts
+from lookright.metrics.fills import Fill, fill_name, fill_of, under_fill
+from lookright.metrics.infidelity import INFIDELITY, Squares, infidelities
+from lookright.metrics.measure import Measure
+from lookright.metrics.randomisation import (
+    RANDOMISATION_SPEARMAN,
+    randomisation_spearman,
+    randomised,
 )
-from lookright.metrics.randomisation import randomisation_spearman, randomised
 from lookright.metrics.removal import clean, ranks_of, removed_and_kept
-from lookright.metrics.sensitivity import RADIUS, SAMPLES, explained_by, largest_changes
+from lookright.metrics.sensitivity import (
+    MAX_SENSITIVITY,
+    RADIUS,
+    SAMPLES,
+    explained_by,
+    largest_changes,
+)
 from lookright.metrics.stability import stability_spearman
 from lookright.modes import frozen
 
@@ -31,19 +36,19 @@ Scores = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Scorecard:
-    """All explanation measures of one batch; passes that several measures need are made once.
+    """The measures that need more passes of one batch; those that several need are made once.
 
-    explainer: what is judged; fills: names of what removed pixels become, two or more because the
-    fill decides much; steps: points of the deletion and insertion curves after the first;
-    squares: per side, of infidelity; radius, samples: of max-sensitivity; seed: of the randomised
-    model. A batch costs about 2 * fills * 3 * (steps + 3) + fills * squares^2 forward passes for
-    the explanation and both baselines, and samples + 1 explanations.
+    explainer: what is judged; fills: what removed pixels become, by name or as a function of your
+    own, two or more because the fill decides much; steps: points of the deletion and insertion
+    curves after the first; squares: per side, of infidelity; radius, samples: of max-sensitivity;
+    seed: of the randomised model. A batch costs about 2 * fills * 3 * (steps + 3) + fills *
+    squares^2 forward passes for the explanation and both baselines, and samples + 1 explanations.
 
     Raises UserError on an unknown fill.
     """
 
     explainer: Explainer = field(default_factory=GradCAM)
-    fills: tuple[str, ...] = ("blur", "mean")
+    fills: tuple[str | Fill, ...] = ("blur", "mean")
     steps: int = 16
     squares: int = 8
     radius: float = RADIUS
@@ -51,10 +56,18 @@ class Scorecard:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in self.fills:
-            fill_named(name)
+        for fill in self.fills:
+            fill_of(fill)
         if not self.fills:
             raise UserError("A scorecard needs at least one fill; give blur and mean.")
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Those of the scores that are one number for each image."""
+        families = (SUFFICIENCY, COMPREHENSIVENESS, DELETION, INSERTION, INFIDELITY)
+        names = [fill_name(fill) for fill in self.fills]
+        under = (under_fill(family, name) for family in families for name in names)
+        return (*under, MAX_SENSITIVITY, RANDOMISATION_SPEARMAN)
 
     @property
     def curve_shares(self) -> tuple[float, ...]:
@@ -67,32 +80,20 @@ class Scorecard:
         images: Tensor,
         saliency: Tensor,
         target: Tensor,
-        masks: Tensor | None = None,
-        has_mask: Tensor | None = None,
         max_images: int = 128,
     ) -> Scores:
         """Scores by `Measure` key: (B,); a baseline's under `key@random` and `key@centre`.
 
         images: (B, 3, H, W) in [0, 1]; saliency: (B, h, w), the explanation of class target, (B,)
-        int64; masks: (B, 1, H, W) of the object, has_mask: (B,) bool. Never more than `max_images`
-        pass at once. An explainer that draws noise is asked again under torch's last seed: explain
-        the images straight after `torch.manual_seed`, lest chance count as a change.
-
-        Localisation scores have a row for each image with a mask, and are absent where there is
-        none. `curve deletion blur` and the like are (B, S), at `curve_shares`.
+        int64. Never more than `max_images` pass at once. An explainer that draws noise is asked
+        again under torch's last seed: explain the images straight after `torch.manual_seed`, lest
+        chance count as a change. The curves, by `curve_name`, are (B, S), at `curve_shares`.
         """
         maps = {"": saliency} | {
             f"@{name}": one for name, one in baselines(images, _size(saliency)).items()
         }
         scores = self._faithfulness(model, images, maps, target, max_images)
-        scores |= self._explained_again(model, images, maps, target, max_images)
-        if masks is not None:
-            known = slice(None) if has_mask is None else has_mask
-            if has_mask is None or bool(has_mask.any()):
-                scores |= _localisation(
-                    {name: one[known] for name, one in maps.items()}, masks[known]
-                )
-        return scores
+        return scores | self._explained_again(model, images, maps, target, max_images)
 
     def _faithfulness(
         self,
@@ -110,8 +111,8 @@ class Scorecard:
         rankings = [ranks_of(one, images) for one in maps.values()]
         target, start = clean(model, images, target, max_images)
         scores: Scores = {}
-        for fill_name in self.fills:
-            fill = fill_named(fill_name)
+        for each in self.fills:
+            fill, called = fill_of(each), fill_name(each)
             end = clean(model, fill(images), target, max_images)[1]
             curves = removed_and_kept(model, images, fill, rankings, counts, target, max_images)
             unfaithful = infidelities(
@@ -128,13 +129,13 @@ class Scorecard:
                 deletion = torch.cat([start[:, None], removed[:, at_step], end[:, None]], 1)
                 insertion = torch.cat([end[:, None], kept[:, at_step], start[:, None]], 1)
                 scores |= {
-                    f"comprehensiveness_{fill_name}{name}": start - removed[:, at_share].mean(1),
-                    f"sufficiency_{fill_name}{name}": start - kept[:, at_share].mean(1),
-                    f"deletion_{fill_name}{name}": area(deletion),
-                    f"insertion_{fill_name}{name}": area(insertion),
-                    f"infidelity_{fill_name}{name}": unfaithful[number],
-                    f"curve deletion {fill_name}{name}": deletion,
-                    f"curve insertion {fill_name}{name}": insertion,
+                    f"comprehensiveness_{called}{name}": start - removed[:, at_share].mean(1),
+                    f"sufficiency_{called}{name}": start - kept[:, at_share].mean(1),
+                    f"deletion_{called}{name}": area(deletion),
+                    f"insertion_{called}{name}": area(insertion),
+                    f"infidelity_{called}{name}": unfaithful[number],
+                    f"{curve_name('deletion', called)}{name}": deletion,
+                    f"{curve_name('insertion', called)}{name}": insertion,
                 }
         return scores
 
@@ -169,15 +170,9 @@ class Scorecard:
         return scores
 
 
-def _localisation(maps: Mapping[str, Tensor], masks: Tensor) -> Scores:
-    scores: Scores = {"mask_area": mask_area(masks)}
-    for name, saliency in maps.items():
-        scores |= {
-            f"localisation_mass{name}": localisation_mass(saliency, masks),
-            f"localisation_iou{name}": localisation_iou(saliency, masks),
-            f"pointing_game{name}": pointing_game(saliency, masks),
-        }
-    return scores
+def curve_name(kind: str, fill: str) -> str:
+    """What a score that is a whole curve is called; kind: deletion or insertion."""
+    return f"{kind}_curve_{fill}"
 
 
 def _size(saliency: Tensor) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from lookright.chance import image_chance
 from lookright.errors import UserError
 from lookright.explainers.explainer import Explainer
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import SPECIFIC
 from lookright.metrics.removal import clean, split
 from lookright.modes import frozen, ordinary
 from lookright.seeds import own_noise
@@ -21,6 +22,8 @@ MAX_SENSITIVITY = Measure(
     "Largest change of the explanation, as a share of its own length, over 10 random perturbations "
     "of at most 0.02 in every pixel.",
     beats=("random",),
+    question=SPECIFIC,
+    order=10,
 )
 RADIUS, SAMPLES = 0.02, 10
 _PURPOSE = 70

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from lookright.distances import Cosine, degenerate
 from lookright.errors import UserError
+from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
+from lookright.metrics.questions import STAYS_ELSEWHERE, STAYS_UNDER_ATTACK
 from lookright.metrics.ranking import average_ranks, top_places
 
 STABILITY_COSINE = Measure(
@@ -19,6 +21,17 @@ STABILITY_COSINE = Measure(
     "score",
     "Cosine between the saliency of an image and of its attacked version.",
     beats=("random",),
+    question=STAYS_UNDER_ATTACK,
+    order=10,
+    terminal="column",
+    finding=Levels(
+        "Whether the explanation stays under attack",
+        "Similarity of the explanation before and after the attack",
+        "keeps its explanation best",
+        percent=False,
+        scale="1: unmoved",
+        baseline="random",
+    ),
 )
 STABILITY_SPEARMAN = Measure(
     "stability_spearman",
@@ -27,6 +40,8 @@ STABILITY_SPEARMAN = Measure(
     "score",
     "Rank correlation between the saliency of an image and of its attacked version.",
     beats=("random",),
+    question=STAYS_UNDER_ATTACK,
+    order=20,
 )
 STABILITY_TOPK = Measure(
     "stability_topk",
@@ -35,6 +50,8 @@ STABILITY_TOPK = Measure(
     "score",
     "Share of the 10% most salient places that stay so under attack; chance is 0.1.",
     beats=("random",),
+    question=STAYS_UNDER_ATTACK,
+    order=30,
 )
 STABILITY_DOMAIN = Measure(
     "stability_domain",
@@ -44,6 +61,8 @@ STABILITY_DOMAIN = Measure(
     "Cosine between the saliency of a sample here and in the domain that was trained on, where the "
     "same samples are in both.",
     beats=("random",),
+    question=STAYS_ELSEWHERE,
+    order=10,
 )
 STABILITY_CORRUPTED = Measure(
     "stability_corrupted",
@@ -53,6 +72,8 @@ STABILITY_CORRUPTED = Measure(
     "Cosine between the saliency of an image and of its corrupted version, mean over the "
     "corruptions and their severities.",
     beats=("random",),
+    question=STAYS_ELSEWHERE,
+    order=20,
 )
 
 

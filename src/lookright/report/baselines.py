@@ -4,30 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from lookright.report.columns import Column
-from lookright.report.grouping import Comparison, Method
+from lookright.evaluation.grouping import MethodResults, ResultSet
+from lookright.metrics import Measure
+from lookright.metrics.baselines import in_words
+from lookright.report.columns import span_of
 from lookright.statistics.paired import Paired, Verdict
 
-_WORDS = {"random": "a random map", "centre": "the middle of the image"}
 
-
-def in_words(baseline: str) -> str:
-    """A baseline's name as said in a sentence."""
-    return _WORDS.get(baseline, baseline)
-
-
-def baseline_names(comparison: Comparison, domain: str) -> list[str]:
+def baseline_names(results: ResultSet, domain: str) -> list[str]:
     """The baselines that any method has in the domain."""
     return list(
-        dict.fromkeys(name for method in comparison.methods for name in method.baselines(domain))
+        dict.fromkeys(name for method in results.methods for name in method.baselines(domain))
     )
 
 
-def baseline_range(comparison: Comparison, domain: str, name: str, column: Column) -> str:
+def baseline_range(results: ResultSet, domain: str, name: str, measure: Measure) -> str:
     """A baseline's figures over the models, as printed; '' where there are none."""
-    found = (method.baseline(domain, name, column.key) for method in comparison.methods)
+    found = (method.baseline(domain, name, measure.key) for method in results.methods)
     cells = [cell for cell in found if cell]
-    return column.range(cells) if cells else ""
+    return span_of(measure, cells) if cells else ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Against:
         return f"{self.verdict} {self.baseline}"
 
 
-def against(method: Method, domain: str, key: str) -> tuple[Against, ...]:
+def against(method: MethodResults, domain: str, key: str) -> tuple[Against, ...]:
     """Each baseline that a measure was tested against."""
     found = []
     for name in method.baselines(domain):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from lookright.drawing import percent
 from lookright.files import write_atomically
-from lookright.report.story import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,87 +1,112 @@
-"""Sentences that say what the figures say: every claim has a criterion, printed with it."""
+"""The sentences that measures declare (`metrics/findings.py`), told of results.
 
-from collections.abc import Callable, Sequence
+Every claim has a criterion, printed with it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from lookright.drawing import listing, percent
+from lookright.drawing.words import LISTED
+from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
+from lookright.evaluation.stages.diagnostics import verdict
+from lookright.metrics import Measure
+from lookright.metrics.baselines import in_words
+from lookright.metrics.findings import AcrossDomains, AgainstBaselines, Kept, Levels
+from lookright.metrics.findings import Finding as Declared
+from lookright.metrics.measure import in_order
 from lookright.report.baselines import against, baseline_range
-from lookright.report.columns import CHANCE, Column, column, column_groups
-from lookright.report.grouping import Cell, Comparison, Method
-from lookright.report.verdicts import verdict
 
 NOTABLE_DROP = 0.10
-LISTED = 8
-_FAITHFUL = ("comprehensiveness_", "deletion_")
 
-CRITERIA = (
-    "A method follows a shortcut where its accuracy in another domain is under half of that in "
-    "distribution; it loses where the fall is at least 10 points. In both cases the two intervals "
-    "must not overlap. Otherwise it holds.",
-    "A method breaks under attack where it keeps no more than half of its clean accuracy.",
-    "An explanation shows more than a baseline where, by every comprehensiveness and deletion that "
-    "was measured, it is better than the baseline's on more of the same images, on the same model: "
-    "the exact sign test at 5%, two-sided, in every seed.",
+_BEST = (
     "A method is called best only where its interval lies clear of every other's; an interval is "
     "the 95% interval of one seed, or mean ± standard deviation over several. With few seeds this "
-    "is a rough guide, not a test.",
+    "is a rough guide, not a test."
 )
+_CRITERIA: dict[type[Declared], str] = {
+    AcrossDomains: "A method follows a shortcut where its accuracy in another domain is under half "
+    "of that in distribution; it loses accuracy where the fall is at least 10 points. In both "
+    "cases the two intervals must not overlap. Otherwise it holds.",
+    Kept: "A method breaks under attack where it keeps no more than half of its clean accuracy.",
+    AgainstBaselines: "An explanation shows more than a baseline where, by every measure that was "
+    "tested, it is better than the baseline's on more of the same images, on the same model: the "
+    "exact sign test at 5%, two-sided, in every seed.",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A question and the answer that the figures give, as HTML with the methods' names in bold."""
+    """A heading and the answer that the figures give, as HTML with the methods' names in bold."""
 
-    question: str
+    heading: str
     answer: Markup
 
 
-def findings(comparison: Comparison) -> list[Finding]:
-    """Up to seven findings; one whose measures are missing is left out."""
-    questions = (_shift, _attack, _place, _stay, _manipulate, _faithful, _mask)
-    candidates = (question(comparison) for question in questions)
-    return [finding for finding in candidates if finding is not None]
+def findings(results: ResultSet) -> list[Finding]:
+    """The declared sentences of the measures at hand, by the order of their questions.
+
+    A sentence that several measures declare is told once, of all of them; one whose figures are
+    missing is left out.
+    """
+    found = (
+        Finding(heading, answer)
+        for declared, measures in _declared(results).items()
+        for heading, answer in _tell(results, declared, measures)
+    )
+    return list(found)
 
 
-def percent(value: float) -> str:
-    """Whole per cent, except that neither 0% nor 100% is said of anything between."""
-    whole = round(100 * value)
-    if (whole == 0 and value > 0) or (whole == 100 and value < 1):
-        return f"{100 * value:.1f}%"
-    return f"{whole}%"
+def criteria(results: ResultSet) -> list[str]:
+    """When each kind of sentence is said, of the kinds that are declared here."""
+    kinds = {type(declared) for declared in _declared(results)}
+    return [*(words for kind, words in _CRITERIA.items() if kind in kinds), _BEST]
 
 
-def listing(items: Sequence[str]) -> str:
-    """'a', 'a and b', 'a, b and c', of Markup where the items are; the last of many are counted."""
-    if len(items) > LISTED:
-        others = f"{len(items) - LISTED + 1} others"
-        items = [*items[: LISTED - 1], type(items[0])(others)]
-    *before, last = items
-    return type(last)(", ").join(before) + " and " + last if before else last
+def _declared(results: ResultSet) -> dict[Declared, list[Measure]]:
+    found: dict[Declared, list[Measure]] = {}
+    for measure in in_order(results.measures):
+        if measure.finding is not None:
+            found.setdefault(measure.finding, []).append(measure)
+    return found
 
 
-def _figures(cells: Sequence[tuple[Method, Cell]], show: Callable[[float], str]) -> Markup:
-    """Every method's figure; of many, the highest first."""
-    if len(cells) > LISTED:
-        cells = sorted(cells, key=lambda pair: -pair[1].value)
-    return Markup(listing([_named(method, show(cell.value)) for method, cell in cells]))
+def _tell(
+    results: ResultSet, declared: Declared, measures: Sequence[Measure]
+) -> Iterator[tuple[str, Markup]]:
+    """The heading, with the domain that is told of, and the answer; nothing where none is known."""
+    domain, measure = results.home or results.domains[0], measures[0]
+    heading = f"{declared.heading}, in “{domain}”"
+    match declared:
+        case AcrossDomains():
+            heading, answer = declared.heading, _across_domains(results, measure)
+        case Kept():
+            answer = _kept(results, domain, measure, declared)
+        case AgainstBaselines():
+            answer = _against_baselines(results, domain, measures)
+        case Levels():
+            answer = _levels(results, domain, measure, declared)
+    if answer:
+        yield heading, answer
 
 
-def _named(method: Method, figures: str) -> Markup:
+def _named(method: MethodResults, figures: str) -> Markup:
     return Markup("<b>{}</b> {}").format(method.name, figures)
 
 
-def _shift(comparison: Comparison) -> Finding | None:
-    home = comparison.home
+def _across_domains(results: ResultSet, measure: Measure) -> Markup:
+    home = results.home
     if home is None:
-        return None
+        return Markup()
     fooled, losing, holding = [], [], []
-    for method, at_home in comparison.cells(home, "accuracy"):
+    for method, at_home in results.cells(home, measure.key):
         others = {
             domain: cell
-            for domain in comparison.domains
-            if not comparison.in_distribution(domain)
-            and (cell := method.cell(domain, "accuracy")) is not None
+            for domain in results.domains
+            if not results.in_distribution(domain)
+            and (cell := method.cell(domain, measure.key)) is not None
         }
         if not others:
             continue
@@ -96,167 +121,119 @@ def _shift(comparison: Comparison) -> Finding | None:
             losing.append(span)
         else:
             holding.append(span)
-    clauses = []
-    if fooled:
-        verb = "follows" if len(fooled) == 1 else "follow"
-        why = Markup("what gave the answer in “{}” misleads elsewhere").format(home)
-        clauses.append(f"{listing(fooled)} {verb} a shortcut: {why}.")
-    if losing:
-        verb = "loses" if len(losing) == 1 else "lose"
-        clauses.append(f"{listing(losing)} {verb} accuracy when the domain changes.")
-    if holding:
-        verb = "holds" if len(holding) == 1 else "hold"
-        clauses.append(f"{listing(holding)} {verb} in every domain.")
-    if not clauses:
-        return None
-    return Finding("When the surroundings change", Markup(" ".join(clauses)))
+    what = measure.title.lower()
+    why = f" a shortcut: what gave the answer in “{home}” misleads elsewhere"
+    return Markup(" ").join(
+        (
+            *_clause(fooled, "follows", "follow", why),
+            *_clause(losing, "loses", "lose", f" {what} when the domain changes"),
+            *_clause(holding, "holds", "hold", " in every domain"),
+        )
+    )
 
 
-def _attack(comparison: Comparison) -> Finding | None:
-    domain = comparison.home or comparison.domains[0]
-    clean = {method.name: cell for method, cell in comparison.cells(domain, "accuracy")}
-    attacked = [
+def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> Markup:
+    before = {method.name: cell for method, cell in results.cells(domain, declared.of.key)}
+    left = [
         (method, cell)
-        for method, cell in comparison.cells(domain, "accuracy_adversarial")
-        if method.name in clean
+        for method, cell in results.cells(domain, measure.key)
+        if method.name in before
     ]
-    if not attacked:
-        return None
+    if not left:
+        return Markup()
     broken: list[Markup] = []
     keeping: list[Markup] = []
-    for method, cell in attacked:
-        before = clean[method.name].value
-        span = _named(method, f"({percent(before)} → {percent(cell.value)})")
-        (broken if cell.value <= before / 2 else keeping).append(span)
-    clauses = []
-    if broken:
-        verb = "breaks" if len(broken) == 1 else "break"
-        clauses.append(f"{listing(broken)} {verb}.")
-    if keeping:
-        verb = "keeps" if len(keeping) == 1 else "keep"
-        clauses.append(f"{listing(keeping)} {verb} more than half of the accuracy.")
-    clauses.append(_winner(attacked, "is right most often under attack"))
-    if suspect := [
+    for method, cell in left:
+        first = before[method.name].value
+        span = _named(method, f"({percent(first)} → {percent(cell.value)})")
+        (broken if cell.value <= first / 2 else keeping).append(span)
+    what = declared.of.title.lower()
+    doubted = [
         _named(method, f"({trust.reason})")
-        for method, _ in attacked
+        for method, _ in left
         if (trust := verdict(method, domain)) and trust.suspects
-    ]:
-        clauses.append(f"Suspect, since an attack may have failed: {listing(suspect)}.")
-    return Finding(f"Under attack, in “{domain}”", Markup(" ".join(clauses).strip()))
-
-
-def _place(comparison: Comparison) -> Finding | None:
-    domain = comparison.home or comparison.domains[0]
-    cells = comparison.cells(domain, "localisation_mass")
-    if not cells:
-        return None
-    shares = _figures(cells, percent)
-    chance = _chance(comparison, domain)
-    answer = f"Of the explanation, this much lies on the object{chance}: {shares}."
-    verdict = _winner(cells, "looks at the object most")
-    return Finding(f"Where they look, in “{domain}”", Markup(f"{answer} {verdict}".strip()))
-
-
-def _stay(comparison: Comparison) -> Finding | None:
-    domain = comparison.home or comparison.domains[0]
-    cells = comparison.cells(domain, "stability_cosine")
-    if not cells:
-        return None
-    figures = _figures(cells, lambda value: f"{value:.2f}")
-    random = baseline_range(comparison, domain, "random", column("stability_cosine"))
-    scale = f"1: unmoved{random and f'; a random map: {random}'}"
-    answer = f"Similarity of the explanation before and after the attack ({scale}): {figures}."
-    verdict = _winner(cells, "keeps its explanation best")
-    return Finding(
-        f"Whether they keep looking there, in “{domain}”", Markup(f"{answer} {verdict}".strip())
-    )
-
-
-def _manipulate(comparison: Comparison) -> Finding | None:
-    domain = comparison.home or comparison.domains[0]
-    cells = comparison.cells(domain, "manipulated_topk")
-    if not cells:
-        return None
-    answer = (
-        "With the answer kept, an attack on the explanation drives out this much of its most "
-        "salient places (90%: as good as another map): "
-    )
-    verdict = _winner(cells, "can be manipulated least", lowest=True)
-    return Finding(
-        f"How far the explanation can be manipulated, in “{domain}”",
-        Markup(f"{answer}{_figures(cells, percent)}. {verdict}".strip()),
-    )
-
-
-def _faithful(comparison: Comparison) -> Finding | None:
-    domain = comparison.home or comparison.domains[0]
-    columns = [
-        column
-        for group in column_groups(comparison)
-        for column in group.columns
-        if column.key.startswith(_FAITHFUL)
     ]
+    clauses = [
+        *_clause(broken, "breaks", "break", ""),
+        *_clause(keeping, "keeps", "keep", f" more than half of the {what}"),
+        _winner(left, declared.praise),
+    ]
+    if doubted:
+        why = Markup("Suspect, since an attack may have failed: {}.")
+        clauses.append(why.format(listing(doubted)))
+    return Markup(" ").join(filter(None, clauses))
+
+
+def _levels(results: ResultSet, domain: str, measure: Measure, declared: Levels) -> Markup:
+    cells = results.cells(domain, measure.key)
+    if not cells:
+        return Markup()
+
+    def show(value: float) -> str:
+        return percent(value) if declared.percent else f"{value:.2f}"
+
+    scale = [declared.scale] if declared.scale else []
+    if name := declared.baseline:
+        random = baseline_range(results, domain, name, measure)
+        scale += [f"{in_words(name)}: {random}"] if random else []
+    if measure.chance and (areas := results.cells(domain, measure.chance.key)):
+        scale.append(f"by chance {show(areas[0][1].value)}")
+    read = f" ({'; '.join(scale)})" if scale else ""
+    figures = _figures(cells, show, lambda method: _beside(method, domain, declared))
+    best = _winner(cells, declared.praise, lowest=measure.higher_is_better is False)
+    return Markup("{}{}: {}. {}").format(declared.says, read, figures, best).strip()
+
+
+def _beside(method: MethodResults, domain: str, declared: Levels) -> str:
+    """The second measure of one method in brackets, '' where there is none."""
+    if declared.beside is None:
+        return ""
+    measure, words = declared.beside
+    cell = method.cell(domain, measure.key)
+    return f" ({words.format(percent(cell.value))})" if cell else ""
+
+
+def _against_baselines(results: ResultSet, domain: str, measures: Sequence[Measure]) -> Markup:
     beating, failing = [], []
-    for method in comparison.methods:
-        judged, missed = _against_baselines(method, domain, columns)
+    for method in results.methods:
+        tests = [(one, each) for one in measures for each in against(method, domain, one.key)]
+        missed = [f"{one.title}: {each.words}" for one, each in tests if not each.better]
         if missed:
-            failing.append(_named(method, f"({missed})"))
-        elif judged:
+            failing.append(_named(method, f"({missed[0]})"))
+        elif tests:
             beating.append(Markup("<b>{}</b>").format(method.name))
-    clauses = []
-    if beating:
-        clauses.append(
-            f"{listing(beating)}: the explanation shows more of what the model uses than maps that "
-            "know nothing of it."
-        )
+    shown = "the explanation shows more of what the model uses than maps that know nothing of it"
+    clauses = [Markup("{}: {}.").format(listing(beating), shown)] if beating else []
     if failing:
-        clauses.append(f"Not shown to be better than a baseline: {listing(failing)}.")
-    if not clauses:
-        return None
-    return Finding(
-        f"Whether the explanation shows what the model uses, in “{domain}”",
-        Markup(" ".join(clauses)),
+        missing = Markup("Not shown to be better than a baseline: {}.")
+        clauses.append(missing.format(listing(failing)))
+    return Markup(" ").join(clauses)
+
+
+def _clause(named: Sequence[Markup], one: str, several: str, rest: str) -> list[Markup]:
+    """'A and B lose ...' as the only item; none where nothing is named."""
+    verb = one if len(named) == 1 else several
+    return [Markup("{} {}{}.").format(listing(named), verb, rest)] if named else []
+
+
+def _figures(
+    cells: Sequence[tuple[MethodResults, Cell]],
+    show: Callable[[float], str],
+    beside: Callable[[MethodResults], str],
+) -> Markup:
+    """Every method's figure; of many, the highest first."""
+    if len(cells) > LISTED:
+        cells = sorted(cells, key=lambda pair: -pair[1].value)
+    return Markup(
+        listing([_named(method, show(cell.value) + beside(method)) for method, cell in cells])
     )
 
 
-def _against_baselines(
-    method: Method, domain: str, columns: Sequence[Column]
-) -> tuple[bool, str | None]:
-    """Whether there was anything to compare, and the first measure that misses a baseline."""
-    tests = [
-        (measure, each) for measure in columns for each in against(method, domain, measure.key)
-    ]
-    missed = (f"{measure.title}: {each.words}" for measure, each in tests if not each.better)
-    return bool(tests), next(missed, None)
-
-
-def _mask(comparison: Comparison) -> Finding | None:
-    domain = comparison.home or comparison.domains[0]
-    cells = comparison.cells(domain, "mask_mass")
-    if not cells:
-        return None
-    covered = {method.name: cell for method, cell in comparison.cells(domain, "mask_coverage")}
-    shares = []
-    for method, cell in cells:
-        of_image = covered.get(method.name)
-        more = f" (covers {percent(of_image.value)} of the image)" if of_image else ""
-        shares.append(_named(method, f"{percent(cell.value)}{more}"))
-    chance = _chance(comparison, domain)
-    answer = f"Of the learned mask, this much lies on the object{chance}: {listing(shares)}."
-    verdict = _winner(cells, "has the mask most on the object")
-    return Finding(
-        f"What the learned masks show, in “{domain}”", Markup(f"{answer} {verdict}".strip())
-    )
-
-
-def _chance(comparison: Comparison, domain: str) -> str:
-    areas = comparison.cells(domain, CHANCE)
-    return f" (by chance {percent(areas[0][1].value)}, its share of the image)" if areas else ""
-
-
-def _winner(cells: Sequence[tuple[Method, Cell]], praise: str, *, lowest: bool = False) -> Markup:
+def _winner(
+    cells: Sequence[tuple[MethodResults, Cell]], praise: str, *, lowest: bool = False
+) -> Markup:
     if len(cells) < 2:
-        return Markup("")
+        return Markup()
     method, best = (min if lowest else max)(cells, key=lambda pair: pair[1].value)
     rivals = [
         Markup("<b>{}</b>").format(rival.name)
@@ -266,5 +243,5 @@ def _winner(cells: Sequence[tuple[Method, Cell]], praise: str, *, lowest: bool =
     if not rivals:
         return _named(method, f"{praise}, clear of the others.")
     return Markup(
-        "<b>{}</b> has the {} figure, but its interval overlaps with {}: no difference is shown."
+        "<b>{}</b> has the {} figure, but its interval overlaps with {}, so none is called best."
     ).format(method.name, "lowest" if lowest else "highest", listing(rivals))

@@ -1,12 +1,15 @@
 """The tables of all figures: a few questions side by side, methods below each other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lookright.report.baselines import Against, against, baseline_names, baseline_range, in_words
-from lookright.report.columns import CHANCE, CHANCE_OF, Column, ColumnGroup
-from lookright.report.grouping import Cell, Comparison, Method
-from lookright.report.verdicts import Trust, notes, verdict
+from lookright.drawing import listing, span
+from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
+from lookright.evaluation.stages.diagnostics import Trust, notes, verdict
+from lookright.metrics import Measure
+from lookright.metrics.baselines import in_words
+from lookright.report.baselines import Against, against, baseline_names, baseline_range
+from lookright.report.columns import ColumnGroup, best, spread
 
 _COLUMNS = 11
 
@@ -18,12 +21,17 @@ class Figure:
     against: the explanation against each baseline on this model; verdict: of a robust figure.
     """
 
-    column: Column
+    column: Measure
     first: bool
     cell: Cell | None
     best: bool
     against: tuple[Against, ...]
     verdict: Trust | None
+
+    @property
+    def spread(self) -> str:
+        """'' where there is no figure."""
+        return spread(self.column, self.cell) if self.cell else ""
 
     @property
     def beaten(self) -> bool:
@@ -35,7 +43,7 @@ class Figure:
 class MethodRow:
     """A method's figures in the order of the columns."""
 
-    method: Method
+    method: MethodResults
     figures: tuple[Figure, ...]
     notes: tuple[str, ...]
 
@@ -47,6 +55,7 @@ class PlainRow:
     name: str
     figures: tuple[str, ...]
     each: tuple["PlainRow", ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Band:
     chance: PlainRow | None
 
     @property
-    def columns(self) -> list[tuple[Column, bool]]:
+    def columns(self) -> list[tuple[Measure, bool]]:
         """Every column, and whether it is the first of its question."""
         return _columns(self.groups)
 
@@ -74,34 +83,26 @@ class DomainTable:
     bands: tuple[Band, ...]
 
 
-def domain_tables(comparison: Comparison, groups: Sequence[ColumnGroup]) -> list[DomainTable]:
+def domain_tables(results: ResultSet, groups: Sequence[ColumnGroup]) -> list[DomainTable]:
     """A table for every domain."""
     return [
         DomainTable(
             domain,
-            comparison.in_distribution(domain),
-            span(here.n for method in comparison.methods for _, here in method.within(domain)),
+            results.in_distribution(domain),
+            span(here.n for method in results.methods for _, here in method.within(domain)),
             tuple(
-                _band(comparison, domain, band)
-                for band in _side_by_side(_measured(comparison, domain, groups))
+                _band(results, domain, band)
+                for band in _side_by_side(_measured(results, domain, groups))
             ),
         )
-        for domain in comparison.domains
+        for domain in results.domains
     ]
 
 
-def span(numbers: Iterable[int]) -> str:
-    """'3', or '3-5' of several numbers."""
-    found = sorted(set(numbers))
-    return str(found[0]) if len(found) == 1 else f"{found[0]}\N{EN DASH}{found[-1]}"
-
-
-def _measured(
-    comparison: Comparison, domain: str, groups: Sequence[ColumnGroup]
-) -> list[ColumnGroup]:
+def _measured(results: ResultSet, domain: str, groups: Sequence[ColumnGroup]) -> list[ColumnGroup]:
     """Without the columns that no method fills in this domain."""
     found = (
-        (group, tuple(one for one in group.columns if comparison.cells(domain, one.key)))
+        (group, tuple(one for one in group.columns if results.cells(domain, one.key)))
         for group in groups
     )
     return [ColumnGroup(group.question, columns) for group, columns in found if columns]
@@ -118,31 +119,35 @@ def _side_by_side(groups: Sequence[ColumnGroup]) -> list[tuple[ColumnGroup, ...]
     return bands
 
 
-def _columns(groups: Sequence[ColumnGroup]) -> list[tuple[Column, bool]]:
+def _columns(groups: Sequence[ColumnGroup]) -> list[tuple[Measure, bool]]:
     return [(column, i == 0) for group in groups for i, column in enumerate(group.columns)]
 
 
-def _band(comparison: Comparison, domain: str, groups: tuple[ColumnGroup, ...]) -> Band:
+def _band(results: ResultSet, domain: str, groups: tuple[ColumnGroup, ...]) -> Band:
     columns = [column for column, _ in _columns(groups)]
-    methods = [method for method in comparison.methods if method.within(domain)]
+    methods = [method for method in results.methods if method.within(domain)]
     baselines = (
-        _baseline(comparison, domain, columns, name) for name in baseline_names(comparison, domain)
+        _baseline(results, domain, columns, name) for name in baseline_names(results, domain)
     )
-    areas = comparison.cells(domain, CHANCE)
-    chance = [
-        column.show(areas[0][1].value) if areas and column.key in CHANCE_OF else ""
+    areas = {
+        column.chance: cells[0][1].value
         for column in columns
+        if column.chance and (cells := results.cells(domain, column.chance.key))
+    }
+    by_chance = listing([area.title.lower() for area in areas]) if areas else ""
+    chance = [
+        column.show(areas[column.chance]) if column.chance in areas else "" for column in columns
     ]
     return Band(
         groups,
-        tuple(_method(comparison, domain, groups, method) for method in methods),
+        tuple(_method(results, domain, groups, method) for method in methods),
         tuple(row for row in baselines if any(row.figures)),
-        PlainRow("By chance", tuple(chance)) if any(chance) else None,
+        PlainRow("By chance", tuple(chance), note=by_chance) if areas else None,
     )
 
 
 def _method(
-    comparison: Comparison, domain: str, groups: Sequence[ColumnGroup], method: Method
+    results: ResultSet, domain: str, groups: Sequence[ColumnGroup], method: MethodResults
 ) -> MethodRow:
     trust = verdict(method, domain)
     figures = tuple(
@@ -150,9 +155,9 @@ def _method(
             column,
             i == 0,
             method.cell(domain, column.key),
-            method.name in column.best(comparison, domain),
+            method.name in best(column, results, domain),
             against(method, domain, column.key),
-            trust if group.robust else None,
+            trust if group.question.robust else None,
         )
         for group in groups
         for i, column in enumerate(group.columns)
@@ -160,11 +165,9 @@ def _method(
     return MethodRow(method, figures, notes(method, domain))
 
 
-def _baseline(
-    comparison: Comparison, domain: str, columns: Sequence[Column], name: str
-) -> PlainRow:
+def _baseline(results: ResultSet, domain: str, columns: Sequence[Measure], name: str) -> PlainRow:
     """The span of its figures over the models, and, where they differ, those on each."""
-    overall = tuple(baseline_range(comparison, domain, name, column) for column in columns)
+    overall = tuple(baseline_range(results, domain, name, column) for column in columns)
     each = tuple(
         PlainRow(
             method.name,
@@ -175,7 +178,7 @@ def _baseline(
                 for column in columns
             ),
         )
-        for method in comparison.methods
+        for method in results.methods
         if method.within(domain)
     )
     differ = len({row.figures for row in each}) > 1

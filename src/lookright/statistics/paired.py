@@ -9,7 +9,7 @@ from lookright.statistics.bounds import sign_test
 
 Verdict = Literal["worse than", "not told apart from", "better than"]
 LEVEL = 0.05
-_ALIKE = 1e-6
+ALIKE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,6 @@ class Paired:
 def paired(own: Tensor, other: Tensor, higher_is_better: bool) -> Paired:
     """Scores (n,) of the same images, under one measure."""
     own, other = own.double(), other.double()
-    alike = _ALIKE * max(float(each.abs().amax()) for each in (own, other))
+    alike = ALIKE * max(float(each.abs().amax()) for each in (own, other))
     gain = own - other if higher_is_better else other - own
     return Paired(int((gain > alike).sum()), int((gain < -alike).sum()), len(gain))

@@ -44,7 +44,7 @@ def describe_run(
             **plain,
             "classes": list(data.classes),
             **{name: len(part) for name, part in parts.items()},
-            "samples": _fingerprint(data, parts),
+            "samples": _fingerprint(parts),
         },
         "settings": {
             field.name: describe(getattr(settings, field.name)) for field in fields(settings)
@@ -93,11 +93,12 @@ def _name(thing: Any) -> str:
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
-def _fingerprint(data: ImageData, parts: Mapping[SplitName, Split]) -> str:
+def _fingerprint(parts: Mapping[SplitName, Split]) -> str:
     """A hash of which samples are in which part, and of which of them have a guide."""
     digest = hashlib.sha256()
     for name, part in parts.items():
         domains = dict.fromkeys(domain for domain, _ in part.where)
+        data = part.data
         known = {domain: (data.keys(domain), data.tool_masked(domain)) for domain in domains}
         for domain, index in part.where:
             keys, guided = known[domain]

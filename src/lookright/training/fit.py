@@ -15,7 +15,8 @@ from rich.progress import Progress
 
 from lookright.attacks import Attack
 from lookright.batch import Batch
-from lookright.data import ImageData
+from lookright.data import ImageData, Split, SplitName, as_data
+from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.files import full_disk
 from lookright.methods.method import Method
@@ -36,13 +37,17 @@ if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training ne
 
 _VALIDATIONS = 30
 
+_LIGHTNINGS = ("cpu", "cuda", "mps")
+"""Accelerators that Lightning calls as torch does."""
+
 
 def fit(
     method: Method,
-    data: ImageData,
-    domains: str | Sequence[str],
-    run: Path | str,
+    data: Any,
+    domains: str | Sequence[str] = (),
+    run: Path | str = "",
     *,
+    validation: Any = None,
     epochs: int = 30,
     batch_size: int = 64,
     lr: float = 1e-3,
@@ -58,7 +63,7 @@ def fit(
     accelerator: str = "auto",
     devices: int | str = 1,
     strategy: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
@@ -70,14 +75,22 @@ def fit(
     validation part of the same domains: by accuracy under attack for a method that has an attack,
     by accuracy otherwise. On one CPU, the same seed and the same initial weights give the same
     weights bit for bit, after a kill and a resume too; seed torch before building the model
-    (`torch.manual_seed`).
+    (`torch.manual_seed`). That does not hold for a loader or data set of your own whose transforms
+    are random: what they give once is what is trained on, and a resume that gets other images of
+    them is refused. Give `augment` instead.
 
     Args:
         method: holds the `Classifier`; on return that, and a learned masker, have the weights of
-            the last epoch.
-        data: images of the classifier's classes and size.
-        domains: those to train and validate on.
+            the last epoch, on the device where they were before.
+        data: images of the classifier's classes and size: an `ImageData`, or a DataLoader, a
+            Dataset or tensors (images, labels[, masks]), as `as_data` takes them. The order of a
+            loader and its batches do not count: `batch_size` and the seed make new ones.
+        domains: those to train and validate on; all of the data's by default.
         run: folder, made where it does not exist; see `Run`.
+        validation: other images, of the same kinds as `data`, on which the best epoch is chosen.
+            Then all of `data` is trained on. Without it both are parts of `data`, split by a hash
+            of each sample (`ImageData.split`): 70% to train on, 15% to validate, and 15% that are
+            left for a test.
         batch_size: images of one step on one device; split over the domains, the rest left out,
             for a method that compares them.
         lr, weight_decay: of AdamW; norms and biases do not decay.
@@ -91,7 +104,8 @@ def fit(
         validate_every: in epochs; None is each epoch up to 30 of them, then 30 times in all. The
             last epoch is always validated.
         precision, accelerator, devices, strategy: as in `lightning.Trainer`.
-        workers: processes that load images.
+        workers: processes that decode images; None is one a core, up to four, where many images
+            are to be decoded, and none for data in memory.
         resume: go on after the last finished epoch of the run in this folder; a finished run is
             returned as it is, and one that does not exist yet is started.
         overwrite: replace the run in this folder.
@@ -104,8 +118,17 @@ def fit(
             needs; a folder that holds a run, or for `resume` another run; a loss that is not
             finite; a full disk; Ctrl-C (with how to go on).
     """
+    if not run:
+        raise UserError("Say which folder the run goes to: run='runs/mine'.")
+    if not isinstance(domains, str | Sequence):
+        raise UserError(
+            f"Expected names of domains, got {type(domains).__name__}: images to validate on are "
+            "given as validation=..."
+        )
+    images = as_data(data, classes=getattr(method.model, "classes", None))
+    named = (domains,) if isinstance(domains, str) else tuple(domains)
     settings = Settings(
-        domains=(domains,) if isinstance(domains, str) else tuple(domains),
+        domains=named or images.domains,
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,
@@ -120,9 +143,11 @@ def fit(
         devices=devices,
         seed=seed,
     )
-    model = _checked(method, data)
+    model = _checked(method, images)
     check_domains(method, settings)
-    unguided = check_guided(method, data.split(settings.domains, "train"))
+    parts = _parts(method, images, settings.domains, validation)
+    unguided = check_guided(method, parts["train"])
+    accelerator = _accelerator(accelerator)
     import lightning as L
     from lightning.pytorch.utilities import rank_zero_only
 
@@ -137,8 +162,8 @@ def fit(
         if progress is True and first:
             bar = stack.enter_context(progress_bar())
         shown = [Bar(bar, method_title(describe(method)))] if bar else []
-        module = Module(method, data, settings, workers)
-        config = describe_run(method, model, data, module.parts, settings)
+        module = Module(method, parts, settings, workers)
+        config = describe_run(method, model, images, parts, settings)
         opened = Run(Path(run))
         if first:
             opened = open_run(Path(run), config, resume, overwrite)
@@ -172,8 +197,36 @@ def fit(
             enable_model_summary=False,
         )
         stack.enter_context(full_disk(opened.folder))
+        stack.enter_context(borrowed(method))
         _train(trainer, module, opened if resume else None, records)
     return opened
+
+
+def _parts(
+    method: Method, data: ImageData, domains: Sequence[str], validation: Any
+) -> dict[SplitName, Split]:
+    """The images to train on, and those to validate on."""
+    if validation is None:
+        kept: tuple[SplitName, ...] = ("train", "validation")
+        return {part: data.split(domains, part) for part in kept}
+    held_out = as_data(validation, classes=data.classes)
+    _checked(method, held_out)
+    return {
+        "train": data.split(domains, "all"),
+        "validation": held_out.split(held_out.domains, "all"),
+    }
+
+
+def _accelerator(asked: str) -> str:
+    """Lightning's name of the device that is decided on; what is not there is refused."""
+    if asked == "auto":
+        found = best_device().type
+        return found if found in _LIGHTNINGS else asked
+    if asked == "gpu" and best_device().type == "cpu":
+        raise UserError("Expected a GPU in this machine for accelerator='gpu'; there is none.")
+    if asked in _LIGHTNINGS:
+        best_device(asked)
+    return asked
 
 
 def _strategy(strategy: str, method: Method) -> str:

@@ -1,5 +1,7 @@
 """A method as Lightning sees it: steps, optimiser, schedule and loaders."""
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from math import cos, isfinite, pi
 from typing import Any
 
@@ -9,13 +11,15 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from lookright.attacks import PGD, Attack
-from lookright.batch import Batch, collate
-from lookright.data import ImageData, Split, SplitName
+from lookright.batch import Batch
+from lookright.data import Split, SplitName
+from lookright.data.loaders import Loader, stored_loader
 from lookright.errors import UserError
 from lookright.methods.method import Method
+from lookright.modes import without_looking
 from lookright.seeds import derived_seed
 from lookright.training.overfitting import MANY_STEPS, ONE_STEP, one_step
 from lookright.training.sampling import training_order
@@ -23,22 +27,26 @@ from lookright.training.settings import Settings
 
 
 class Module(L.LightningModule):
-    """Trains `method` on the train part of the domains and validates on their validation part.
+    """Trains `method` on the train part and validates on the validation part.
 
     Everything random in an epoch follows from (seed, epoch, rank), so that an epoch can be
     repeated: the permutation, augmentation, attacks and dropout.
     """
 
     def __init__(
-        self, method: Method, data: ImageData, settings: Settings, workers: int = 0
+        self,
+        method: Method,
+        parts: Mapping[SplitName, Split],
+        settings: Settings,
+        workers: int | None = None,
     ) -> None:
         super().__init__()
         self.method = method
         self.settings = settings
         self.workers = workers
-        self.classes = data.classes
-        kept: tuple[SplitName, ...] = ("train", "validation")
-        self.parts = {part: data.split(settings.domains, part) for part in kept}
+        self.classes = parts["train"].data.classes
+        self.parts = parts
+        self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.finished = 0
         self.steps = 1
         under = settings.validation_attack or _in_its_ball(method.attack)
@@ -46,7 +54,7 @@ class Module(L.LightningModule):
         self.judged: dict[str, Attack | None] = {"val/accuracy": None}
         self.judged |= {name: attack for name, attack in attacks.items() if attack}
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Loader:
         part, trainer = self.parts["train"], self.trainer
         order, batch_size = training_order(
             part, self.method, self.settings, trainer.global_rank, trainer.world_size
@@ -54,24 +62,16 @@ class Module(L.LightningModule):
         order.set_epoch(self.finished)  # worker processes read ahead before Lightning says so
         return self._loader(part, batch_size, order)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> Loader:
         part = self.parts["validation"]
         share = range(self.trainer.global_rank, len(part), self.trainer.world_size)
         own = Split(part.data, [part.where[index] for index in share])
         return self._loader(own, self.settings.batch_size)
 
-    def _loader(
-        self, part: Split, batch_size: int, order: Sampler[int] | None = None
-    ) -> DataLoader[Batch]:
-        return DataLoader(
-            part,
-            batch_size=batch_size,
-            sampler=order,
-            drop_last=order is not None,
-            collate_fn=collate,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            generator=torch.Generator(),
+    def _loader(self, part: Split, batch_size: int, order: Sampler[int] | None = None) -> Loader:
+        device = self.trainer.strategy.root_device
+        return stored_loader(
+            part, batch_size, device, self.workers, order, drop_last=order is not None
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -141,11 +141,10 @@ class Module(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         batch = self._augmented(batch, batch_idx)
-        terms = self.method(batch)
+        with nullcontext() if batch_idx % looks_every(self.device) == 0 else without_looking():
+            terms = self.method(batch)
         loss = torch.stack([*terms.values()]).sum()
-        finite = bool(loss.isfinite())
-        if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
-            raise self._not_finite(terms, batch_idx)
+        self._check_finite(terms, batch_idx)
         n = len(batch)
         named = {f"train/{name}": term.detach() for name, term in terms.items()}
         named = {"train/loss": loss.detach()} | named
@@ -161,8 +160,23 @@ class Module(L.LightningModule):
             self.augmented = self.settings.augment(batch)
         return self.augmented
 
-    def _not_finite(self, terms: dict[str, Tensor], step: int) -> UserError:
-        values = {name: float(term.detach()) for name, term in terms.items()}
+    def _check_finite(self, terms: dict[str, Tensor], step: int) -> None:
+        """Refuse a loss that is not finite, within so many steps as `looks_every` says.
+
+        The terms of these are kept and looked at together, those of an epoch before it ends.
+        """
+        self.unseen.append((step, {name: term.detach() for name, term in terms.items()}))
+        if len(self.unseen) < looks_every(self.device) and not self.trainer.is_last_batch:
+            return
+        unseen, self.unseen = self.unseen, []
+        losses = [torch.stack([*terms.values()]).sum() for _, terms in unseen]
+        finite = torch.stack(losses).isfinite().tolist()
+        if self.trainer.strategy.reduce_boolean_decision(all(finite), all=True):
+            return
+        raise self._not_finite(*unseen[-1 if all(finite) else finite.index(False)])
+
+    def _not_finite(self, step: int, terms: dict[str, Tensor]) -> UserError:
+        values = {name: float(term) for name, term in terms.items()}
         wrong = [f"{name} = {value:g}" for name, value in values.items() if not isfinite(value)]
         return UserError(
             f"The loss is not finite ({', '.join(wrong) or 'a term on another device'}) at step "
@@ -188,6 +202,11 @@ class Module(L.LightningModule):
         n, *hits = self.trainer.strategy.reduce(self.hits, reduce_op="sum").tolist()
         for name, right in zip(self.judged, hits, strict=True):
             self.log(name, right / n, sync_dist=True)
+
+
+def looks_every(device: torch.device) -> int:
+    """Steps whose losses are looked at together: to look at one is to wait for an accelerator."""
+    return 1 if device.type == "cpu" else 10
 
 
 def _in_its_ball(attack: Attack | None) -> Attack | None:

@@ -1,12 +1,14 @@
 """`lookright claim`: what may be claimed of all images of a domain, out of a fresh draw of n."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from lookright.claims import Claim, DifferenceClaim, Plan, Similarity
+from lookright.claims import Claim, DifferenceClaim, Evaluated, Plan, Similarity
 from lookright.claims import claim as claimed_of
 from lookright.data import ImageData
 from lookright.errors import UserError
+from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
 from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subject
 from lookright.perturbations import Attacked, Perturbation
@@ -14,6 +16,11 @@ from lookright.perturbations import Attacked, Perturbation
 _PROVIDED = (
     "This holds for images drawn independently from one distribution and not trained on, if "
     "perturbation, n, delta, tau and similarity were fixed before these were looked at."
+)
+
+_EVALUATED = (
+    "An evaluation had attacked these images already, and its values were taken: the plan must "
+    "have been fixed before its figures were read. What was wrong at first counts as not kept."
 )
 
 
@@ -40,7 +47,8 @@ def claim(
     """Claims about all images of a domain, out of n of them, that hold with probability 1 - delta.
 
     How many keep their prediction, their explanation, and both, under a perturbation. Choose the
-    perturbation, n, delta, tau and the similarity before the images are looked at.
+    perturbation, n, delta, tau and the similarity before the images are looked at. Where the model
+    was evaluated under the same attack, on the images that are drawn, what was found is taken.
 
     Args:
         model: folder of a run, or any model that `lookright evaluate` takes.
@@ -101,13 +109,15 @@ def claim(
         family,
         seed,
     )
-    folder = output or subjects[0].folder(Path("results"))
+    folder = output or subjects[0].home()
+    named = dict(zip(names, subjects, strict=True))
     claimed = claimed_of(
-        {name: one.model for name, one in zip(names, subjects, strict=True)},
+        {name: one.model for name, one in named.items()},
         images,
         plan,
         save=folder,
         train_domains=trained,
+        evaluated=_evaluated(named, images, plan, plan.domain_of(images, trained)),
         lemmas=lemmas,
         batch_size=batch_size,
     )
@@ -115,11 +125,25 @@ def claim(
     for claim in claims:
         print(f"- {claim.sentence}")
     print(_PROVIDED)
+    if claimed.evaluated:
+        print(_EVALUATED)
     for name, inequalities in claimed.lemmas.items():
         print(f"ALIGN's lemmas, {name}:")
         for inequality in inequalities:
             print(f"- {inequality.sentence}")
     print(f"Written: {folder / 'claims.json'}")
+
+
+def _evaluated(
+    named: Mapping[str, Subject], data: ImageData, plan: Plan, domain: str
+) -> dict[str, Evaluated]:
+    """What the results of each model say already, of those that say something."""
+    if not isinstance(plan.perturbation, Attacked):
+        return {}
+    found = {
+        name: evaluated(one.home(), one.model, data, domain, plan) for name, one in named.items()
+    }
+    return {name: values for name, values in found.items() if values is not None}
 
 
 def _check_same_images(first: ImageData, second: ImageData) -> None:

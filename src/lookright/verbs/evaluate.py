@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
+from lookright.evaluation.places import place
 from lookright.files import require_writable
 from lookright.loading import ModelOptions, Opened, load_subject, tell_apart
 from lookright.report import method_table, write_page
@@ -22,7 +24,7 @@ def evaluate(
     protocol: Protocol = Protocol(),  # noqa: B008
     thorough: bool = False,
     names: str | None = None,
-    output: Path = Path("results"),
+    output: Path | None = None,
     page: Path | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
@@ -41,11 +43,12 @@ def evaluate(
         thorough: add AutoAttack, all corruptions and attacks on the explanation to the protocol.
         names: what to call each model, as a;b; by default a run's method or the model's name. Runs
             of one name are seeds.
-        output: folder of the results of models that are no runs; those of a run go into it.
-        page: where report.html goes; by default beside the result of a single model, above those of
+        output: folder for the results, one below it for each model; by default the results of a
+            run go into the run's own folder, and those of any other model into `results`.
+        page: where report.html goes; by default into the folder of a single model, above those of
             several.
         skip_unreadable: go on without images that cannot be read.
-        overwrite: replace results of another protocol.
+        overwrite: judge again what is there already.
     """
     called = [name.strip() for name in (names or "").split(";") if name.strip()]
     if called and len(called) != len(models):
@@ -65,25 +68,30 @@ def evaluate(
     if called:
         subjects = [replace(each, name=name) for each, name in zip(subjects, called, strict=True)]
     tell_apart(subjects)
-    folders = [subject.folder(output) for subject in subjects]
-    target = page or (folders[0] if len(folders) == 1 else folders[0].parent) / "report.html"
+    homes = [subject.home(output) for subject in subjects]
+    target = page or (homes[0] if len(homes) == 1 else homes[0].parent) / "report.html"
     require_writable(target.parent)
-    results = [
-        judge(
-            subject.model,
-            subject.data,
-            folder / "result",
-            masker=subject.masker,
-            domains=domains or (),
-            train_domains=subject.train_domains,
-            protocol=protocol.thorough() if thorough else protocol,
-            name=subject.name,
-            seed=subject.seed,
-            config=subject.config,
-            overwrite=overwrite,
+    results = []
+    for subject, home in zip(subjects, homes, strict=True):
+        about: dict[str, Any] = {
+            "masker": subject.masker,
+            "train_domains": subject.train_domains,
+            "protocol": protocol.thorough() if thorough else protocol,
+            "name": subject.name,
+            "seed": subject.seed,
+            "config": subject.config,
+        }
+        folder = place(home, subject.model, subject.data, **about)
+        results.append(
+            judge(
+                subject.model,
+                subject.data,
+                folder,
+                domains=domains or (),
+                overwrite=overwrite,
+                **about,
+            )
         )
-        for subject, folder in zip(subjects, folders, strict=True)
-    ]
     Console().print(method_table(results))
     write_page([result.folder for result in results], target)
     print(f"The page: {target}")

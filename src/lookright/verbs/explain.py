@@ -1,16 +1,23 @@
 """`lookright explain`: where a model looks, and where it looks under attack."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from lookright.attacks import PGD, Attack
 from lookright.data import load_image
+from lookright.devices import best_device, borrowed
 from lookright.errors import UserError, did_you_mean
 from lookright.explainers import Explainer, GradCAM
 from lookright.guides.masker import masks_of
 from lookright.loading import ModelOptions, load_model, some
+from lookright.models import Classifier
+from lookright.modes import frozen, full_precision
 from lookright.report import explanation_figure
+from lookright.seeds import derived_seed, own_noise
 
 
 def explain(
@@ -21,6 +28,7 @@ def explain(
     label: str | None = None,
     options: ModelOptions = ModelOptions(),  # noqa: B008
     output: Path = Path("."),
+    device: str | None = None,
     seed: int = 0,
 ) -> None:
     """Show where a model looks, and where it looks under attack: one PNG for each image.
@@ -33,42 +41,86 @@ def explain(
         attack: against the label where it is given, against the prediction where it is not.
         label: the true class of the images, where it is known.
         options: what is to be said of the model beside its name.
-        output: folder of the PNGs, named <image>-explained.png.
-        seed: of the attack's random start.
+        output: folder of the PNGs, named <image>-explained.png, or <folder>-<image>-explained.png
+            where images of two folders have the same name.
+        device: cpu, cuda, cuda:1, mps; the first accelerator by default.
+        seed: of the attack's random start and the explainer's noise.
     """
+    where = best_device(device)
     judged, found = load_model(model, options)
     if label is not None and label not in judged.classes:
         raise UserError(
             f"The model has no class '{label}', but {some(judged.classes)}."
             f"{did_you_mean(label, judged.classes)}"
         )
-    judged.eval()
-    if found is not None:
-        found.eval()
-    for path in images:
-        x = load_image(path, judged.image_size)[None]
+    truth = None if label is None else judged.classes.index(label)
+    with ExitStack() as stack:
+        stack.enter_context(borrowed(judged, found, device=where))
+        for lent in (judged, found):
+            if lent is not None:
+                stack.enter_context(frozen(lent))
+        stack.enter_context(full_precision(where))
+        for path, target in targets(images, output).items():
+            image = load_image(path, judged.image_size)
+            seen = _seen(judged, found, image[None].to(where), explainer, attack, truth, seed)
+            explanation_figure(target, **seen, classes=judged.classes, label=truth, title=path.name)
+            clean, moved = (
+                judged.classes[int(seen[name].argmax())]
+                for name in ("probabilities", "probabilities_attacked")
+            )
+            print(f"{path.name}: {clean}, under attack {moved}: {target}")
+
+
+def _seen(
+    model: Classifier,
+    masker: nn.Module | None,
+    x: Tensor,
+    explainer: Explainer,
+    attack: Attack,
+    truth: int | None,
+    seed: int,
+) -> dict[str, Tensor]:
+    """The image, its explanation, its mask and its probabilities, clean and under attack."""
+
+    def explained(images: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        # One and the same noise for both, lest an explainer's chance count as a change.
+        with own_noise(x.device, derived_seed(seed, "noise")), torch.no_grad():
+            return explainer(model, images, target)
+
+    logits, saliency = explained(x, None)
+    predicted = logits.argmax(1)
+    y = predicted if truth is None else torch.tensor([truth], device=x.device)
+    attacked = attack(model, x, y, torch.Generator(x.device).manual_seed(seed))
+    logits_attacked, saliency_attacked = explained(attacked, predicted)
+    found = {
+        "image": x,
+        "attacked": attacked,
+        "saliency": saliency,
+        "saliency_attacked": saliency_attacked,
+        "probabilities": logits.softmax(1),
+        "probabilities_attacked": logits_attacked.softmax(1),
+    }
+    if masker is not None:
         with torch.no_grad():
-            logits, saliency = explainer(judged, x)
-            predicted = logits.argmax(1)
-            truth = None if label is None else judged.classes.index(label)
-            y = predicted if truth is None else torch.tensor([truth])
-            attacked = attack(judged, x, y, torch.Generator().manual_seed(seed))
-            logits_attacked, saliency_attacked = explainer(judged, attacked, predicted)
-            masks = [None if found is None else masks_of(found, z)[0] for z in (x, attacked)]
-        target = output / f"{path.stem}-explained.png"
-        explanation_figure(
-            target,
-            image=x[0],
-            attacked=attacked[0],
-            saliency=saliency[0],
-            saliency_attacked=saliency_attacked[0],
-            learned=masks[0],
-            learned_attacked=masks[1],
-            classes=judged.classes,
-            probabilities=logits[0].softmax(0),
-            probabilities_attacked=logits_attacked[0].softmax(0),
-            label=truth,
-            title=path.name,
-        )
-        clean, moved = (judged.classes[int(each.argmax())] for each in (logits, logits_attacked))
-        print(f"{path.name}: {clean}, under attack {moved}: {target}")
+            found |= {
+                "learned": masks_of(masker, x),
+                "learned_attacked": masks_of(masker, attacked),
+            }
+    return {name: values[0].detach().cpu() for name, values in found.items()}
+
+
+def targets(images: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Where the picture of each image goes: no two to the same file.
+
+    They are named by the image alone, else by as many folders above it as tell all apart, else with
+    the image's suffix too.
+    """
+    paths = list(dict.fromkeys(images))
+    for plain in (True, False):
+        parts = [(path.with_suffix("") if plain else path).absolute().parts[1:] for path in paths]
+        for depth in range(1, max(map(len, parts)) + 1):
+            names = ["-".join(each[-depth:]) for each in parts]
+            if len({name.lower() for name in names}) == len(paths):
+                found = (output / f"{name}-explained.png" for name in names)
+                return dict(zip(paths, found, strict=True))
+    raise UserError("The images' names cannot be told apart: explain them one after the other.")

@@ -1,19 +1,38 @@
 """`lookright report`: one page out of results that are there."""
 
+import warnings
 from pathlib import Path
 
 from rich.console import Console
 
-from lookright.report import method_table, read_result, write_page
+from lookright.evaluation.places import results_in
+from lookright.report import difference_table, method_table, read_result, write_page
 
 
 def report(results: list[Path], page: Path = Path("report.html")) -> None:
     """Write one page, and print the table, out of results that are there.
 
     Args:
-        results: folders of results, or of runs that were evaluated.
+        results: folders of results, or of runs that were evaluated; of a run that has several, the
+            newest is taken.
         page: where the page goes.
     """
-    folders = [folder / "result" if (folder / "result").is_dir() else folder for folder in results]
-    Console().print(method_table([read_result(folder) for folder in folders]))
+    folders = [_newest(folder) for folder in results]
+    found = [read_result(folder) for folder in folders]
+    Console().print(method_table(found))
+    if differences := difference_table(found):
+        Console().print(differences)
     print(f"The page: {write_page(folders, page)}")
+
+
+def _newest(folder: Path) -> Path:
+    """The result to be shown of a folder that may hold several."""
+    newest, *others = results_in(folder)
+    if others:
+        names = ", ".join(str(other) for other in others)
+        warnings.warn(
+            f"{folder} holds {len(others) + 1} results, and the newest is shown, {newest}; name "
+            f"another to show it instead: {names}.",
+            stacklevel=2,
+        )
+    return newest

@@ -16,6 +16,7 @@ from lookright.data import ImageData, Shortcut
 from lookright.distances import SoftIoU
 from lookright.evaluation import Protocol
 from lookright.evaluation.result import Result
+from lookright.evaluation.stages.attacks import Attacks
 from lookright.files import write_atomically
 from lookright.guides import (
     CentrePrior,
@@ -84,7 +85,7 @@ def study(
         command=lambda n: (
             f"lookright study masks --seeds {n} --epochs {epochs} --strength {strength}"
         ),
-        protocol=Protocol(pgd_steps=10, restarts=1, curve_eps=()),
+        protocol=Protocol(stages=(Attacks(steps=10, restarts=1, curve=()),)),
     )
     batch = _training_images(data)
     quality = {name: _quality(guide, batch) for name, (_, guide) in _GUIDES.items()}

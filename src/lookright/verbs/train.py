@@ -46,7 +46,7 @@ def train(
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
     devices: int = 1,
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     skip_unreadable: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -86,13 +86,14 @@ def train(
         accelerator: as in lightning.Trainer.
         devices: as in lightning.Trainer.
         strategy: as in lightning.Trainer.
-        workers: processes that load images.
+        workers: processes that decode images; null is one a core, up to four, where many images
+            are to be decoded, and none otherwise.
         skip_unreadable: go on without images that cannot be read.
         resume: go on with the run in that folder after its last finished epoch.
         overwrite: replace the run in that folder.
     """
     built_in = data.lower() == "shortcut"
-    if workers < 0:
+    if workers is not None and workers < 0:
         raise UserError(f"workers is a number of processes, 0 or more; got {workers}.")
     if image_size is None:
         image_size = 32 if built_in else 128

@@ -1,81 +1,216 @@
-"""The stage of attacks: is the answer still right, and by how much of a change is it not."""
+"""The stage of attacks: is the answer still right, by how much of a change is it not, and does the
+explanation stay where it was."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
 from lookright import metrics
-from lookright.attacks import FGSM, PGD
-from lookright.evaluation.previews import grey, heat, pixels
+from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball
+from lookright.errors import UserError
+from lookright.evaluation.column import Column, Columns, measuring
+from lookright.evaluation.grouping import ResultSet
+from lookright.evaluation.previews import heat, pixels
+from lookright.evaluation.protocol import Protocol
+from lookright.evaluation.result import DomainResult, Result
+from lookright.evaluation.stages.answers import RIGHT, Answers
+from lookright.evaluation.stages.stage import Joined, Stage
+from lookright.evaluation.typed import read_as
 from lookright.evaluation.view import View
+from lookright.metrics.classification import (
+    ACCURACY_ADVERSARIAL,
+    ACCURACY_FGSM,
+    ACCURACY_PGD,
+    accuracy_under,
+)
+from lookright.metrics.stability import STABILITY_COSINE, STABILITY_SPEARMAN, STABILITY_TOPK
 
-_CURVE_STEPS = 10
-_STABILITY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "stability_cosine": metrics.stability_cosine,
-    "stability_spearman": metrics.stability_spearman,
-    "stability_topk": metrics.stability_topk,
+ATTACKED = Column("attacked", kept=False)
+"""The images (B, 3, H, W) as the main attack leaves them."""
+
+KEPT = Column("kept_pgd")
+"""Right before the main attack and after it."""
+
+STAYS = measuring(STABILITY_COSINE)
+
+_LOGITS = Column("logits_attacked", kept=False)
+_SALIENCY = Column("saliency_attacked", kept=False)
+_FGSM, _PGD, _WORST = (
+    measuring(ACCURACY_FGSM),
+    measuring(ACCURACY_PGD),
+    measuring(ACCURACY_ADVERSARIAL),
+)
+_STABILITY: dict[Column, Callable[[Tensor, Tensor], Tensor]] = {
+    STAYS: metrics.stability_cosine,
+    measuring(STABILITY_SPEARMAN): metrics.stability_spearman,
+    measuring(STABILITY_TOPK): metrics.stability_topk,
 }
+_CURVE_STEPS = 10
 
 
-def under_attack(view: View) -> None:
-    """Accuracy under each attack, the worst of all, the curve, and the explanation's stability."""
-    p, model, values = view.protocol, view.model, view.values
-    x, y = view.batch.images, view.batch.labels
-    view.attacked = p.attack(model, x, y, view.generator("PGD"))
-    logits, saliency = view.explain(view.attacked)
-    values["accuracy"] = metrics.correct(view.logits, y)
-    values["accuracy_fgsm"] = view.right(FGSM(p.eps, p.norm)(model, x, y))
-    values["accuracy_pgd"] = metrics.correct(logits, y)
-    # The attack aims at the label, so an image that is wrong at first was not tried: not kept.
-    values["kept_pgd"] = values["accuracy"] & values["accuracy_pgd"]
-    under = [values["accuracy_fgsm"], values["accuracy_pgd"]]
-    names = [attack_name(attack) for attack in p.attacks]
-    for number, (name, attack) in enumerate(zip(names, p.attacks, strict=True)):
-        before = names[:number].count(name)  # the same attack again has a start of its own
-        generator = view.generator(f"{name} {before}" if before else name)
-        under.append(view.right(attack(model, x, y, generator)))
-        values[name] = values.get(name, under[-1]) & under[-1]
-    at = {0.0: values["accuracy"], p.eps: metrics.correct_under_all(under)}
-    for eps in p.radii:
-        if eps not in at:
-            attack = PGD(eps, _CURVE_STEPS, norm=p.norm)
-            at[eps] = view.right(attack(model, x, y, view.generator(f"curve {eps:.6f}")))
-    # Right at a radius is right at every smaller one: the larger ball holds the smaller.
-    robust = at[0.0]
-    for eps in p.radii:
-        robust = robust & at[eps]
-        values[f"curve {eps}"], values[f"raw {eps}"] = robust, at[eps]
-    values["accuracy_adversarial"] = values[f"curve {p.eps}"]
-    for key, measure in _STABILITY.items():
-        values |= view.compared(key, measure, view.attacked, saliency)
-    _show(view, logits, saliency)
+def right_at(eps: float) -> Column:
+    """Whether the answer is right under the attack of this radius alone."""
+    return Column(f"right_at_{eps}")
 
 
-def diagnosed(view: View) -> None:
-    """What the checks of the robust figures need."""
-    diagnosis = view.protocol.diagnosis(view.total)
-    x, y = view.batch.images, view.batch.labels
-    view.values |= diagnosis.see(view.model, x, y, view.attacked, view.generator("diagnosis"))
+def robust_to(eps: float) -> Column:
+    """Whether it is right under the attacks of this radius and of every smaller one."""
+    return Column(f"robust_to_{eps}")
 
 
-def attack_name(attack: object) -> str:
-    """The measure of an attack on its own, such as accuracy_autoattack."""
-    return f"accuracy_{type(attack).__name__.lower()}"
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy under the attack of size `eps` (in pixel units, 0 to 1)."""
+
+    eps: float
+    accuracy: metrics.Estimate
 
 
-def _show(view: View, logits: Tensor, saliency: Tensor) -> None:
-    probability, predicted = view.logits.softmax(1).max(1)
-    probability_attacked, predicted_attacked = logits.softmax(1).max(1)
-    view.shown |= {
-        "images": pixels(view.batch.images),
-        "attacked": pixels(view.attacked),
-        "saliency": heat(view.saliency),
-        "saliency_attacked": heat(saliency),
-        "labels": view.batch.labels,
-        "predicted": predicted,
-        "probability": probability,
-        "predicted_attacked": predicted_attacked,
-        "probability_attacked": probability_attacked,
-    }
-    if view.batch.masks is not None:
-        view.shown["masks"] = grey(view.batch.masks)
+@dataclass(frozen=True)
+class Robustness:
+    """What the stage tells of a domain: accuracy by the radius of the attack, ascending from 0.
+
+    eps, norm: of the ball of the main attack.
+    """
+
+    eps: float
+    norm: str
+    curve: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True)
+class Attacks(Stage):
+    """FGSM, PGD and further attacks in the protocol's ball, and PGD in balls of other radii.
+
+    Args:
+        steps, restarts: of the main attack, PGD; its step is 2.5 * eps / steps.
+        curve: further radii of the robustness curve in pixel units, PGD with 10 steps each; 0 and
+            the ball's own are always on it.
+        attacks: more attacks, such as AutoAttack, in the protocol's ball whatever their own; each
+            has an accuracy of its own, several of one name that of the worst of them, and its share
+            in the worst of all.
+    """
+
+    needs: ClassVar[tuple[type[Stage], ...]] = (Answers,)
+    place: ClassVar[int] = 10
+
+    steps: int = 20
+    restarts: int = 2
+    curve: tuple[float, ...] = (1 / 255, 2 / 255, 4 / 255, 16 / 255)
+    attacks: tuple[Attack, ...] = ()
+
+    def main(self, ball: Ball) -> PGD:
+        """The main attack."""
+        return PGD(steps=self.steps, restarts=self.restarts).within(ball)
+
+    def radii(self, ball: Ball) -> tuple[float, ...]:
+        """Those of the robustness curve, ascending from 0."""
+        return tuple(sorted({0.0, ball.eps, *self.curve}))
+
+    def check(self, protocol: Protocol) -> None:
+        self.main(protocol.ball)
+        for eps in self.curve:
+            replace(protocol.ball, eps=eps)
+        for attack in self.attacks:
+            _within(attack, protocol.ball)
+
+    def thorough(self) -> Self:
+        """With AutoAttack, unless it is there."""
+        if any(isinstance(attack, AutoAttack) for attack in self.attacks):
+            return self
+        return replace(self, attacks=(*self.attacks, AutoAttack()))
+
+    def columns(self, protocol: Protocol) -> tuple[Column, ...]:
+        radii = self.radii(protocol.ball)
+        return (
+            *(ATTACKED, _LOGITS, _SALIENCY, KEPT, _FGSM, _PGD),
+            *dict.fromkeys(_under(attack) for attack in self.attacks),
+            *map(right_at, radii),
+            *map(robust_to, radii),
+            _WORST,
+            *(each for column in _STABILITY for each in column.beside_baselines),
+        )
+
+    def see(self, view: View) -> Columns:
+        ball, model = view.protocol.ball, view.model
+        x, y = view.batch.images, view.batch.labels
+        attacked = self.main(ball)(model, x, y, view.generator("PGD"))
+        logits, saliency = view.explain(attacked)
+        found = {ATTACKED: attacked, _LOGITS: logits, _SALIENCY: saliency}
+        found[_FGSM] = view.right(FGSM().within(ball)(model, x, y))
+        found[_PGD] = metrics.correct(logits, y)
+        # The attack aims at the label, so an image that is wrong at first was not tried: not kept.
+        found[KEPT] = view[RIGHT] & found[_PGD]
+        under = [found[_FGSM], found[_PGD]]
+        names = [_under(attack).name for attack in self.attacks]
+        for number, (name, attack) in enumerate(zip(names, self.attacks, strict=True)):
+            before = names[:number].count(name)  # the same attack again has a start of its own
+            generator = view.generator(f"{name} {before}" if before else name)
+            under.append(view.right(_within(attack, ball)(model, x, y, generator)))
+            column = _under(attack)
+            found[column] = found.get(column, under[-1]) & under[-1]
+        at = {0.0: view[RIGHT], ball.eps: metrics.correct_under_all(under)}
+        # Right at a radius is right at every smaller one: the larger ball holds the smaller.
+        robust = at[0.0]
+        for eps in self.radii(ball):
+            if eps not in at:
+                attack = PGD(steps=_CURVE_STEPS).within(replace(ball, eps=eps))
+                at[eps] = view.right(attack(model, x, y, view.generator(f"curve {eps:.6f}")))
+            robust = robust & at[eps]
+            found |= {right_at(eps): at[eps], robust_to(eps): robust}
+        found[_WORST] = found[robust_to(ball.eps)]
+        for column, measure in _STABILITY.items():
+            found |= view.compared(column, measure, attacked, saliency)
+        return found
+
+    def show(self, view: View) -> Mapping[str, Tensor]:
+        probability, predicted = view[_LOGITS].softmax(1).max(1)
+        return {
+            "attacked": pixels(view[ATTACKED]),
+            "saliency": heat(view[_SALIENCY]),
+            "predicted": predicted,
+            "probability": probability,
+        }
+
+    def summary(self, joined: Joined) -> Robustness:
+        ball = joined.protocol.ball
+        points = (CurvePoint(eps, metrics.rate(joined[robust_to(eps)])) for eps in self.radii(ball))
+        return Robustness(ball.eps, type(ball.norm).__name__, tuple(points))
+
+    @classmethod
+    def of(cls, here: DomainResult) -> Robustness | None:
+        """What was told of a domain; None where it was not attacked."""
+        told = here.stages.get(cls.name)
+        return None if told is None else read_as(Robustness, told)
+
+    @classmethod
+    def section(cls, results: ResultSet) -> Mapping[str, Any] | None:
+        """Accuracies, curves and example images, clean and attacked."""
+        from lookright.evaluation.stages.attacks_section import section
+
+        return section(results)
+
+
+def eps_of(result: Result) -> float | None:
+    """The radius of the ball that a result's attacks search; None where it has none."""
+    told = next((Attacks.of(here) for here in result.domains.values()), None)
+    return None if told is None else told.eps
+
+
+def _under(attack: Attack) -> Column:
+    """The accuracy under an attack on its own."""
+    own = accuracy_under(type(attack).__name__)
+    known = (measure for measure in metrics.MEASURES if measure.key == own.key)
+    return measuring(next(known, own))
+
+
+def _within(attack: Attack, ball: Ball) -> Attack:
+    """The attack in the protocol's ball, where it has no other ball of its own."""
+    if attack.ball not in (None, Ball(), ball):
+        raise UserError(
+            f"The attacks of a protocol share its ball, {ball.words}, but {type(attack).__name__} "
+            f"has {attack.ball.words}: leave out its norm and eps, or make them those of the ball."
+        )
+    return attack.within(ball)

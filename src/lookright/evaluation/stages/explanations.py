@@ -1,63 +1,175 @@
-"""The stage of explanations: is the map faithful, on the object, and the same elsewhere."""
+"""The stage of explanations: is the map faithful, is it on the object, and does it say anything."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from lookright import metrics
-from lookright.errors import UserError
-from lookright.evaluation.previews import grey
+from lookright.evaluation.column import Column, Columns, measuring
+from lookright.evaluation.grouping import ResultSet
+from lookright.evaluation.protocol import Protocol
+from lookright.evaluation.result import DomainResult
+from lookright.evaluation.stages.stage import Joined, Stage
+from lookright.evaluation.typed import read_as
 from lookright.evaluation.view import View
-from lookright.guides.masker import masks_of
+from lookright.metrics import Fill, Scorecard
+from lookright.metrics.fills import fill_name
+from lookright.metrics.localisation import DEGENERATE_MAPS
+from lookright.metrics.metric import MapMetric, asked, measure_of
+from lookright.metrics.scorecard import curve_name
+
+EXPLANATION = "explanation"
+_DEGENERATE = measuring(DEGENERATE_MAPS)
+_MANY = 0.1
 
 
-def explained(view: View) -> None:
-    """What the saliency shows, beside maps that know nothing of the model."""
-    batch = view.batch
-    view.values["degenerate_maps"] = metrics.degenerate(view.saliency)
-    torch.manual_seed(view.noise)
-    view.values |= view.protocol.scorecard(
-        view.model,
-        batch.images,
-        view.saliency,
-        view.predicted,
-        batch.masks,
-        batch.has_mask,
-        max_images=len(batch),
-    )
+@dataclass(frozen=True)
+class RemovalCurve:
+    """Mean probability of the explained class as pixels are filled, by a map's ranking.
+
+    map: "explanation", or a baseline's name; kind: the most salient pixels go first (deletion) or
+    come first (insertion); shares: of the pixels changed so far, from 0 to 1, each with its
+    probability and the 95% interval of that.
+    """
+
+    map: str
+    kind: Literal["deletion", "insertion"]
+    fill: str
+    shares: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
 
-def elsewhere(view: View) -> None:
-    """The explanation of the same samples in the domain that was trained on."""
-    if view.twin is not None:
-        _, there = view.explain(view.twin.images)
-        view.values |= view.compared(
-            "stability_domain", metrics.stability_cosine, view.twin.images, there
+@dataclass(frozen=True)
+class Explanations(Stage):
+    """Every metric of the map, and of two baselines that know nothing of the model.
+
+    The scorecard's, then each function of `lookright.metrics` and of the protocol that is declared
+    as a metric of maps; those that ask for masks look at images with a mask only.
+
+    Args:
+        fills: what takes the place of removed pixels, each in turn: blur, mean, black, or a
+            function of images of your own. The fill decides these figures (a blur keeps colours,
+            black makes edges), so there are two.
+        removal_steps: points of the deletion and insertion curves after the first.
+    """
+
+    place: ClassVar[int] = 40
+
+    fills: tuple[str | Fill, ...] = ("blur", "mean")
+    removal_steps: int = 16
+
+    def check(self, protocol: Protocol) -> None:
+        self._scorecard(protocol)
+        for metric in protocol.metrics:
+            asked(metric)
+
+    def columns(self, protocol: Protocol) -> tuple[Column, ...]:
+        return (
+            _DEGENERATE,
+            *(
+                each
+                for measure in self._scorecard(protocol).measures
+                for each in measuring(measure).beside_baselines
+            ),
+            *(each for _, curve in self._curves() for each in curve.beside_baselines),
+            *(each for metric in _metrics(protocol) for each in _columns_of(metric)),
         )
 
-
-def learned(view: View) -> None:
-    """The masks that were learned with the model, beside baselines, against the true ones."""
-    assert view.masker is not None
-    batch, masks = view.batch, _masks(view.masker, view.batch.images)
-    view.shown["learned"] = grey(masks)
-    baselines = metrics.baselines(batch.images, (masks.shape[-2], masks.shape[-1]))
-    every = {"": masks} | {f"@{name}": one[:, None] for name, one in baselines.items()}
-    for of, each in every.items():
-        view.values[f"mask_coverage{of}"] = metrics.mask_area(each)
-        if batch.masks is not None and batch.has_mask is not None and batch.has_mask.any():
-            there = batch.has_mask
-            view.values[f"mask_mass{of}"] = metrics.mask_mass(each[there], batch.masks[there])
-            view.values[f"mask_iou{of}"] = metrics.mask_iou(each[there], batch.masks[there])
-
-
-def _masks(masker: torch.nn.Module, images: Tensor) -> Tensor:
-    """(B, 1, H, W) in [0, 1]; another range, but for rounding, is refused."""
-    with torch.no_grad():
-        masks = masks_of(masker, images)
-    if not ((masks - 0.5).abs() < 0.5001).all():
-        low, high = masks.aminmax()
-        raise UserError(
-            f"A mask is from 0 to 1, but {type(masker).__name__} gave values from {low:.3g} to "
-            f"{high:.3g}: end the masker in a sigmoid."
+    def see(self, view: View) -> Columns:
+        batch, protocol = view.batch, view.protocol
+        declared = {column.name: column for column in self.columns(protocol)}
+        torch.manual_seed(view.noise)
+        scores = self._scorecard(protocol)(
+            view.model,
+            batch.images,
+            view.saliency,
+            view.predicted,
+            max_images=len(batch),
         )
-    return masks.clamp(0, 1)
+        found = {declared[name]: score for name, score in scores.items()}
+        found[_DEGENERATE] = metrics.degenerate(view.saliency)
+        for metric in _metrics(protocol):
+            found |= _measured(metric, view)
+        return found
+
+    def warnings(self, joined: Joined) -> Iterator[str]:
+        degenerate = float(joined[_DEGENERATE].float().mean())
+        if degenerate > _MANY:
+            yield f"{degenerate:.0%} of the explanations are empty or constant."
+
+    def summary(self, joined: Joined) -> list[RemovalCurve]:
+        shares = self._scorecard(joined.protocol).curve_shares
+        found = []
+        for (kind, fill), curve in self._curves():
+            for column in curve.beside_baselines:
+                points = [metrics.mean(each) for each in joined[column].T]
+                found.append(
+                    RemovalCurve(
+                        column.baseline or EXPLANATION,
+                        kind,
+                        fill,
+                        shares,
+                        tuple(point.value for point in points),
+                        tuple(point.low for point in points),
+                        tuple(point.high for point in points),
+                    )
+                )
+        return found
+
+    @classmethod
+    def of(cls, here: DomainResult) -> tuple[RemovalCurve, ...]:
+        """The curves of a domain."""
+        return read_as(tuple[RemovalCurve, ...], here.stages.get(cls.name, []))
+
+    @classmethod
+    def section(cls, results: ResultSet) -> Mapping[str, Any] | None:
+        """The curves of the domains that have any."""
+        from lookright.evaluation.stages.explanations_section import section
+
+        return section(results)
+
+    def _scorecard(self, protocol: Protocol) -> Scorecard:
+        return Scorecard(protocol.explainer, self.fills, self.removal_steps)
+
+    def _curves(self) -> Iterator[tuple[tuple[Literal["deletion", "insertion"], str], Column]]:
+        kinds: tuple[Literal["deletion", "insertion"], ...] = ("deletion", "insertion")
+        for fill in map(fill_name, self.fills):
+            for kind in kinds:
+                yield (kind, fill), Column(curve_name(kind, fill))
+
+
+def _metrics(protocol: Protocol) -> tuple[MapMetric, ...]:
+    """The library's, and those of the protocol's own."""
+    return (*metrics.METRICS, *protocol.metrics)
+
+
+def _columns_of(metric: MapMetric) -> tuple[Column, ...]:
+    column = measuring(measure_of(metric), masked="masks" in asked(metric))
+    return column.beside_baselines if "saliency" in asked(metric) else (column,)
+
+
+def _measured(metric: MapMetric, view: View) -> Columns:
+    """The metric of the map and of the baselines, where it is one of maps."""
+    names = asked(metric)
+    where = view.has_mask if "masks" in names else torch.ones_like(view.has_mask)
+    if not where.any():
+        return {}
+    maps = {"": view.saliency} | view.baselines
+    there: dict[str, Any] = {
+        "images": view.batch.images,
+        "masks": view.batch.masks,
+        "labels": view.batch.labels,
+        "logits": view.logits,
+        "target": view.predicted,
+    }
+    found = {}
+    for column in _columns_of(metric):
+        each = there | {"saliency": maps[column.baseline]}
+        given = {name: view.model if name == "model" else each[name][where] for name in names}
+        with torch.no_grad():
+            found[column] = metric(**given)
+    return found

@@ -1,17 +1,15 @@
 """Curves of deletion and insertion: the explanation against maps that know nothing of the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lookright.evaluation.result import RemovalCurve
-from lookright.report.baselines import in_words
-from lookright.report.columns import Column, column
-from lookright.report.figures import Style, Tick
-from lookright.report.grouping import Cell, Comparison, Method
+from lookright.drawing import Style, Tick, band, line
+from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
+from lookright.evaluation.stages.explanations import EXPLANATION, Explanations, RemovalCurve
+from lookright.metrics.baselines import in_words
 from lookright.statistics.intervals import Estimate
 
-EXPLANATION = "explanation"
-KINDS = {"deletion": "taken away", "insertion": "put in"}
+KINDS = {"deletion": "removed", "insertion": "put in"}
 _BASELINE_DASHES = ("6 4", "1.5 3.5", "10 3 2 3")
 _WIDTH, _HEIGHT = 230, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36, 8, 8, 36
@@ -65,48 +63,51 @@ class DomainRemoval:
     fills: dict[str, tuple[MethodRemoval, ...]]
 
 
-def x_ticks() -> list[Tick]:
-    """Shares of the pixels."""
-    return [Tick(_x(share), f"{100 * share:.0f}%") for share in (0, 0.5, 1)]
+def section(results: ResultSet) -> dict[str, object] | None:
+    """What the template of `Explanations` shows: curves, their legend, the ticks of both axes."""
+    found = removals(results)
+    if not found:
+        return None
+    return {
+        "removal": found,
+        "legend": legend(results),
+        "x_ticks": [Tick(_x(share), f"{100 * share:.0f}%") for share in (0, 0.5, 1)],
+        "y_ticks": [Tick(_y(probability), f"{probability:g}") for probability in (0, 0.5, 1)],
+    }
 
 
-def y_ticks() -> list[Tick]:
-    """Probabilities of the class."""
-    return [Tick(_y(p), f"{p:g}") for p in (0, 0.5, 1)]
-
-
-def removals(comparison: Comparison) -> list[DomainRemoval]:
+def removals(results: ResultSet) -> list[DomainRemoval]:
     """The curves of every domain that has any."""
     found = []
-    for domain in comparison.domains:
+    for domain in results.domains:
         fills = list(
             dict.fromkeys(
                 curve.fill
-                for method in comparison.methods
+                for method in results.methods
                 for _, here in method.within(domain)
-                for curve in here.removal
+                for curve in Explanations.of(here)
             )
         )
         if fills:
-            of_fills = {fill: _methods(comparison, domain, fill) for fill in fills}
-            found.append(DomainRemoval(domain, comparison.in_distribution(domain), of_fills))
+            of_fills = {fill: _methods(results, domain, fill) for fill in fills}
+            found.append(DomainRemoval(domain, results.in_distribution(domain), of_fills))
     return found
 
 
-def legend(comparison: Comparison) -> dict[str, str]:
+def legend(results: ResultSet) -> dict[str, str]:
     """The baselines that any curve is of, in words, with the dashes that they are drawn with."""
     names = dict.fromkeys(
         curve.map
-        for run in comparison.runs
+        for run in results.runs
         for here in run.domains.values()
-        for curve in here.removal
+        for curve in Explanations.of(here)
         if curve.map != EXPLANATION
     )
     return {in_words(name): _dash(i) for i, name in enumerate(names)}
 
 
-def _methods(comparison: Comparison, domain: str, fill: str) -> tuple[MethodRemoval, ...]:
-    dashes = legend(comparison)
+def _methods(results: ResultSet, domain: str, fill: str) -> tuple[MethodRemoval, ...]:
+    dashes = legend(results)
     drawn = (
         MethodRemoval(
             method.name,
@@ -117,35 +118,34 @@ def _methods(comparison: Comparison, domain: str, fill: str) -> tuple[MethodRemo
                 if (panel := _panel(method, domain, kind, fill, dashes)) is not None
             ),
         )
-        for index, method in enumerate(comparison.methods)
+        for index, method in enumerate(results.methods)
     )
     return tuple(one for one in drawn if one.panels)
 
 
 def _panel(
-    method: Method, domain: str, kind: str, fill: str, dashes: dict[str, str]
+    method: MethodResults, domain: str, kind: str, fill: str, dashes: dict[str, str]
 ) -> RemovalPanel | None:
     points: dict[str, dict[float, list[Estimate]]] = {}
     for _, here in method.within(domain):
-        for curve in here.removal:
+        for curve in Explanations.of(here):
             if (curve.kind, curve.fill) == (kind, fill):
                 by_share = points.setdefault(curve.map, {})
                 for share, estimate in _estimates(curve, here.n):
                     by_share.setdefault(round(share, 6), []).append(estimate)
-    measure = column(f"{kind}_{fill}")
     names = sorted(points, key=lambda name: name == EXPLANATION)
     curves = []
     for name in names:
         cells = [(share, Cell.of(of)) for share, of in sorted(points[name].items())]
         words = in_words(name)
-        area = _area(method, domain, measure, name)
+        area = _area(method, domain, f"{kind}_{fill}", name)
         curves.append(
             MapCurve(
                 words,
                 name != EXPLANATION,
                 dashes.get(words, ""),
-                _path([(share, cell.value) for share, cell in cells]),
-                _band(cells),
+                line([(_x(share), _y(cell.value)) for share, cell in cells]),
+                band([(_x(share), _y(cell.low), _y(cell.high)) for share, cell in cells]),
                 area,
             )
         )
@@ -161,23 +161,10 @@ def _panel(
     )
 
 
-def _area(method: Method, domain: str, measure: Column, name: str) -> str:
-    cell = (
-        method.cell(domain, measure.key)
-        if name == EXPLANATION
-        else method.baseline(domain, name, measure.key)
-    )
-    return measure.show(cell.value) if cell else ""
-
-
-def _path(means: Sequence[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{_x(share):.1f} {_y(value):.1f}" for share, value in means)
-
-
-def _band(cells: Sequence[tuple[float, Cell]]) -> str:
-    there = [(share, cell.high) for share, cell in cells]
-    back = [(share, cell.low) for share, cell in reversed(cells)]
-    return _path([*there, *back]) + "Z"
+def _area(method: MethodResults, domain: str, key: str, name: str) -> str:
+    own = name == EXPLANATION
+    cell = method.cell(domain, key) if own else method.baseline(domain, name, key)
+    return f"{cell.value:.3f}" if cell else ""
 
 
 def _estimates(curve: RemovalCurve, n: int) -> Iterator[tuple[float, Estimate]]:

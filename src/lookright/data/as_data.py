@@ -1,0 +1,177 @@
+"""Tensors, a loader or a data set of torch's as a data set of lookright's."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+
+from lookright.batch import Batch, collate
+from lookright.data.dataset import ImageData
+from lookright.data.in_memory import InMemory
+from lookright.data.load import load_data
+from lookright.data.tensors import checked_images, checked_masks
+from lookright.errors import UserError
+
+_TAKEN = (
+    "tensors (images, labels) or (images, labels, masks), a DataLoader or a Dataset of such, or "
+    "the path of a folder"
+)
+_PER_READ = 64
+
+
+def as_data(
+    data: Any = None,
+    *,
+    images: Any = None,
+    labels: Any = None,
+    masks: Any = None,
+    has_mask: Any = None,
+    classes: Sequence[str] | None = None,
+    image_size: int | None = None,
+) -> ImageData:
+    """Whatever holds images and labels, as an `ImageData`; one that is an ImageData stays as it is.
+
+    A DataLoader is gone through once and a Dataset read once. All of it is kept in memory, as uint8
+    where that loses nothing, so random transforms are drawn once and stay: give `fit` its `augment`
+    instead. What a loader gives is put in an order that does not depend on its shuffling.
+
+    Args:
+        data: images with labels and, where there are any, masks: a tuple of tensors, a DataLoader
+            of such tuples or of `Batch`es, a Dataset of (image, label) or (image, label, mask), or
+            the path of a folder (`load_data`). A mask may be None, where the object is unknown.
+        images, labels, masks, has_mask: tensors as in `InMemory`, in place of `data`.
+        classes: the names of the classes; those of a Dataset that knows the same ones in another
+            order come first, and by default its own or "0", "1", ...
+        image_size: pixels a side, for a path; by default that of `load_data`.
+
+    Raises:
+        UserError: what is none of these; what `InMemory` refuses, such as normalised images; a
+            loader that leaves images out (`drop_last`).
+    """
+    if (data is None) == (images is None):
+        raise UserError(f"Give either data ({_TAKEN}) or images with their labels.")
+    if data is None:
+        data = (images, labels, masks)
+    elif any(given is not None for given in (labels, masks, has_mask)):
+        raise UserError("labels, masks and has_mask belong to images=...; data holds its own.")
+    if isinstance(data, ImageData):
+        return data
+    if isinstance(data, str | Path):
+        return load_data(data) if image_size is None else load_data(data, image_size)
+    if isinstance(data, Batch):
+        data, has_mask = (data.images, data.labels, data.masks), data.has_mask
+    if isinstance(data, tuple | list):
+        x, y, guides = _parts(data, _TAKEN)
+        if y is None:
+            raise UserError("Expected labels, the class number of each image; got none.")
+        return InMemory(x, y, guides, has_mask, classes)
+    if isinstance(data, DataLoader):
+        if data.drop_last:
+            raise UserError(
+                "This loader leaves out what fills no batch: make it with drop_last=False."
+            )
+        own = _classes(data.dataset, classes)
+        return _gathered(data, own).in_key_order()
+    if isinstance(data, Dataset):
+        rows: DataLoader[Any] = DataLoader(data, batch_size=_PER_READ, collate_fn=_stacked)
+        found = _gathered(rows, _classes(data, classes))
+        return found.in_key_order() if isinstance(data, IterableDataset) else found
+    raise UserError(f"Expected {_TAKEN}; got {type(data).__name__}.")
+
+
+def _classes(dataset: Any, given: Sequence[str] | None) -> Sequence[str] | None:
+    """The names in the order of the labels: a data set knows its own order best."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    own = getattr(dataset, "classes", None)
+    if not isinstance(own, list | tuple) or not all(isinstance(name, str) for name in own):
+        return given
+    return own if given is None or set(own) == set(given) else given
+
+
+def _gathered(batches: Iterable[Any], classes: Sequence[str] | None) -> InMemory:
+    """All batches as one set, each made small as it comes."""
+    images: list[Tensor] = []
+    labels: list[Tensor] = []
+    masks: list[Tensor | None] = []
+    known: list[Tensor] = []
+    for x, y, guides, has in _unpacked(batches):
+        images.append(checked_images(x))
+        labels.append(torch.as_tensor(y))
+        masks.append(None if guides is None else checked_masks(guides, images[-1]))
+        known.append(torch.full((len(x),), guides is not None) if has is None else has.cpu())
+    if not images:
+        raise UserError("Expected images; the loader or data set gives none.")
+    sizes = sorted({of.shape[-1] for of in images})
+    if len(sizes) > 1:
+        raise UserError(
+            f"Expected images of one size; got some of {sizes[0]} and some of {sizes[-1]} pixels a "
+            "side: resize them in the data set's transform."
+        )
+    if all(of is None for of in masks):
+        return InMemory(_joined(images), torch.cat(labels), classes=classes)
+    every = [_none(x) if of is None else of for of, x in zip(masks, images, strict=True)]
+    return InMemory(
+        _joined(images), torch.cat(labels), _joined(every), torch.cat(known), classes=classes
+    )
+
+
+def _unpacked(batches: Iterable[Any]) -> Iterator[tuple[Any, Any, Any, Tensor | None]]:
+    """Images, labels, masks and which of these count."""
+    for batch in batches:
+        if isinstance(batch, Batch):
+            yield batch.images, batch.labels, batch.masks, batch.has_mask
+        else:
+            x, y, masks = _parts(batch, "batches of (images, labels) or (images, labels, masks)")
+            yield x, y, masks, None
+
+
+def _parts(row: Any, expected: str) -> tuple[Any, Any, Any]:
+    if not isinstance(row, tuple | list) or len(row) not in (2, 3):
+        came = f"{len(row)} things" if isinstance(row, tuple | list) else type(row).__name__
+        raise UserError(f"Expected {expected}; got {came}: make them so in the data set.")
+    x, y, *masks = row
+    return x, y, masks[0] if masks else None
+
+
+def _stacked(items: list[Any]) -> Batch:
+    """Items of a Dataset as a batch; of a mask that is None the object is unknown."""
+    if isinstance(items[0], Batch):
+        return collate(items)
+    rows = [_parts(item, "items (image, label) or (image, label, mask)") for item in items]
+    for image, _, mask in rows:
+        for what, value in (("images", image), ("masks", mask)):
+            if not isinstance(value, Tensor) and (what == "images" or value is not None):
+                raise UserError(
+                    f"Expected {what} as tensors; got {type(value).__name__}: end the transform of "
+                    "the data set in torchvision's ToTensor(), which gives float in [0, 1]."
+                )
+    shapes = sorted({tuple(image.shape) for image, _, _ in rows})
+    if len(shapes) > 1:
+        raise UserError(
+            f"Expected images of one size; got {shapes[0]} and {shapes[-1]}: resize and cut them "
+            "in the data set's transform."
+        )
+    images = checked_images(torch.stack([image for image, _, _ in rows]))
+    labels = torch.stack([torch.as_tensor(label) for _, label, _ in rows])
+    given = [mask for _, _, mask in rows if mask is not None]
+    if not given:
+        return Batch(images, labels)
+    none = torch.zeros_like(given[0])
+    masks = torch.stack([none if mask is None else mask for _, _, mask in rows])
+    has_mask = torch.tensor([mask is not None for _, _, mask in rows])
+    return Batch(images, labels, masks=masks, has_mask=has_mask)
+
+
+def _joined(values: list[Tensor]) -> Tensor:
+    """As uint8 where all are, else all float32."""
+    if any(of.dtype != torch.uint8 for of in values):
+        values = [of.float() / 255 if of.dtype == torch.uint8 else of for of in values]
+    return torch.cat(values)
+
+
+def _none(images: Tensor) -> Tensor:
+    return torch.zeros(len(images), 1, *images.shape[2:], dtype=torch.uint8)

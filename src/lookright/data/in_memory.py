@@ -1,0 +1,149 @@
+"""Images that are in memory already, as a data set."""
+
+import hashlib
+from collections.abc import Sequence
+from copy import copy
+from functools import cached_property
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from lookright.batch import Batch
+from lookright.data.dataset import ImageData, hashed
+from lookright.data.tensors import checked_images, checked_labels, checked_masks
+from lookright.errors import UserError
+
+
+@final
+class InMemory(ImageData):
+    """Images that lie in memory, with their labels and, where there are any, masks.
+
+    Args:
+        images: (N, 3, S, S), float in [0, 1] or uint8.
+        labels: (N,) integers from 0, the class of each image.
+        masks: (N, 1, S, S) or (N, S, S): bool, 0 and 1, float in [0, 1], or uint8 up to 255; 1 (or
+            255) on the object.
+        has_mask: (N,) bool, False where the object is unknown; by default every mask counts. An
+            empty mask counts as missing.
+        classes: the names of the classes; "0", "1", ... by default.
+        domain: the name of the one domain, or N names, of the domain of each image.
+
+    A sample's key is a hash of its pixels: equal images are always in the same part, and the parts
+    do not depend on the order. `where(domain)` says which image is which.
+
+    Raises:
+        UserError: wrong shapes, types or ranges, such as those of normalised images; labels that
+            are no classes; fewer than two classes.
+    """
+
+    name = "InMemory"
+
+    SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("images", "labels", "masks", "has_mask", "domain")
+    """Which samples they are is told by `fingerprint`."""
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | Sequence[int],
+        masks: Tensor | None = None,
+        has_mask: Tensor | None = None,
+        classes: Sequence[str] | None = None,
+        domain: str | Sequence[str] = "data",
+    ) -> None:
+        self._images = checked_images(images)
+        count, self.image_size = len(self._images), self._images.shape[-1]
+        self._labels = checked_labels(labels, count, classes)
+        highest = int(self._labels.max())
+        self.classes = tuple(classes) if classes else tuple(map(str, range(highest + 1)))
+        if len(self.classes) < 2:
+            raise UserError(
+                f"Expected images of two or more classes; got labels of {self.classes[0]} alone: "
+                "name all classes, classes=['cat', 'dog']."
+            )
+        self._masks = None if masks is None else checked_masks(masks, self._images)
+        self.has_masks = self._masks is not None
+        self._has_mask = _known(self._masks, has_mask, count)
+        named = [domain] * count if isinstance(domain, str) else list(domain)
+        if len(named) != count:
+            raise UserError(
+                f"Expected one domain for all images or {count}, one for each; got {len(named)}."
+            )
+        self._where: dict[str, list[int]] = {}
+        for index, name in enumerate(named):
+            self._where.setdefault(name, []).append(index)
+        self.domains = tuple(self._where)
+
+    def where(self, domain: str) -> Sequence[int]:
+        """Of each of the domain's `keys`, which of all images it is."""
+        self.domain_index(domain)
+        return self._where[domain]
+
+    def keys(self, domain: str) -> Sequence[str]:
+        return [self._keys[index] for index in self.where(domain)]
+
+    def labels(self, domain: str) -> Sequence[int]:
+        return self._labels[self.where(domain)].tolist()
+
+    def masked(self, domain: str) -> Sequence[bool]:
+        if self._has_mask is None:
+            return super().masked(domain)
+        return self._has_mask[self.where(domain)].tolist()
+
+    def fingerprint(self, domain: str) -> str:
+        names = (self.classes[label] for label in self.labels(domain))
+        chosen = self.where(domain)
+        known = [] if self._has_mask is None else map(str, self.masked(domain))
+        masks = [] if self._masks is None else [_hash(self._masks[index]) for index in chosen]
+        return hashed(domain, *self.keys(domain), *names, *known, *masks)
+
+    def stored(self, domain: str, indices: Sequence[int]) -> Batch:
+        number, where = self.domain_index(domain), self.where(domain)
+        at = torch.tensor([where[index] for index in indices], dtype=torch.long)
+        return Batch(
+            images=self._images[at],
+            labels=self._labels[at],
+            domains=torch.full_like(at, number),
+            masks=None if self._masks is None else self._masks[at],
+            has_mask=None if self._has_mask is None else self._has_mask[at],
+        )
+
+    def samples(self, domain: str, indices: Sequence[int]) -> Batch:
+        return self.stored(domain, indices).to("cpu")
+
+    def in_key_order(self) -> "InMemory":
+        """The same samples, in an order that does not depend on the one they came in."""
+        ordered = copy(self)
+        ordered._where = {
+            domain: sorted(where, key=lambda index: (self._keys[index], int(self._labels[index])))
+            for domain, where in self._where.items()
+        }
+        return ordered
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        return [_hash(image) for image in self._images]
+
+
+def _known(masks: Tensor | None, has_mask: Tensor | None, count: int) -> Tensor | None:
+    """Which masks show an object."""
+    if masks is None:
+        if has_mask is not None:
+            raise UserError("has_mask says which of the masks count, but there are no masks.")
+        return None
+    seen = masks.flatten(1).amax(1) > 0
+    if has_mask is None:
+        return seen
+    has_mask = torch.as_tensor(has_mask).cpu()
+    if has_mask.dtype != torch.bool or has_mask.shape != (count,):
+        raise UserError(
+            f"Expected has_mask as {count} bools, one for each image; got {has_mask.dtype} of "
+            f"shape {tuple(has_mask.shape)}."
+        )
+    return seen & has_mask
+
+
+def _hash(pixels: Tensor) -> str:
+    """The same for uint8 as for the float32 that is made of it."""
+    values = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+    return hashlib.sha256(values.contiguous().numpy().tobytes()).hexdigest()[:24]

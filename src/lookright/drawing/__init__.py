@@ -1,0 +1,27 @@
+"""Numbers into SVG paths, arrays into data URIs, figures into words: what a page is made of."""
+
+from lookright.drawing.panel import Panel, Point, Series, Tick, band, line, spaced
+from lookright.drawing.pictures import overlay_uri, picture_uri, shade_uri
+from lookright.drawing.style import STAR, Style
+from lookright.drawing.words import count, listing, p_value, percent, pixel_levels, span
+
+__all__ = [
+    "STAR",
+    "Panel",
+    "Point",
+    "Series",
+    "Style",
+    "Tick",
+    "band",
+    "count",
+    "line",
+    "listing",
+    "overlay_uri",
+    "p_value",
+    "percent",
+    "picture_uri",
+    "pixel_levels",
+    "shade_uri",
+    "spaced",
+    "span",
+]

@@ -1,0 +1,59 @@
+"""What the results of a model already say under the attack of a claim's plan."""
+
+from pathlib import Path
+
+from torch import nn
+
+from lookright.claims import Evaluated, Plan
+from lookright.data import ImageData
+from lookright.errors import UserError
+from lookright.evaluation.places import results_in
+from lookright.evaluation.protocol import Protocol
+from lookright.evaluation.result import Result, read_result
+from lookright.evaluation.stages.answers import RIGHT
+from lookright.evaluation.stages.attacks import KEPT, Attacks
+from lookright.evaluation.table import read_table
+from lookright.models import fingerprint
+from lookright.perturbations import Attacked
+from lookright.spec import build, spec_of
+
+
+def evaluated(
+    home: Path, model: nn.Module, data: ImageData, domain: str, plan: Plan
+) -> Evaluated | None:
+    """The values of every image of the domain, from the newest result in `home` that has them.
+
+    It is one of these weights, these images, the plan's explainer, and of its perturbation as the
+    main attack, but for the seed; None where there is no such result. home: a run's folder, or any
+    that `lookright evaluate` writes results into.
+    """
+    try:
+        folders = results_in(home)
+    except UserError:
+        return None
+    weights, samples = fingerprint(model), data.fingerprint(domain)
+    for folder in folders:
+        result = read_result(folder)
+        here = result.domains.get(domain)
+        judged = result.config.get("judged", {}).get("weights")
+        if here is None or judged != weights or here.samples != samples:
+            continue
+        similarity = f"stability_{plan.similarity}"
+        if _answers(result, plan):
+            rows = read_table(folder).get(domain, {})
+            if {RIGHT.name, KEPT.name, similarity} <= rows.keys():
+                kept = rows[RIGHT.name], rows[KEPT.name]
+                return Evaluated(rows["image"].tolist(), *kept, rows[similarity])
+    return None
+
+
+def _answers(result: Result, plan: Plan) -> bool:
+    """Whether it was judged under the plan's perturbation and by its explainer."""
+    protocol = build(result.settings)
+    if not isinstance(protocol, Protocol):
+        return False
+    attacks = [each for each in protocol.chosen if isinstance(each, Attacks)]
+    asked = spec_of([plan.perturbation, plan.explainer])
+    return asked in [
+        spec_of([Attacked(each.main(protocol.ball)), protocol.explainer]) for each in attacks
+    ]

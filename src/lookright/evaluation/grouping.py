@@ -1,0 +1,194 @@
+"""Results side by side: the runs of one name are seeds of one method."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lookright.drawing import Style
+from lookright.errors import UserError
+from lookright.evaluation.result import DomainResult, Examples, Result, read_examples
+from lookright.metrics import MEASURES, Measure
+from lookright.metrics.measure import unknown
+from lookright.statistics.intervals import Estimate
+
+_MANY = 6
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of one method: of a single seed, or the mean over seeds.
+
+    `low` and `high` are the 95% interval of a single seed, or mean ± sd over several;
+    `sd` (the sample standard deviation) is None for a single seed.
+    """
+
+    value: float
+    low: float
+    high: float
+    sd: float | None
+    seeds: int
+
+    @classmethod
+    def of(cls, estimates: Sequence[Estimate]) -> "Cell":
+        """The cell of at least one seed's estimates."""
+        if len(estimates) == 1:
+            only = estimates[0]
+            return cls(only.value, only.low, only.high, None, 1)
+        values = [estimate.value for estimate in estimates]
+        mean, sd = statistics.fmean(values), statistics.stdev(values)
+        return cls(mean, mean - sd, mean + sd, sd, len(values))
+
+    def overlaps(self, other: "Cell") -> bool:
+        """Whether the two intervals have a point in common."""
+        return self.low <= other.high and other.low <= self.high
+
+
+@dataclass(frozen=True)
+class MethodResults:
+    """All runs of one name, by ascending seed."""
+
+    name: str
+    runs: tuple[Result, ...]
+
+    def within(self, domain: str) -> list[tuple[Result, DomainResult]]:
+        """The runs that were judged in the domain, with what was measured there."""
+        return [(run, run.domains[domain]) for run in self.runs if domain in run.domains]
+
+    def cell(self, domain: str, key: str) -> Cell | None:
+        """A measure in a domain, over the seeds that have it; None where none has."""
+        return _cell([here.measures for _, here in self.within(domain)], key)
+
+    def baseline(self, domain: str, name: str, key: str) -> Cell | None:
+        """The same measure of a map that knows nothing of the model."""
+        return _cell([here.baselines.get(name, {}) for _, here in self.within(domain)], key)
+
+    def baselines(self, domain: str) -> list[str]:
+        """The names of those maps."""
+        return list(
+            dict.fromkeys(name for _, here in self.within(domain) for name in here.baselines)
+        )
+
+    def of_seed(self, run: Result, text: str) -> str:
+        """What is said of one run, its seed named where the method has several."""
+        return f"seed {run.seed}: {text}" if len(self.runs) > 1 else text
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """Methods by domains, both in the order in which the results bring them."""
+
+    methods: tuple[MethodResults, ...]
+    domains: tuple[str, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> "ResultSet":
+        """Group results by name.
+
+        Raises:
+            UserError: there is no result, or two results have the same name and seed.
+        """
+        if not results:
+            raise UserError("Expected at least one result folder to report on, but none was given.")
+        groups: dict[str, dict[int | None, Result]] = {}
+        for result in results:
+            seeds = groups.setdefault(result.name, {})
+            if result.seed in seeds:
+                raise UserError(
+                    f"Expected one result per name and seed, but {seeds[result.seed].folder} and "
+                    f"{result.folder} are both '{result.name}' with seed {result.seed}: "
+                    "leave one out or give it another name."
+                )
+            seeds[result.seed] = result
+        methods = tuple(
+            MethodResults(name, tuple(sorted(seeds.values(), key=lambda run: run.seed or 0)))
+            for name, seeds in groups.items()
+        )
+        domains = dict.fromkeys(domain for result in results for domain in result.domains)
+        return cls(methods, tuple(domains))
+
+    @property
+    def runs(self) -> list[Result]:
+        return [run for method in self.methods for run in method.runs]
+
+    @property
+    def home(self) -> str | None:
+        """The first in-distribution domain."""
+        return next((domain for domain in self.domains if self.in_distribution(domain)), None)
+
+    @property
+    def styles(self) -> dict[str, Style]:
+        """How each method is drawn, by name."""
+        return {method.name: Style.of(index) for index, method in enumerate(self.methods)}
+
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """Every measure that any result has, by key: as the result declares it, else built in."""
+        built_in = {measure.key: measure for measure in MEASURES}
+        declared = {key: measure for run in self.runs for key, measure in run.declared.items()}
+        known = built_in | declared
+        keys = {
+            key for run in self.runs for domain in run.domains.values() for key in domain.measures
+        }
+        order = {key: place for place, key in enumerate(known)}
+        return {
+            key: known.get(key) or unknown(key)
+            for key in sorted(keys, key=lambda key: (order.get(key, len(order)), key))
+        }
+
+    def in_distribution(self, domain: str) -> bool:
+        return any(
+            run.domains[domain].in_distribution for run in self.runs if domain in run.domains
+        )
+
+    def cells(self, domain: str, key: str) -> list[tuple[MethodResults, Cell]]:
+        """The methods that have the measure in the domain, with their cells."""
+        found = ((method, method.cell(domain, key)) for method in self.methods)
+        return [(method, cell) for method, cell in found if cell is not None]
+
+    def examples(self, domain: str) -> list["MethodExamples"]:
+        """Of the first seed of every method that has examples in the domain."""
+        return [
+            MethodExamples(method, self.styles[method.name], method.runs[0], domain, examples)
+            for method in self.methods
+            if domain in method.runs[0].domains
+            and (examples := read_examples(method.runs[0], domain)) is not None
+        ]
+
+    def shown(self, images: int) -> int:
+        """How many images a page shows: fewer where many methods stand beside each."""
+        return max(2, images * _MANY // max(len(self.methods), _MANY))
+
+
+@dataclass(frozen=True)
+class MethodExamples:
+    """The example images of a method's first seed in one domain."""
+
+    method: MethodResults
+    style: Style
+    run: Result
+    domain: str
+    examples: Examples
+
+
+def same_images(found: Sequence[MethodExamples]) -> bool:
+    """Whether all methods have the same examples, in the same order."""
+    if not found:
+        return False
+    first, *others = (each.examples for each in found)
+    return all(
+        np.array_equal(first.labels, other.labels) and np.array_equal(first.images, other.images)
+        for other in others
+    )
+
+
+def side_by_side(found: Sequence[MethodExamples]) -> list[list[MethodExamples]]:
+    """The methods that are shown on one image: all where they have the same ones, else each."""
+    return [list(found)] if same_images(found) else [[each] for each in found]
+
+
+def _cell(measures: Sequence[Mapping[str, Estimate]], key: str) -> Cell | None:
+    estimates = [of[key] for of in measures if key in of]
+    return Cell.of(estimates) if estimates else None

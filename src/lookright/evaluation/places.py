@@ -1,0 +1,102 @@
+"""Where results lie: many in one home, such as a run's folder, each in a folder of its own."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lookright.data import ImageData
+from lookright.data.dataset import hashed
+from lookright.errors import UserError
+from lookright.evaluation.protocol import Protocol
+from lookright.evaluation.result import Result
+from lookright.models import fingerprint
+from lookright.spec import spec_of
+
+RESULTS = "results"
+
+
+def begun(
+    model: nn.Module,
+    data: ImageData,
+    *,
+    masker: nn.Module | None = None,
+    train_domains: Sequence[str] = (),
+    protocol: Protocol = Protocol(),  # noqa: B008
+    name: str = "model",
+    about: str = "",
+    seed: int | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Result:
+    """The result of an evaluation, as `evaluate` takes its arguments, before a domain is judged."""
+    return Result(
+        saved=None,
+        name=name,
+        seed=seed,
+        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        classes=tuple(data.classes),
+        train_domain=tuple(train_domains),
+        about=about,
+        config=dict(config or {}) | {"judged": _judged(model, masker, data)},
+        settings=spec_of(protocol.resolved),
+        domains={},
+    )
+
+
+def identity(result: Result) -> dict[str, Any]:
+    """What makes two results the same one: model, data, protocol, and what they are called."""
+    names = ("name", "seed", "classes", "train_domain", "config", "settings")
+    return json.loads(json.dumps({name: getattr(result, name) for name in names}))
+
+
+def place(home: Path, model: nn.Module, data: ImageData, **about: Any) -> Path:
+    """Where its result lies: `home`/results/<hash of model, data, protocol and what it is called>.
+
+    about: as in `begun`.
+    """
+    asked = identity(begun(model, data, **about))
+    return home / RESULTS / hashed(json.dumps(asked, sort_keys=True))
+
+
+def home_of(folder: Path) -> Path:
+    """The home that a result's folder lies in; the folder itself where it lies in none."""
+    return folder.parent.parent if folder.parent.name == RESULTS else folder
+
+
+def results_in(folder: Path) -> list[Path]:
+    """The folders of the results in a home, the newest first; a result's own folder is the one.
+
+    Raises:
+        UserError: there is none.
+    """
+    if (folder / "result.json").is_file():
+        return [folder]
+    found = (folder / RESULTS).glob("*/result.json")
+    newest_first = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    if not newest_first:
+        raise UserError(
+            f"Expected results in {folder}, but there is neither result.json nor a folder "
+            f"{RESULTS} with any: give a folder that `lookright evaluate` wrote, or a run that it "
+            "has judged."
+        )
+    return [path.parent for path in newest_first]
+
+
+def _judged(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
+    """What was judged on what: hashes of the weights, and the data's spec or, else its options."""
+    try:
+        described = spec_of(data)
+    except UserError:
+        described = {"name": data.name} | {
+            name: value
+            for name, value in vars(data).items()
+            if name[0] != "_" and isinstance(value, str | int | float | bool)
+        }
+    return {
+        "weights": fingerprint(model),
+        **({} if masker is None else {"masker": fingerprint(masker)}),
+        "data": described,
+    }

@@ -1,0 +1,45 @@
+"""The protocol of a result as it is printed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lookright.attacks.ball import pixels_in_words
+
+_LENGTHS = ("eps", "curve")
+_STAGES = "stages"
+
+
+def in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Each option by its name, an option of a stage as `Stage.option`."""
+    found = {}
+    for name, value in settings.get("init_args", {}).items():
+        if name != _STAGES:
+            found[name] = _words(value, name)
+            continue
+        for stage in value:
+            called = _last(stage["class_path"])
+            for option, of in stage["init_args"].items():
+                found[f"{called}.{option}"] = _words(of, option)
+    return found
+
+
+def _words(value: Any, name: str) -> str:
+    """One value of a spec, lengths in pixel units as 255ths."""
+    if isinstance(value, list):
+        return ", ".join(_words(each, name) for each in value) or "none"
+    if isinstance(value, dict):
+        if "class_path" not in value:
+            return _last(value["import"]) if "import" in value else json.dumps(value)
+        options = value["init_args"].items()
+        told = ", ".join(
+            f"{option}={_words(of, option)}" for option, of in options if of is not None
+        )
+        return _last(value["class_path"]) + (f"({told})" if told else "")
+    if isinstance(value, int | float) and name in _LENGTHS:
+        return pixels_in_words(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]

@@ -1,0 +1,28 @@
+"""The stage of answers: is the class right, on the images as they are."""
+
+from dataclasses import dataclass
+
+from lookright import metrics
+from lookright.evaluation.column import LABEL, Column, Columns, measuring
+from lookright.evaluation.protocol import Protocol
+from lookright.evaluation.stages.stage import Joined, Stage
+from lookright.evaluation.view import View
+from lookright.metrics.classification import ACCURACY, AUC
+
+RIGHT = measuring(ACCURACY)
+LOGITS = Column("logits")
+
+
+@dataclass(frozen=True)
+class Answers(Stage):
+    """Accuracy and AUC on the clean images."""
+
+    def columns(self, protocol: Protocol) -> tuple[Column, ...]:
+        return RIGHT, LOGITS
+
+    def see(self, view: View) -> Columns:
+        return {RIGHT: metrics.correct(view.logits, view.batch.labels), LOGITS: view.logits}
+
+    def figures(self, joined: Joined) -> dict[str, metrics.Estimate]:
+        auc = metrics.macro_auc(joined[LOGITS], joined[LABEL])
+        return super().figures(joined) | ({} if auc is None else {AUC.key: auc})

@@ -1,0 +1,57 @@
+"""The stage of claims: what may be claimed of images that were not seen, and how surely."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lookright.claims import Claim, claim_values
+from lookright.claims.values import check_tau
+from lookright.evaluation.column import Columns
+from lookright.evaluation.protocol import Protocol
+from lookright.evaluation.result import DomainResult
+from lookright.evaluation.stages.attacks import KEPT, STAYS, Attacks
+from lookright.evaluation.stages.stage import Joined, Stage
+from lookright.evaluation.typed import read_as
+from lookright.evaluation.view import View
+from lookright.perturbations import attack_in_words
+from lookright.statistics.bounds import check_delta
+
+
+@dataclass(frozen=True)
+class Claims(Stage):
+    """Exact bounds of what the main attack leaves of the right answers and of the explanations.
+
+    Args:
+        tau: an explanation counts as kept from a cosine of tau on.
+        delta: the claims of a domain hold together with probability 1 - delta.
+    """
+
+    needs: ClassVar[tuple[type[Stage], ...]] = (Attacks,)
+
+    tau: float = 0.8
+    delta: float = 0.05
+
+    def check(self, protocol: Protocol) -> None:
+        check_tau(self.tau)
+        check_delta(self.delta)
+
+    def see(self, view: View) -> Columns:
+        """Nothing of its own: the attacks have found all that it needs."""
+        return {}
+
+    def summary(self, joined: Joined) -> tuple[Claim, ...]:
+        protocol = joined.protocol
+        return claim_values(
+            joined[KEPT],
+            joined[STAYS],
+            perturbation=attack_in_words(protocol.stage(Attacks).main(protocol.ball)),
+            delta=self.delta,
+            tau=self.tau,
+            similarity_name=f"cosine of {type(protocol.explainer).__name__}",
+            distribution=f'the domain "{joined.domain}"',
+            right=True,
+        )
+
+    @classmethod
+    def of(cls, here: DomainResult) -> tuple[Claim, ...]:
+        """The claims of a domain."""
+        return read_as(tuple[Claim, ...], here.stages.get(cls.name, []))

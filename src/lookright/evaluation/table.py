@@ -1,0 +1,86 @@
+"""The values of every image, beside the result: `images.csv.gz`, which pandas reads.
+
+A row for each image: its `domain`, its key as `image`, its `label` and the class `predicted`, both
+as numbers in the order of the result's classes, and every value that a stage has found of it, under
+the measure's key, a baseline's as `key@random` or `key@centre`. True is 1; what is not defined for
+an image is empty.
+"""
+
+import csv
+import gzip
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookright.errors import UserError
+from lookright.files import write_atomically
+
+FILE = "images.csv.gz"
+_DOMAIN, _TEXT, _WHOLE = "domain", ("image",), ("label", "predicted")
+
+Rows = Mapping[str, NDArray[Any]]
+"""The table of one domain: columns of one length by name."""
+
+
+def write_table(folder: Path, domains: Mapping[str, Rows]) -> None:
+    """Replace the table in that folder, atomically; floats are written so that none loses a bit."""
+    names = list(dict.fromkeys(name for rows in domains.values() for name in rows))
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_DOMAIN, *names])
+    for domain, rows in domains.items():
+        columns = [_cells(rows[name]) if name in rows else None for name in names]
+        for at in range(len(rows["image"])):
+            writer.writerow([domain, *("" if of is None else of[at] for of in columns)])
+    packed = gzip.compress(text.getvalue().encode(), mtime=0)
+    write_atomically(folder / FILE, packed)
+
+
+def read_table(folder: Path) -> dict[str, dict[str, NDArray[Any]]]:
+    """The columns by name, of each domain; those that are empty in all of a domain are left out.
+
+    `image` is text, `label` and `predicted` are int64, every other one float64 with NaN where it is
+    not defined.
+
+    Raises:
+        UserError: there is no table, or it is damaged.
+    """
+    path = folder / FILE
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            names, *rows = list(csv.reader(file))
+        return {
+            domain: _columns(names[1:], [row[1:] for row in of])
+            for domain, of in groupby(rows, key=itemgetter(0))
+        }
+    except (OSError, EOFError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"Expected the values of every image in {path}, but it cannot be read ({error}): "
+            "evaluate the model again, with --overwrite."
+        ) from error
+
+
+def _cells(values: NDArray[Any]) -> list[str]:
+    if values.dtype.kind in "biu":
+        return [str(int(value)) for value in values.tolist()]
+    if values.dtype.kind == "f":
+        return ["" if value != value else repr(value) for value in values.tolist()]
+    return values.tolist()
+
+
+def _columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:
+    found = {}
+    for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+        if name in _TEXT:
+            found[name] = np.array(cells, dtype=np.str_)
+        elif name in _WHOLE:
+            found[name] = np.array(cells, dtype=np.int64)
+        elif any(cells):
+            found[name] = np.array([cell or "nan" for cell in cells], dtype=np.float64)
+    return found

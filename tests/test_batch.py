@@ -1,0 +1,60 @@
+"""A batch: what it means, and its way to a device."""
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from lookright.batch import Batch, collate
+from lookright.data import InMemory
+from lookright.guides import HumanMask, PrecomputedMask
+from lookright.metrics import mask_iou
+
+IMAGES, LABELS = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1])
+MASKS = torch.zeros(4, 1, 8, 8)
+MASKS[:, :, :3] = 1
+
+
+@pytest.mark.parametrize(
+    ("maps", "has", "guide"),
+    [("masks", "has_mask", HumanMask()), ("tool_masks", "has_tool_mask", PrecomputedMask())],
+)
+def test_masks_alone_are_all_known(maps, has, guide):
+    batch = Batch(IMAGES, LABELS, **{maps: MASKS})
+    assert getattr(batch, has).tolist() == [True] * 4
+    assert guide(batch, MASKS[:, 0]).known.tolist() == [True] * 4
+    assert Batch(IMAGES, LABELS).has_mask is None
+    some = Batch(IMAGES, LABELS, **{maps: MASKS, has: LABELS > 0})
+    joined = collate([batch, some])
+    assert getattr(joined, has).tolist() == [True] * 4 + [False, True] * 2
+    assert len(mask_iou(MASKS[getattr(batch, has)], MASKS)) == 4
+
+
+def test_stored_pixels_cross_small_and_arrive_as_floats():
+    levels = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 3, 16, 16)
+    masks = (levels[:, :1] > 9).to(torch.uint8) * 255
+    stored = Batch(levels, torch.zeros(1, dtype=torch.uint8), None, masks, None, masks)
+    there = stored.to("cpu")
+    assert torch.equal(there.images, levels.float() / 255)
+    assert torch.equal(there.masks, (levels[:, :1] > 9).float())
+    assert torch.equal(there.tool_masks, there.masks)
+    assert there.labels.dtype == torch.uint8, "no pixel"
+    assert stored.images.dtype == torch.uint8
+    crossed = stored.to("meta")
+    assert {crossed.images.device.type, crossed.has_mask.device.type} == {"meta"}
+    assert crossed.images.dtype == torch.float32
+
+
+def test_floats_arrive_as_they_are():
+    batch = Batch(IMAGES, LABELS, masks=MASKS)
+    there = batch.to("cpu")
+    for field in fields(Batch):
+        before, after = getattr(batch, field.name), getattr(there, field.name)
+        assert before is after is None or torch.equal(before, after)
+
+
+def test_a_loader_of_ones_own_gives_floats():
+    data = InMemory((IMAGES * 255).round().byte(), LABELS, MASKS)
+    for batch in data.loader("data", "all", batch_size=3):
+        assert batch.images.dtype == batch.masks.dtype == torch.float32
+        assert batch.images.max() <= 1
