@@ -1,4 +1,4 @@
-"""`lookright claim`: what may be claimed of all images of a domain, out of a fresh draw of n."""
+"""`lookright claim`: what may be claimed of all images of a domain, from a random draw of n."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,11 +44,12 @@ def claim(
     seed: int = 0,
     skip_unreadable: bool = False,
 ) -> None:
-    """Claims about all images of a domain, out of n of them, that hold with probability 1 - delta.
+    """Claim, from a random draw of n images, how many of all images of a domain a model keeps.
 
-    How many keep their prediction, their explanation, and both, under a perturbation. Choose the
-    perturbation, n, delta, tau and the similarity before the images are looked at. Where the model
-    was evaluated under the same attack, on the images that are drawn, what was found is taken.
+    At least which share keeps its prediction, its explanation, and both, when the images are
+    perturbed; the claims hold together with probability 1 - delta. Choose all options before you
+    look at the images. Where the model was evaluated under the same attack, on the images that are
+    drawn, the values of the evaluation are taken.
 
     Args:
         model: folder of a run, or any model that `lookright evaluate` takes.
@@ -57,20 +58,23 @@ def claim(
         data: Shortcut, or a folder of images; the data of the run by default.
         domain: whose images are drawn; by default the first that was trained on. Of those trained
             on only the test part is drawn from.
-        against: a second run or model, tried on the same images: how much more the first keeps.
-        n: images drawn.
-        delta: the probability that any of the bounds fails.
-        tau: an explanation counts as kept where it is at least so similar to the clean one.
-        similarity: of the explanations before and after.
+        against: a second run or model, which is tried on the same images; a further claim says how
+            many more the first one keeps.
+        n: number of images that are drawn.
+        delta: the probability that any of the bounds is wrong.
+        tau: an explanation counts as kept where its similarity to the clean one is tau or more.
+        similarity: measure of the similarity of two explanations.
         explainer: whose explanations are compared, of the class predicted for the clean image.
         family: number of bounds that hold together with probability 1 - delta; by default those of
-            this command, 3 or with --against 6. Give the sum where several commands' are to hold.
-        lemmas: measure ALIGN's lemmas too, on data with masks, the perturbation being the shift.
+            this command, 3, or 6 with --against. If several commands are to hold together, give
+            each of them the total.
+        lemmas: measure ALIGN's lemmas too, with the perturbation as the shift of domain; the data
+            need masks.
         masks: folder of masks; those of the run by default.
         options: what is to be said of the model beside its name; of `against`, all but weights.
         output: folder of claims.json; the run's by default, else below results.
         batch_size: images at once.
-        seed: of the draw and the perturbation.
+        seed: of the draw and of the perturbation's random numbers.
         skip_unreadable: go on without images that cannot be read.
     """
     opened = Opened()
