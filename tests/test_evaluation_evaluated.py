@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from torch.utils.data import DataLoader, TensorDataset
 
 from lookright.attacks import APGD, PGD, Ball
 from lookright.claims import Plan, claim
@@ -100,30 +98,3 @@ def test_another_model_or_other_images_are_not_answered(home, tmp_path):
     assert asked(home, data=Dark()) is None
     assert asked(home, domain="train") is None
     assert asked(tmp_path) is None
-
-
-# --- Claims of what is in memory ----------------------------------------------------------------
-
-
-IMAGES = DATA.samples("other", range(40)).images
-LABELS = DATA.samples("other", range(40)).labels
-
-
-def test_tensors_a_loader_a_data_set_and_a_tuple_give_the_same_claims():
-    model, plan = tiny_classifier(), replace(PLAN, domain=None, n=40)
-    dataset = TensorDataset(IMAGES, LABELS)
-    found = [
-        claim(model, plan=plan, images=IMAGES, labels=LABELS, progress=False),
-        claim(model, (IMAGES, LABELS), plan, progress=False),
-        claim(model, dataset, plan, progress=False),
-        claim(model, DataLoader(dataset, batch_size=7), plan, progress=False),
-    ]
-    sentences = [[each.sentence for each in one.claims] for one in found]
-    assert {each.n for one in found for each in one.claims} == {40}
-    assert sentences[0] == sentences[1] == sentences[2]
-    assert "images of this distribution keep their prediction under PGD" in sentences[0][0]
-    with torch.no_grad():
-        predicted = model(IMAGES).argmax(1)
-    still = replace(plan, perturbation=Attacked(PGD(0, 1)))
-    certain = claim(model, plan=still, images=IMAGES, labels=predicted, progress=False)
-    assert certain.claims[0].kept == 40

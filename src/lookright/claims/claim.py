@@ -18,6 +18,7 @@ from lookright.claims.statement import Claim, DifferenceClaim
 from lookright.claims.trial import lemma_outputs, try_batches
 from lookright.claims.values import claim_values, compare_values, share_of_delta
 from lookright.data import ImageData, InMemory, as_data
+from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.models import fingerprint
 from lookright.perturbations import Attacked
@@ -68,6 +69,7 @@ def claim(
     lemmas: bool = False,
     distribution: str | None = None,
     batch_size: int = 64,
+    device: str | torch.device | None = None,
     progress: bool = True,
 ) -> Claims:
     """What may be claimed of all images of a distribution, from a draw of n of them.
@@ -95,6 +97,7 @@ def claim(
         distribution: what the images are drawn from, in words, for the sentences; by default the
             domain by its name, or "this distribution" where the data have none.
         batch_size: images at once.
+        device: the first accelerator by default; the models come back to where they were.
         progress: show a bar on stderr.
 
     Raises:
@@ -119,13 +122,14 @@ def claim(
     weights = {name: fingerprint(each) for name, each in models.items()}
     record = ClaimsFile.opened(path, weights, data, plan, drawn)
     _take_over(record, evaluated or {})
-    if any(len(trial.kept) < plan.n for trial in record.trials.values()):
-        record.write({})  # the plan, before an image is looked at
-        _try(models, data, plan, drawn, record, batch_size, progress)
-    outputs = {
-        name: lemma_outputs(each, data, plan, drawn, batch_size)
-        for name, each in (models if lemmas else {}).items()
-    }
+    with borrowed(*models.values(), device=best_device(device)):
+        if any(len(trial.kept) < plan.n for trial in record.trials.values()):
+            record.write({})  # the plan, before an image is looked at
+            _try(models, data, plan, drawn, record, batch_size, progress)
+        outputs = {
+            name: lemma_outputs(each, data, plan, drawn, batch_size)
+            for name, each in (models if lemmas else {}).items()
+        }
     values = {name: trial.tensors() for name, trial in record.trials.items()}
     if distribution is None and not isinstance(data, InMemory):
         distribution = f"{data.name}'s domain {drawn.domain}"
@@ -230,9 +234,6 @@ def _try(
     progress: bool,
 ) -> None:
     """Perturb the images that are left, and keep what is found after each batch."""
-    if torch.accelerator.is_available():
-        for model in models.values():
-            model.to(torch.accelerator.current_accelerator())
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar()) if progress else None
         task = bar.add_task("images tried", total=len(models) * plan.n, note="") if bar else None
