@@ -16,5 +16,6 @@ for method in ERM ALIGN; do
     done
 done
 lookright evaluate "${runs[@]}" --which last --names "$names" \
-    --protocol.pgd_steps 10 --protocol.restarts 1 --protocol.curve_eps "[]" \
+    --protocol.stages.attacks.steps 10 --protocol.stages.attacks.restarts 1 \
+    --protocol.stages.attacks.curve "[]" \
     --page "runs/align-$strength/report.html"

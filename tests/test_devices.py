@@ -176,6 +176,18 @@ def test_the_next_batch_is_on_its_way_while_one_is_worked_on():
     assert list(to_device([], torch.device("cpu"))) == []
 
 
+def test_what_was_read_before_a_failure_is_worked_on_first():
+    def broken():
+        yield Batch(torch.zeros(1, 3, 2, 2), torch.tensor([0]))
+        yield Batch(torch.zeros(1, 3, 2, 2), torch.tensor([1]))
+        raise UserError("damaged")
+
+    worked = []
+    with pytest.raises(UserError, match="damaged"):
+        worked.extend(int(batch.labels) for batch in to_device(broken(), torch.device("cpu")))
+    assert worked == [0, 1]
+
+
 def test_a_batch_crosses_small_and_is_made_float_there():
     levels = torch.arange(12, dtype=torch.uint8).view(1, 3, 2, 2)
     there = Batch(levels, torch.tensor([1])).to(AWAY)

@@ -2,7 +2,9 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,10 +24,11 @@ WITH_PYTHON = [path for path in DOCUMENTS if BLOCK.search(path.read_text())]
 def test_python_runs_from_top_to_bottom(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(SmallResNet.__init__, "__defaults__", (4,))  # narrow, to be quick
-    text, names = document.read_text(), {"__name__": "document"}
+    text, module = document.read_text(), ModuleType("document")
+    monkeypatch.setitem(sys.modules, "document", module)  # as a script's own parts are importable
     for block in BLOCK.finditer(text):
         line = text.count("\n", 0, block.start(1))
-        exec(compile("\n" * line + block[1], document, "exec"), names)
+        exec(compile("\n" * line + block[1], document, "exec"), vars(module))
 
 
 @every_document

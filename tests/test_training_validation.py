@@ -47,7 +47,8 @@ def validated(method, attack=None) -> Attack | None:
         devices=1,
         seed=0,
     )
-    return Module(method, Blobs(), settings).judged.get("val/adversarial_accuracy")
+    parts = {part: Blobs().split("train", part) for part in ("train", "validation")}
+    return Module(method, parts, settings).judged.get("val/adversarial_accuracy")
 
 
 L2_BALL, LINF_BALL = Ball(L2(), 0.5), Ball(eps=0.1)

@@ -98,7 +98,7 @@ def names(kind: str) -> list[str]:
 
 
 def member(name: str, kind: type, taker: str = "") -> Any:
-    """A member by its name, in any case, or one's own by its import path.
+    """A member by its name, in any case and with or without _, or one's own by its import path.
 
     taker: of what it is an option, for the message.
 
@@ -106,9 +106,9 @@ def member(name: str, kind: type, taker: str = "") -> Any:
         UserError: no such member, or another kind of thing at the import path.
     """
     word, known = word_of(kind), members(kind)
-    by_lower = {each.lower(): thing for each, thing in known.items()}
-    if name.lower() in by_lower:
-        return by_lower[name.lower()]
+    plainly = {_plain(each): thing for each, thing in known.items()}
+    if _plain(name) in plainly:
+        return plainly[_plain(name)]
     if "." not in name:
         raise UserError(
             f"There is no {word} '{name}'{f' for {taker}' if taker else ''}: expected one of "
@@ -123,6 +123,10 @@ def member(name: str, kind: type, taker: str = "") -> Any:
         f"There is no {word} '{last}' in the module '{module}': expected a class under "
         f"{kind.__module__}.{kind.__name__}."
     )
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def _home(kind: type) -> str:

@@ -6,6 +6,9 @@ Perturbations, ICLR 2019; the parameters are theirs. Of its own, because the kep
 lengths that do not follow the image's size: `docs/corruptions.md`.
 """
 
+from inspect import isclass
+from typing import Any
+
 from torch import Tensor
 
 from lookright.corruptions.blur import BLURS, GAUSSIAN
@@ -51,10 +54,14 @@ def corruption_named(name: str) -> Corruption:
 
 
 def corruption_of(part: str | Corrupts) -> Corruption:
-    """The corruption of that name, or the user's own function of images and a severity."""
+    """The corruption of that name, or the user's own: a function of images and a severity, or a
+    class of which one is called."""
     if isinstance(part, str):
         return corruption_named(part)
-    return part if isinstance(part, Corruption) else Corruption(name_of(part), "own", part)
+    if isinstance(part, Corruption):
+        return part
+    spoil: Any = part() if isclass(part) else part
+    return Corruption(name_of(part), "own", spoil)
 
 
 __all__ = [

@@ -64,14 +64,23 @@ def default_workers(part: Split) -> int:
 
 
 def to_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Each batch on the device; while it is worked on, the next one is on its way there."""
-    ahead: Batch | None = None
-    for batch in batches:
-        ready, ahead = ahead, batch.to(device)
-        if ready is not None:
-            yield ready
-    if ahead is not None:
-        yield ahead
+    """Each batch on the device; while it is worked on, the next one is on its way there.
+
+    One that cannot be read is told after those before it were worked on.
+    """
+    moved = (batch.to(device) for batch in batches)
+    ready = next(moved, None)
+    while ready is not None:
+        ahead: Batch | None = None
+        failure: Exception | None = None
+        try:
+            ahead = next(moved, None)
+        except Exception as error:
+            failure = error
+        yield ready
+        if failure is not None:
+            raise failure
+        ready = ahead
 
 
 def _cores() -> int:

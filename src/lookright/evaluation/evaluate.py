@@ -11,7 +11,8 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from lookright.data import ImageData, SplitName
+from lookright.data import ImageData, SplitName, as_data
+from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
@@ -37,9 +38,13 @@ from lookright.versions import versions
 
 def evaluate(
     model: nn.Module,
-    data: ImageData,
+    data: Any = None,
     save: Path | str | None = None,
     *,
+    images: Any = None,
+    labels: Any = None,
+    masks: Any = None,
+    has_mask: Any = None,
     masker: nn.Module | None = None,
     domains: Sequence[str] = (),
     train_domains: Sequence[str] = (),
@@ -59,9 +64,12 @@ def evaluate(
     Memory that does not hold a batch is met by half as many images at once, with a warning.
 
     Args:
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
+        data: an `ImageData`, a `DataLoader` or `Dataset` of images and labels, with masks where
+            there are any, or the path of a folder (`lookright.data.as_data`).
+        images, labels, masks, has_mask: tensors in place of data (`lookright.data.InMemory`).
         save: the folder of this one result; nothing is kept on disk where there is none, and a
             killed evaluation begins anew.
-        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
         masker: images to masks (B, 1, h, w) in [0, 1], learned with the model; its masks are
             measured too, against the true ones where there are any.
         domains: those to judge; all by default.
@@ -69,7 +77,7 @@ def evaluate(
         protocol: attacks, explainer and sizes.
         name, about, seed, config: what the result says of the model: what it is called, in one
             sentence, the seed of its training, and how it was made.
-        device: the first accelerator by default.
+        device: the first accelerator by default; model and masker are there meanwhile.
         overwrite: replace a result of another model or protocol in that folder.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
 
@@ -77,18 +85,19 @@ def evaluate(
         UserError: an unknown domain; a model with other classes; a masker that gives no masks; a
             folder with another result.
     """
+    classes = getattr(model, "classes", None)
+    data = as_data(
+        data, images=images, labels=labels, masks=masks, has_mask=has_mask, classes=classes
+    )
     chosen = tuple(domains) or data.domains
     for domain in (*chosen, *train_domains):
         data.domain_index(domain)
-    classes = getattr(model, "classes", data.classes)
-    if tuple(classes) != tuple(data.classes):
+    if classes is not None and tuple(classes) != tuple(data.classes):
         raise UserError(
             f"The model's classes are {', '.join(classes)}, those of {data.name} "
             f"{', '.join(data.classes)}: evaluate it on data of its own classes."
         )
-    if device is None and torch.accelerator.is_available():
-        device = torch.accelerator.current_accelerator()
-    device = torch.device(device or "cpu")
+    device = best_device(device)
     result = begun(
         model,
         data,
@@ -109,9 +118,9 @@ def evaluate(
     data.read(chosen, progress is True and sys.stderr.isatty())
     samples = {domain: data.fingerprint(domain) for domain in chosen}
     _check_samples(kept.result, samples)
-    model = model.to(device)
-    borrowed = nn.ModuleList([model] if masker is None else [model, masker.to(device)])
+    both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
+        stack.enter_context(borrowed(both, device=device))
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
             bar = stack.enter_context(progress_bar())
@@ -129,7 +138,7 @@ def evaluate(
                 judge = Evaluator(model, protocol, domain, len(where), masker)
                 cache = BatchCache(folder, asked | {"domain": (domain, samples[domain])})
                 home = next(iter(train_domains), None)
-                with frozen(borrowed), own_noise(device):
+                with frozen(both), own_noise(device):
                     records = list(judged(judge, data, where, cache, told, home, device))
                 summary = Summary(judge, records)
                 here = summary.result(

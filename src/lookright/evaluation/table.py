@@ -30,14 +30,18 @@ Rows = Mapping[str, NDArray[Any]]
 
 def write_table(folder: Path, domains: Mapping[str, Rows]) -> None:
     """Replace the table in that folder, atomically; floats are written so that none loses a bit."""
-    names = list(dict.fromkeys(name for rows in domains.values() for name in rows))
+    tables = {
+        domain: {name: cells for name, of in rows.items() if any(cells := _cells(of))}
+        for domain, rows in domains.items()
+    }
+    names = list(dict.fromkeys(name for table in tables.values() for name in table))
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([_DOMAIN, *names])
-    for domain, rows in domains.items():
-        columns = [_cells(rows[name]) if name in rows else None for name in names]
-        for at in range(len(rows["image"])):
-            writer.writerow([domain, *("" if of is None else of[at] for of in columns)])
+    for domain, table in tables.items():
+        empty = [""] * len(table["image"])
+        for row in zip(*(table.get(name, empty) for name in names), strict=True):
+            writer.writerow([domain, *row])
     packed = gzip.compress(text.getvalue().encode(), mtime=0)
     write_atomically(folder / FILE, packed)
 
@@ -70,7 +74,9 @@ def _cells(values: NDArray[Any]) -> list[str]:
     if values.dtype.kind in "biu":
         return [str(int(value)) for value in values.tolist()]
     if values.dtype.kind == "f":
-        return ["" if value != value else repr(value) for value in values.tolist()]
+        return [
+            "" if value != value else repr(value).removesuffix(".0") for value in values.tolist()
+        ]
     return values.tolist()
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from inspect import isclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,8 +44,12 @@ def fill_named(name: str) -> Fill:
 
 
 def fill_of(fill: str | Fill) -> Fill:
-    """The fill of that name, or the user's own as it is."""
-    return fill_named(fill) if isinstance(fill, str) else fill
+    """The fill of that name, or the user's own: a function of images, or a class of which one is
+    called."""
+    if isinstance(fill, str):
+        return fill_named(fill)
+    own: Any = fill() if isclass(fill) else fill
+    return own
 
 
 def fill_name(fill: str | Fill) -> str:

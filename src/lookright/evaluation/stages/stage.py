@@ -27,8 +27,8 @@ class Stage(ABC):
     what these values come to. On the page `section` says what its template shows.
 
     needs: the stages whose columns it reads; they are run before it. place: the sections of a page
-    stand by ascending place. standard: whether it belongs
-    to every protocol, or is so dear that it has to be asked for, by itself or by `--thorough`.
+    stand by ascending place. standard: whether it belongs to every protocol, or is so dear that it
+    has to be asked for, by itself or by `--thorough`.
     """
 
     name: ClassVar[str]

@@ -1,0 +1,260 @@
+"""Parts of the user's own in a protocol: each reaches the result, the table and the page."""
+
+import json
+import re
+from functools import wraps
+
+import numpy as np
+import pytest
+import torch
+
+from lookright import cli
+from lookright.attacks import L2, Ball
+from lookright.corruptions import Corruption, corruption_of
+from lookright.errors import UserError
+from lookright.evaluation import (
+    Attacks,
+    Corruptions,
+    ExplanationAttacks,
+    Explanations,
+    Protocol,
+    Stage,
+)
+from lookright.evaluation.places import results_in
+from lookright.evaluation.result import read_examples, read_result
+from lookright.evaluation.table import read_table
+from lookright.metrics import Measure, metric
+from lookright.metrics.fills import fill_name, fill_of
+from lookright.report import write_page
+from lookright.spec import build, spec_of
+from lookright.verbs import evaluate as verb
+from own_parts import Corner, Leftwards, brightness, peak_on_object, smoke, upper, white
+from own_stage import Mirrored
+from test_evaluation import ChannelMeans, Margins, judge
+from tiny import Blobs, tiny_classifier
+
+OWN = {
+    "attacks": {"attacks": (Corner(),)},
+    "explanations": {"removal_steps": 1, "fills": ("mean", white)},
+    "stages": (
+        Corruptions(("fog", smoke), (2,)),
+        ExplanationAttacks(("topk", Leftwards())),
+        Mirrored(upright=True),
+    ),
+    "metrics": (upper, peak_on_object, brightness),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    data = Margins()
+    data.image_size = 32
+    result = judge(folder, ChannelMeans(), data, OWN, domains=["other"])
+    return result, folder
+
+
+KEYS = (
+    "accuracy_corner", "sufficiency_white", "manipulated_Leftwards", "accuracy_mirrored",
+    "upper", "peak_on_object", "brightness",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_part_of_ones_own_has_a_figure_with_its_declaration(judged, key):
+    result, folder = judged
+    here = result.domains["other"]
+    assert here.measures[key].n == (12 if key == "peak_on_object" else 16)
+    kept = read_result(folder)
+    assert kept == result
+    assert kept.declared[key].key == key
+    assert kept.declared[key].description
+
+
+def test_a_corruption_of_ones_own_is_called_by_its_function(judged):
+    result, _ = judged
+    assert [each.family for each in Corruptions.of(result.domains["other"])] == ["fog", "smoke"]
+    batch = Margins().samples("other", range(16))
+    right = ChannelMeans()(smoke(batch.images, 2)).argmax(1) == batch.labels
+    (_, own) = Corruptions.of(result.domains["other"])
+    assert own.accuracy.value == pytest.approx(float(right.float().mean()))
+
+
+def test_a_metric_asks_by_name_and_is_taken_of_the_baselines_where_it_is_one_of_maps(judged):
+    result, _ = judged
+    here = result.domains["other"]
+    assert here.measures["peak_on_object"].value == 1
+    assert here.baselines["centre"]["upper"].value == pytest.approx(0.5)
+    assert here.paired["random"]["peak_on_object"].n == 12
+    assert "brightness" not in here.baselines["random"]
+    batch = Margins().samples("other", range(16))
+    expected = float(batch.images.mean((1, 2, 3)).mean())
+    assert here.measures["brightness"].value == pytest.approx(expected)
+
+
+def test_an_attack_without_a_norm_is_run_in_the_protocols_ball():
+    protocol = Protocol(ball=Ball(eps=0.1), stages=(Attacks(attacks=(Corner(),)),))
+    assert protocol.stage(Attacks).attacks == (Corner(),)
+    with pytest.raises(UserError, match="knows the norm L-inf alone"):
+        Protocol(ball=Ball(L2(), 0.5), stages=(Attacks(attacks=(Corner(),)),))
+    with pytest.raises(UserError, match=r"share its ball, 0\.1, L-inf, but Corner has 51/255"):
+        Protocol(ball=Ball(eps=0.1), stages=(Attacks(attacks=(Corner(0.2),)),))
+
+
+def test_the_table_has_a_row_for_each_image_and_a_gap_where_there_is_no_mask(judged):
+    result, folder = judged
+    rows = read_table(folder)["other"]
+    for key in (*KEYS, "upper@random", "same_when_mirrored", "right_smoke_2"):
+        assert len(rows[key]) == 16, key
+    for key in KEYS:
+        mean = np.nanmean(rows[key])
+        assert mean == pytest.approx(result.domains["other"].measures[key].value, abs=1e-6)
+    without = [at % 4 == 0 for at in range(16)]
+    assert sorted(np.isnan(rows["peak_on_object"])) == sorted(without)
+    order = [int(name.split()[1]) for name in rows["image"]]
+    assert np.isnan(rows["peak_on_object"]).tolist() == [without[at] for at in order]
+
+
+def test_the_parts_come_back_from_the_settings(judged):
+    result, _ = judged
+    again = build(json.loads(json.dumps(result.settings)))
+    assert again.metrics == OWN["metrics"]
+    assert again.stage(Corruptions) == OWN["stages"][0]
+    assert again.stage(Mirrored).upright
+    assert spec_of(again) == result.settings
+
+
+def test_a_stage_of_ones_own_shows_pictures_and_has_its_section(judged, tmp_path):
+    result, folder = judged
+    shown = read_examples(result, "other")
+    images = torch.from_numpy(shown.images).movedim(-1, 1)
+    mirrored = torch.from_numpy(shown.shown["mirrored"]["mirrored"])
+    assert (mirrored.int() - images.flip((2, 3)).int()).abs().max() <= 1
+    page = write_page([folder], tmp_path / "page.html").read_text()
+    assert '<h2 id="mirrored">When mirrored</h2>' in page
+    assert re.search(r"<li>model, other: [01]\.\d* the same</li>", page)
+    for key in KEYS:
+        assert result.declared[key].title in page, key
+
+
+def test_a_stage_of_ones_own_is_called_from_python_alone(tmp_path):
+    protocol = Protocol(stages=(Mirrored(),), only=True)
+    assert [stage.name for stage in protocol.chosen] == ["answers", "mirrored"]
+
+
+class Greedy(Stage):
+    """Reads what it has not asked for, or gives what it has not declared."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def see(self, view):
+        return self.found(view)
+
+
+def undeclared(view):
+    return dict(zip(Mirrored().columns(view.protocol), [view.logits, view.logits], strict=True))
+
+
+def unasked(view):
+    from lookright.evaluation.stages.answers import RIGHT
+
+    return {RIGHT: view[RIGHT]}
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        (undeclared, UserError, "found 'accuracy_mirrored', which its columns"),
+        (unasked, KeyError, "No stage that this one needs has found 'accuracy'"),
+    ],
+)
+def test_a_stage_reads_and_gives_what_it_declares(tmp_path, found, error, message):
+    changes = {"stages": (Greedy(found),)}
+    with pytest.raises(error, match=message):
+        judge(tmp_path, tiny_classifier(), Blobs(), changes, domains=["train"])
+
+
+@metric(Measure("bad", "Bad", True, "score", "Asks for something unknown."))
+def bad(saliency, depth):
+    return saliency
+
+
+@metric(Measure("none", "None", True, "score", "Asks for nothing."))
+def nothing():
+    return torch.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (bad, "bad asks for depth"),
+        (nothing, "nothing asks for nothing"),
+        (white, "white is not declared as a metric: write @metric"),
+    ],
+)
+def test_a_metric_that_cannot_be_asked_is_refused(own, message):
+    with pytest.raises(UserError, match=message):
+        Protocol(metrics=(own,))
+
+
+def test_a_corruption_with_a_name_of_its_own_keeps_it():
+    named = Corruption("haze", "weather", smoke)
+    stage = Corruptions((named,), (1,))
+    assert [column.key for column in stage.columns(Protocol())][:2] == [
+        "right_haze_1",
+        "stability_haze_1",
+    ]
+
+
+class Fog:
+    """As a class."""
+
+    def __call__(self, images, severity=1):
+        return smoke(images, severity)
+
+
+@pytest.mark.parametrize("part", [Fog, Fog()])
+def test_a_part_may_be_a_class_and_is_called_by_its_name(part):
+    images = torch.rand(2, 3, 4, 4)
+    assert corruption_of(part).name == fill_name(part) == "Fog"
+    assert torch.equal(corruption_of(part)(images, 2), smoke(images, 2))
+    assert torch.equal(fill_of(part)(images), smoke(images, 1))
+
+
+LINES = {
+    "stages.corruptions.names=[own_parts.smoke, fog]": lambda p: p.stage(Corruptions).names,
+    "stages.explanation_attacks.goals=[own_parts.Leftwards, topk]": (
+        lambda p: [type(goal).__name__ for goal in p.stage(ExplanationAttacks).goals]
+    ),
+    "stages.explanations.fills=[mean, own_parts.white]": lambda p: p.stage(Explanations).fills,
+    "stages.attacks.attacks=[own_parts.Corner]": lambda p: p.stage(Attacks).attacks,
+    "metrics=[own_parts.upper]": lambda p: p.metrics,
+    "stages=[own_stage.Mirrored]": lambda p: p.stages,
+}
+MEANT = (
+    (smoke, "fog"), ["Leftwards", "str"], ("mean", white), (Corner(),), (upper,), (Mirrored(),)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "meant"), [*zip(LINES, MEANT, strict=True)])
+def test_a_part_is_named_on_the_command_line_by_its_import_path(line, meant, monkeypatch):
+    given = {}
+
+    @wraps(verb.evaluate)
+    def noted(**options):
+        given.update(options)
+
+    monkeypatch.setattr(verb, "evaluate", noted)
+    cli.main(["evaluate", "run", *f"--protocol.{line}".split("=", 1)])
+    assert LINES[line](given["protocol"]) == meant
+
+
+def test_a_wrong_fill_in_explanations_is_refused():
+    with pytest.raises(UserError, match="Did you mean 'black'"):
+        Protocol(stages=(Explanations(("blak",)),))
+
+
+def test_results_are_found_in_their_home(tmp_path):
+    with pytest.raises(UserError, match="Expected results in"):
+        results_in(tmp_path)
