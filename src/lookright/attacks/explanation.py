@@ -13,6 +13,7 @@ from lookright.attacks.goals import Goal, TopK
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.softened import Softened
+from lookright.chance import ImageGenerator, uniform_
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.modes import frozen, ordinary
@@ -32,11 +33,11 @@ class ExplanationAttack(Attack):
     among those that the original model (ReLU, not softplus) predicts as y with a lead of more than
     0.001 in logits. It returns x if there is none, or if y is not the prediction on x.
 
-    If the explainer is not differentiable, or its gradient is zero on all images (as when ReLU is
-    inside a TorchScript program, or the model blocks the gradient), random search takes over:
-    patches of random colours that shrink as in Square (Andriushchenko et al., ECCV 2020), each kept
-    if the saliency moves further and the prediction stays. With an explainer that draws noise,
-    iterates are compared under the same noise, and each gradient step draws new noise.
+    Random search takes over if the explainer is not differentiable, and for each image on which its
+    gradient is zero (its map is empty, ReLU is inside a TorchScript program, or the model blocks
+    the gradient): patches of random colours that shrink as in Square (Andriushchenko et al., ECCV
+    2020), each kept if the saliency moves further and the prediction stays. With an explainer that
+    draws noise, iterates are compared under the same noise, and each gradient step draws new noise.
 
     Args:
         goal: `TopK()`, `MassCentre()` or `TargetMap()`.
@@ -80,32 +81,39 @@ class ExplanationAttack(Attack):
             return ordinary(x)
         with frozen(model), seeded(generator) as seed:
             found = _Furthest(self, model, ordinary(x), ordinary(y), seed)
+            if not isinstance(generator, ImageGenerator):
+                generator = Generator(x.device).manual_seed(seed)
             if self.search or not self.explainer.differentiable:
-                self._search(found)
+                self._search(found, found.right, generator)
             else:
-                self._ascend(found)
+                self._ascend(found, generator)
         return found.image
 
-    def _ascend(self, found: "_Furthest") -> None:
+    def _ascend(self, found: "_Furthest", generator: Generator) -> None:
         step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
         ball = Ball(self.norm, self.eps)
         z, kept = found.clean, found.kept
         for step in range(1, self.steps + 1):
             gradient = found.gradient(z, kept, step)
-            if step == 1 and not gradient[found.right].any():
-                return self._search(found)
+            if step == 1:
+                moving = gradient.flatten(1).any(1)
+                if (blind := found.right & ~moving).any():
+                    self._search(found, blind, generator)
+                if not (found.right & moving).any():
+                    return
             delta = (z - found.clean).add_(self.norm.direction(gradient), alpha=step_size)
             z = ball.moved(found.clean, delta)
-            kept = found.judge(z)
+            kept = found.update(z)
 
-    def _search(self, found: "_Furthest") -> None:
+    def _search(self, found: "_Furthest", those: Tensor, generator: Generator) -> None:
+        """Random search for the images of `those` (B,) alone."""
         ball = Ball(self.norm, self.eps)
-        patches = Generator(found.clean.device).manual_seed(found.seed)
         for step in range(self.steps):
             share = 0.3 * (1 - step / self.steps)
-            patch = self.norm.direction(_patch(found.clean, share, patches))
+            patch = self.norm.direction(_patch(found.clean, share, generator))
+            patch = patch * those[:, None, None, None]
             delta = (found.image - found.clean).add_(patch, alpha=2 * self.eps)
-            found.judge(ball.moved(found.clean, delta))
+            found.update(ball.moved(found.clean, delta))
 
 
 class _Furthest:
@@ -121,7 +129,7 @@ class _Furthest:
         self.right = self.kept = logits.argmax(1) == y
         self.reached = self._reached(self.saliency)
 
-    def judge(self, z: Tensor) -> Tensor:
+    def update(self, z: Tensor) -> Tensor:
         """(B,) whether z is predicted as y; records the images of z that improve on the best."""
         logits, saliency = self._explain(z)
         kept = self.right & (_lead(logits, self.y) > _SURE)
@@ -163,8 +171,8 @@ def _lead(logits: Tensor, y: Tensor) -> Tensor:
 def _patch(like: Tensor, share: float, generator: Generator) -> Tensor:
     """(B, C, H, W): random signs per channel on a random square covering `share` of the image."""
     count, channels, h, w = like.shape
-    colour = torch.empty(count, channels, 1, 1).to(like).uniform_(-1, 1, generator=generator)
-    corner = torch.empty(count, 2).to(like).uniform_(generator=generator)
+    colour = uniform_(torch.empty(count, channels, 1, 1).to(like), like, -1, 1, generator)
+    corner = uniform_(torch.empty(count, 2).to(like), like, 0, 1, generator)
     sides = [max(1, round(share**0.5 * size)) for size in (h, w)]
     inside = []
     for axis, (size, side) in enumerate(zip((h, w), sides, strict=True)):

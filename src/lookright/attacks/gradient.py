@@ -117,10 +117,10 @@ class PGD(Attack):
             value = self.objective(model, x, y)
             worst = self._run(value, x, step_size, generator)
             if self.restarts > 1:
-                fooled, reached = self._judge(model, value, worst, y)
+                fooled, reached = self._evaluate(model, value, worst, y)
                 for _ in range(self.restarts - 1):
                     other = self._run(value, x, step_size, generator)
-                    other_fooled, other_reached = self._judge(model, value, other, y)
+                    other_fooled, other_reached = self._evaluate(model, value, other, y)
                     better = (other_fooled & ~fooled) | (
                         (other_fooled == fooled) & (other_reached > reached)
                     )
@@ -145,7 +145,7 @@ class PGD(Attack):
                 z = ball.moved(x, delta)
         return z.detach()
 
-    def _judge(
+    def _evaluate(
         self, model: nn.Module, value: Ascended, z: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor]:
         with torch.no_grad():

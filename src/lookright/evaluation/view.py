@@ -22,7 +22,8 @@ class View:
     class explained is the predicted one, everywhere. has_mask (B,): whose object mask is known.
     `view[column]` is a column of this stage or of one that it needs.
 
-    generator: of a purpose, random numbers of its own, so that one more purpose moves no other.
+    generator: of a purpose, random numbers of its own, so that one more purpose moves no other; an
+    image's belong to the image (`lookright.chance.ImageGenerator`).
     noise: seed of an explainer that draws some, one for all explanations, lest chance count as a
     change. total: images of the whole domain. twin: the same samples in the domain that was trained
     on, where they are there too.
