@@ -183,7 +183,10 @@ def test_every_mistake_is_one_clear_line(saved, tmp_path):
     root = saved(table())
     refused("Expected no folder of masks .* a column of", root, masks=tmp_path)
     refused("Expected no folder of tool masks", root, tool_masks=tmp_path)
-    refused("no column 'imgae' that can be the image, but image. Did you", f"{root}?image=imgae")
+    refused(
+        "no column 'imgae' that can be the image; possible columns: image. Did you",
+        f"{root}?image=imgae",
+    )
     for what, other in (("image", "label"), ("mask", "label"), ("label", "image")):
         refused(f"no column '{other}' that can be the {what}, but", f"{root}?{what}={other}")
     refused("no column 'image' that can be the domain, but label", f"{root}?domain=image")
