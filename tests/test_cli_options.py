@@ -114,7 +114,7 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "Say what to do: lookright claim, demo"),
+        ("", "Give a command: lookright claim, demo"),
         ("trian", "no command 'trian'.*Did you mean 'train'"),
         ("train --method egta", "no method 'egta': expected one of ALIGN, .*AT, .*EGAT, .*'EGAT'"),
         ("explain r x --attack pdg", "no attack 'pdg'.*Did you mean 'PGD'"),
@@ -125,7 +125,10 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
         ("train --method --epochs 3", "--method needs a name after it; --method.help shows"),
         ("train --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
         ("train --method.guide humanmsk", "no guide 'humanmsk' for EGAT: .*Name.*'HumanMask'"),
-        ("train --method.guide part --method.guide.shar 1", "Part has no .*'shar', but share.*'sh"),
+        (
+            "train --method.guide part --method.guide.shar 1",
+            "Part has no .*'shar'; its options: share.*'sh",
+        ),
         ("train --method.guide.share 1", "Choose one before --method.guide.share: "),
         ("train --method align --method.guide humanmask", "for ALIGN: expected one of LearnedMask"),
         ("train --method align --method.guide.sparsty 1", "LearnedMask has no .*'sparsity'"),
@@ -216,7 +219,7 @@ def test_mistakes_are_found_however_deep_and_bugs_are_left_alone():
     assert mistake_behind(mistake) == "Expected this."
     assert mistake_behind(raised(mistake, TypeError("wrapped"))) == "Expected this."
     assert mistake_behind(missing) == (
-        "The system says 'No such file' for x.png: mend that, or name another place."
+        "The system says 'No such file' for x.png: correct that, or choose another path."
     )
     full = raised(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB."))
     assert mistake_behind(full).startswith("The memory is full (CUDA out of memory. Tried to alloc")

@@ -104,8 +104,8 @@ def inside() -> Any:
         (Captum(lambda model: model), "lambda.*define it by `def`"),
         (inside(), "local.*define it by `def`"),
         (Forgetful(1, 2), "does not keep its argument 'lost'.*set self.lost"),
-        (partial(SGD, [1]), "arguments without a name"),
-        ({1: 2}, "names that are text"),
+        (partial(SGD, [1]), "positional arguments"),
+        ({1: 2}, "text as the keys"),
         (torch.zeros(300, 300), "too large for a spec; give a file"),
     ],
 )

@@ -65,8 +65,8 @@ class AutoAttack(Attack):
     def parts(self, classes: int) -> tuple[str, ...]:
         """The attacks run on a model with this many classes, in order: apgd-ce, apgd-t(9), ..."""
         targets = min(_TARGETS, classes - 1)
-        told = {"apgd-t": f"apgd-t({targets})", "fab-t": f"fab-t({targets})"}
-        return tuple(told.get(name, name) for name in self._names(classes))
+        renamed = {"apgd-t": f"apgd-t({targets})", "fab-t": f"fab-t({targets})"}
+        return tuple(renamed.get(name, name) for name in self._names(classes))
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None

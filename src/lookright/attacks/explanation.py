@@ -34,10 +34,11 @@ class ExplanationAttack(Attack):
     0.001 in logits. It returns x if there is none, or if y is not the prediction on x.
 
     Random search takes over if the explainer is not differentiable, and for each image on which its
-    gradient is zero (its map is empty, ReLU is inside a TorchScript program, or the model blocks
-    the gradient): patches of random colours that shrink as in Square (Andriushchenko et al., ECCV
-    2020), each kept if the saliency moves further and the prediction stays. With an explainer that
-    draws noise, iterates are compared under the same noise, and each gradient step draws new noise.
+    gradient is zero (its saliency is zero, ReLU is inside a TorchScript program, or the model
+    blocks the gradient): patches of random colours that shrink as in Square (Andriushchenko et al.,
+    ECCV 2020), each kept if the saliency moves further and the prediction stays. With an explainer
+    that draws noise, iterates are compared under the same noise, and each gradient step draws new
+    noise.
 
     Args:
         goal: `TopK()`, `MassCentre()` or `TargetMap()`.
@@ -106,7 +107,7 @@ class ExplanationAttack(Attack):
             kept = found.update(z)
 
     def _search(self, found: "_Furthest", those: Tensor, generator: Generator) -> None:
-        """Random search for the images of `those` (B,) alone."""
+        """Random search, only for the images where `those` (B,) is True."""
         ball = Ball(self.norm, self.eps)
         for step in range(self.steps):
             share = 0.3 * (1 - step / self.steps)

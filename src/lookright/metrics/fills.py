@@ -62,8 +62,8 @@ def under_fill(measures: Mapping[str, Measure], name: str) -> Measure:
     if name in measures:
         return measures[name]
     fill, like = next(iter(measures.items()))
-    told = {what: getattr(like, what).replace(fill, name) for what in ("key", "title")}
-    return replace(like, **told, description=like.description.replace(f"({fill})", f"({name})"))
+    renamed = {what: getattr(like, what).replace(fill, name) for what in ("key", "title")}
+    return replace(like, **renamed, description=like.description.replace(f"({fill})", f"({name})"))
 
 
 def _gaussian(size: int, like: Tensor) -> Tensor:

@@ -168,7 +168,7 @@ def infidelities(
     every = torch.stack([on_images(one, images) for one in maps])
     if normalised:
         every = _to_peak(every)
-    foreseen, lost = [], []
+    predictions, lost = [], []
     with frozen(model), torch.no_grad():
         for block in split(len(images), max_images):
             x, y, saliency = images[block], target[block], every[:, block]
@@ -179,9 +179,9 @@ def infidelities(
                 logits = model(without.flatten(0, 1)).unflatten(0, without.shape[:2])
                 costs.append(start[block] - class_probability(logits, y))
                 foresees.append(torch.einsum("gchw,mchw->mgc", taken.sum(-3), saliency))
-            foreseen.append(torch.cat(foresees, 1))
+            predictions.append(torch.cat(foresees, 1))
             lost.append(torch.cat(costs))
-    predicted, actual = torch.cat(foreseen, -1), torch.cat(lost, -1)
+    predicted, actual = torch.cat(predictions, -1), torch.cat(lost, -1)
     if normalised:
         power = predicted.square().mean(1, keepdim=True)
         shared = (predicted * actual).mean(1, keepdim=True)

@@ -88,9 +88,9 @@ def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
 def localisation_iou(saliency: Tensor, masks: Tensor) -> Tensor:
     """IoU in [0, 1] of the mask with the most salient pixels, as many as the mask has.
 
-    The threshold thus needs no parameter and does not depend on the map's scale. With r the share
-    of those pixels on the object (relevance rank accuracy, Arras et al., Information Fusion 2022)
-    the IoU is r / (2 - r); by chance it is about a / (2 - a) for a mask of area a.
+    No threshold has to be chosen, and the scale of the map does not matter. With r the share of
+    those pixels on the object (relevance rank accuracy, Arras et al., Information Fusion 2022) the
+    IoU is r / (2 - r); by chance it is about a / (2 - a) for a mask of area a.
     """
     ranks, inside = descending_ranks(_on_masks(saliency, masks)), masks[:, 0] >= 0.5
     top = ranks < inside.sum((-2, -1), keepdim=True)

@@ -103,8 +103,7 @@ class ClassMap:
 
 
 def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) -> ClassMap:
-    """Read a class map from a YAML or JSON file with lines such as `dog: [151-268]` or `guitar:
-    [acoustic guitar, 546]`.
+    """Read a class map from a YAML or JSON file, with lines such as `dog: [151-268]`.
 
     Args:
         data: the classes of the data; those that the file does not name are left out.
@@ -197,11 +196,11 @@ def _indices(entry: Any, model: Sequence[str], where: str) -> Iterator[int]:
     named = _by_name(tuple(model))
     if text not in named:
         raise UserError(
-            f"The model has no class '{text}', asked for as {where}.{did_you_mean(text, named)}"
+            f"The model has no class '{text}', which {where} names.{did_you_mean(text, named)}"
         )
     if len(named[text]) > 1:
         raise UserError(
-            f"The model has several classes '{text}', asked for as {where}: give one by its index, "
+            f"The model has several classes '{text}', which {where} names: give one by its index, "
             f"one of {', '.join(map(str, named[text]))}."
         )
     yield named[text][0]
