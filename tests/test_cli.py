@@ -441,8 +441,11 @@ def test_what_is_said_of_a_damaged_result_mends_it(here, lookright, name, conten
 HEAVY = ("lightning", "torchvision", "timm", "matplotlib", "sklearn", "scipy.stats", "datasets")
 
 
-@pytest.mark.parametrize("line", ["--help", "evaluate nowhere/run"])
-def test_help_and_mistakes_wait_for_no_library_that_only_the_work_needs(line):
+@pytest.mark.parametrize(
+    ("line", "libraries"),
+    [("--help", ("torch", *HEAVY)), ("tran", ("torch", *HEAVY)), ("evaluate nowhere/run", HEAVY)],
+)
+def test_help_and_mistakes_wait_for_no_library_that_only_the_work_needs(line, libraries):
     code = f"""
 import sys
 from lookright import cli
@@ -450,7 +453,7 @@ try:
     cli.main({line.split()})
 except SystemExit:
     pass
-print("loaded", *sorted(set(sys.modules) & set({HEAVY})))
+print("loaded", *sorted(set(sys.modules) & set({libraries})))
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.stdout.splitlines()[-1] == "loaded", ended.stderr
