@@ -472,3 +472,6 @@ def test_a_protocol_comes_back_from_its_spec():
 def test_protocols_that_run_the_same_are_one():
     assert identity(Protocol(stages=(Attacks(),)).resolved) == identity(Protocol().resolved)
     assert identity(Protocol(stages=(Attacks(3),)).resolved) != identity(Protocol().resolved)
+    ball = Ball(eps=4 / 255)
+    moved = Protocol(ball, stages=(Attacks(attacks=(Square(),)),)).resolved.stage(Attacks)
+    assert moved.attacks == (Square(4 / 255),)
