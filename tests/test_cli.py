@@ -402,7 +402,8 @@ def test_more_attacks_from_the_command_line_and_from_a_file(here, lookright):
     result = newest("erm")
     judged = build(result.settings)
     assert judged.ball == Ball(eps=4 / 255)
-    assert judged.stage(Attacks).attacks == (APGD(steps=1, loss="margin"), FGSM())
+    eps = judged.ball.eps
+    assert judged.stage(Attacks).attacks == (APGD(eps, 1, loss="margin"), FGSM(eps))
     assert "accuracy_apgd" in result.domains["photo"].measures
     attack = {"class_path": "FGSM", "init_args": {"eps": "26/255"}}
     given = {"ball": {"eps": "26/255"}, "stages": {"attacks": {"attacks": [attack]}}}
