@@ -46,7 +46,7 @@ class Margins(ImageData):
     image_size = 4
 
     def __init__(self, copies: int = 2) -> None:
-        self.n = len(MARGINS) * copies
+        self.copies, self.n = copies, len(MARGINS) * copies
 
     def keys(self, domain):
         return [f"{'other' if domain == 'other' else 'same'} {i}" for i in range(self.n)]
@@ -235,7 +235,7 @@ def test_a_result_without_its_examples_is_made_anew(tmp_path):
         ({"changes": {"eps": 0.03}}, r"settings.ball.eps 0.02 instead of 0.03"),
         ({"changes": {"attacks": {"steps": 3}}}, r"settings.stages.steps 2 instead of 3"),
         ({"name": "b"}, "name a instead of b"),
-        ({"data": Margins(3)}, r"config.judged.data.n 16 instead of 24"),
+        ({"data": Margins(3)}, r"config.judged.data.copies 2 instead of 3"),
         ({"config": {"lr": 2}}, "config.lr 1 instead of 2"),
         ({"train_domains": ["train"]}, "train_domain"),
     ],
