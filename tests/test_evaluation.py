@@ -51,6 +51,9 @@ class Margins(ImageData):
     def keys(self, domain):
         return [f"{'other' if domain == 'other' else 'same'} {i}" for i in range(self.n)]
 
+    def fingerprint(self, domain):
+        return f"{self.n} {domain}"
+
     def samples(self, domain, indices):
         at = torch.as_tensor(indices)
         label = at // len(MARGINS) % 2
