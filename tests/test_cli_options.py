@@ -122,7 +122,7 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
         ("train --method egat --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
         ("train --method erm --method.attack pgd", "ERM has no option 'attack'; its options: none"),
         ("train --method at --method.attack pgd --method.attack.stps 1", "PGD has no .*'steps'"),
-        ("train --method --epochs 3", "--method needs a name after it; --method.help shows"),
+        ("train --method --epochs 3", "--method needs a name after it; --method.help lists"),
         ("train --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
         ("train --method.guide humanmsk", "no guide 'humanmsk' for EGAT: .*Name.*'HumanMask'"),
         (
@@ -149,7 +149,7 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
         ),
         ("train --method.guide models_for_tests.Tiny", "no guide 'Tiny' .*under lookright.guides"),
         ("train --method 7.5", "no module '7'"),
-        ("train a", "Not understood: a; lists are written as one word"),
+        ("train a", "Not understood: a; write lists without spaces"),
         ("train --epochz 3", "no option --epochz. Did you mean '--epochs'"),
         ("train --epochs", "--epochs needs a value after it"),
         ("explain r", "Still needed: images"),

@@ -101,8 +101,8 @@ def inside() -> Any:
 @pytest.mark.parametrize(
     ("thing", "message"),
     [
-        (Captum(lambda model: model), "lambda.*define it by `def`"),
-        (inside(), "local.*define it by `def`"),
+        (Captum(lambda model: model), "lambda.*define it with `def`"),
+        (inside(), "local.*define it with `def`"),
         (Forgetful(1, 2), "does not keep its argument 'lost'.*set self.lost"),
         (partial(SGD, [1]), "positional arguments"),
         ({1: 2}, "text as the keys"),

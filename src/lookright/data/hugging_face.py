@@ -207,7 +207,7 @@ def _column(
     if not possible:
         raise UserError(f"'{root}' has no column that can be the {what}: add one and save again.")
     raise UserError(
-        f"Which column of '{root}' is the {what}, one of {', '.join(fitting or possible)}? Name it "
+        f"Which column of '{root}' is the {what}: {', '.join(fitting or possible)}? Name it "
         f"as in '{root}?{what}={(fitting or possible)[0]}'."
     )
 
