@@ -297,7 +297,7 @@ def nothing() -> None:
 ON_PETS = f"train --method erm --data pets {SMALL}"
 
 BAD = [
-    (nothing, f"train --data pest {SMALL}", r"folder of images at 'pest'; .*Did you mean 'pets'"),
+    (nothing, f"train --data pest {SMALL}", r"folder of images at 'pest', .*Did you mean 'pets'"),
     (empty_class, ON_PETS, r"Expected images in class 'dog' of domain 'photo'.*add some or remove"),
     (one_class, ON_PETS, r"Expected two or more classes in 'pets'; it has only 'cat': give"),
     (
@@ -473,9 +473,9 @@ def test_only_the_domains_that_are_judged_are_read(here, lookright):
 @pytest.mark.parametrize(
     ("line", "goes_on"),
     [
-        (f"evaluate erm {QUICK} --overwrite", "the same command goes on"),
+        (f"evaluate erm {QUICK} --overwrite", "the same command continues it"),
         (f"{ON_PETS} --run new", r"go on by resume=True \(--resume\)"),
-        ("report erm", "the same command goes on"),
+        ("report erm", "the same command continues it"),
     ],
 )
 def test_ctrl_c_says_how_to_go_on(here, lookright, monkeypatch, line, goes_on):
