@@ -81,7 +81,7 @@ def test_data_that_no_spec_holds_are_asked_for(tmp_path):
 
 def test_a_lambda_is_refused_before_anything_is_written(tmp_path):
     method = AT(tiny_classifier(), PGD(steps=1))
-    with pytest.raises(UserError, match=r"lambda.*define it by `def`"):
+    with pytest.raises(UserError, match=r"lambda.*define it with `def`"):
         fit(method, Blobs(), "train", tmp_path / "run", augment=lambda batch: batch)
     assert not (tmp_path / "run").exists()
 
