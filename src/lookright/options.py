@@ -65,8 +65,7 @@ class Options:
                 yield option, waiting.pop(0)
 
     def tree(self, words: Sequence[tuple[str, str | None]]) -> Tree:
-        """All options as one tree: first those of files, then the options, then positional
-        values."""
+        """All options as one tree: first files, then options, then positional values."""
         tree: Tree = {}
         for option, value in words:
             if option == "config":

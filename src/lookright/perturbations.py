@@ -191,11 +191,11 @@ class OtherDomain(Perturbation):
 
 
 def background(images: Tensor, masks: Tensor) -> Tensor:
-    """Images (B, 3, H, W) with the object (masks (B, 1, H, W) above 0) filled from its
-    surroundings.
+    """Images (B, 3, H, W) with their objects filled in; the object is where masks exceed 0.
 
-    A pixel of the object becomes the mean of the background pixels in the smallest square around it
-    that contains any. The background stays the same. Without any background the image is black.
+    masks: (B, 1, H, W). A pixel of the object becomes the mean of the background pixels in the
+    smallest square around it that contains any. The background stays the same. Without any
+    background the image is black.
     """
     weight = (masks == 0).to(images.dtype)
     filled, known = images * weight, weight.bool()
@@ -216,8 +216,7 @@ def _means(images: Tensor, reach: int) -> Tensor:
 
 
 def attack_in_words(attack: Attack) -> str:
-    """The attack in words, such as "PGD (8/255, L-inf, 20 steps)"; only its name if no
-    dataclass."""
+    """The attack in words, as "PGD (8/255, L-inf, 20 steps)"; its name if no dataclass."""
     name = type(attack).__name__
     if not is_dataclass(attack):
         return name

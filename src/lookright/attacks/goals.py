@@ -31,8 +31,7 @@ class Goal(ABC):
 
     @abstractmethod
     def __call__(self, clean: Tensor) -> Ascended:
-        """A function from attacked maps (B, h, w) to values (B,), given the clean maps (B, h,
-        w)."""
+        """A function from attacked maps (B, h, w) to values (B,), given the clean maps."""
 
     @abstractmethod
     def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:

@@ -28,8 +28,7 @@ class Corruption:
 
     @torch.no_grad()
     def __call__(self, images: Tensor, severity: int) -> Tensor:
-        """Corrupted images (B, 3, H, W) in [0, 1], computed in float32, in the dtype of
-        `images`."""
+        """Corrupted images (B, 3, H, W) in [0, 1], computed in float32, of the images' dtype."""
         check_severity(severity)
         return self.spoil(images.float().contiguous(), severity).clamp(0, 1).to(images.dtype)
 

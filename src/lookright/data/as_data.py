@@ -32,8 +32,7 @@ def as_data(
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
 ) -> ImageData:
-    """Images and labels in any of the usual forms as an `ImageData`; an ImageData is returned as
-    is.
+    """Images and labels in any usual form as an `ImageData`; an ImageData is returned as is.
 
     A DataLoader or Dataset is read once and kept in memory, as uint8 if that loses nothing. Random
     transforms are therefore drawn only once: use the `augment` of `fit` instead. The images of a

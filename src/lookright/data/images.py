@@ -70,8 +70,7 @@ def read_image(path: File) -> Image.Image:
 
 
 def read_mask(path: File, image_path: File) -> Image.Image:
-    """The mask of an image in 8-bit grey (255 on the object), with the image's size and
-    orientation.
+    """The mask in 8-bit grey (255 on the object), with the size and orientation of its image.
 
     Grey levels are kept. If all values are 0 or 1, 1 is the object; in a palette image (as in
     PASCAL VOC), every colour except black is. The mask's own EXIF orientation is applied; if its

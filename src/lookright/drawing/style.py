@@ -18,8 +18,7 @@ COLOURS = 8
 
 @dataclass(frozen=True)
 class Style:
-    """Colour (its number in the page's style sheet), marker and dash, so that colour is not
-    needed."""
+    """Colour (its number in the page's style sheet), marker and dash, so that colour alone is not needed."""
 
     colour: int
     marker: str

@@ -34,8 +34,7 @@ class Degraded(HumanMask):
 
 @dataclass(frozen=True)
 class Dilated(Degraded):
-    """A mask that is too large: dilated by a square of `radius`, a share of each side; 0 for
-    none."""
+    """A mask that is too large: dilated by a square of `radius`, a share of each side."""
 
     radius: float = 0.1
 

@@ -81,6 +81,5 @@ class Guide(ABC):
         return None
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Loss terms that train the guide itself; they have gradients only for its own
-        parameters."""
+        """Loss terms that train the guide itself, with gradients only for its own parameters."""
         return {}

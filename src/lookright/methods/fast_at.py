@@ -9,11 +9,11 @@ from lookright.methods.method import Method
 
 
 class FastAT(Method):
-    """L = CE(f(x'), y), with x' from one step at a uniformly random start in the ball (algorithm
-    3).
+    """L = CE(f(x'), y), with x' from one step at a random start in the ball (algorithm 3).
 
-    A training step costs two forward and backward passes. The method can overfit to its own attack
-    and lose all other robustness ("catastrophic overfitting"); `fit` warns when this happens.
+    The start is uniform in the ball. A training step costs two forward and backward passes. The
+    method can overfit to its own attack and lose all other robustness ("catastrophic overfitting");
+    `fit` warns when this happens.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).

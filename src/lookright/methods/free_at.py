@@ -14,8 +14,7 @@ from lookright.methods.method import Method
 
 
 class FreeAT(Method):
-    """L = CE(f(x + delta), y), where one backward pass updates both weights and delta (algorithm
-    1).
+    """L = CE(f(x + delta), y); one backward pass updates both weights and delta (algorithm 1).
 
     delta <- clip(delta + eps sign(dL/d delta), -eps, eps) is kept over the replays of a batch and
     for the next batch. A step costs as much as one of ERM. `fit` takes `replays` steps on each

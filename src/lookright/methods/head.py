@@ -65,8 +65,7 @@ _found: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 
 
 def _name_of_head(model: nn.Module, x: Tensor) -> str:
-    """The name of the head, found by running one image, since layers may be registered in any
-    order."""
+    """The name of the head, found by running one image: layers are registered in any order."""
     if model not in _found:
         ran: list[str] = []
         handles = [

@@ -104,8 +104,7 @@ def manipulated_target(before: Tensor, after: Tensor, target: Tensor | None = No
 
 
 def manipulated_kept(before: Tensor, after: Tensor, kept: Tensor) -> Tensor:
-    """(B,) bool: the prediction is `kept`, (B,) bool, and at least half of the top tenth is
-    lost."""
+    """(B,) bool: the prediction is `kept` (B,), and at least half of the top tenth is lost."""
     return kept & (manipulated_topk(before, after) >= 0.5)
 
 

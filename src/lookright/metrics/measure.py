@@ -58,8 +58,7 @@ class Measure:
 
 
 def unknown(key: str) -> Measure:
-    """A stand-in for a measure without a declaration: its figures can be shown, but no
-    direction."""
+    """A stand-in for an undeclared measure: its figures can be shown, without a direction."""
     return Measure(key, key, None, "score", "")
 
 

@@ -7,8 +7,7 @@ from lookright.errors import UserError
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """(R, n) to (R, n) float: ranks from 1 (smallest) along each row; ties share their mean
-    rank."""
+    """(R, n) to (R, n) float: ranks from 1 (smallest) along each row; ties share their mean."""
     values = values.contiguous()
     ordered = values.sort(dim=1).values
     below = torch.searchsorted(ordered, values, right=False)

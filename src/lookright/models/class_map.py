@@ -208,8 +208,7 @@ def _indices(entry: Any, model: Sequence[str], where: str) -> Iterator[int]:
 
 @cache
 def _by_name(model: tuple[str, ...]) -> dict[str, list[int]]:
-    """The indices of the classes by each of their names; a full name takes precedence over a
-    part."""
+    """The indices of the classes by each of their names; full names precede parts of names."""
     whole: dict[str, list[int]] = {}
     parts: dict[str, list[int]] = {}
     for index, name in enumerate(model):

@@ -212,8 +212,7 @@ def _plain(value: Any, kind: type, place: Place) -> Any:
 
 
 def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
-    """A list from a list, a tuple, a single value, comma-separated text, or a mapping of
-    members."""
+    """A list, from a list, tuple, single value, comma-separated text or mapping of members."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         value = _loaded(value, place)
     elif isinstance(value, str):

@@ -92,8 +92,7 @@ def ignored(make: Any) -> tuple[str, ...]:
 
 
 def parameters(make: Any) -> dict[str, inspect.Parameter]:
-    """The parameters of a class or function by name, without `SPEC_IGNORES`, with resolved
-    types."""
+    """The parameters of a class or function by name, without `SPEC_IGNORES`; types resolved."""
     signature = inspect.signature(make)
     try:
         hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)

@@ -25,8 +25,7 @@ def share_at_least(k: int, n: int, delta: float) -> float:
 
 
 def share_at_most(k: int, n: int, delta: float) -> float:
-    """An upper bound of a share, below the true one with probability at most delta; see
-    `share_at_least`."""
+    """As `share_at_least`, an upper bound, below the share with probability at most delta."""
     return 1 - share_at_least(n - k, n, delta)
 
 
