@@ -18,7 +18,7 @@ COLOURS = 8
 
 @dataclass(frozen=True)
 class Style:
-    """Colour (its number in the page's style sheet), marker and dash, so that colour alone is not needed."""
+    """Colour (its number in the page's style sheet), marker and dash; not by colour alone."""
 
     colour: int
     marker: str
