@@ -80,7 +80,7 @@ def results_in(folder: Path) -> list[Path]:
         raise UserError(
             f"Expected results in {folder}, but there is neither result.json nor a folder "
             f"{RESULTS} with any: give a folder that `lookright evaluate` wrote, or a run that it "
-            "has judged."
+            "has evaluated."
         )
     return [path.parent for path in newest_first]
 

@@ -26,8 +26,9 @@ _COVERAGE, _MASS, _IOU = (
 
 @dataclass(frozen=True)
 class LearnedMasks(Stage):
-    """The masks of the model's masker against the ground-truth masks, beside baselines; nothing for
-    a model without a masker.
+    """The masks of the model's masker against the ground-truth masks, beside baselines.
+
+    Nothing is measured for a model without a masker.
     """
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
