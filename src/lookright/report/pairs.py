@@ -196,8 +196,8 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
     if not len(at) or not alike or (own["label"][at] != theirs["label"][there]).any():
         raise UserError(
             f"Expected results on the same images, but {first.run.name} and {second.run.name} were "
-            f"judged on other images, classes, labels or masks in “{domain}”: evaluate both on one "
-            "data set."
+            f"evaluated on other images, classes, labels or masks in “{domain}”: evaluate both on "
+            "one data set."
         )
     return (
         {name: values[at] for name, values in own.items()},
