@@ -164,6 +164,19 @@ def test_memory_that_runs_out_halves_the_batch(tmp_path):
         assert (one.left, one.right) == pytest.approx((other.left, other.right), rel=1e-4)
 
 
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_claims_do_not_depend_on_how_many_images_are_tried_at_once(tmp_path, batch_size):
+    def trials(folder, batch_size):
+        attack = Attacked(PGD(0.02, 2))
+        claimed(tmp_path / folder, batch_size=batch_size, perturbation=attack)
+        (record,) = json.loads((tmp_path / folder / "claims.json").read_text())["records"]
+        return record["trials"]["net"]["similarity"]
+
+    whole = trials("whole", 20)
+    assert max(whole) < 0.9999
+    assert trials("parts", batch_size) == pytest.approx(whole, abs=1e-5)
+
+
 def test_other_images_of_the_same_names_are_tried_anew(tmp_path):
     class Dark(Blobs):
         def __init__(self):

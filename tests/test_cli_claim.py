@@ -80,7 +80,7 @@ def test_from_a_run_to_sentences(lookright, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("", "PGD (8/255, L-inf, 20 steps)"),
+        ("", "PGD (8/255, L-inf, 20 steps, 2 restarts)"),
         ("--perturbation corrupted --perturbation.name contrast", "contrast at severity 3"),
         (SWAPPED, "a change of background"),
         (REVERSED, "a change of domain to reversed"),

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from cases import CAPTUM
+from lookright.attacks import APGD, PGD, WorstCase
 from lookright.errors import UserError
-from lookright.evaluation import evaluate
+from lookright.evaluation import ExplanationAttacks, evaluate
 from lookright.evaluation.result import read_examples
+from lookright.explainers import InputGradient
 from models_for_tests import BrokenError
 from test_evaluation import ChannelMeans, Margins, figures, judge, protocol
 from tiny import Blobs, tiny_classifier
@@ -164,3 +167,24 @@ def test_the_first_images_are_shown_across_batches(tmp_path):
     result = judge(tmp_path, domains=["other"], changes={"batch_size": 2, "examples": 5})
     shown = read_examples(result, "other")
     assert len(shown) == 5
+
+
+@pytest.mark.parametrize("explainer", [InputGradient(), CAPTUM], ids=["gradient", "search"])
+def test_figures_do_not_depend_on_how_many_images_are_judged_at_once(tmp_path, explainer):
+    given = {
+        "eps": 0.02,
+        "attacks": {"attacks": (APGD(0.02, 5), WorstCase((PGD(0.02, 2), PGD(0.02, 2))))},
+        "stages": (ExplanationAttacks(("topk", "centre")),),
+        "explainer": explainer,
+        "limit": 20,
+    }
+    found = {}
+    for size in (10, 7, 1):
+        changes = given | {"batch_size": size}
+        result = judge(tmp_path / str(size), tiny_classifier(), Blobs(), changes, domains=["other"])
+        measures = result.domains["other"].measures
+        found[size] = {key: estimate.value for key, estimate in measures.items()}
+    assert {"stability_cosine", "manipulated_topk", "accuracy_worstcase"} <= found[10].keys()
+    assert found[10]["stability_cosine"] < 0.99
+    for size in (7, 1):
+        assert found[size] == pytest.approx(found[10], abs=1e-5)

@@ -145,6 +145,8 @@ def test_a_stage_of_ones_own_is_called_from_python_alone(tmp_path):
 class Greedy(Stage):
     """Reads what it has not asked for, or gives what it has not declared."""
 
+    needs = (Attacks,)  # which need the answers in their turn
+
     def __init__(self, found):
         self.found = found
 

@@ -247,7 +247,7 @@ def test_an_images_chance_is_uniform_and_its_own() -> None:
 
 def test_chance_is_the_same_on_every_machine() -> None:
     images = (torch.arange(2 * 3 * 4 * 4) % 256 / 255).view(2, 3, 4, 4)
-    expected = torch.tensor([[0.10035759, 0.10477012], [0.61320126, 0.99706298]])
+    expected = torch.tensor([[0.57390094, 0.52161163], [0.20854557, 0.99881423]])
     torch.testing.assert_close(image_chance(images, 2, purpose=0), expected)
 
 

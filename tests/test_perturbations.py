@@ -148,7 +148,7 @@ def test_an_attack_is_aimed_at_the_class_it_is_told():
 @pytest.mark.parametrize(
     ("perturbation", "words"),
     [
-        (Attacked(), "PGD (8/255, L-inf, 20 steps)"),
+        (Attacked(), "PGD (8/255, L-inf, 20 steps, 2 restarts)"),
         (Attacked(PGD(0.5, 10, norm=L2(), restarts=3)), "PGD (0.5, L2, 10 steps, 3 restarts)"),
         (Attacked(FGSM(0.013)), "FGSM (0.013, L-inf)"),
         (Attacked(APGD(loss="dlr")), "APGD (8/255, L-inf, 100 steps, dlr loss)"),

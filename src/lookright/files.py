@@ -30,12 +30,13 @@ def atomic(path: Path) -> Iterator[Path]:
             raise
 
 
-def write_atomically(path: Path, content: bytes) -> Path:
+def write_atomically(path: Path | str, content: bytes) -> Path:
     """Write `content` to `path`, its folder made where it is missing.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full; the old file stays.
     """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as partial:

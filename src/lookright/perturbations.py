@@ -60,13 +60,13 @@ class Perturbation(ABC):
 class Attacked(Perturbation):
     """An attack on the prediction.
 
-    attack: PGD with the 20 steps of an evaluation's by default.
+    attack: the main attack of an evaluation by default, PGD with 20 steps and 2 restarts.
 
     Raises:
         UserError: an attack that is targeted, as it would aim at the prediction itself.
     """
 
-    attack: Attack = field(default_factory=lambda: PGD(steps=20))
+    attack: Attack = field(default_factory=lambda: PGD(steps=20, restarts=2))
 
     def __post_init__(self) -> None:
         if getattr(self.attack, "targeted", False):

@@ -1,7 +1,6 @@
 """What a run was made with."""
 
 import platform
-import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,11 +25,6 @@ def versions() -> dict[str, Any]:
     if found["revision"]:
         found["modified"] = bool(_git("status", "--porcelain", "--untracked-files=no"))
     return found
-
-
-def described(thing: object) -> str:
-    """Its repr, the same in every process: without the address of what has no repr of its own."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
 
 
 def _git(*arguments: str) -> str | None:

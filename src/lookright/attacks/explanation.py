@@ -13,6 +13,7 @@ from lookright.attacks.goals import Goal, TopK
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.softened import Softened
+from lookright.chance import ImageGenerator, uniform_
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.modes import frozen, ordinary
@@ -32,11 +33,12 @@ class ExplanationAttack(Attack):
     model itself, not its softened self, predicts as y by more than 0.001 in logits; x where there
     is none, and where y is not the prediction to begin with.
 
-    An explainer that is not differentiable, or has no gradient on any of the images (where ReLU is
-    inside a TorchScript program, or the model passes no gradient on), is attacked by random search
-    instead: patches of random colours, ever smaller as in Square (Andriushchenko et al., ECCV
-    2020), each kept where the map moves further and the prediction stays. An explainer that draws
-    noise is judged under one and the same noise, and ascended under new noise at each step.
+    An explainer that is not differentiable is attacked by random search instead, and so is an image
+    on which it has no gradient (where its map is empty, ReLU is inside a TorchScript program, or
+    the model passes no gradient on): patches of random colours, ever smaller as in Square
+    (Andriushchenko et al., ECCV 2020), each kept where the map moves further and the prediction
+    stays. An explainer that draws noise is judged under one and the same noise, and ascended under
+    new noise at each step.
 
     Args:
         goal: `TopK()`, `MassCentre()` or `TargetMap()`.
@@ -80,30 +82,37 @@ class ExplanationAttack(Attack):
             return ordinary(x)
         with frozen(model), seeded(generator) as seed:
             found = _Furthest(self, model, ordinary(x), ordinary(y), seed)
+            if not isinstance(generator, ImageGenerator):
+                generator = Generator(x.device).manual_seed(seed)
             if self.search or not self.explainer.differentiable:
-                self._search(found)
+                self._search(found, found.right, generator)
             else:
-                self._ascend(found)
+                self._ascend(found, generator)
         return found.image
 
-    def _ascend(self, found: "_Furthest") -> None:
+    def _ascend(self, found: "_Furthest", generator: Generator) -> None:
         step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
         ball = Ball(self.norm, self.eps)
         z, kept = found.clean, found.kept
         for step in range(1, self.steps + 1):
             gradient = found.gradient(z, kept, step)
-            if step == 1 and not gradient[found.right].any():
-                return self._search(found)
+            if step == 1:
+                moving = gradient.flatten(1).any(1)
+                if (blind := found.right & ~moving).any():
+                    self._search(found, blind, generator)
+                if not (found.right & moving).any():
+                    return
             delta = (z - found.clean).add_(self.norm.direction(gradient), alpha=step_size)
             z = ball.moved(found.clean, delta)
             kept = found.judge(z)
 
-    def _search(self, found: "_Furthest") -> None:
+    def _search(self, found: "_Furthest", those: Tensor, generator: Generator) -> None:
+        """Random search for the images of `those` (B,) alone."""
         ball = Ball(self.norm, self.eps)
-        patches = Generator(found.clean.device).manual_seed(found.seed)
         for step in range(self.steps):
             share = 0.3 * (1 - step / self.steps)
-            patch = self.norm.direction(_patch(found.clean, share, patches))
+            patch = self.norm.direction(_patch(found.clean, share, generator))
+            patch = patch * those[:, None, None, None]
             delta = (found.image - found.clean).add_(patch, alpha=2 * self.eps)
             found.judge(ball.moved(found.clean, delta))
 
@@ -161,10 +170,10 @@ def _lead(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def _patch(like: Tensor, share: float, generator: Generator) -> Tensor:
-    """(B, C, H, W): a random colour of -1 and 1 on a random square of that share of the image."""
+    """(B, C, H, W): a random colour of -1 and 1 on a random square of that share of each image."""
     count, channels, h, w = like.shape
-    colour = torch.empty(count, channels, 1, 1).to(like).uniform_(-1, 1, generator=generator)
-    corner = torch.empty(count, 2).to(like).uniform_(generator=generator)
+    colour = uniform_(torch.empty(count, channels, 1, 1).to(like), like, -1, 1, generator)
+    corner = uniform_(torch.empty(count, 2).to(like), like, 0, 1, generator)
     sides = [max(1, round(share**0.5 * size)) for size in (h, w)]
     inside = []
     for axis, (size, side) in enumerate(zip((h, w), sides, strict=True)):

@@ -7,6 +7,8 @@ from math import prod
 import torch
 from torch import Generator, Tensor
 
+from lookright.chance import normal_, uniform_
+
 
 class Norm(ABC):
     """Geometry of a ball of radius `eps` around zero; every tensor is (B, C, H, W)."""
@@ -18,7 +20,7 @@ class Norm(ABC):
 
     @abstractmethod
     def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
-        """A random perturbation inside the ball, of the shape of `like`."""
+        """A random perturbation of the images `like`, inside the ball and of their shape."""
 
     @abstractmethod
     def direction(self, gradient: Tensor) -> Tensor:
@@ -38,7 +40,7 @@ class LInf(Norm):
         return "L-inf"
 
     def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
-        return torch.empty_like(like).uniform_(-eps, eps, generator=generator)
+        return uniform_(torch.empty_like(like), like, -eps, eps, generator)
 
     def direction(self, gradient: Tensor) -> Tensor:
         return gradient.sign()
@@ -53,8 +55,8 @@ class L2(Norm):
 
     def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
         """Uniform in the ball: a uniform direction, radius eps * u ** (1 / dimension)."""
-        direction = self.direction(torch.empty_like(like).normal_(generator=generator))
-        u = torch.empty_like(like[:, :1, :1, :1]).uniform_(generator=generator)
+        direction = self.direction(normal_(torch.empty_like(like), like, generator))
+        u = uniform_(torch.empty_like(like[:, :1, :1, :1]), like, 0, 1, generator)
         return direction * eps * u ** (1 / prod(like.shape[1:]))
 
     def direction(self, gradient: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lookright import metrics
+from lookright.chance import ImageGenerator
 from lookright.claims.lemmas import Outputs
 from lookright.claims.plan import SIMILARITIES, Draw, Plan
 from lookright.data import ImageData
@@ -105,8 +106,8 @@ def _batch(data: ImageData, drawn: Draw, chosen: slice, device: torch.device) ->
 
 
 def _generator(plan: Plan, drawn: Draw, start: int, device: torch.device) -> Generator:
-    seed = derived_seed(plan.seed, "perturbation", drawn.domain, start)
-    return Generator(device).manual_seed(seed)
+    named = (plan.seed, "perturbation", drawn.domain)
+    return ImageGenerator(derived_seed(*named), device, derived_seed(*named, start))
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Literal, final
 
 import torch
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lookright.batch import Batch, collate
 from lookright.errors import UserError, did_you_mean
+from lookright.spec import identity
 
 SplitName = Literal["train", "validation", "test", "all"]
 
@@ -95,14 +95,14 @@ class ImageData(ABC):
     def fingerprint(self, domain: str) -> str:
         """16 hexadecimal digits that tell these samples from others of the same keys.
 
-        From the options and the keys, which is enough where the images follow from them.
+        From the spec and the keys, which is enough where the images follow from them; from the name
+        and the keys where the data set has no spec.
         """
-        options = (
-            f"{name}={value}"
-            for name, value in vars(self).items()
-            if name[0] != "_" and isinstance(value, str | int | float | bool | Path)
-        )
-        return hashed(*options, domain, *self.keys(domain))
+        try:
+            what = identity(self)
+        except UserError:
+            what = self.name
+        return hashed(what, domain, *self.keys(domain))
 
     @final
     def split(self, domains: str | Sequence[str], part: SplitName) -> "Split":

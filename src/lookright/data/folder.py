@@ -62,15 +62,18 @@ class Folder(Decoded):
 
     def __init__(
         self,
-        root: Path,
+        root: Path | str,
         image_size: int = 128,
-        masks: Path | None = None,
-        tool_masks: Path | None = None,
+        masks: Path | str | None = None,
+        tool_masks: Path | str | None = None,
         skip_unreadable: bool = False,
         cache: bool = True,
         progress: bool = False,
         read: bool = True,
     ) -> None:
+        root = Path(root)
+        masks = None if masks is None else Path(masks)
+        tool_masks = None if tool_masks is None else Path(tool_masks)
         super().__init__(root, image_size, skip_unreadable, cache)
         self.masks = masks.resolve() if masks else None
         self.tool_masks = tool_masks.resolve() if tool_masks else None

@@ -90,7 +90,7 @@ class HuggingFace(Decoded):
 
     def __init__(
         self,
-        root: Path,
+        root: Path | str,
         image_size: int = 128,
         image: str | None = None,
         label: str | None = None,
@@ -101,6 +101,7 @@ class HuggingFace(Decoded):
         progress: bool = False,
         read: bool = True,
     ) -> None:
+        root = Path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
         splits = _splits(root)
         features = next(iter(splits.values())).features

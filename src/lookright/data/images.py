@@ -110,8 +110,9 @@ def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
     return torch.from_numpy(pixels.reshape(size, size, -1)).permute(2, 0, 1).contiguous()
 
 
-def load_image(path: Path, image_size: int) -> Tensor:
+def load_image(path: Path | str, image_size: int) -> Tensor:
     """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `square`."""
+    path = Path(path)
     return square(read_image(path), image_size).float() / 255
 
 

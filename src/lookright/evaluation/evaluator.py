@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.batch import Batch
+from lookright.chance import ImageGenerator
 from lookright.errors import UserError
 from lookright.evaluation.cache import BatchResult
 from lookright.evaluation.column import HAS_MASK, LABEL, PREDICTED, Columns
@@ -34,8 +35,12 @@ class Evaluator:
         """Evaluate a batch whose first image is number `start` of the domain."""
 
         def generator(purpose: str) -> torch.Generator:
-            seed = derived_seed(self.protocol.seed, self.domain, start, purpose)
-            return torch.Generator(batch.images.device).manual_seed(seed)
+            seed = self.protocol.seed
+            return ImageGenerator(
+                derived_seed(seed, self.domain, purpose),
+                batch.images.device,
+                derived_seed(seed, self.domain, start, purpose),
+            )
 
         noise = derived_seed(self.protocol.seed, self.domain, start)
         view = View(

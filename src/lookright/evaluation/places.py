@@ -86,16 +86,11 @@ def results_in(folder: Path) -> list[Path]:
 
 
 def _judged(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
-    """What was evaluated on what: hashes of the weights; the data's spec or, failing that, its
-    options."""
+    """What was evaluated on what: hashes of the weights, and the data's spec, or its name."""
     try:
         described = spec_of(data)
     except UserError:
-        described = {"name": data.name} | {
-            name: value
-            for name, value in vars(data).items()
-            if name[0] != "_" and isinstance(value, str | int | float | bool)
-        }
+        described = {"name": data.name}
     return {
         "weights": fingerprint(model),
         **({} if masker is None else {"masker": fingerprint(masker)}),

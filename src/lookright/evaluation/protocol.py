@@ -68,9 +68,8 @@ class Protocol:
 
     @property
     def resolved(self) -> Self:
-        """The same protocol with every stage listed that is run, so that equal protocols have one
-        spec."""
-        return replace(self, stages=self.chosen)
+        """The same protocol with every stage listed as it is run: equal protocols have one spec."""
+        return replace(self, stages=tuple(stage.resolved(self) for stage in self.chosen))
 
     def stage(self, kind: type[S]) -> S:
         """The stage of that class."""

@@ -143,12 +143,13 @@ class Result:
         return {name: ", ".join(versions) for name, versions in found.items()}
 
 
-def read_result(folder: Path) -> Result:
+def read_result(folder: Path | str) -> Result:
     """Read `folder/result.json`.
 
     Raises:
         UserError: there is no such file, it is damaged, or it is of another format version.
     """
+    folder = Path(folder)
     path = folder / "result.json"
     if not path.is_file():
         raise UserError(

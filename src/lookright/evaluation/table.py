@@ -46,7 +46,7 @@ def write_table(folder: Path, domains: Mapping[str, Rows]) -> None:
     write_atomically(folder / FILE, packed)
 
 
-def read_table(folder: Path) -> dict[str, dict[str, NDArray[Any]]]:
+def read_table(folder: Path | str) -> dict[str, dict[str, NDArray[Any]]]:
     """The columns of each domain, by name; columns that are empty in the whole domain are left out.
 
     `image` is text, `label` and `predicted` are int64, every other one float64 with NaN where it is
@@ -55,6 +55,7 @@ def read_table(folder: Path) -> dict[str, dict[str, NDArray[Any]]]:
     Raises:
         UserError: there is no table, or it is damaged.
     """
+    folder = Path(folder)
     path = folder / FILE
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:

@@ -22,10 +22,11 @@ class View:
     class explained is the predicted one, everywhere. has_mask (B,): which images have an object
     mask. `view[column]` is a column of this stage or of one that it needs.
 
-    generator: gives each purpose its own random numbers, so that a new purpose changes no other.
-    noise: the seed of an explainer that draws noise; it is the same for all explanations, so that
-    chance does not count as a change. total: images of the whole domain. twin: the same samples in
-    the training domain, where they exist.
+    generator: gives each purpose its own random numbers, so that a new purpose changes no other;
+    they depend only on the image (`lookright.chance.ImageGenerator`). noise: the seed of an
+    explainer that draws noise; it is the same for all explanations, so that chance does not count
+    as a change. total: images of the whole domain. twin: the same samples in the training domain,
+    where they exist.
     """
 
     model: nn.Module

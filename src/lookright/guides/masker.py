@@ -74,7 +74,7 @@ def at_size_of(images: Tensor, masks: Tensor) -> Tensor:
     return F.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def save_masker(masker: nn.Module, path: Path) -> None:
+def save_masker(masker: nn.Module, path: Path | str) -> None:
     """Write a masker's weights, and a `ConvMasker`'s arguments, to one `.safetensors` file.
 
     The file is replaced atomically.
@@ -82,6 +82,7 @@ def save_masker(masker: nn.Module, path: Path) -> None:
     Raises:
         UserError: the disk is full.
     """
+    path = Path(path)
     about = _arguments(masker) if type(masker) is ConvMasker else None
     state = {
         name: value.detach().clone(memory_format=torch.contiguous_format)
@@ -91,7 +92,7 @@ def save_masker(masker: nn.Module, path: Path) -> None:
         save_file(state, partial, metadata={_ABOUT: json.dumps(about)})
 
 
-def load_masker(path: Path, masker: nn.Module | None = None) -> nn.Module:
+def load_masker(path: Path | str, masker: nn.Module | None = None) -> nn.Module:
     """The masker that `save_masker` wrote; `masker` where it was the user's own module.
 
     Raises:

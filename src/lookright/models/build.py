@@ -23,7 +23,7 @@ def build_model(
     classes: Sequence[str],
     image_size: int,
     pretrained: bool = False,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
 ) -> Classifier:
     """A classifier by name.
 
@@ -47,6 +47,7 @@ def build_model(
     network, mean, std, heads = make_network(name, len(classes), image_size, pretrained)
     origin = "library" if pretrained else "given" if ":" in name else "random"
     if weights is not None:
+        weights = Path(weights)
         load_weights(network, read_weights(weights), source=str(weights), heads=heads)
         origin = f"file {weights.name} {content_hash(weights)}"
     return Classifier(network, classes, image_size, mean, std, name, origin)

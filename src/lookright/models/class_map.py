@@ -100,7 +100,7 @@ class ClassMap:
         )
 
 
-def read_class_map(path: Path, data: Sequence[str], model: Sequence[str]) -> ClassMap:
+def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) -> ClassMap:
     """A YAML or JSON file such as `dog: [151-268]`, `guitar: [acoustic guitar, 546]`.
 
     Args:
@@ -113,6 +113,7 @@ def read_class_map(path: Path, data: Sequence[str], model: Sequence[str]) -> Cla
         UserError: no such file, or one that is no map; a class that the data, or the model, has
             not; an ambiguous name; one class in two groups; fewer than two groups.
     """
+    path = Path(path)
     raw = _read(path)
     if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw):
         raise UserError(
@@ -133,12 +134,13 @@ def read_class_map(path: Path, data: Sequence[str], model: Sequence[str]) -> Cla
     return ClassMap(found)
 
 
-def read_classes(path: Path) -> tuple[str, ...]:
+def read_classes(path: Path | str) -> tuple[str, ...]:
     """The names of a model's classes in their order: a line each, or a YAML or JSON list.
 
     Raises:
         UserError: no such file, or one that is no list of names.
     """
+    path = Path(path)
     raw = _read(path, plain=path.suffix.lower() not in (".yaml", ".yml", ".json"))
     names = raw.get("classes") if isinstance(raw, dict) else raw
     if not isinstance(names, list) or len(names) < 2:

@@ -18,7 +18,7 @@ from lookright.models.weights import load_weights, read_weights
 def open_model(
     model: str,
     *,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     pretrained: bool = False,
     image_size: int | None = None,
     mean: Sequence[float] | None = None,
@@ -45,6 +45,7 @@ def open_model(
         UserError: an unknown name; a file that is no model, or needs an architecture; no weights;
             no size; a wrong number of classes; and what `count_classes` refuses.
     """
+    weights = None if weights is None else Path(weights)
     path = Path(model).expanduser()
     stored = path.suffix in (*SUFFIXES, ".safetensors")
     if path.is_file() and not stored:

@@ -14,7 +14,7 @@ from lookright.models.classifier import Classifier
 from lookright.models.weights import load_weights, read_weights
 
 
-def save_classifier(model: Classifier, path: Path) -> None:
+def save_classifier(model: Classifier, path: Path | str) -> None:
     """Write weights, architecture, classes, size and normalisation to one `.safetensors` file.
 
     The file is replaced atomically.
@@ -22,6 +22,7 @@ def save_classifier(model: Classifier, path: Path) -> None:
     Raises:
         UserError: the disk is full.
     """
+    path = Path(path)
     about = {
         "architecture": model.architecture,
         "classes": model.classes,
@@ -36,7 +37,7 @@ def save_classifier(model: Classifier, path: Path) -> None:
         save_file(state, partial, metadata={"lookright": json.dumps(about)})
 
 
-def load_classifier(path: Path, network: nn.Module | None = None) -> Classifier:
+def load_classifier(path: Path | str, network: nn.Module | None = None) -> Classifier:
     """The classifier that `save_classifier` wrote; `network` where it was the user's own module.
 
     Raises:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lookright.errors import UserError
 
 
-def read_weights(path: Path) -> Mapping[str, Tensor]:
+def read_weights(path: Path | str) -> Mapping[str, Tensor]:
     """The tensors of a `.safetensors` file or of a state dict, read with `weights_only=True`."""
     path = Path(path)
     if not path.is_file():

@@ -34,7 +34,9 @@ DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
 STYLES = ("style", "figures")
 
 
-def write_page(results: Sequence[Path | Result], target: Path, title: str = DEFAULT_TITLE) -> Path:
+def write_page(
+    results: Sequence[Path | str | Result], target: Path | str, title: str = DEFAULT_TITLE
+) -> Path:
     """Write one self-contained HTML file about any number of results, or of their folders.
 
     Runs of the same name are seeds of one method. The file needs no network, and an existing one is

@@ -20,7 +20,7 @@ _CLEAN, _ATTACKED = "#0072b2", "#c75000"
 
 
 def explanation_figure(
-    path: Path,
+    path: Path | str,
     *,
     image: Tensor,
     attacked: Tensor,

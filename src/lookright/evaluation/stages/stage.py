@@ -49,6 +49,10 @@ class Stage(ABC):
         """This stage as `--thorough` runs it; options that the user has set are kept."""
         return self
 
+    def resolved(self, protocol: "Protocol") -> Self:
+        """This stage as it runs under the protocol, for the settings that a result records."""
+        return self
+
     def columns(self, protocol: "Protocol") -> tuple[Column, ...]:
         """All columns that `see` may return."""
         return ()
