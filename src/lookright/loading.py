@@ -54,23 +54,24 @@ class Subject:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How to open a model; all verbs that open models have these options.
+    """How a model is opened: its weights, image size, normalisation and classes.
 
     Args:
         weights: file of weights of a named model (.safetensors or a state dict).
-        pretrained: use the library's own weights of a named model, from its hub.
-        image_size: pixels a side that the model is made for, where it does not say so itself.
+        pretrained: use the library's own weights for a named model, from its hub.
+        image_size: side length in pixels that the model expects, if the model does not say so
+            itself.
         mean: for a program that does not normalise its images: it gets (x - mean) / std, as
             [r,g,b].
         std: see mean.
-        classes: file with the names of the model's classes in their order, one a line.
+        classes: file with the names of the model's classes in their order, one per line.
         class_map: file that says which of the model's classes count as which of the data's, with
             lines such as 'dog: [151-268]'. Classes of the data that it does not name are left out.
             Without it both must have the same names, in any order.
         others: with a class map, count the model's remaining classes as one more class, always
             wrong.
         which: the best or the last epoch of a run.
-        masker: package.module.Name of a run's masker, where it is one of your own.
+        masker: package.module.Name of a run's masker, if it is one of your own.
     """
 
     FLAT: ClassVar[bool] = True

@@ -45,7 +45,7 @@ def claim(
     seed: int = 0,
     skip_unreadable: bool = False,
 ) -> None:
-    """Bound the share of a domain's images whose prediction and explanation a perturbation leaves.
+    """Bound the share of a domain's images that keep prediction and explanation when perturbed.
 
     From a random draw of n images, the claims give lower bounds on the shares of all images that
     keep their prediction, their explanation, and both, when perturbed. All bounds hold together

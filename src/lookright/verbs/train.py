@@ -67,7 +67,7 @@ def train(
         model: small_resnet, a timm name, torchvision/<name>, or package.module:function.
         weights: file of weights to begin with (.safetensors or a state dict).
         pretrained: begin with the library's own weights, from its hub.
-        image_size: pixels a side; 32 for Shortcut and 128 for a folder by default.
+        image_size: side length in pixels; 32 for Shortcut and 128 for a folder by default.
         masks: folder of object masks, laid out as the images are.
         tool_masks: folder of masks made by a tool such as SAM, laid out alike, for --method.guide
             PrecomputedMask; they are never used to evaluate a model.
