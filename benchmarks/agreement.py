@@ -1,10 +1,10 @@
-"""Do Quantus and captum measure the same: every explanation measure, number by number.
+"""Compares every explanation measure with Quantus and captum, number by number.
 
     python benchmarks/agreement.py                              # the table of docs/metrics.md
     python benchmarks/agreement.py --write tests/quantus.json   # Quantus's numbers, for the tests
 
-Quantus is needed for both, captum for the first. NumPy's frozen generator makes the scene, so that
-its numbers are the same under every version of torch; the weights drawn anew are torch's.
+Both need Quantus, the first also captum. NumPy's frozen generator makes the images and the network,
+so that they are the same under every version of torch; the randomised weights are drawn by torch.
 """
 
 import argparse
@@ -54,7 +54,7 @@ METRICS = {
 class Row:
     """One comparison: how, and both libraries' score of every image.
 
-    same: the definitions agree, so that the numbers have to.
+    same: whether the definitions agree, so that the numbers must too.
     """
 
     measure: str
@@ -101,7 +101,7 @@ class Scene:
         return self.model, self.images, self.saliency
 
     def randomised(self) -> nn.Module:
-        """As Quantus randomises: from the last layer to the first, each from the one seed."""
+        """Randomise like Quantus: from the last layer to the first, each with the same seed."""
         model = deepcopy(self.model)
         with torch.random.fork_rng(devices=[]):
             for module in reversed(list(model.modules())):
@@ -113,7 +113,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Piling(PixelPerturbation):
-    """What Quantus does: squares go black one after another and stay so; I = x - x'."""
+    """Quantus's perturbation: squares turn black one after another and stay black; I = x - x'."""
 
     per_side: int
 
@@ -160,7 +160,7 @@ def _max_sensitivity(scene: Scene) -> Tensor:
 
 
 def _draws(x: Tensor) -> list[Tensor]:
-    """Those of max-sensitivity."""
+    """Our max-sensitivity."""
     chances = (image_chance(x, x[0].numel(), 70 + n).view_as(x) for n in range(SAMPLES))
     return [(x + RADIUS * (2 * chance - 1)).clamp(0, 1) for chance in chances]
 
@@ -197,7 +197,7 @@ def by_quantus(scene: Scene) -> dict[str, Tensor]:
         return torch.cat([first[:, None], torch.tensor(np.array(curve))[:, 2::3]], 1)
 
     def explain(model: nn.Module, inputs: np.ndarray, targets: np.ndarray, **_: object):
-        """Our explainer as Quantus calls one."""
+        """Our explainer behind the interface that Quantus expects."""
         maps = scene.explainer(model, torch.as_tensor(inputs), torch.as_tensor(targets))[1]
         return maps.detach()[:, None].numpy()
 

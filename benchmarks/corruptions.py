@@ -1,6 +1,6 @@
 """The corruptions, family by family: lookright against imagecorruptions, on the same images.
 
-Needs imagecorruptions-imaug, the fork that is kept.
+Needs imagecorruptions-imaug, the maintained fork.
 """
 
 import cv2

@@ -1,10 +1,10 @@
-"""Which convolutions lose their way where images lie channels last in memory, and what it gains.
+"""On which convolutions torch fails with the channels-last layout, and what the layout gains.
 
     python benchmarks/layout.py             # every shape, on this processor and on emulated ones
     python benchmarks/layout.py --gain      # forward and backward passes in both layouts
 
-A shape is a forward and three backward passes in a process of its own, whose output and gradients
-are held against the contiguous ones. It may crash, hang or be wrong.
+For each shape, a forward and three backward passes run in a process of their own; output and
+gradients are compared with those of the contiguous layout. A shape may crash, hang or be wrong.
 """
 
 import argparse
@@ -36,7 +36,7 @@ SECONDS = 20
 
 @dataclass(frozen=True)
 class Shape:
-    """A convolution and the images (batch, channels, size, size) that it is given."""
+    """A convolution and its input images (batch, channels, size, size)."""
 
     kernel: int
     stride: int
@@ -84,7 +84,7 @@ def is_right(shape: Shape) -> bool:
 
 
 def ends(tried: list[Shape]) -> str:
-    """How a process ends that tries these shapes: right, wrong, hangs or the signal."""
+    """The outcome of a process that tries these shapes: right, wrong, hangs or the signal."""
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,11 +1,11 @@
-"""How far an attack manipulations the explanation while the prediction stays: ERM beside EGAT.
+"""How far an attack moves the explanation at an unchanged prediction: ERM beside EGAT.
 
     python benchmarks/manipulation.py --output runs/manipulated
 
-trains a small_resnet on Shortcut's domain `train`, from each of three seeds, and judges it on 100
-of its test images, at 8/255. A row is a model and an explainer, its figures mean and standard
-deviation over the seeds; `noise` is random signs of the same size, and the search takes three times
-as many steps, since its steps cost a third. Runs are resumable.
+trains a small_resnet on Shortcut's domain `train`, with each of three seeds, and attacks 100 of its
+test images, at 8/255. A row is a model and an explainer, its figures mean and standard deviation
+over the seeds; `noise` is random signs of the same size, and the search takes three times as many
+steps, since its steps cost a third. Runs are resumable.
 """
 
 import argparse
@@ -30,7 +30,7 @@ EPS, STEPS = 8 / 255, 50
 
 
 def columns(model: Classifier, explainer: Explainer, x: Tensor) -> Iterator[tuple[str, float]]:
-    """Each figure of a row by its column; every prediction is made again on the final images."""
+    """The figures of a row, by column; every prediction is computed again on the final images."""
     with torch.no_grad():
         logits, clean = explainer(model, x)
     y = logits.argmax(1)

@@ -1,7 +1,7 @@
 """How ALIGN's defaults were chosen: on validation images of Shortcut's training domain only.
 
-One thing at a time differs from the defaults. Every setting is trained for 40 epochs at a strength
-of 0.6 and judged after the last epoch on the validation part of the domain `train`. Runs are
+One option at a time differs from the defaults. Every setting is trained for 40 epochs at a strength
+of 0.6 and evaluated after the last epoch on the validation part of the domain `train`. Runs are
 resumable; a row is printed when all its seeds are done.
 """
 

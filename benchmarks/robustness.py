@@ -32,7 +32,7 @@ EPOCHS, BATCH = 15, 64
 SEEDS = (0, 1, 2)
 STEPS = 20
 FEW = 64
-"""Images of the attacks that take long on a CPU."""
+"""Number of images for attacks that are slow on a CPU."""
 KINDS = ("PGD", "AutoAttack")
 BALLS: tuple[tuple[Norm, float, str], ...] = (
     (LInf(), 8 / 255, "L-inf, eps 8/255"),
@@ -69,7 +69,7 @@ def trained(device: torch.device) -> tuple[nn.Module, Tensor, Tensor]:
 
 
 class Contiguous(nn.Module):
-    """A model whose input's gradient lies as torchattacks takes for granted in L2."""
+    """A model whose input gradient is contiguous, as torchattacks' L2 attacks require."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Contiguous(nn.Module):
 
 
 def ours(model: nn.Module, attack: Attack) -> Run:
-    """One of lookright's, as a function of images, labels and a seed."""
+    """An attack of lookright as a function of images, labels and a seed."""
     return lambda x, y, seed: attack(model, x, y, Generator(x.device).manual_seed(seed))
 
 

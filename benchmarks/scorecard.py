@@ -1,4 +1,4 @@
-"""Every explanation measure and baseline of the same images: lookright against Quantus."""
+"""Every explanation measure and both baselines on the same images: lookright against Quantus."""
 
 import warnings
 from collections.abc import Iterator

@@ -96,7 +96,7 @@ def compare(
 def measure(
     contenders: Contenders, rounds: int, device: torch.device
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Run every contender once per round, the order turning: wall and processor times in ms."""
+    """Run every contender once per round, in rotating order: wall and processor times in ms."""
     names = list(contenders)
     for name in names:
         contenders[name]()
@@ -126,7 +126,7 @@ def _wait(device: torch.device) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """What every benchmark can be told."""
+    """The command-line options of every benchmark."""
 
     device: torch.device
     rounds: int

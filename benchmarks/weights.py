@@ -1,6 +1,6 @@
 """How EGAT's default weights were chosen: on validation images of Shortcut's training domain only.
 
-Each setting is trained with PGD of 3 steps over 20 epochs and judged by its best epoch on the
+Each setting is trained with PGD of 3 steps over 20 epochs; its best epoch is evaluated on the
 validation part of the domain `train`. Runs are resumable.
 """
 

@@ -343,7 +343,7 @@ BAD = [
     (nothing, "evaluate erm --domains skech", r"Did you mean 'sketch'"),
     (nothing, "evaluate runs/nowhere", r"No run in runs/nowhere: expected the folder"),
     (nothing, "evaluate nowhere --data pets", r"No model is called 'nowhere'.* run's folder"),
-    (nothing, "evaluate resnet10t", r"on which images resnet10t is judged: --data"),
+    (nothing, "evaluate resnet10t", r"on which images resnet10t is evaluated: --data"),
     (nothing, "evaluate resnet10t --data pets", r"needs weights for an evaluation: --weights FILE"),
     (nothing, "evaluate erm --pretrained", r"run in erm has its weights: leave out --weights"),
     (nothing, "evaluate", r"Still needed: models"),
@@ -423,7 +423,7 @@ def test_data_without_a_domain_that_was_trained_on_are_taken_for_unseen(here, lo
     shutil.copytree("pets/photo", "other")
     code, _, err = lookright(f"evaluate erm --data other {QUICK} --overwrite")
     assert code == 0
-    assert "note: other has no domain of those that erm was trained on (photo): all of its" in err
+    assert "note: other has none of the domains that erm was trained on (photo): all of its" in err
     assert not newest("erm").domains["other"].in_distribution
     assert "note:" not in lookright(f"evaluate erm --data pets {QUICK} --overwrite")[2]
 

@@ -170,7 +170,7 @@ def test_explain_takes_them_too(here, capsys):
         ("kept.pt2 --data pets --class_map map.yaml", r"no class 'beagle'"),
         ("kept.pt2 --data pets --class_map none.yaml", r"No file at none.yaml"),
         ("kept.pt2 --data pets --classes map.yaml", r"two or more class names in map.yaml"),
-        ("kept.pt2", r"on which images kept.pt2 is judged: --data"),
+        ("kept.pt2", r"on which images kept.pt2 is evaluated: --data"),
         ("state.pth --data pets", r"architecture as the model, with --weights state.pth"),
         (
             "small_resnet --weights state.pth --data pets",

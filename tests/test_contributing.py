@@ -43,7 +43,7 @@ write_page(folders, home / "page.html")
 
 def example(name):
     """The files that a worked example writes, by path, and its row of the tests' table."""
-    part = TEXT.split(f"### {name}, worked through")[1].split("\n## ")[0].split("\n### ")[0]
+    part = TEXT.split(f"### Example: {name}\n")[1].split("\n## ")[0].split("\n### ")[0]
     written = r"\*\*(\S+)\*\* in `src/(\S+)`:\n\n```\w+\n(.*?)```"
     files = {folder + file: text for file, folder, text in re.findall(written, part, re.DOTALL)}
     (row,) = re.findall(r"`tests/\S+`:\n\n```text\n(.*?)```", part, re.DOTALL) or [""]
@@ -75,7 +75,7 @@ def grown(tmp_path):
 
 
 def test_a_metric_is_one_file_and_reaches_table_page_and_sentence(grown, tmp_path):
-    files, row = example("A metric")
+    files, row = example("a metric")
     assert len(files) == 1
     printed = grown(files, "-c", JUDGED)
     assert "Compactness" in printed.split("Domain, method")[1]
@@ -89,7 +89,7 @@ def test_a_metric_is_one_file_and_reaches_table_page_and_sentence(grown, tmp_pat
 
 
 def test_the_row_of_the_metric_holds_it_to_the_laws(grown, tmp_path):
-    files, row = example("A metric")
+    files, row = example("a metric")
     laws = (TESTS / "test_metrics_laws.py").read_text(encoding="utf-8")
     laws = laws.replace("MEASURES = {\n", f"MEASURES = {{\n{row}", 1)
     own = "from lookright.metrics.compactness import compactness\n"
@@ -99,7 +99,7 @@ def test_the_row_of_the_metric_holds_it_to_the_laws(grown, tmp_path):
 
 
 def test_a_stage_is_one_file_and_one_template_and_has_its_pictures(grown, tmp_path):
-    files, _ = example("A stage with pictures on the page")
+    files, _ = example("a stage with pictures on the page")
     assert sorted(Path(path).suffix for path in files) == [".j2", ".py"]
     grown(files, "-c", JUDGED)
     html = (tmp_path / "home" / "page.html").read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def test_a_stage_is_one_file_and_one_template_and_has_its_pictures(grown, tmp_pa
 
 
 def test_a_verb_is_one_file(grown, tmp_path):
-    files, _ = example("A verb")
+    files, _ = example("a verb")
     assert len(files) == 1
     torch.manual_seed(0)
     save_classifier(build_model("small_resnet", ("cat", "dog"), 32), tmp_path / "pets.safetensors")
@@ -119,6 +119,6 @@ def test_a_verb_is_one_file(grown, tmp_path):
     lines = ["--help", "classes --help", "classes pets.safetensors --numbered"]
     code = cli + "; ".join(f"main({line.split()})" for line in lines)
     printed = grown(files, "-c", code)
-    assert "classes   tell the classes of a model, one a line." in printed
+    assert "classes   list the classes of a model, one per line." in printed
     assert "put the number of each before it. (switch)" in printed
     assert printed.endswith("0 cat\n1 dog\n")

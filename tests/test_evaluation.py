@@ -455,7 +455,7 @@ def test_a_model_that_gives_nan_is_refused_at_its_first_batch(tmp_path):
         ({"stages": (ExplanationAttacks(("topp",)),)}, "Did you mean 'topk'"),
         ({"stages": (ExplanationAttacks(()),)}, "needs a goal"),
         ({"stages": (OtherDomain(), OtherDomain())}, "two are called other_domain"),
-        ({"claims": {"tau": 0.0}}, "tau is the similarity"),
+        ({"claims": {"tau": 0.0}}, "tau is the least similarity"),
         ({"claims": {"delta": 1.0}}, "delta"),
         ({"diagnostics": {"images": 0}}, "1 image or more"),
         ({"metrics": (torch.relu,)}, "relu is not declared as a metric"),

@@ -43,7 +43,7 @@ def test_a_section_is_there_only_where_there_is_something_to_show(tmp_path, full
     for name in SECTIONS:
         assert (f'<h2 id="{name}">' in html) == full, name
     body = html.split("</style>")[1]
-    assert ("is what AutoAttack leaves" in body) == full
+    assert ("is the accuracy under AutoAttack" in body) == full
     assert ("A random map" in body) == full
     assert 'id="gallery"' in body
 

@@ -226,7 +226,7 @@ def test_different_images_are_not_put_in_one_row(tmp_path):
         fake.write(tmp_path / "b", fake.result_json("AT"), other),
     ]
     html = render(ResultSet.of([read_result(folder) for folder in folders]), "t")
-    assert html.count("shown different images") == 1
+    assert html.count("evaluated on different images") == 1
     assert html.count("--methods: 1") == 8
     assert html.count("--methods: 2") == 8
 

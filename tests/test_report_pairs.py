@@ -159,10 +159,10 @@ def others(**changes):
 @pytest.mark.parametrize(
     ("kind", "tables", "said"),
     [
-        ({}, {"here": table(first=N, accuracy=B_RIGHT)}, "judged on other images"),
-        ({}, others(label=(np.arange(N) + 1) % 10), "judged on other images"),
-        ({"samples": "others"}, others(), "judged on other images"),
-        ({"classes": 9}, others(), "judged on other images"),
+        ({}, {"here": table(first=N, accuracy=B_RIGHT)}, "evaluated on other images"),
+        ({}, others(label=(np.arange(N) + 1) % 10), "evaluated on other images"),
+        ({"samples": "others"}, others(), "evaluated on other images"),
+        ({"classes": 9}, others(), "evaluated on other images"),
         ({}, {}, "does not have them: evaluate it again"),
     ],
 )

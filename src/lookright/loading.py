@@ -1,4 +1,4 @@
-"""What a user names into what is judged: a model, its data, and what is known of both."""
+"""Opens the model and the data that a user names, and finds what is known of both."""
 
 import re
 import warnings
@@ -24,16 +24,16 @@ from lookright.training.config import method_title
 from lookright.training.run import Run, Which
 
 Opened = dict[tuple[Any, ...], ImageData]
-"""Data sets that were loaded before, by how they were asked for."""
+"""Data sets that were loaded before, by the arguments that loaded them."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and the data it is judged on, of the same classes in the same order.
+    """A model and the data it is evaluated on, with the same classes in the same order.
 
-    name: what to call it: a run's method, else the file's or the architecture's name.
-    train_domains: those of the data that it was trained on, where that is known. seed: of its
-    training. config: how it was made. masker: the mask learned with it. run: its run's folder.
+    name: a run's method, else the name of the file or the architecture. train_domains: the domains
+    that it was trained on, where that is known. seed: of its training. config: how it was made.
+    masker: the masker learned with it. run: its run's folder.
     """
 
     model: Classifier
@@ -46,7 +46,7 @@ class Subject:
     run: Path | None = None
 
     def home(self, output: Path | None = None) -> Path:
-        """Where its results go: into its run, or else into a folder of its name below `output`."""
+        """The folder for its results: its run's, or else one of its name in `output`."""
         if output is None and self.run is not None:
             return self.run
         return (output or Path("results")) / re.sub("[/:]", "-", self.name)
@@ -54,21 +54,24 @@ class Subject:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What is to be said of a model beside its name; the verbs that open models share these.
+    """How a model is opened: its weights, image size, normalisation and classes.
 
     Args:
         weights: file of weights of a named model (.safetensors or a state dict).
-        pretrained: use the library's own weights of a named model, from its hub.
-        image_size: pixels a side that the model is made for, where it does not say so itself.
-        mean: a program that does not normalise its images sees (x - mean) / std, as [r,g,b].
+        pretrained: use the library's own weights for a named model, from its hub.
+        image_size: side length in pixels that the model expects, if the model does not say so
+            itself.
+        mean: for a program that does not normalise its images: it gets (x - mean) / std, as
+            [r,g,b].
         std: see mean.
-        classes: file with the names of the model's classes in their order, one a line.
+        classes: file with the names of the model's classes in their order, one per line.
         class_map: file that says which of the model's classes count as which of the data's, with
             lines such as 'dog: [151-268]'. Classes of the data that it does not name are left out.
             Without it both must have the same names, in any order.
-        others: with a class map, count the model's other classes as one more, always wrong.
+        others: with a class map, count the model's remaining classes as one more class, always
+            wrong.
         which: the best or the last epoch of a run.
-        masker: package.module.Name of a run's masker, where it is one of your own.
+        masker: package.module.Name of a run's masker, if it is one of your own.
     """
 
     FLAT: ClassVar[bool] = True
@@ -86,7 +89,7 @@ class ModelOptions:
 
     @property
     def named(self) -> dict[str, Any]:
-        """What `models.open_model` takes of these."""
+        """Those of the options that `models.open_model` takes."""
         return {
             "weights": self.weights,
             "pretrained": self.pretrained,
@@ -106,18 +109,18 @@ def load_subject(
     skip_unreadable: bool = False,
     opened: Opened | None = None,
 ) -> Subject:
-    """A model and data by what a user calls them.
+    """Open a model and its data by the names that a user gives.
 
     Args:
         model: the folder of a run, or what `models.open_model` takes.
         data: what `load_data` takes; a run's own by default.
-        options: what else is to be said of the model.
+        options: how to open the model.
         masks: folder of masks; a run's own by default.
         skip_unreadable: as in `load_data`. The images are read when they are first used.
-        opened: data of earlier calls, to be used again; what is loaded is added.
+        opened: data of earlier calls, to be used again; newly loaded data are added.
 
     Raises:
-        UserError: what the functions above refuse; no data; classes that do not fit.
+        UserError: whatever the functions above refuse; no data; classes that do not fit.
     """
     opened = {} if opened is None else opened
 
@@ -153,9 +156,8 @@ def load_subject(
         trained = settings.domains
         if not set(trained) & set(chosen.domains):
             warnings.warn(
-                f"{found.name} has no domain of those that {model} was trained on "
-                f"({', '.join(trained)}): all of its images are taken for such that the model has "
-                "never seen.",
+                f"{found.name} has none of the domains that {model} was trained on "
+                f"({', '.join(trained)}): all of its images are treated as unseen by the model.",
                 stacklevel=2,
             )
         return Subject(
@@ -169,7 +171,9 @@ def load_subject(
             run.folder,
         )
     if data is None:
-        raise UserError(f"Say on which images {model} is judged: --data; only a run knows its own.")
+        raise UserError(
+            f"Say on which images {model} is evaluated: --data; only a run knows its own data."
+        )
     count = None
     if ":" in model and options.image_size and not options.classes and not options.class_map:
         count = len(images(data, options.image_size).classes)
@@ -188,7 +192,7 @@ def load_subject(
 
 
 def tell_apart(subjects: Sequence[Subject]) -> None:
-    """Refuse two of one name, whose results no table could tell apart, but for seeds of one."""
+    """Refuse two models of the same name, unless they are different seeds."""
     seen: set[tuple[str, int | None]] = set()
     for each in subjects:
         if (each.name, each.seed) in seen:
@@ -198,14 +202,14 @@ def tell_apart(subjects: Sequence[Subject]) -> None:
 
 
 def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
-    """A model without data, and the masker that its run has learned."""
+    """The model alone, without data, and the masker learned in its run."""
     if not is_run(model):
         return open_model(model, **options.named), None
     return _of_run(Run(Path(model)), options)
 
 
 def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
-    """Whether a data set's name means the one of a spec, which may have options of its own."""
+    """Whether a data set's name means the one in a spec, which may set other options."""
     root = spec["init_args"].get("root")
     if root is None:
         return named.lower() == spec["class_path"].rpartition(".")[2].lower()
@@ -213,7 +217,7 @@ def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
 
 
 def is_run(model: str) -> bool:
-    """Whether a folder is meant, and no file or name."""
+    """Whether a folder is meant, rather than a file or a name."""
     path = Path(model).expanduser()
     named = ":" in model or path.parts[:1] == ("torchvision",)
     return path.is_dir() or (len(path.parts) > 1 and not path.suffix and not named)
@@ -231,7 +235,7 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
 def _fitted(
     model: Classifier, data: ImageData, options: ModelOptions
 ) -> tuple[Classifier, ImageData, ClassMap | None]:
-    """Model and data with the same classes in the same order, and the map that made them so."""
+    """Model and data with the same classes in the same order, and the class map used for that."""
     own, wanted, class_map = model.classes, data.classes, options.class_map
     if class_map is not None:
         mapped = read_class_map(class_map, wanted, own)
@@ -270,5 +274,5 @@ def _say_left_out(data: ImageData, mapped: ClassMap, class_map: Path) -> None:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first ten names, with dots where there are more."""
+    """The first ten names, followed by "..." if there are more."""
     return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

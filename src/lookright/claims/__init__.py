@@ -1,4 +1,5 @@
-"""Claims: what may be said of a distribution from a draw of n images, and how surely."""
+"""Claims: lower bounds for a whole distribution, with their probability, from a draw of n
+images."""
 
 from lookright.claims.claim import Claims, claim, claims_from
 from lookright.claims.evaluated import Evaluated

@@ -1,4 +1,4 @@
-"""Claims of one model, or of two and of their difference, by a plan."""
+"""Claims about one model, or about two and their difference, according to a plan."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from lookright.progress import progress_bar
 
 @dataclass(frozen=True)
 class Claims:
-    """What is claimed of one model, or of the first of two and of the difference between them.
+    """The claims about one model, or about the first of two and the difference between them.
 
     lemmas: by the model's name, where they were asked for; "both" is about the two.
     """
@@ -38,7 +38,8 @@ class Claims:
 
     @property
     def evaluated(self) -> bool:
-        """Whether they rest on what an evaluation found, so that only right predictions count."""
+        """Whether they rest on an earlier evaluation, so that only right predictions count as
+        kept."""
         return all(claim.right for claim in self.claims)
 
     def describe(self) -> dict[str, Any]:
@@ -72,32 +73,33 @@ def claim(
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> Claims:
-    """What may be claimed of all images of a distribution, from a draw of n of them.
+    """Claims that hold for all images of a distribution, from a draw of n of them.
 
-    With `save`, the plan, what is found of each image and the claims are kept in save/claims.json.
-    An interrupted call goes on where it stopped, and a plan whose images have all been tried is not
-    tried again; only lemmas, which take no attack, are measured anew.
+    With `save`, the plan, the values of each image and the claims are kept in save/claims.json. An
+    interrupted call continues where it stopped, and a plan whose images have all been tried is not
+    tried again; only lemmas, which need no attack, are measured again.
 
     Args:
-        model: images (B, 3, H, W) in [0, 1] to logits of the data's classes (B, K). Of two models,
-            given by name, the first is also compared with the second.
+        model: maps images (B, 3, H, W) in [0, 1] to logits of the data's classes (B, K). Give two
+            models by name to compare the first with the second.
         data: where the images are drawn from: an `ImageData`, a DataLoader or a Dataset of (images,
             labels[, masks]), a tuple of such tensors, or the path of a folder.
         images, labels, masks, has_mask: tensors in place of `data`; images (N, 3, S, S) in [0, 1],
             or uint8, labels (N,), masks (N, 1, S, S), has_mask (N,) bool.
-        plan: what is fixed before an image is looked at; `Plan()` by default.
-        save: folder of claims.json; None keeps nothing, and then it is up to you to remember every
-            plan that was tried on these images.
-        train_domains: the domains that any of the models was trained on; from images that these
-            share only the test part is drawn.
-        evaluated: what an evaluation found under the plan's attack, for each model by its name. It
-            is taken in place of a new attack where it has all images drawn, of all models, and none
-            of them has been tried by this plan.
+        plan: all choices, fixed before any image is looked at; `Plan()` by default.
+        save: folder of claims.json; None keeps nothing, and then you have to remember every plan
+            that was tried on these images.
+        train_domains: the domains that any of the models was trained on. From these, and from
+            domains that share their samples, only the test part is drawn.
+        evaluated: values from an evaluation under the plan's attack, for each model by its name.
+            They replace a new attack if they cover all images drawn, for all models, and this plan
+            has not tried any of the images yet.
         lemmas: measure ALIGN's lemmas too, with the plan's perturbation as the shift of domain.
         distribution: what the images are drawn from, in words, for the sentences; by default the
-            domain by its name, or "this distribution" where the data have none.
+            name of the domain, or "this distribution" for data without a name.
         batch_size: images at once.
-        device: the first accelerator by default; the models come back to where they were.
+        device: the first accelerator by default; afterwards the models are moved back to their own
+            device.
         progress: show a bar on stderr.
 
     Raises:
@@ -152,15 +154,15 @@ def claims_from(
     right: bool = False,
     outputs: Mapping[str, Outputs] | None = None,
 ) -> Claims:
-    """The claims of a plan, from what was found of the images that it draws.
+    """The claims of a plan, from the values of the images that it draws.
 
     Args:
         values: of one model or two, by name: whether the prediction was kept, (n,) bool, and the
             similarity of the explanations, (n,), image by image in one order.
-        plan: what was fixed before these images were looked at.
+        plan: all choices, fixed before these images were looked at.
         distribution: what they are drawn from, in words.
-        right: an image counts as kept only where it was right to begin with.
-        outputs: what the lemmas are measured on, by the model's name.
+        right: an image counts as kept only where the clean prediction was right.
+        outputs: the logits on which the lemmas are measured, by the model's name.
 
     Raises:
         UserError: values that do not fit together; fewer bounds in the family than there are here.
@@ -208,12 +210,12 @@ def _check(models: Mapping[str, nn.Module], data: ImageData, plan: Plan, lemmas:
 
 
 def _family(plan: Plan, models: int) -> int:
-    """The number of bounds that hold together: three of a model, and three of a comparison."""
+    """The number of bounds that hold together: three for a model, and three for a comparison."""
     return 3 * models if plan.family is None else plan.family
 
 
 def _take_over(record: ClaimsFile, evaluated: Mapping[str, Evaluated]) -> None:
-    """Fill in what an evaluation has found, of all models or of none."""
+    """Take over the values of an evaluation, for all models or for none."""
     if any(trial.kept for trial in record.trials.values()) or not record.trials.keys() <= set(
         evaluated
     ):
@@ -233,7 +235,7 @@ def _try(
     batch_size: int,
     progress: bool,
 ) -> None:
-    """Perturb the images that are left, and keep what is found after each batch."""
+    """Perturb the images that are left, and keep the values after each batch."""
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar()) if progress else None
         task = bar.add_task("images tried", total=len(models) * plan.n, note="") if bar else None

@@ -1,4 +1,4 @@
-"""What an evaluation has found already, so that a claim need not attack the same images again."""
+"""Values from an evaluation, so that a claim need not attack the same images again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from lookright.errors import UserError
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation found of one model under the attack of a plan, a value for each image.
+    """The values of one model from an evaluation under the attack of a plan, one for each image.
 
-    An evaluation attacks the label, a claim the predicted class. Where the model is right at first
-    the two are the same, and the claim would find what the evaluation found, but for the random
-    start. Where it is wrong the evaluation attacked another class, so such an image counts as not
-    kept, neither its prediction nor its explanation. The property is a stronger one, and the
-    sentences say so: they speak of right predictions.
+    An evaluation attacks the label, a claim the predicted class. Where the clean prediction is
+    right, the two are the same class, and the attacks differ only in their random start. Where it
+    is wrong, the evaluation attacked another class than the claim would, so neither the prediction
+    nor the explanation of such an image counts as kept. This is a stronger property, and the
+    sentences name it: they speak of right predictions.
 
     images: (m,) the keys of the images (`ImageData.keys`), in any order. right: (m,) whether the
-    model is right about the clean image; kept: (m,) about the attacked one too. similarity: (m,) of
-    the explanations of the two images, NaN where it is undefined.
+    clean image is classified correctly; kept: (m,) whether the attacked image is too. similarity:
+    (m,) of the explanations of the two images, NaN where it is undefined.
 
     Raises:
         UserError: columns of different lengths.
@@ -42,7 +42,7 @@ class Evaluated:
             )
 
     def trial(self, drawn: Sequence[str]) -> Trial | None:
-        """What is known of the images drawn; None where one of them was not evaluated."""
+        """The values of the images drawn; None where one of them was not evaluated."""
         place = {key: at for at, key in enumerate(self.images)}
         if not set(drawn) <= place.keys():
             return None

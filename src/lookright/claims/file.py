@@ -1,4 +1,4 @@
-"""claims.json: every plan that was tried, what it found of each image, and its claims."""
+"""claims.json: every plan that was tried, with the values of its images and its claims."""
 
 import json
 import warnings
@@ -20,8 +20,8 @@ class ClaimsFile:
     """The part of claims.json that belongs to one plan; the other plans in it stay as they are.
 
     path: of the file; None keeps nothing on disk. trials: by the model's name. evaluated: the
-    trials come from an evaluation, so an image counts as kept only where it was right at first.
-    lemmas: those that were measured before.
+    trials come from an evaluation, so an image counts as kept only where its clean prediction was
+    right. lemmas: those that were measured before.
     """
 
     path: Path | None
@@ -81,7 +81,7 @@ class ClaimsFile:
         return cls(path, key, images, trials, evaluated, others, lemmas)
 
     def write(self, claims: Mapping[str, Any]) -> None:
-        """Atomically; no claims while images are still to be tried."""
+        """Write atomically; without claims while images remain to be tried."""
         if self.path is None:
             return
         record = self.key | {
@@ -97,8 +97,8 @@ class ClaimsFile:
 def sentences(path: Path, weights: str | None = None) -> dict[str, list[str]]:
     """The sentences of a claims.json by domain; none where there is no such file.
 
-    weights: the fingerprint of a model; only claims that are about it, or in which it is the first
-    of two, are given. None gives all.
+    weights: the fingerprint of a model; only claims about it, or in which it is the first of two,
+    are returned. None returns all.
 
     Raises:
         UserError: the file is damaged.

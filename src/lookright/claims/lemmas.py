@@ -1,12 +1,12 @@
-"""ALIGN's lemmas (arXiv 2511.06944), both sides of each, measured on images and a shift of them.
+"""ALIGN's lemmas (arXiv 2511.06944): both sides of each, measured on images and shifted images.
 
 An image is an object and a background; f gives class probabilities. A change of f is measured in
 total variation, half the sum of the changes of all classes, from 0 to 1. The source s holds the
 images as they are, the target t the same images shifted, and each image with its background swapped
 several times, and nothing else changed, gives the model's sensitivity to the background, eps.
 
-Where a lemma is false as published, what is true in its place stands beside it: `docs/theory.md`.
-Lemma 4 compares two trainings and is not a matter of one model's outputs, so it is not here.
+Where a lemma is false as published, a true version stands beside it: see `docs/theory.md`. Lemma 4
+compares two trainings, not the outputs of one model, so it is not here.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from lookright.errors import UserError
 class Inequality:
     """left <= right, as measured on n images.
 
-    always: it is a theorem about any model and any n images, so it cannot fail but for rounding;
-    otherwise it is a claim that may hold or not.
+    always: whether it is a theorem about any model and any n images, which only rounding can break;
+    otherwise it may hold or not.
     """
 
     lemma: str

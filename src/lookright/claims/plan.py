@@ -1,4 +1,4 @@
-"""What is fixed before an image is looked at, and the draw of the images.
+"""The plan, which is fixed before any image is looked at, and the draw of the images.
 
 The plan holds every choice by which a claim could be made to look better than it is.
 """
@@ -30,21 +30,21 @@ SIMILARITIES: dict[Similarity, Callable[[Tensor, Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What is fixed before the draw.
+    """All choices that are fixed before the draw.
 
     Args:
-        domain: whose images are drawn; None is the first one that was trained on, or the data's
+        domain: the images are drawn from it; None is the first training domain, or the data's
             first.
         perturbation: what happens to each image.
         n: the number of images. With 200, a share of 75% is known to within 6 points, at delta
             0.05.
         delta: the probability that any bound of the family fails.
-        tau: an explanation counts as kept where it is at least so similar to the clean one.
+        tau: an explanation counts as kept where its similarity to the clean one is tau or more.
         similarity: cosine, spearman or topk, as in `lookright.metrics`.
-        explainer: whose explanations are compared, of the class predicted for the clean image.
+        explainer: makes the explanations, of the class predicted for the clean image.
         family: the number of bounds that hold together with probability 1 - delta. None counts
-            those of one call: three for a model, and three more for its comparison with another.
-            Give the sum where the claims of several calls are to hold together.
+            those of one call: three for a model, and three more for its comparison with another. If
+            the claims of several calls should hold together, give each call the total.
         seed: of the draw and of the perturbation's random numbers.
     """
 
@@ -69,13 +69,13 @@ class Plan:
             )
 
     def domain_of(self, data: ImageData, trained: Sequence[str]) -> str:
-        """The domain of the data that is drawn from; trained: the domains that were trained on."""
+        """The domain from which images are drawn; trained: the training domains."""
         return self.domain or next(iter(trained), data.domains[0])
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Positions of the images of one domain: those drawn, and those that were left."""
+    """Positions of the images of one domain: those drawn, and the others."""
 
     domain: str
     where: tuple[int, ...]
@@ -83,13 +83,13 @@ class Draw:
 
 
 def draw(data: ImageData, plan: Plan, trained: Sequence[str], masked: bool = False) -> Draw:
-    """A draw by the seed from the images that no model was trained on, none of them twice.
+    """A draw without replacement, by the seed, from the images that no model was trained on.
 
-    trained: the domains trained on; where samples are shared with one of them, only the test part
-    is drawn from. masked: only from images with a mask.
+    trained: the training domains; from a domain that shares samples with one of them, only the test
+    part is drawn. masked: only from images with a mask.
 
     Raises:
-        UserError: fewer images than the plan wants; data without what the perturbation needs.
+        UserError: fewer images than the plan draws; data that lack what the perturbation needs.
     """
     domain = plan.domain_of(data, trained)
     data.domain_index(domain)

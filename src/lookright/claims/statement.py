@@ -1,4 +1,4 @@
-"""What a claim says, as data and as a sentence."""
+"""A claim, as data and as a sentence."""
 
 from dataclasses import dataclass
 from math import floor
@@ -15,7 +15,7 @@ class Claim:
     the clean one, at least `threshold`), or both. perturbation: what was done, in words. kept: of
     the n images drawn. delta: of the whole family; family: how many bounds hold together at that
     delta (Bonferroni: each is taken at delta / family). distribution: what the images are drawn
-    from, in words. right: an image counts as kept only where it was right to begin with.
+    from, in words. right: an image counts as kept only where its clean prediction was right.
     """
 
     claim: Property
@@ -50,10 +50,10 @@ class DifferenceClaim:
     """With probability 1 - delta over the draw, `first` keeps at least `bound` more than `second`.
 
     Both models are tried on the same n images, each against the perturbation made for it.
-    only_first, only_second: images that only the one of them keeps. bound: of the difference of the
-    two shares, in [-1, 1]; below 0 it says by how much `first` may be worse at most. p_value: of
-    the one-sided exact sign test (McNemar's) that `first` keeps no more than `second`; it is of
-    this comparison alone, uncorrected. The other fields are those of `Claim`.
+    only_first, only_second: number of images that only this model keeps. bound: a lower bound of
+    the difference of the two shares, in [-1, 1]; a negative one says how much worse `first` can be
+    at most. p_value: of the one-sided exact sign test (McNemar's) that `first` keeps no more than
+    `second`, uncorrected. The other fields are those of `Claim`.
     """
 
     claim: Property

@@ -1,4 +1,4 @@
-"""What a model keeps of the images drawn: the counts behind claims, and lemmas' outputs."""
+"""Tries a model on the images drawn: what claims count, and the outputs behind the lemmas."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -18,12 +18,12 @@ from lookright.perturbations import Drawn, SwappedBackground
 from lookright.seeds import derived_seed, own_noise
 
 SWAPS = 8
-"""Backgrounds that each image is tried on where its sensitivity to them is measured."""
+"""The number of backgrounds on which each image is tried to measure its sensitivity to them."""
 
 
 @dataclass
 class Trial:
-    """What a model kept, image by image in the order of the draw."""
+    """What a model kept, image by image, in the order of the draw."""
 
     kept: list[bool] = field(default_factory=list)
     similarity: list[float] = field(default_factory=list)
@@ -50,7 +50,7 @@ def try_batches(
         generator = _generator(plan, drawn, start, device)
 
         def explain(images: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-            # One and the same noise for both, lest an explainer's chance count as a change.
+            # The same noise for both, so that a random explainer does not count as a change.
             torch.manual_seed(derived_seed(plan.seed, "noise", drawn.domain, start))
             with torch.no_grad():
                 return plan.explainer(model, images, y)
@@ -73,7 +73,7 @@ def try_batches(
 def lemma_outputs(
     model: nn.Module, data: ImageData, plan: Plan, drawn: Draw, batch_size: int
 ) -> Outputs:
-    """Logits on the drawn images, on the same perturbed, and on each with SWAPS backgrounds."""
+    """Logits of the images drawn, of the perturbed ones, and of each on SWAPS other backgrounds."""
     device, size = _device(model), BatchSize(batch_size)
     swaps = [SwappedBackground(derived_seed(plan.seed, "swap", at)) for at in range(SWAPS)]
     start, found = 0, list[Outputs]()

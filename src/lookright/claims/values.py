@@ -1,13 +1,13 @@
-"""From what was seen on each image to claims.
+"""Claims from the values of each image.
 
 An image counts as kept when the class predicted for the perturbed image is the one predicted for
-the clean image, right or wrong: it is the stability of the prediction that is claimed, and not its
+the clean image, right or wrong: the claim is about the stability of the prediction, not its
 accuracy. An explanation is kept when its similarity to that of the clean image, of the class
 predicted there, is `tau` or more.
 
 The bounds hold for images drawn independently from one distribution, none of which the model was
-trained on, with the perturbation, the similarity, tau and delta fixed before an image was looked
-at, and a model that treats each image apart from the others of its batch.
+trained on, with the perturbation, the similarity, tau and delta fixed before any image was looked
+at, and for a model that treats each image independently of the others in its batch.
 """
 
 from collections.abc import Mapping
@@ -38,19 +38,19 @@ def claim_values(
     distribution: str = "this distribution",
     right: bool = False,
 ) -> tuple[Claim, ...]:
-    """Claims of the prediction, the explanation and both; of the first without `similarity`.
+    """Claims about the prediction, the explanation and both; without `similarity`, only the first.
 
     Args:
         kept_prediction: (n,) bool, whether the perturbed image is given the clean one's class.
         similarity: (n,) of the two explanations; an undefined one (NaN) counts as not kept.
         perturbation: what was done, in words.
         delta: the probability that any bound of the family fails; 0.05 by convention.
-        tau: the similarity from which on an explanation is kept. 0.8 is a choice of ours: no
-            source of the methods here names a threshold.
+        tau: an explanation counts as kept at this similarity or more. 0.8 is our choice: no paper
+            of the methods here names a threshold.
         similarity_name: what the similarity is called.
-        family: the number of bounds that hold together; by default those that are returned.
+        family: the number of bounds that hold together; by default the number returned.
         distribution: what the images are drawn from, in words.
-        right: a prediction counts as kept only where it was right to begin with.
+        right: a prediction counts as kept only where the clean one was right.
 
     Raises:
         UserError: values of different lengths or types; delta, tau or family out of range.
@@ -89,7 +89,7 @@ def compare_values(
     distribution: str = "this distribution",
     right: bool = False,
 ) -> tuple[DifferenceClaim, ...]:
-    """What two models keep of the same images, claim by claim.
+    """Claims that compare what two models keep of the same images.
 
     first, second: (kept_prediction, similarity) of each model, image by image in one order; names:
     what the models are called. The rest is as in `claim_values`.
@@ -153,20 +153,21 @@ def kept(
 
 
 def check_tau(tau: float) -> None:
-    """Refuse a threshold that every explanation passes, or none."""
+    """Refuse a threshold that every explanation passes, or that none can."""
     if not 0 < tau <= 1:
         raise UserError(
-            f"tau is the similarity from which on an explanation counts as kept, above 0 and at "
+            f"tau is the least similarity of an explanation that counts as kept, above 0 and at "
             f"most 1, but got {tau:g}; it is 0.8 by default."
         )
 
 
 def share_of_delta(delta: float, family: int, bounds: int) -> float:
-    """Bonferroni: what each of `family` bounds may fail with, where `bounds` of them are here."""
+    """Bonferroni: the failure probability of each of `family` bounds, `bounds` of which are made
+    here."""
     check_delta(delta)
     if family < bounds:
         raise UserError(
             f"family is the number of bounds that hold together, and {bounds} are made here, but "
-            f"got {family}; leave it out, or count every bound that is to hold with them."
+            f"got {family}; leave it out, or give the total of all bounds that hold together."
         )
     return delta / family

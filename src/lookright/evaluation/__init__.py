@@ -1,4 +1,4 @@
-"""A model and data into a result."""
+"""Evaluates a model on data and gives a result."""
 
 from lookright.evaluation.evaluate import evaluate
 from lookright.evaluation.protocol import Protocol

@@ -1,4 +1,4 @@
-"""The batches of a domain one after the other, each kept when it is done."""
+"""Evaluates the batches of a domain one after the other, and keeps each when it is done."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -24,13 +24,13 @@ def judged(
     device: torch.device,
     workers: int | None = None,
 ) -> Iterator[BatchResult]:
-    """A record for each batch of the domain's samples `where`; those kept are not made again.
+    """A record for each batch of the domain's samples `where`; kept ones are not evaluated again.
 
-    home: the domain that was trained on, in which the same samples are looked up. workers:
-    processes that decode images, as in `stored_loader`.
+    home: the training domain, in which the same samples are looked up. workers: processes that
+    decode images, as in `stored_loader`.
 
     Raises:
-        UserError: the memory does not even hold one image.
+        UserError: not even one image fits into memory.
     """
     size = BatchSize(judge.protocol.batch_size)
     found = list(_kept(kept, len(where), size.images))
@@ -75,7 +75,7 @@ def _kept(kept: BatchCache, total: int, size: int) -> Iterator[tuple[int, int, B
 def _seen(
     judge: Evaluator, batch: Batch, twin: Batch | None, start: int, told: Told, count: int
 ) -> BatchResult:
-    """What is found of the first `count` images of a batch."""
+    """Evaluate the first `count` images of a batch."""
     first = slice(count)
     return judge.see(batch.select(first), start, twin.select(first) if twin else None, told)
 
@@ -83,7 +83,7 @@ def _seen(
 def _twins(
     data: ImageData, domain: str, where: Sequence[int], home: str | None
 ) -> list[int] | None:
-    """Where the same samples are in `home`; None where they are not all there."""
+    """The positions of the same samples in `home`; None unless all of them are there."""
     if home is None or home == domain:
         return None
     at = {key: index for index, key in enumerate(data.keys(home))}

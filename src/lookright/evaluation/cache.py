@@ -1,4 +1,4 @@
-"""What was found of each batch, on disk until the result is there: a kill loses one batch."""
+"""The values of each batch, on disk until the result is written: a kill loses one batch."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ PARTIAL = "partial"
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What was found of one batch: a row for each image by name, and what is shown of the first."""
+    """The values of one batch, by column and with a row for each image, and its first images."""
 
     values: dict[str, Tensor]
     shown: dict[str, Tensor]
@@ -32,10 +32,10 @@ class BatchResult:
 
 
 class BatchCache:
-    """The records of one domain in `folder`/partial, by identity and first image; none without it.
+    """The records of one domain in `folder`/partial; without a folder nothing is kept.
 
-    A domain of another model, other data or another protocol has another identity, and finds none
-    of them.
+    Each is found by `identity` and the number of its first image. Another model, other data or
+    another protocol has another identity, so its records are not mixed up with these.
     """
 
     def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ class BatchCache:
         self.folder = None if folder is None else folder / PARTIAL / name
 
     def read(self, start: int) -> BatchResult | None:
-        """None where there is none, or none that can be read."""
+        """The record that starts at this image; None if there is none or it cannot be read."""
         if self.folder is None:
             return None
         try:
@@ -75,12 +75,13 @@ def _path(folder: Path, start: int) -> Path:
 
 
 def forget(folder: Path) -> None:
-    """No records any more: the result is there."""
+    """Delete the records, once the result is written."""
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
 
 def joined(records: Sequence[BatchResult]) -> dict[str, Tensor]:
-    """The values of all images by name; a name that a batch lacks, as of masks, has fewer rows."""
+    """The values of all images by column. A column that some batches lack, such as those about
+    masks, has fewer rows."""
     names = dict.fromkeys(name for record in records for name in record.values)
     return {
         name: torch.cat([record.values[name] for record in records if name in record.values])

@@ -1,4 +1,4 @@
-"""What is kept of each image: columns, each declared once as an object."""
+"""Columns: the values measured for each image, each declared once as an object."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +12,11 @@ from lookright.metrics import BASELINES, Measure
 class Column:
     """One value for each image of a batch, (B,), or several, (B, ...).
 
-    key: its name in the table of per-image values. measure: its mean over the images is a figure of
-    the domain, called by this measure; None where it is none. baseline: empty for the model itself,
-    else the name of a baseline. masked: only the images with an object mask have a row. kept: for
-    the whole domain; otherwise it is handed to the stages that need it, and dropped with the batch.
+    key: its name in the table of per-image values. measure: the measure that the mean over the
+    images gives; None where the mean is not reported. baseline: the name of a baseline; empty for
+    the model itself. masked: only images with an object mask have a row. kept: whether the values
+    are kept for the whole domain; otherwise only the stages that need them see them, batch by
+    batch.
     """
 
     key: str
@@ -26,16 +27,16 @@ class Column:
 
     @property
     def name(self) -> str:
-        """The key, and the baseline behind an @."""
+        """The key, followed by @ and the baseline's name if there is one."""
         return f"{self.key}@{self.baseline}" if self.baseline else self.key
 
     def by(self, baseline: str) -> "Column":
-        """The same of a baseline."""
+        """The same column for a baseline."""
         return replace(self, baseline=baseline)
 
     @property
     def beside_baselines(self) -> "tuple[Column, ...]":
-        """This column and the same of each baseline."""
+        """This column and the same column for each baseline."""
         return (self, *(self.by(name) for name in BASELINES))
 
 
@@ -51,4 +52,4 @@ LABEL = Column("label")
 PREDICTED = Column("predicted")
 HAS_MASK = Column("has_mask")
 EVERY = (LABEL, PREDICTED, HAS_MASK)
-"""Known of every image, whatever the stages."""
+"""The columns of every image, whatever the stages."""

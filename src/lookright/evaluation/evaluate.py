@@ -1,4 +1,4 @@
-"""`evaluate`: a model and data in, a result out: figures with intervals, curves and examples."""
+"""`evaluate`: measure a model on data; the result holds figures, intervals, curves and examples."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,27 +57,28 @@ def evaluate(
     overwrite: bool = False,
     progress: bool | Progress = True,
 ) -> Result:
-    """Judge a model in each domain and write the result to the folder `save`, domain by domain.
+    """Evaluate a model in each domain and write the result to the folder `save`, domain by domain.
 
-    In a domain that was trained on, or that shares samples with one, only the test part is judged;
-    in any other all of it. A killed evaluation that is started again goes on after its last batch.
-    Memory that does not hold a batch is met by half as many images at once, with a warning.
+    In a training domain, or one that shares samples with it, only the test part is evaluated; in
+    any other domain, all images. A killed evaluation that is started again continues after its last
+    batch. Where a batch does not fit into memory, it is halved, with a warning.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
         data: an `ImageData`, a `DataLoader` or `Dataset` of images and labels, with masks where
             there are any, or the path of a folder (`lookright.data.as_data`).
         images, labels, masks, has_mask: tensors in place of data (`lookright.data.InMemory`).
-        save: the folder of this one result; nothing is kept on disk where there is none, and a
-            killed evaluation begins anew.
-        masker: images to masks (B, 1, h, w) in [0, 1], learned with the model; its masks are
-            measured too, against the true ones where there are any.
-        domains: those to judge; all by default.
+        save: the folder of this one result. Without it nothing is kept on disk, and a killed
+            evaluation starts from the beginning.
+        masker: maps images to masks (B, 1, h, w) in [0, 1], learned with the model. Its masks are
+            measured too, against the ground-truth masks where there are any.
+        domains: those to evaluate on; all by default.
         train_domains: those that the model was trained on.
-        protocol: attacks, explainer and sizes.
-        name, about, seed, config: what the result says of the model: what it is called, in one
-            sentence, the seed of its training, and how it was made.
-        device: the first accelerator by default; model and masker are there meanwhile.
+        protocol: how to evaluate: the attacks' ball, explainer, stages, number of images.
+        name, about, seed, config: recorded in the result: the model's name, a sentence about it,
+            the seed of its training, and how it was made.
+        device: the first accelerator by default; model and masker are moved there for the
+            evaluation, then back.
         overwrite: replace a result of another model or protocol in that folder.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
 
@@ -162,14 +163,15 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Kept:
-    """A result, with what lies beside it by domain."""
+    """A result, with the examples and tables of its domains."""
 
     result: Result
     examples: dict[str, Examples] = field(default_factory=dict)
     table: dict[str, Rows] = field(default_factory=dict)
 
     def write(self) -> None:
-        """The result last, as it says what is there; nothing where it has no folder."""
+        """Write all files, result.json last because it lists what is there; nothing without a
+        folder."""
         if self.result.saved is not None:
             write_examples(self.result.folder, self.examples)
             write_table(self.result.folder, self.table)
@@ -177,7 +179,7 @@ class _Kept:
 
 
 def _resumed(result: Result, overwrite: bool) -> _Kept:
-    """What is in the folder already, if it is whole and of the same result."""
+    """What the folder holds already, if it is complete and of the same evaluation."""
     folder = result.saved
     if overwrite or folder is None or not (folder / "result.json").exists():
         return _Kept(result)
@@ -220,7 +222,7 @@ def _difference(what: str, old: Any, new: Any) -> str:
 def _where(
     data: ImageData, domain: str, train_domains: Sequence[str], protocol: Protocol
 ) -> list[int]:
-    """Positions of the samples to be judged, in an order drawn by the seed."""
+    """Positions of the samples to be evaluated, in an order drawn by the seed."""
     seen = {key for trained in train_domains for key in data.keys(trained)}
     part: SplitName = "all" if seen.isdisjoint(data.keys(domain)) else "test"
     where = [position for _, position in data.split(domain, part).where]

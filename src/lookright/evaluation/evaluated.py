@@ -1,4 +1,4 @@
-"""What the results of a model already say under the attack of a claim's plan."""
+"""Finds earlier results of a model under the attack of a claim's plan."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ def evaluated(
 ) -> Evaluated | None:
     """The values of every image of the domain, from the newest result in `home` that has them.
 
-    It is one of these weights, these images, the plan's explainer, and of its perturbation as the
-    main attack, but for the seed; None where there is no such result. home: a run's folder, or any
-    that `lookright evaluate` writes results into.
+    It must be of the same weights and images, with the plan's explainer, and with the plan's
+    perturbation as its main attack, whatever the seed. None where there is no such result. home: a
+    run's folder, or any folder that `lookright evaluate` writes results into.
     """
     try:
         folders = results_in(home)
@@ -48,7 +48,7 @@ def evaluated(
 
 
 def _answers(result: Result, plan: Plan) -> bool:
-    """Whether it was judged under the plan's perturbation and by its explainer."""
+    """Whether the result was made with the plan's perturbation and explainer."""
     protocol = build(result.settings)
     if not isinstance(protocol, Protocol):
         return False

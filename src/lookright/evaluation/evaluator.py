@@ -1,4 +1,4 @@
-"""One domain: its batches through the stages of the protocol."""
+"""Runs the stages of the protocol on the batches of one domain."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from lookright.evaluation.view import View
 from lookright.seeds import derived_seed
 
 Told = Callable[[float, str], None]
-"""Called with the images that are done, and what is being done."""
+"""Called with the number of images done and the name of the current stage."""
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Judges batches of one domain, each by itself; `total` images in all."""
+    """Evaluates batches of one domain, each by itself; `total` images in all."""
 
     model: nn.Module
     protocol: Protocol
@@ -32,7 +32,7 @@ class Evaluator:
     masker: nn.Module | None = None
 
     def see(self, batch: Batch, start: int, twin: Batch | None, told: Told) -> BatchResult:
-        """What is found of a batch whose first image is number `start` of the domain."""
+        """Evaluate a batch whose first image is number `start` of the domain."""
 
         def generator(purpose: str) -> torch.Generator:
             seed = self.protocol.seed
@@ -66,7 +66,7 @@ class Evaluator:
 
 
 def _shown(view: View) -> Mapping[str, Tensor]:
-    """The images themselves, their explanations and what the model says of them."""
+    """The images, their explanations and the model's predictions."""
     probability, predicted = view.logits.softmax(1).max(1)
     masks = view.batch.masks
     return {
@@ -79,7 +79,7 @@ def _shown(view: View) -> Mapping[str, Tensor]:
 
 
 def _declared(stage: Stage, found: Columns, protocol: Protocol) -> Columns:
-    """What a stage has found, if it has declared all of it."""
+    """The columns that a stage returned; refused unless it has declared all of them."""
     declared = stage.columns(protocol)
     if unknown := [column.name for column in found if column not in declared]:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Results side by side: the runs of one name are seeds of one method."""
+"""Groups results by method: runs of the same name are seeds of one method."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ class MethodResults:
     runs: tuple[Result, ...]
 
     def within(self, domain: str) -> list[tuple[Result, DomainResult]]:
-        """The runs that were judged in the domain, with what was measured there."""
+        """The runs that were evaluated in the domain, with what was measured there."""
         return [(run, run.domains[domain]) for run in self.runs if domain in run.domains]
 
     def cell(self, domain: str, key: str) -> Cell | None:
@@ -62,23 +62,23 @@ class MethodResults:
         return _cell([here.measures for _, here in self.within(domain)], key)
 
     def baseline(self, domain: str, name: str, key: str) -> Cell | None:
-        """The same measure of a map that knows nothing of the model."""
+        """The same measure of a baseline, a map that does not depend on the model."""
         return _cell([here.baselines.get(name, {}) for _, here in self.within(domain)], key)
 
     def baselines(self, domain: str) -> list[str]:
-        """The names of those maps."""
+        """The names of the baselines measured in the domain."""
         return list(
             dict.fromkeys(name for _, here in self.within(domain) for name in here.baselines)
         )
 
     def of_seed(self, run: Result, text: str) -> str:
-        """What is said of one run, its seed named where the method has several."""
+        """A text about one run, which names its seed where the method has several."""
         return f"seed {run.seed}: {text}" if len(self.runs) > 1 else text
 
 
 @dataclass(frozen=True)
 class ResultSet:
-    """Methods by domains, both in the order in which the results bring them."""
+    """Methods and domains, both in the order in which the results name them."""
 
     methods: tuple[MethodResults, ...]
     domains: tuple[str, ...]
@@ -150,7 +150,7 @@ class ResultSet:
         return [(method, cell) for method, cell in found if cell is not None]
 
     def examples(self, domain: str) -> list["MethodExamples"]:
-        """Of the first seed of every method that has examples in the domain."""
+        """The first seed's examples, for every method that has any in the domain."""
         return [
             MethodExamples(method, self.styles[method.name], method.runs[0], domain, examples)
             for method in self.methods
@@ -159,7 +159,7 @@ class ResultSet:
         ]
 
     def shown(self, images: int) -> int:
-        """How many images a page shows: fewer where many methods stand beside each."""
+        """How many images a page shows: fewer where many methods are compared."""
         return max(2, images * _MANY // max(len(self.methods), _MANY))
 
 
@@ -186,7 +186,8 @@ def same_images(found: Sequence[MethodExamples]) -> bool:
 
 
 def side_by_side(found: Sequence[MethodExamples]) -> list[list[MethodExamples]]:
-    """The methods that are shown on one image: all where they have the same ones, else each."""
+    """The methods shown in one row: all if they have the same example images, else each by
+    itself."""
     return [list(found)] if same_images(found) else [[each] for each in found]
 
 

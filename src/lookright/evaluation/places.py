@@ -1,4 +1,4 @@
-"""Where results lie: many in one home, such as a run's folder, each in a folder of its own."""
+"""Where results are stored: a home, such as a run's folder, holds many, each in its own folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ def begun(
     seed: int | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Result:
-    """The result of an evaluation, as `evaluate` takes its arguments, before a domain is judged."""
+    """The result of an evaluation before any domain is done; arguments as in `evaluate`."""
     return Result(
         saved=None,
         name=name,
@@ -47,13 +47,13 @@ def begun(
 
 
 def identity(result: Result) -> dict[str, Any]:
-    """What makes two results the same one: model, data, protocol, and what they are called."""
+    """What must be equal in two results of the same evaluation: model, data, protocol and names."""
     names = ("name", "seed", "classes", "train_domain", "config", "settings")
     return json.loads(json.dumps({name: getattr(result, name) for name in names}))
 
 
 def place(home: Path, model: nn.Module, data: ImageData, **about: Any) -> Path:
-    """Where its result lies: `home`/results/<hash of model, data, protocol and what it is called>.
+    """The folder of a model's result: `home`/results/<hash of model, data, protocol and names>.
 
     about: as in `begun`.
     """
@@ -62,12 +62,12 @@ def place(home: Path, model: nn.Module, data: ImageData, **about: Any) -> Path:
 
 
 def home_of(folder: Path) -> Path:
-    """The home that a result's folder lies in; the folder itself where it lies in none."""
+    """The home of a result's folder; the folder itself if it is in none."""
     return folder.parent.parent if folder.parent.name == RESULTS else folder
 
 
 def results_in(folder: Path) -> list[Path]:
-    """The folders of the results in a home, the newest first; a result's own folder is the one.
+    """The folders of the results in a home, the newest first; for a result's own folder, only that.
 
     Raises:
         UserError: there is none.
@@ -80,13 +80,13 @@ def results_in(folder: Path) -> list[Path]:
         raise UserError(
             f"Expected results in {folder}, but there is neither result.json nor a folder "
             f"{RESULTS} with any: give a folder that `lookright evaluate` wrote, or a run that it "
-            "has judged."
+            "has evaluated."
         )
     return [path.parent for path in newest_first]
 
 
 def _judged(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
-    """What was judged on what: hashes of the weights, and the data's spec, or its name."""
+    """What was evaluated on what: hashes of the weights, and the data's spec, or its name."""
     try:
         described = spec_of(data)
     except UserError:

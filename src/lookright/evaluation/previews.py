@@ -1,4 +1,4 @@
-"""Images and maps as 8 bits: to be looked at, never measured."""
+"""Images and maps as 8 bits, for display only."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""How a model is judged."""
+"""How a model is evaluated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,19 +16,19 @@ S = TypeVar("S", bound=Stage)
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a model is judged: what all stages share, and the stages.
+    """How a model is evaluated: the stages, and the settings that they share.
 
     Args:
-        ball: of the attacks, its radius in pixel units.
-        explainer: whose explanations are judged, always of the class predicted on the clean image.
-        stages: with options of your own, in place of the standard ones of their class, or beside
-            them where they are dear or your own.
+        ball: norm and radius of the attacks; the radius is in pixel units.
+        explainer: makes the explanations, always of the class predicted on the clean image.
+        stages: with options of your own. Each replaces the standard stage of its class; expensive
+            stages and your own are added to the standard ones.
         metrics: functions of maps of your own, each declared by `lookright.metrics.metric`.
-        only: run the stages that are named, and those that they need, and no others.
+        only: run only the stages that are named and those that they need.
         batch_size: images at once.
-        limit: judge at most so many images of a domain, drawn by the seed; None is all.
-        examples: images of a domain that are kept to be shown.
-        seed: of the attacks' random starts and of the draw.
+        limit: evaluate at most this many images of a domain, drawn by the seed; None is all.
+        examples: number of images of a domain that are kept for the page.
+        seed: of the attacks' random starts and of the draw of the images.
     """
 
     ball: Ball = field(default_factory=Ball)
@@ -68,7 +68,7 @@ class Protocol:
 
     @property
     def resolved(self) -> Self:
-        """The same with every stage named as it is run: equal protocols have one spec."""
+        """The same protocol with every stage listed as it is run: equal protocols have one spec."""
         return replace(self, stages=tuple(stage.resolved(self) for stage in self.chosen))
 
     def stage(self, kind: type[S]) -> S:
@@ -76,8 +76,8 @@ class Protocol:
         return next(stage for stage in self.chosen if isinstance(stage, kind))
 
     def thorough(self) -> Self:
-        """This protocol with what is dear: AutoAttack, all corruptions and all attacks on the
-        explanation; a stage that is given keeps what it names."""
+        """This protocol with the expensive parts: AutoAttack, all corruptions and all attacks on
+        the explanation. A stage that is given keeps its options."""
         kinds = () if self.only else all_stages()
         others = [kind() for kind in kinds if not _has(self.stages, kind)]
         return replace(self, stages=tuple(each.thorough() for each in (*self.stages, *others)))

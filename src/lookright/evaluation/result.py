@@ -1,4 +1,4 @@
-"""A result is data: `result.json` checked field by field, `examples.npz` on demand."""
+"""Results on disk: `result.json`, checked field by field, and `examples.npz`, read on demand."""
 
 import json
 import math
@@ -25,11 +25,12 @@ FORMAT = 2
 class DomainResult:
     """What was measured in one domain; a measure that does not apply is absent.
 
-    baselines: measures of maps that know nothing of the model, by the baseline's name; paired: the
-    explanation against them, image by image, in the measures where a good one is better. stages:
-    what each stage tells besides, as JSON by the stage's name; `Attacks.of(domain)` and the like
-    read it. samples: a hash of the domain's images, masks and labels (`ImageData.fingerprint`).
-    revision, versions: of the source and the libraries that judged this domain.
+    baselines: the same measures for maps that do not depend on the model, by the baseline's name;
+    paired: the explanation compared with them, image by image, in the measures in which a good
+    explanation should win. stages: what each stage reports beyond measures, as JSON by the stage's
+    name; `Attacks.of(domain)` and the like read it. samples: a hash of the domain's images, masks
+    and labels (`ImageData.fingerprint`). revision, versions: of the source and the libraries with
+    which this domain was evaluated.
     """
 
     n: int
@@ -48,9 +49,9 @@ class DomainResult:
 class Examples:
     """N images of one domain, with saliency and predictions.
 
-    `images` (N, H, W, 3), `saliency` (N, h, w) and, where there are any, the true `masks` (N, H, W)
-    are uint8; labels, predictions and probabilities are (N,). shown: what each stage shows of them,
-    arrays (N, ...) by its name and theirs.
+    `images` (N, H, W, 3), `saliency` (N, h, w) and, where there are any, the ground-truth `masks`
+    (N, H, W) are uint8; labels, predictions and probabilities are (N,). shown: arrays (N, ...) that
+    the stages show, by the stage's name and their own.
     """
 
     images: NDArray[np.uint8]
@@ -63,7 +64,8 @@ class Examples:
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "Examples":
-        """From arrays by name, those of a stage by `stage.name`; KeyError where one is missing."""
+        """From arrays by name, with `stage.name` for those of a stage; KeyError where one is
+        missing."""
         shown: dict[str, dict[str, NDArray[Any]]] = {}
         own = {}
         for name, array in arrays.items():
@@ -80,7 +82,7 @@ class Examples:
         return len(self.labels)
 
     def arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        """What `of` takes."""
+        """The arrays by name, as `of` takes them."""
         for each in fields(self):
             if each.name != "shown" and (array := getattr(self, each.name)) is not None:
                 yield each.name, array
@@ -93,7 +95,7 @@ class Examples:
 class Result:
     """One evaluated model: `result.json` without its examples and its table.
 
-    saved: the folder it lies in; None where nothing was kept on disk. settings: the protocol, as
+    saved: its folder; None where nothing was kept on disk. settings: the protocol, as
     `lookright.spec` writes it. declared: by key, the measures that are not built in, so that a
     report can print them.
     """
@@ -112,7 +114,7 @@ class Result:
 
     @property
     def folder(self) -> Path:
-        """Where it lies.
+        """The folder of the result.
 
         Raises:
             UserError: nothing was kept on disk.
@@ -126,13 +128,14 @@ class Result:
 
     @property
     def revision(self) -> str | None:
-        """The source's revision; of several domains by several of them, all."""
+        """The revision of the source; all of them where domains were evaluated by different
+        ones."""
         found = dict.fromkeys(here.revision for here in self.domains.values() if here.revision)
         return ", ".join(found) or None
 
     @property
     def versions(self) -> dict[str, str]:
-        """The libraries' versions; of several domains by several of them, all."""
+        """The libraries' versions; all of them where domains were evaluated by different ones."""
         found: dict[str, dict[str, None]] = {}
         for here in self.domains.values():
             for name, version in here.versions.items():

@@ -1,4 +1,4 @@
-"""What was found of each image of a domain, as the figures of a result and as its table."""
+"""Turns the values of a domain's images into the figures of its result and into its table."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from lookright.metrics import Measure
 
 @dataclass(frozen=True)
 class Summary:
-    """What was found of all batches of a domain."""
+    """The records of all batches of a domain."""
 
     evaluator: Evaluator
     records: Sequence[BatchResult]
@@ -34,7 +34,7 @@ class Summary:
         return self.evaluator.protocol
 
     def result(self, **about: Any) -> DomainResult:
-        """The figures of the domain; about: what else is known of it."""
+        """The figures of the domain; about: the other fields of `DomainResult`."""
         evaluator, values = self.evaluator, joined(self.records)
         whole = Joined(values, self.protocol, evaluator.model, evaluator.domain, evaluator.total)
         measures: dict[str, metrics.Estimate] = {}
@@ -62,7 +62,7 @@ class Summary:
         )
 
     def declared(self, measures: Mapping[str, metrics.Estimate]) -> dict[str, Measure]:
-        """The measures among these that are not the library's own."""
+        """Those of the measures that are not the library's own."""
         known = {measure.key for measure in metrics.MEASURES}
         columns = (each for stage in self.protocol.chosen for each in stage.columns(self.protocol))
         return {
@@ -72,7 +72,7 @@ class Summary:
         }
 
     def rows(self, keys: Sequence[str]) -> Rows:
-        """The table: a row for each image, whose keys these are."""
+        """The table, with a row for each image; keys: those of the images."""
         values = joined(self.records)
         stages = self.protocol.chosen
         columns = [each for stage in stages for each in stage.columns(self.protocol)]
@@ -83,7 +83,7 @@ class Summary:
         return rows
 
     def examples(self) -> Examples:
-        """The first images, to be shown."""
+        """The first images, for the page."""
         records, limit = self.records, self.protocol.examples
         whole = {
             name: torch.cat([record.shown[name] for record in records])[:limit].numpy()

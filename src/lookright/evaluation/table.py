@@ -1,9 +1,9 @@
 """The values of every image, beside the result: `images.csv.gz`, which pandas reads.
 
-A row for each image: its `domain`, its key as `image`, its `label` and the class `predicted`, both
-as numbers in the order of the result's classes, and every value that a stage has found of it, under
-the measure's key, a baseline's as `key@random` or `key@centre`. True is 1; what is not defined for
-an image is empty.
+Each image has a row: its `domain`, its key as `image`, its `label` and the `predicted` class, both
+as numbers in the order of the result's classes, and then the values that the stages computed. A
+value stands in the column of its measure's key, that of a baseline in `key@random` or `key@centre`.
+True is 1; an undefined value is empty.
 """
 
 import csv
@@ -29,7 +29,7 @@ Rows = Mapping[str, NDArray[Any]]
 
 
 def write_table(folder: Path, domains: Mapping[str, Rows]) -> None:
-    """Replace the table in that folder, atomically; floats are written so that none loses a bit."""
+    """Replace the table in that folder, atomically; floats are written exactly."""
     tables = {
         domain: {name: cells for name, of in rows.items() if any(cells := _cells(of))}
         for domain, rows in domains.items()
@@ -47,7 +47,7 @@ def write_table(folder: Path, domains: Mapping[str, Rows]) -> None:
 
 
 def read_table(folder: Path | str) -> dict[str, dict[str, NDArray[Any]]]:
-    """The columns by name, of each domain; those that are empty in all of a domain are left out.
+    """The columns of each domain, by name; columns that are empty in the whole domain are left out.
 
     `image` is text, `label` and `predicted` are int64, every other one float64 with NaN where it is
     not defined.

@@ -1,4 +1,4 @@
-"""JSON read as the dataclasses that it was written from."""
+"""Dataclasses written as JSON and read back."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -12,7 +12,8 @@ T = TypeVar("T")
 
 
 def as_json(value: Any) -> Any:
-    """Dataclasses, in lists or by name too, as what JSON reads back; anything else as it is."""
+    """Dataclasses, also within lists and mappings, as plain JSON values; anything else
+    unchanged."""
     if is_dataclass(value) and not isinstance(value, type):
         return as_json(asdict(value))
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A batch on its way through the stages of an evaluation."""
+"""What a stage of an evaluation sees of a batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,17 +16,17 @@ from lookright.evaluation.protocol import Protocol
 
 @dataclass
 class View:
-    """A batch, the model's answers to it, and what the stages that this one needs have found.
+    """A batch, the model's outputs for it, and the columns of the stages that this one needs.
 
     logits (B, K), predicted (B,) and saliency (B, h, w) are the model's on the clean images; the
-    class explained is the predicted one, everywhere. has_mask (B,): whose object mask is known.
-    `view[column]` is a column of this stage or of one that it needs.
+    class explained is the predicted one, everywhere. has_mask (B,): which images have an object
+    mask. `view[column]` is a column of this stage or of one that it needs.
 
-    generator: of a purpose, random numbers of its own, so that one more purpose moves no other; an
-    image's belong to the image (`lookright.chance.ImageGenerator`).
-    noise: seed of an explainer that draws some, one for all explanations, lest chance count as a
-    change. total: images of the whole domain. twin: the same samples in the domain that was trained
-    on, where they are there too.
+    generator: gives each purpose its own random numbers, so that a new purpose changes no other;
+    they depend only on the image (`lookright.chance.ImageGenerator`). noise: the seed of an
+    explainer that draws noise; it is the same for all explanations, so that chance does not count
+    as a change. total: images of the whole domain. twin: the same samples in the training domain,
+    where they exist.
     """
 
     model: nn.Module
@@ -69,7 +69,7 @@ class View:
         )
 
     def right(self, images: Tensor) -> Tensor:
-        """(B,) bool: whether each of these images is given its label."""
+        """(B,) bool: whether each of these images is classified correctly."""
         with torch.no_grad():
             return metrics.correct(self.model(images), self.batch.labels)
 
@@ -84,7 +84,7 @@ class View:
 
     @cached_property
     def baselines(self) -> dict[str, Tensor]:
-        """The baselines' maps of the clean images, as coarse as the explanation."""
+        """The baselines' maps of the clean images, at the explanation's resolution."""
         return self._baselines_of(self.batch.images)
 
     def _baselines_of(self, images: Tensor) -> dict[str, Tensor]:
@@ -97,8 +97,8 @@ class View:
         images: Tensor,
         saliency: Tensor,
     ) -> dict[Column, Tensor]:
-        """`measure` of the clean saliency and that of another view, `images`; and beside it of each
-        baseline's maps of both."""
+        """`measure` between the clean saliency and that of the changed `images`, and likewise
+        between each baseline's maps of the two."""
         here, there = self.baselines, self._baselines_of(images)
         return {column: measure(self.saliency, saliency)} | {
             column.by(name): measure(here[name], there[name]) for name in metrics.BASELINES

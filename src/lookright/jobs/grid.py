@@ -1,4 +1,4 @@
-"""Several methods trained and judged alike on Shortcut, with seeds; a stop loses nothing."""
+"""Trains and evaluates several methods alike on Shortcut, with several seeds; resumable."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from lookright.training import Run, fit
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of a comparison: its name, a sentence about it, and the method round a classifier."""
+    """A row of a comparison: its name, a sentence about it, and how to make its method."""
 
     name: str
     about: str
@@ -29,7 +29,7 @@ class Entry:
 
     @property
     def folder(self) -> str:
-        """The name as that of a folder."""
+        """The name of its folder."""
         return self.name.lower().replace(",", "").replace("%", "").replace(" ", "-")
 
 
@@ -45,17 +45,17 @@ def compare(
     command: Callable[[int], str],
     protocol: Protocol = Protocol(),  # noqa: B008
 ) -> list[tuple[Run, Result]]:
-    """Train each entry's small_resnet on the domain `train` with seeds 0, 1, ... and judge it.
+    """Train each entry's small_resnet on the domain `train` with seeds 0, 1, ... and evaluate it.
 
-    Runs go to `output`/<entry>-<seed>; what is there of the same config is not trained again.
+    Runs go to `output`/<entry>-<seed>; a finished run of the same config is not trained again.
 
     Args:
         title: of the progress bar.
-        domains: those to judge.
-        command: of a number of seeds, what repeats it; kept in each result.
+        domains: those to evaluate on.
+        command: gives the command line for a number of seeds; kept in each result.
 
     Raises:
-        UserError: fewer than one seed, and what `fit` and `evaluate` refuse.
+        UserError: fewer than one seed; whatever `fit` and `evaluate` refuse.
     """
     if seeds < 1:
         raise UserError(f"seeds is a number of seeds, 1 or more; got {seeds}.")
@@ -104,7 +104,8 @@ def compare(
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Ctrl-C in a training is Ctrl-C in the comparison, which needs no --resume to go on."""
+    """Ctrl-C in a training stops the comparison, which continues without --resume when started
+    again."""
     try:
         yield
     except UserError as error:

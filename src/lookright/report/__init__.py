@@ -1,4 +1,4 @@
-"""Figures, tables and the page out of results."""
+"""Makes figures, tables and the page from results."""
 
 from lookright.evaluation.result import Examples, Result, read_examples, read_result
 from lookright.report.page import write_page

@@ -1,4 +1,4 @@
-"""Maps that know nothing of the model: what an explanation has to beat."""
+"""Baselines: maps that do not depend on the model, which an explanation has to beat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def baseline_range(results: ResultSet, domain: str, name: str, measure: Measure)
 class Against:
     """A method's explanation against one baseline on the same images, by the sign test.
 
-    verdict: what it says in every seed, not told apart where seeds differ.
+    verdict: the outcome of every seed; "not told apart from" where the seeds disagree.
     """
 
     baseline: str
@@ -63,7 +63,7 @@ def against(method: MethodResults, domain: str, key: str) -> tuple[Against, ...]
 
 
 def in_short(tests: Sequence[Against]) -> str:
-    """The least that may be said against any baseline."""
+    """The weakest verdict over all baselines."""
     verdict = min((each.verdict for each in tests), key=get_args(Verdict).index)
     if len(tests) == 1:
         return tests[0].words

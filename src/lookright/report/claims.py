@@ -1,4 +1,4 @@
-"""Claims as the sentences that can be quoted."""
+"""Claims as sentences that can be quoted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from lookright.evaluation.stages.claims import Claims as Stage
 
 @dataclass(frozen=True)
 class Claims:
-    """What can be claimed of one method in one domain, the seed named where there are several."""
+    """The claims about one method in one domain; the seed is named where there are several."""
 
     method: str
     style: Style

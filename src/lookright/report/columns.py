@@ -20,7 +20,7 @@ class ColumnGroup:
 def column_groups(results: ResultSet) -> list[ColumnGroup]:
     """The measures that any result has, grouped by the question they answer.
 
-    A measure that is the level by chance of another is no column: it stands below that one's.
+    A measure that is the chance level of another has no column: it stands below the other's.
     """
     chances = {one.chance.key for one in results.measures.values() if one.chance}
     groups: dict[Question, list[Measure]] = {}
@@ -66,5 +66,5 @@ def _bare(measure: Measure, value: float) -> str:
 
 
 def _from_to(low: str, high: str) -> str:
-    """With a dash where none of it can be taken for a sign."""
+    """With a dash, or with "to" where the dash could be read as a minus sign."""
     return f"{low} to {high}" if low.startswith("-") else f"{low}\N{EN DASH}{high}"

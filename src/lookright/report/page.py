@@ -39,8 +39,8 @@ def write_page(
 ) -> Path:
     """Write one self-contained HTML file about any number of results, or of their folders.
 
-    Runs of the same name are seeds of one method. The file asks the network for nothing, and an
-    existing one is replaced only when the new one is complete.
+    Runs of the same name are seeds of one method. The file needs no network, and an existing one is
+    replaced only when the new one is complete.
 
     Raises:
         UserError: no results, a damaged one, two of the same name and seed, or no place to write.
@@ -101,7 +101,7 @@ def _environment() -> Environment:
 def _sections(
     environment: Environment, results: ResultSet, common: dict[str, Any]
 ) -> Iterator[Markup]:
-    """What each stage has to show, as HTML."""
+    """The sections of the stages, as HTML."""
     for stage in stages_of(results):
         context = stage.section(results)
         if context is not None:
@@ -110,9 +110,9 @@ def _sections(
 
 
 def stages_of(results: ResultSet) -> list[type[Stage]]:
-    """The library's stages, and one's own that made any of the results, by their place.
+    """The library's stages, and your own that made any of the results, by their place.
 
-    One's own that cannot be imported from here is left out with a warning.
+    One of your own that cannot be imported from here is left out with a warning.
     """
     found = {stage.name: stage for stage in all_stages()}
     given = (run.settings.get("init_args", {}).get("stages", ()) for run in results.runs)
@@ -128,7 +128,7 @@ def stages_of(results: ResultSet) -> list[type[Stage]]:
 
 
 def _about(method: MethodResults) -> str:
-    """What the result says of it, else the first line of the file of the method of that name."""
+    """The result's own text, else the first line of the file of the method of that name."""
     published = members(Method).get(method.name)
     told = getdoc(sys.modules[published.__module__]) if published else None
     return method.runs[0].about or (told or "").partition("\n\n")[0].replace("\n", " ")
@@ -149,7 +149,7 @@ def _summary(results: ResultSet) -> str:
 
 
 def _suspects(results: ResultSet) -> str:
-    """'method in “domain”' for every verdict that says so; '' where none does."""
+    """'method in “domain”' for every suspect verdict; '' where there is none."""
     found = [
         f"{one.method} in “{domain}”"
         for domain, of in verdicts(results).items()

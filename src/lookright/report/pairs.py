@@ -1,4 +1,4 @@
-"""Which differences are shown: any two methods on the same images, from their tables of images."""
+"""Which differences are shown: compares any two methods on the same images, from their tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,8 @@ from lookright.statistics.pairwise import Difference, holm, rate_difference, sco
 Table = dict[str, NDArray[Any]]
 
 _SMALL = 0.0005
-"""A score's difference below this is printed in one significant digit, lest it look like none."""
+"""A smaller difference of scores is printed with one significant digit, so as not to look like
+0."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class RunDifference:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two methods under one measure, each seed of the first with the same seed of the second."""
+    """Two methods in one measure, each seed of the first with the same seed of the second."""
 
     first: str
     second: str
@@ -98,7 +99,7 @@ class DomainPairs:
 
 
 def domain_pairs(results: ResultSet) -> list[DomainPairs]:
-    """The domains in which two methods can be compared, under the terminal's main measures.
+    """The domains in which two methods can be compared, in the terminal's main measures.
 
     Holm's correction is made over all pairs, measures and seeds of a domain.
 
@@ -182,7 +183,7 @@ class Side:
 
 
 def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]:
-    """The rows of the images that both were judged on, in one order.
+    """The rows of the images that both were evaluated on, in one order.
 
     Raises:
         UserError: they have no image in common, or the images, labels or masks differ.
@@ -195,8 +196,8 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
     if not len(at) or not alike or (own["label"][at] != theirs["label"][there]).any():
         raise UserError(
             f"Expected results on the same images, but {first.run.name} and {second.run.name} were "
-            f"judged on other images, classes, labels or masks in “{domain}”: evaluate both on one "
-            "data set."
+            f"evaluated on other images, classes, labels or masks in “{domain}”: evaluate both on "
+            "one data set."
         )
     return (
         {name: values[at] for name, values in own.items()},

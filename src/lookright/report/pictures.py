@@ -43,8 +43,8 @@ def explanation_figure(
         saliency, saliency_attacked: (h, w), non-negative; each is shown on its own scale.
         classes: K names.
         probabilities, probabilities_attacked: (K,).
-        learned, learned_attacked: (H, W) or (1, H, W) in [0, 1], the masks that were learned, where
-            there are any; what they leave out is darkened.
+        learned, learned_attacked: (H, W) or (1, H, W) in [0, 1], the learned masks, where there are
+            any; what lies outside them is darkened.
         label: the true class, where known; predictions are then marked right or wrong.
         mask: (H, W) or (1, H, W) in [0, 1]; its outline is drawn on the image.
         title: a line above the whole.
@@ -109,7 +109,7 @@ def _show(ax: "Axes", picture: np.ndarray, title: str) -> None:
 
 
 def _under(ax: "Axes", picture: np.ndarray, mask: np.ndarray, name: str) -> None:
-    """What a mask leaves out is darkened."""
+    """What lies outside a mask is darkened."""
     shown = picture * (0.25 + 0.75 * mask.clip(0, 1))[..., None]
     _show(ax, shown, f"{name}: its mask\ncovers {percent(float(mask.mean()))} of the image")
 

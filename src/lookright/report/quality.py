@@ -1,4 +1,4 @@
-"""What masks of growing quality do to a model: the figure and the table of `lookright study`."""
+"""The figure and the table of `lookright study`: models trained by masks of rising quality."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """One model, guided by `masks` whose mean soft IoU with the true ones is `quality`; None where
-    nothing guided it.
+    """One model, guided by `masks` whose mean soft IoU with the ground truth is `quality`; None
+    where nothing guided it.
 
-    The rest are measures in [0, 1] over n test images: accuracy in the domain trained on, its mean
-    over the shifted domains, that with the correlation reversed, and the explanation's mass on the
-    object in the domain trained on.
+    The rest are measures in [0, 1] over n test images: accuracy in the training domain, its mean
+    over the shifted domains, accuracy with the correlation reversed, and the explanation's mass on
+    the object in the training domain.
     """
 
     masks: str
@@ -46,8 +46,8 @@ _BLUE, _ORANGE, _GREY = "#0072b2", "#c75000", "#666666"
 
 
 def quality_figure(path: Path, trained: Sequence[Trained]) -> Path:
-    """Write a PNG: each measure against mask quality, mean and spread over seeds; the line is the
-    model that nothing guides, the star the masks that were learned.
+    """Write a PNG: each measure against mask quality, mean and spread over seeds. The line is the
+    model without guidance, the star the learned masks.
 
     Raises:
         UserError: the file cannot be written.
@@ -60,7 +60,7 @@ def quality_figure(path: Path, trained: Sequence[Trained]) -> Path:
         for number, models in enumerate(groups, 1):
             _draw(ax, measure, models, number)
         ax.set_title(title, loc="left", fontsize=11)
-        ax.set_xlabel("mask quality: soft IoU with the true mask")
+        ax.set_xlabel("mask quality: soft IoU with the ground truth")
         ax.set_xlim(-0.03, 1.05)
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
@@ -76,7 +76,7 @@ def quality_figure(path: Path, trained: Sequence[Trained]) -> Path:
 
 
 def quality_table(trained: Sequence[Trained]) -> Table:
-    """The same in figures, the best masks first: mean and standard deviation over seeds."""
+    """The same as a table, the best masks first: mean and standard deviation over seeds."""
     table = Table("masks", "IoU", "accuracy", "shifted", "reversed", "on object", "seeds")
     for models in _best_first(trained):
         quality = "none" if models[0].quality is None else _spread(models, "quality")
@@ -90,7 +90,7 @@ def quality_table(trained: Sequence[Trained]) -> Table:
 
 
 def _best_first(trained: Sequence[Trained]) -> list[list[Trained]]:
-    """The seeds of each kind of masks, by falling quality; what nothing guides comes last."""
+    """The seeds of each kind of masks, by falling quality; models without guidance come last."""
     names = dict.fromkeys(each.masks for each in trained)
     groups = [[each for each in trained if each.masks == name] for name in names]
     return sorted(

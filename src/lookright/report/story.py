@@ -1,6 +1,5 @@
-"""The sentences that measures declare (`metrics/findings.py`), told of results.
-
-Every claim has a criterion, printed with it.
+"""Writes the sentences that measures declare (`metrics/findings.py`) for results, each with its
+criterion.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,11 +27,11 @@ _BEST = (
 )
 _CRITERIA: dict[type[Declared], str] = {
     AcrossDomains: "A method follows a shortcut where its accuracy in another domain is under half "
-    "of that in distribution; it loses accuracy where the fall is at least 10 points. In both "
+    "of that in distribution; it loses accuracy where it falls by at least 10 points. In both "
     "cases the two intervals must not overlap. Otherwise it holds.",
     Kept: "A method breaks under attack where it keeps no more than half of its clean accuracy.",
-    AgainstBaselines: "An explanation shows more than a baseline where, by every measure that was "
-    "tested, it is better than the baseline's on more of the same images, on the same model: the "
+    AgainstBaselines: "An explanation shows more than a baseline where, in every measure tested, "
+    "it is better on more images than it is worse on, on the same images and the same model: the "
     "exact sign test at 5%, two-sided, in every seed.",
 }
 
@@ -46,9 +45,9 @@ class Finding:
 
 
 def findings(results: ResultSet) -> list[Finding]:
-    """The declared sentences of the measures at hand, by the order of their questions.
+    """The sentences declared by the measures of these results, in the order of their questions.
 
-    A sentence that several measures declare is told once, of all of them; one whose figures are
+    A sentence that several measures declare is written once, for all of them; one whose figures are
     missing is left out.
     """
     found = (
@@ -60,7 +59,7 @@ def findings(results: ResultSet) -> list[Finding]:
 
 
 def criteria(results: ResultSet) -> list[str]:
-    """When each kind of sentence is said, of the kinds that are declared here."""
+    """The criterion of each kind of sentence that these results declare."""
     kinds = {type(declared) for declared in _declared(results)}
     return [*(words for kind, words in _CRITERIA.items() if kind in kinds), _BEST]
 
@@ -76,7 +75,7 @@ def _declared(results: ResultSet) -> dict[Declared, list[Measure]]:
 def _tell(
     results: ResultSet, declared: Declared, measures: Sequence[Measure]
 ) -> Iterator[tuple[str, Markup]]:
-    """The heading, with the domain that is told of, and the answer; nothing where none is known."""
+    """The heading, with its domain, and the answer; nothing where there is no answer."""
     domain, measure = results.home or results.domains[0], measures[0]
     heading = f"{declared.heading}, in “{domain}”"
     match declared:

@@ -24,7 +24,7 @@ def method_table(results: Sequence[Result]) -> Table:
     """Methods by main measures in sections of one domain each, at most 80 characters wide.
 
     Several seeds print as mean ± sd, one seed as the figure, a rate with its 95% interval; the best
-    figure of a column, as printed, is bold. Below stand the baselines, which know nothing of the
+    figure of a column, as printed, is bold. Below stand the baselines, which do not depend on the
     model. The page has all measures and intervals.
 
     Raises:
@@ -63,9 +63,10 @@ def method_table(results: Sequence[Result]) -> Table:
 
 
 def difference_table(results: Sequence[Result]) -> Table | None:
-    """Which differences between the methods are shown, image by image; None without such tables.
+    """Which differences between the methods are shown, image by image; None without tables of
+    images.
 
-    Every pair of a domain where there are few, else how many differ.
+    All pairs of a domain where there are few, else only how many differ.
 
     Raises:
         UserError: as `method_table`, or a table of images is damaged.

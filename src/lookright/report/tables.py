@@ -1,4 +1,4 @@
-"""The tables of all figures: a few questions side by side, methods below each other."""
+"""The tables of all figures: questions side by side, one row per method."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,8 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class PlainRow:
-    """Figures without spread, '' for none: of a baseline, of one on a certain model, of chance."""
+    """Figures without spread, '' for none: a baseline's, a baseline's on one model, or chance
+    level."""
 
     name: str
     figures: tuple[str, ...]
@@ -60,7 +61,7 @@ class PlainRow:
 
 @dataclass(frozen=True)
 class Band:
-    """As many questions as stand side by side on a wide page."""
+    """The questions that fit side by side on a wide page."""
 
     groups: tuple[ColumnGroup, ...]
     rows: tuple[MethodRow, ...]
@@ -166,7 +167,7 @@ def _method(
 
 
 def _baseline(results: ResultSet, domain: str, columns: Sequence[Measure], name: str) -> PlainRow:
-    """The span of its figures over the models, and, where they differ, those on each."""
+    """The range of its figures over the models and, where they differ, the figure on each."""
     overall = tuple(baseline_range(results, domain, name, column) for column in columns)
     each = tuple(
         PlainRow(

@@ -1,4 +1,5 @@
-"""What was run, as plain JSON: the specs of method, data and settings, and the first weights."""
+"""The config of a run, as plain JSON: specs of method, data and settings, and the initial
+weights."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,10 +21,10 @@ def describe_run(
     parts: Mapping[SplitName, Split],
     settings: Settings,
 ) -> dict[str, Any]:
-    """Method, data and settings by their specs; the model by its architecture and first weights.
+    """Method, data and settings by their specs; the model by its architecture and initial weights.
 
     Raises:
-        UserError: a part that no spec can tell, as a lambda.
+        UserError: a part that cannot be written as a spec, such as a lambda.
     """
     return {
         "format": FORMAT,
@@ -46,14 +47,14 @@ def describe_run(
 
 
 def method_title(spec: Mapping[str, Any]) -> str:
-    """What to call a method by its spec: TRADES, and TRADES-AWP where AWP is round it."""
+    """The title of a method from its spec: TRADES, or TRADES-AWP where AWP wraps it."""
     inner = spec["init_args"].get("method")
     name = spec["class_path"].rpartition(".")[2]
     return f"{method_title(inner)}-{name}" if inner else name
 
 
 def flat(config: Any, name: str = "") -> dict[str, Any]:
-    """A config's values by dotted names, a member's class under its own name."""
+    """A config's values by dotted names; a part is given by the name of its class."""
     if isinstance(config, Mapping) and "class_path" in config:
         inside = flat(config.get("init_args", {}), name)
         return {name: config["class_path"].rpartition(".")[2], **inside}

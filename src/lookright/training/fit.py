@@ -1,4 +1,4 @@
-"""`fit`: a method, data and a folder in; a trained run out."""
+"""`fit`: train a method on data and keep the run in a folder."""
 
 import logging
 import signal
@@ -76,28 +76,28 @@ def fit(
     validation part of the same domains: by accuracy under attack for a method that has an attack,
     by accuracy otherwise. On one CPU, the same seed and the same initial weights give the same
     weights bit for bit, after a kill and a resume too; seed torch before building the model
-    (`torch.manual_seed`). That does not hold for a loader or data set of your own whose transforms
-    are random: what they give once is what is trained on, and a resume that gets other images of
-    them is refused. Give `augment` instead.
+    (`torch.manual_seed`). This does not hold for a loader or data set of your own with random
+    transforms: every image is drawn once and kept, and a resume that draws other images is refused.
+    Use `augment` for random transforms.
 
     Args:
         method: holds the `Classifier`; on return that, and a learned masker, have the weights of
             the last epoch, on the device where they were before.
         data: images of the classifier's classes and size: an `ImageData`, or a DataLoader, a
-            Dataset or tensors (images, labels[, masks]), as `as_data` takes them. The order of a
-            loader and its batches do not count: `batch_size` and the seed make new ones.
+            Dataset or tensors (images, labels[, masks]), as `as_data` takes them. The order and the
+            batches of a loader are ignored: `batch_size` and the seed decide both.
         domains: those to train and validate on; all of the data's by default.
         run: folder, made where it does not exist; see `Run`.
         validation: other images, of the same kinds as `data`, on which the best epoch is chosen.
             Then all of `data` is trained on. Without it both are parts of `data`, split by a hash
             of each sample (`ImageData.split`): 70% to train on, 15% to validate, and 15% that are
             left for a test.
-        batch_size: images of one step on one device; split over the domains, the rest left out,
-            for a method that compares them.
-        lr, weight_decay: of AdamW; norms and biases do not decay.
-        warm_up: share of the steps over which the learning rate rises; early high rates can keep
-            adversarial training on a shortcut (docs/results/shortcut.md).
-        clip: largest norm of the whole gradient; None leaves it as it is.
+        batch_size: images per step on one device. A method that compares domains takes equally many
+            from each domain; what is left over is not used.
+        lr, weight_decay: of AdamW; normalisation layers and biases have no weight decay.
+        warm_up: share of the steps over which the learning rate rises. High rates early in training
+            can keep adversarial training on a shortcut (docs/results/shortcut.md).
+        clip: largest norm of the whole gradient; None for no clipping.
         optimizer: makes another optimiser from the parameters, in place of lr and weight_decay.
         augment: applied to each training batch on its device.
         validation_attack: for the accuracy under attack; None is PGD of 10 steps in the ball of
@@ -105,19 +105,19 @@ def fit(
         validate_every: in epochs; None is each epoch up to 30 of them, then 30 times in all. The
             last epoch is always validated.
         precision, accelerator, devices, strategy: as in `lightning.Trainer`.
-        workers: processes that decode images; None is one a core, up to four, where many images
-            are to be decoded, and none for data in memory.
-        resume: go on after the last finished epoch of the run in this folder; a finished run is
-            returned as it is, and one that does not exist yet is started.
+        workers: processes that decode images. None means one per core, up to four, where many
+            images have to be decoded, and no process for data in memory.
+        resume: continue after the last finished epoch of the run in this folder. A finished run is
+            returned as it is; a run that does not exist yet is started.
         overwrite: replace the run in this folder.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
         callbacks: more of Lightning's.
 
     Raises:
-        UserError: an argument out of range; data of other classes or size than the model; one
-            domain for a method that compares them; data without the masks that the method's guide
-            needs; a folder that holds a run, or for `resume` another run; a loss that is not
-            finite; a full disk; Ctrl-C (with how to go on).
+        UserError: an argument out of range; data whose classes or image size differ from the
+            model's; a single domain for a method that compares domains; data without the masks that
+            the method's guide needs; a folder that already holds a run, or with `resume` another
+            run; a loss that is not finite; a full disk; Ctrl-C (the message says how to continue).
     """
     if not run:
         raise UserError("Say which folder the run goes to: run='runs/mine'.")
@@ -219,7 +219,7 @@ def _parts(
 
 
 def _accelerator(asked: str) -> str:
-    """Lightning's name of the device that is decided on; what is not there is refused."""
+    """Lightning's name of the chosen device; a device that this machine lacks is refused."""
     if asked == "auto":
         found = best_device().type
         return found if found in _LIGHTNINGS else asked
@@ -231,7 +231,7 @@ def _accelerator(asked: str) -> str:
 
 
 def _strategy(strategy: str, method: Method) -> str:
-    """During a warm-up some parameters have no gradient, which plain DDP takes for a mistake."""
+    """During a warm-up some parameters have no gradient, which plain DDP reports as an error."""
     if strategy == "ddp" and method.warm_up:
         return "ddp_find_unused_parameters_true"
     return strategy
@@ -263,7 +263,7 @@ def _checked(method: Method, data: ImageData) -> Classifier:
 
 
 def _tensorboard(run: Run) -> "TensorBoardLogger":
-    """Its curves go on where `run` stopped, without what was logged after that."""
+    """Its curves continue where `run` stopped; later entries are dropped."""
     from lightning.pytorch.loggers import TensorBoardLogger
 
     history = run.history
@@ -274,7 +274,7 @@ def _tensorboard(run: Run) -> "TensorBoardLogger":
 def _train(
     trainer: "L.Trainer", module: "Module", resumed: Run | None, records: "RunRecorder"
 ) -> None:
-    """Run the trainer; signals, random numbers and modes come back as they were."""
+    """Run the trainer, then restore signal handlers, random state and modes."""
     checkpoint = resumed.resumable if resumed and resumed.resumable.is_file() else None
     handler = signal.getsignal(signal.SIGINT)
     modes = {child: child.training for child in module.method.modules()}
@@ -297,7 +297,8 @@ def _train(
 
 
 def _speaker(bar: Progress | None) -> Callable[[str], None]:
-    """Where the line of an epoch is shown beside log.txt: nowhere, where a terminal has the bar."""
+    """Prints the line of an epoch that also goes to log.txt; silent where a terminal shows the
+    bar."""
     if bar is None or bar.console.is_terminal:
         return _silent
     return partial(bar.console.print, soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""Whether there is what a method's guide needs."""
+"""Whether the training images have the masks that a method's guide needs."""
 
 from lookright.data import Split
 from lookright.errors import UserError
@@ -6,7 +6,7 @@ from lookright.methods.method import Method
 
 
 def check_guided(method: Method, part: Split) -> str | None:
-    """What is to be told where a part of the training images only has what the guide needs.
+    """A note where only some of the training images have the masks that the guide needs, else None.
 
     Raises:
         UserError: a guide that needs masks, or tool masks, where none of the images has one.

@@ -113,7 +113,7 @@ class Module(L.LightningModule):
         if low < 0 or high >= len(self.classes):
             raise UserError(
                 f"Expected labels from 0 to {len(self.classes) - 1}, one of {len(self.classes)} "
-                f"classes; got {int(low if low < 0 else high)}: mend the data's labels or classes."
+                f"classes; got {int(low if low < 0 else high)}: fix the data's labels or classes."
             )
         return batch
 
@@ -123,7 +123,7 @@ class Module(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """The classifier's gradient and that of what is learned beside it, each by its own norm."""
+        """Clip the classifier's gradient and that of a masker beside it, each by its own norm."""
         if gradient_clip_val is None:
             return
         model = {id(parameter) for parameter in self.method.model.parameters()}
@@ -153,7 +153,7 @@ class Module(L.LightningModule):
         return loss
 
     def _augmented(self, batch: Batch, step: int) -> Batch:
-        """Once for all replays of a batch."""
+        """The augmented batch, the same one for all its replays."""
         if not self.settings.augment:
             return batch
         if step % self.method.replays == 0:
@@ -161,9 +161,10 @@ class Module(L.LightningModule):
         return self.augmented
 
     def _check_finite(self, terms: dict[str, Tensor], step: int) -> None:
-        """Refuse a loss that is not finite, within so many steps as `looks_every` says.
+        """Refuse a loss that is not finite, at most `looks_every` steps after it occurred.
 
-        The terms of these are kept and looked at together, those of an epoch before it ends.
+        The terms of these steps are kept and checked together, at the latest at the end of the
+        epoch.
         """
         self.unseen.append((step, {name: term.detach() for name, term in terms.items()}))
         if len(self.unseen) < looks_every(self.device) and not self.trainer.is_last_batch:
@@ -205,7 +206,8 @@ class Module(L.LightningModule):
 
 
 def looks_every(device: torch.device) -> int:
-    """Steps whose losses are looked at together: to look at one is to wait for an accelerator."""
+    """Number of steps whose losses are checked together: reading a loss waits for an
+    accelerator."""
     return 1 if device.type == "cpu" else 10
 
 

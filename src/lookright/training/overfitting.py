@@ -1,4 +1,4 @@
-"""Catastrophic overfitting: right under the one step a method trains on, and under no other attack.
+"""Catastrophic overfitting: a model robust to the one-step attack of its training and to no other.
 
 Wong et al. (ICLR 2020) name it: within an epoch the accuracy under PGD falls to about 0 while that
 under the training attack rises. The two are compared at each validation.
@@ -17,12 +17,13 @@ ONE_STEP = "val/one_step_accuracy"
 MANY_STEPS = "val/adversarial_accuracy"
 
 _GAP = 0.3
-"""Of all validation images, those right under one step and wrong under many; a healthy FastAT on
-Shortcut has up to 0.27, and is then less than twice as good under one step."""
+"""How far the one-step accuracy lies above the other, at least. A healthy FastAT on Shortcut has a
+gap of up to 0.27, and its one-step accuracy is then less than twice the other."""
 
 
 def one_step(attack: Attack | None, validation: Attack | None) -> Attack | None:
-    """The attack of a method where it is one step in the ball of a validation attack of more."""
+    """The method's attack if it takes one step where the validation attack takes more in that
+    ball."""
     own = without_memory(attack)
     if not isinstance(own, FGSM) and not (isinstance(own, PGD) and own.steps == 1):
         return None
@@ -32,7 +33,8 @@ def one_step(attack: Attack | None, validation: Attack | None) -> Attack | None:
 
 
 def overfitted(row: Mapping[str, float]) -> bool:
-    """Whether a validated epoch is far better under one step, and at least twice as good."""
+    """Whether the one-step accuracy of an epoch is far above the other, and at least twice as
+    high."""
     own, other = row.get(ONE_STEP), row.get(MANY_STEPS)
     return own is not None and other is not None and own - other >= _GAP and other <= own / 2
 

@@ -12,7 +12,7 @@ _SECONDS = 0.5
 class Bar(L.Callback):
     """Shows the steps of a training in `bar`, as a task named `title`.
 
-    The loss is shown at most twice a second: to read it is to wait for an accelerator.
+    The loss is shown at most twice a second, because reading it waits for an accelerator.
     """
 
     def __init__(self, bar: Progress, title: str) -> None:

@@ -22,8 +22,8 @@ from lookright.training.run import Row, Run, Which
 class RunRecorder(L.Callback):
     """Writes the run's folder; an epoch is finished once its `last.ckpt` is in place.
 
-    selected_by: the validation measure by which the best epoch is chosen; of equal ones the later,
-    and any after the method's warm-up before any inside it.
+    selected_by: the validation measure that chooses the best epoch. Of equal epochs the later one
+    is chosen; any epoch after the method's warm-up comes before those within it.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class RunRecorder(L.Callback):
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are whole or not there, read without running code from them."""
+    """Checkpoints are written atomically, and read without running code from them."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -131,7 +131,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 def masker_of(method: Method) -> nn.Module | None:
-    """What a method learns its mask with; None where it learns none."""
+    """The masker of a method that learns a mask, else None."""
     return method.guide.masker if isinstance(method.guide, LearnedMask) else None
 
 

@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it, when it may be written, and what it tells."""
+"""The folder of a run: what it holds, when it may be written, and how it is read."""
 
 import csv
 import json
@@ -29,18 +29,18 @@ Which = Literal["best", "last"]
 _OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
 
 _PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
-"""Where the data lies may change; which samples they are is compared by their fingerprint."""
+"""The folders of the data may change; the samples themselves are compared by their fingerprint."""
 
 
 @dataclass(frozen=True)
 class Run:
     """A run's folder.
 
-    `config.json` says what was run, `versions.json` with what; `metrics.csv` has a row and
-    `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/` holds
-    `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker` and
-    `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from which
-    an interrupted run goes on.
+    `config.json` says what was run, `versions.json` with which versions; `metrics.csv` has a row
+    and `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/`
+    holds `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker`
+    and `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from
+    which an interrupted run goes on.
     """
 
     folder: Path
@@ -106,10 +106,10 @@ class Run:
         return load_classifier(self.best if which == "best" else self.last, network)
 
     def method(self, which: Which = "best", model: Classifier | None = None) -> Method:
-        """The method with its options, round the trained classifier or another `model`.
+        """The method with its options, for the trained classifier or another `model`.
 
-        A masker that was learned has its weights. Modules and functions of one's own must be
-        importable by the names they had.
+        A learned masker gets its trained weights. Modules and functions of your own must still be
+        importable under their old names.
         """
         method: Method = build(self.config["method"], model=model or self.model(which))
         if self.masker_file(which).exists() and isinstance(method.guide, LearnedMask):
@@ -157,11 +157,11 @@ class Run:
 
 
 def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool) -> Run:
-    """Make the folder of a run, or find in it the same run to be resumed.
+    """Make the folder of a run, or check that it holds the same run, to be resumed.
 
     Raises:
-        UserError: it holds a run and neither `resume` nor `overwrite` was given, a run of another
-            config, or files that are no run's.
+        UserError: it holds a run and neither `resume` nor `overwrite` was given, or a run of
+            another config, or files that belong to no run.
     """
     run = Run(folder)
     if folder.exists() and not folder.is_dir():

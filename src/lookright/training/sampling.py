@@ -14,18 +14,18 @@ from lookright.training.settings import Settings
 
 
 class Balanced(Sampler[int]):
-    """Batches of `each` samples of every domain, domain after domain, whatever their sizes.
+    """Batches with `each` samples from every domain, domain after domain, whatever their sizes.
 
-    Each domain is gone through in a new random order again and again, over the ends of epochs; the
-    last step of such a turn is filled up from its beginning. So a domain of at least `each` samples
-    for every process has none twice in a step, in any process.
+    Each domain is traversed again and again in a new random order, across epochs; the last step of
+    such a pass is filled up from its beginning. So where a domain has at least `each` samples for
+    every process, no sample occurs twice in a step.
 
     Args:
         domains: the samples of each, as indices into the data.
         each: samples of one domain in one step of one process.
         steps: of an epoch.
         seed: of the orders.
-        process, processes: this one's number, and how many share a step.
+        process, processes: the number of this process, and how many processes share a step.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Balanced(Sampler[int]):
 
 
 class Replayed(Sampler[int]):
-    """The whole batches of `order`, each `times` times in a row."""
+    """The complete batches of `order`, each repeated `times` times in a row."""
 
     def __init__(self, order: DistributedSampler | Balanced, batch_size: int, times: int) -> None:
         self.order = order
@@ -96,11 +96,10 @@ class Replayed(Sampler[int]):
 def training_order(
     part: Split, method: Method, settings: Settings, process: int = 0, processes: int = 1
 ) -> tuple[DistributedSampler | Balanced | Replayed, int]:
-    """The order in which a process sees the part's samples, and how many are a batch.
+    """The order in which a process sees the part's samples, and the batch size.
 
-    A method that compares domains gets batches balanced over them, in as many steps an epoch as any
-    other method takes, so that the same epochs are the same number of steps; every method gets each
-    batch `method.replays` times in a row.
+    A method that compares domains gets batches balanced over them, with as many steps per epoch as
+    for any other method. Every batch is repeated `method.replays` times in a row.
     """
     seed = derived_seed(settings.seed, "order")
     order: DistributedSampler | Balanced = DistributedSampler(
@@ -124,8 +123,8 @@ def check_domains(method: Method, settings: Settings) -> None:
     """Refuse a training from which balanced batches cannot be made.
 
     Raises:
-        UserError: a method that compares domains with one alone, or with batches that do not hold
-            two images of each.
+        UserError: a method that compares domains gets only one, or batches too small for two images
+            of each.
     """
     if not method.needs_domains:
         return

@@ -1,4 +1,4 @@
-"""The arguments of a training that decide what comes out of it."""
+"""The arguments of a training that decide its outcome."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lookright.batch import Batch
 from lookright.errors import UserError
 
 OptimizerMaker = Callable[[Iterable[nn.Parameter]], Optimizer]
-"""From the parameters to be trained to their optimiser, as `functools.partial(SGD, lr=0.1)`."""
+"""Makes an optimiser of the trainable parameters, such as `functools.partial(SGD, lr=0.1)`."""
 
 
 @dataclass(frozen=True)

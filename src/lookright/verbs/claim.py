@@ -1,4 +1,4 @@
-"""`lookright claim`: what may be claimed of all images of a domain, from a random draw of n."""
+"""`lookright claim`: bounds that hold for all images of a domain, from a random draw of n."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,13 +14,14 @@ from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subjec
 from lookright.perturbations import Attacked, Perturbation
 
 _PROVIDED = (
-    "This holds for images drawn independently from one distribution and not trained on, if "
+    "This holds for images drawn independently from one distribution and not used in training, if "
     "perturbation, n, delta, tau and similarity were fixed before these were looked at."
 )
 
 _EVALUATED = (
     "An evaluation had attacked these images already, and its values were taken: the plan must "
-    "have been fixed before its figures were read. What was wrong at first counts as not kept."
+    "have been fixed before its figures were read. An image whose clean prediction was wrong "
+    "counts as not kept."
 )
 
 
@@ -44,35 +45,36 @@ def claim(
     seed: int = 0,
     skip_unreadable: bool = False,
 ) -> None:
-    """Claim, from a random draw of n images, how many of all images of a domain a model keeps.
+    """Bound the share of a domain's images that keep prediction and explanation when perturbed.
 
-    At least which share keeps its prediction, its explanation, and both, when the images are
-    perturbed; the claims hold together with probability 1 - delta. Choose all options before you
-    look at the images. Where the model was evaluated under the same attack, on the images that are
-    drawn, the values of the evaluation are taken.
+    From a random draw of n images, the claims give lower bounds on the shares of all images that
+    keep their prediction, their explanation, and both, when perturbed. All bounds hold together
+    with probability 1 - delta. Choose all options before you look at the images. If the model was
+    already evaluated under the same attack on the images drawn, the values of that evaluation are
+    taken.
 
     Args:
         model: folder of a run, or any model that `lookright evaluate` takes.
         perturbation: Attacked, Corrupted, SwappedBackground or OtherDomain;
             --perturbation.help NAME shows the options of each.
         data: Shortcut, or a folder of images; the data of the run by default.
-        domain: whose images are drawn; by default the first that was trained on. Of those trained
-            on only the test part is drawn from.
-        against: a second run or model, which is tried on the same images; a further claim says how
-            many more the first one keeps.
+        domain: the images are drawn from it; by default the first training domain. From a training
+            domain only the test part is drawn.
+        against: a second run or model, tried on the same images; further claims say how many more
+            of them the first one keeps.
         n: number of images that are drawn.
         delta: the probability that any of the bounds is wrong.
-        tau: an explanation counts as kept where its similarity to the clean one is tau or more.
+        tau: an explanation counts as kept if its similarity to the clean one is tau or more.
         similarity: measure of the similarity of two explanations.
-        explainer: whose explanations are compared, of the class predicted for the clean image.
+        explainer: makes the explanations, of the class predicted for the clean image.
         family: number of bounds that hold together with probability 1 - delta; by default those of
-            this command, 3, or 6 with --against. If several commands are to hold together, give
-            each of them the total.
+            this command: 3, or 6 with --against. If the claims of several commands should hold
+            together, give each command the total.
         lemmas: measure ALIGN's lemmas too, with the perturbation as the shift of domain; the data
             need masks.
         masks: folder of masks; those of the run by default.
-        options: what is to be said of the model beside its name; of `against`, all but weights.
-        output: folder of claims.json; the run's by default, else below results.
+        options: how to open the model; they apply to `against` too, except weights.
+        output: folder of claims.json; the run's by default, else a folder in results.
         batch_size: images at once.
         seed: of the draw and of the perturbation's random numbers.
         skip_unreadable: go on without images that cannot be read.
@@ -141,7 +143,7 @@ def claim(
 def _evaluated(
     named: Mapping[str, Subject], data: ImageData, plan: Plan, domain: str
 ) -> dict[str, Evaluated]:
-    """What the results of each model say already, of those that say something."""
+    """The values of earlier evaluations, for the models that have any."""
     if not isinstance(plan.perturbation, Attacked):
         return {}
     found = {

@@ -54,14 +54,14 @@ def demo(
 ) -> None:
     """Train ERM, AT and EGAT on digits whose background gives the class away, and compare them.
 
-    Started again after a stop, it goes on where it was.
+    If it is stopped, start it again: it continues where it was.
 
     Args:
         output: folder of the runs, their results and report.html.
         seeds: how many times everything is trained, with seeds 0, 1, ...
         epochs: passes over the training images.
-        masks: train EGAT with the annotated masks as its guide too.
-        align: train ALIGN, which learns its masks, and EGAT with ALIGN's masker as its guide too.
+        masks: also train EGAT guided by the annotated masks.
+        align: also train ALIGN, which learns its masks, and EGAT guided by ALIGN's masker.
     """
     entries = (*_ENTRIES, *(_MASKED if masks else ()), *(_LEARNED if align else ()))
     judged = compare(

@@ -1,4 +1,4 @@
-"""`lookright evaluate`: judge models in every domain."""
+"""`lookright evaluate`: evaluate models in every domain."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,26 +29,26 @@ def evaluate(
     skip_unreadable: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Judge models in every domain, and write their table and page.
+    """Evaluate models in every domain, and write their table and page.
 
     Args:
         models: folders of runs, classifiers (.safetensors), TorchScript (.pt, .ts) or exported
             programs (.pt2), timm names, torchvision/<name>, or package.module:function.
         data: Shortcut, a folder of images, or a data set that Hugging Face's datasets has saved;
             the data of the run by default.
-        domains: as a,b, all by default; of those trained on only the test part is judged.
+        domains: as a,b; all by default. In a training domain only the test part is evaluated.
         masks: folder of masks; those of the run by default.
-        options: what is to be said of the models beside their names.
-        protocol: attacks, explainer and sizes.
+        options: how to open the models.
+        protocol: how to evaluate: the attacks' ball, explainer, stages, number of images.
         thorough: add AutoAttack, all corruptions and attacks on the explanation to the protocol.
         names: what to call each model, as a;b; by default a run's method or the model's name. Runs
-            of one name are seeds.
-        output: folder for the results, one below it for each model; by default the results of a
+            of the same name are seeds of one method.
+        output: folder for the results, with a subfolder for each model; by default the results of a
             run go into the run's own folder, and those of any other model into `results`.
-        page: where report.html goes; by default into the folder of a single model, above those of
-            several.
+        page: where report.html goes; by default into the folder of a single model, or for several
+            models into the folder above theirs.
         skip_unreadable: go on without images that cannot be read.
-        overwrite: judge again what is there already.
+        overwrite: evaluate again where there is a result already.
     """
     called = [name.strip() for name in (names or "").split(";") if name.strip()]
     if called and len(called) != len(models):

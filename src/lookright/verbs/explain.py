@@ -37,10 +37,10 @@ def explain(
         model: folder of a run, a classifier (.safetensors), a TorchScript (.pt, .ts) or exported
             program (.pt2), a timm name, torchvision/<name>, or package.module:function.
         images: photos.
-        explainer: whose explanation is shown, of the class predicted on the clean image.
-        attack: against the label where it is given, against the prediction where it is not.
+        explainer: makes the explanation, of the class predicted on the clean image.
+        attack: on the label if it is given, else on the predicted class.
         label: the true class of the images, where it is known.
-        options: what is to be said of the model beside its name.
+        options: how to open the model.
         output: folder of the PNGs, named <image>-explained.png, or <folder>-<image>-explained.png
             where images of two folders have the same name.
         device: cpu, cuda, cuda:1, mps; the first accelerator by default.
@@ -83,7 +83,7 @@ def _seen(
     """The image, its explanation, its mask and its probabilities, clean and under attack."""
 
     def explained(images: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
-        # One and the same noise for both, lest an explainer's chance count as a change.
+        # The same noise for both, so that a random explainer does not count as a change.
         with own_noise(x.device, derived_seed(seed, "noise")), torch.no_grad():
             return explainer(model, images, target)
 
@@ -110,10 +110,10 @@ def _seen(
 
 
 def targets(images: Sequence[Path], output: Path) -> dict[Path, Path]:
-    """Where the picture of each image goes: no two to the same file.
+    """The path of each image's picture, all of them different.
 
-    They are named by the image alone, else by as many folders above it as tell all apart, else with
-    the image's suffix too.
+    A picture is named after its image; where names clash, also after as many folders above it as
+    are needed, and at last with the image's suffix.
     """
     paths = list(dict.fromkeys(images))
     for plain in (True, False):
@@ -123,4 +123,4 @@ def targets(images: Sequence[Path], output: Path) -> dict[Path, Path]:
             if len({name.lower() for name in names}) == len(paths):
                 found = (output / f"{name}-explained.png" for name in names)
                 return dict(zip(paths, found, strict=True))
-    raise UserError("The images' names cannot be told apart: explain them one after the other.")
+    raise UserError("The images' names do not differ: explain them one after the other.")

@@ -1,4 +1,4 @@
-"""`lookright report`: one page out of results that are there."""
+"""`lookright report`: one page from existing results."""
 
 import warnings
 from pathlib import Path
@@ -10,11 +10,11 @@ from lookright.report import difference_table, method_table, read_result, write_
 
 
 def report(results: list[Path], page: Path = Path("report.html")) -> None:
-    """Write one page, and print the table, out of results that are there.
+    """Write one page, and print the table, from existing results.
 
     Args:
-        results: folders of results, or of runs that were evaluated; of a run that has several, the
-            newest is taken.
+        results: folders of results, or of runs that were evaluated; where a run has several
+            results, the newest is taken.
         page: where the page goes.
     """
     folders = [_newest(folder) for folder in results]
@@ -26,7 +26,7 @@ def report(results: list[Path], page: Path = Path("report.html")) -> None:
 
 
 def _newest(folder: Path) -> Path:
-    """The result to be shown of a folder that may hold several."""
+    """The result to show from a folder that may hold several."""
     newest, *others = results_in(folder)
     if others:
         names = ", ".join(str(other) for other in others)

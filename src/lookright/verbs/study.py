@@ -1,4 +1,4 @@
-"""`lookright study`: one question, asked of many trainings."""
+"""`lookright study`: one question, answered by many trainings."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -61,14 +61,14 @@ def study(
     epochs: int = 40,
     strength: float = 0.9,
 ) -> None:
-    """What bad supervision does: train by masks from perfect to random, and by learned ones.
+    """Measure what bad supervision does: train with masks from perfect to random, and learned ones.
 
-    Writes masks.png, masks.json and report.html. Started again after a stop, it goes on where it
-    was.
+    Writes masks.png, masks.json and report.html. If it is stopped, start it again: it continues
+    where it was.
 
     Args:
-        what: masks, ALIGN's claim that bad masks degrade a model.
-        output: folder of the runs and of what is made of them.
+        what: masks, which tests ALIGN's claim that bad masks degrade a model.
+        output: folder of the runs, their results, the figure and the page.
         seeds: how many times everything is trained, with seeds 0, 1, ...
         epochs: passes over the training images.
         strength: of Shortcut's correlation in its domain train, from 0 to 1.
@@ -110,7 +110,7 @@ def _entries() -> Iterator[Entry]:
 
 
 def _aligned(model: Classifier, guide: Guide) -> MaskAlignment:
-    """ALIGN's guidance, by a mask that is there from the start."""
+    """ALIGN's guidance, with a mask that is given from the start."""
     like = ALIGN(model)
     return MaskAlignment(model, guide, like.explainer, like.distance, like.guidance)
 
@@ -121,7 +121,7 @@ def _training_images(data: ImageData) -> Batch:
 
 
 def _quality(guide: Guide, batch: Batch) -> float:
-    """The mean soft IoU of the guide's masks with the true ones."""
+    """The mean soft IoU of the guide's masks with the ground-truth masks."""
     assert batch.masks is not None
     with torch.no_grad():
         target = guide(batch, batch.masks[:, 0])

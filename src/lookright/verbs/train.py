@@ -18,7 +18,7 @@ from lookright.training import fit
 from lookright.training.config import method_title
 
 _GENERIC = ("images", "imgs", "img", "data", "dataset")
-"""Names of folders that say nothing of the images in them; the folder above does."""
+"""Folder names that say nothing about the images in them, so the parent's name is used."""
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 
@@ -67,34 +67,34 @@ def train(
         model: small_resnet, a timm name, torchvision/<name>, or package.module:function.
         weights: file of weights to begin with (.safetensors or a state dict).
         pretrained: begin with the library's own weights, from its hub.
-        image_size: pixels a side; 32 for Shortcut and 128 for a folder by default.
-        masks: folder of masks, laid out as the images are.
-        tool_masks: folder of masks by a tool such as SAM, laid out alike, for --method.guide
-            PrecomputedMask; no model is judged by them.
+        image_size: side length in pixels; 32 for Shortcut and 128 for a folder by default.
+        masks: folder of object masks, laid out as the images are.
+        tool_masks: folder of masks made by a tool such as SAM, laid out alike, for --method.guide
+            PrecomputedMask; they are never used to evaluate a model.
         strength: of Shortcut's correlation in its domain train, from 0 to 1.
-        run: folder of the run; runs/<data>-<method>-<seed> by default, with the guide too
-            where it is not the method's usual one.
+        run: folder of the run; by default runs/<data>-<method>-<seed>, which also names a guide
+            other than the method's default.
         epochs: passes over the training images.
         batch_size: images of one step on one device.
         lr: learning rate of AdamW; by default 0.01 for small_resnet and 0.001 for any other.
         weight_decay: of AdamW.
         warm_up: share of the steps over which the learning rate rises.
-        clip: largest norm of the gradient; null leaves it as it is.
-        awp: size, relative to the weights, of an adversarial weight perturbation round a method
-            that has an attack; its authors use 0.005 to 0.01.
-        augment: random flip, shift and scale of image and mask together, false for none; by default
-            none on Shortcut, whose digits have a right way round, and Augment otherwise.
-        validation_attack: attack by which the best epoch is chosen; null is PGD with 10 steps in
-            the ball of the method's attack.
-        seed: of weights, order and random starts.
+        clip: largest norm of the gradient; null for no clipping.
+        awp: size, relative to the weights, of an adversarial weight perturbation, for methods that
+            have an attack; its authors use 0.005 to 0.01.
+        augment: random flip, shift and scale of image and mask together, or false for none. By
+            default none on Shortcut, whose digits must not be mirrored, and Augment otherwise.
+        validation_attack: attack used to choose the best epoch; null is PGD with 10 steps in the
+            ball of the method's attack.
+        seed: of the initial weights, the order of the images and the attacks' random starts.
         precision: as in lightning.Trainer.
         accelerator: as in lightning.Trainer.
         devices: as in lightning.Trainer.
         strategy: as in lightning.Trainer.
-        workers: processes that decode images; null is one a core, up to four, where many images
-            are to be decoded, and none otherwise.
+        workers: processes that decode images; null is one per core, up to four, where many images
+            have to be decoded, and none otherwise.
         skip_unreadable: go on without images that cannot be read.
-        resume: go on with the run in that folder after its last finished epoch.
+        resume: continue the run in that folder after its last finished epoch.
         overwrite: replace the run in that folder.
     """
     built_in = data.lower() == "shortcut"
@@ -155,11 +155,11 @@ def train(
         overwrite=overwrite,
     )
     print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
-    print(f"Judge it: lookright evaluate {trained.folder}")
+    print(f"Evaluate it: lookright evaluate {trained.folder}")
 
 
 def _name(data: ImageData, objective: Method, seed: int) -> str:
-    """The default folder of a run: data, method, a guide that is not the usual one, seed."""
+    """The default folder of a run: data, method, a guide other than the default one, seed."""
     root = getattr(data, "root", None)
     named = root.parent.name if root and root.name.lower() in _GENERIC else data.name
     parts = [named, method_title(spec_of(objective))]

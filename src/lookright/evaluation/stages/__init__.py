@@ -1,4 +1,4 @@
-"""What an evaluation measures: one file a stage, found by looking into this folder."""
+"""The stages of an evaluation: one file for each stage, found by listing this folder."""
 
 from collections.abc import Sequence
 from inspect import isclass
@@ -11,7 +11,7 @@ S = TypeVar("S", Stage, type[Stage])
 
 
 def in_order(stages: Sequence[S]) -> tuple[S, ...]:
-    """As given, but each behind those that it needs."""
+    """The same stages, each after those that it needs."""
     left, done = list(stages), []
     while left:
         ready = next(each for each in left if not any(_needed(each, other) for other in left))
@@ -26,7 +26,7 @@ def _needed(stage: Stage | type[Stage], other: Stage | type[Stage]) -> bool:
 
 
 def all_stages() -> tuple[type[Stage], ...]:
-    """The stages of the modules beside this file, each behind those that it needs."""
+    """The stages of the modules beside this file, each after those that it needs."""
     return in_order(list(members(Stage).values()))
 
 

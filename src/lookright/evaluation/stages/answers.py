@@ -1,4 +1,4 @@
-"""The stage of answers: is the class right, on the images as they are."""
+"""The stage of answers: accuracy and AUC on the clean images."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,4 @@
-"""The stage of attacks: is the answer still right, by how much of a change is it not, and does the
-explanation stay where it was."""
+"""The stage of attacks: accuracy under attack, by radius too, and stability of the explanation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -28,10 +27,10 @@ from lookright.metrics.classification import (
 from lookright.metrics.stability import STABILITY_COSINE, STABILITY_SPEARMAN, STABILITY_TOPK
 
 ATTACKED = Column("attacked", kept=False)
-"""The images (B, 3, H, W) as the main attack leaves them."""
+"""The images (B, 3, H, W) after the main attack."""
 
 KEPT = Column("kept_pgd")
-"""Right before the main attack and after it."""
+"""Whether the prediction is right both before and after the main attack."""
 
 STAYS = measuring(STABILITY_COSINE)
 
@@ -56,7 +55,7 @@ def right_at(eps: float) -> Column:
 
 
 def robust_to(eps: float) -> Column:
-    """Whether it is right under the attacks of this radius and of every smaller one."""
+    """Whether the answer is right under the attacks of this radius and of every smaller one."""
     return Column(f"robust_to_{eps}")
 
 
@@ -70,9 +69,9 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Robustness:
-    """What the stage tells of a domain: accuracy by the radius of the attack, ascending from 0.
+    """The summary of a domain: accuracy by the radius of the attack, ascending from 0.
 
-    eps, norm: of the ball of the main attack.
+    eps, norm: those of the main attack.
     """
 
     eps: float
@@ -85,12 +84,12 @@ class Attacks(Stage):
     """FGSM, PGD and further attacks in the protocol's ball, and PGD in balls of other radii.
 
     Args:
-        steps, restarts: of the main attack, PGD; its step is 2.5 * eps / steps.
+        steps, restarts: of the main attack, PGD; its step size is 2.5 * eps / steps.
         curve: further radii of the robustness curve in pixel units, PGD with 10 steps each; 0 and
             the ball's own are always on it.
-        attacks: more attacks, such as AutoAttack, in the protocol's ball whatever their own; each
-            has an accuracy of its own, several of one name that of the worst of them, and its share
-            in the worst of all.
+        attacks: further attacks, such as AutoAttack, all in the protocol's ball. The accuracy under
+            each is reported (under the worst case of several of one class), and each counts in the
+            worst case of all attacks.
     """
 
     needs: ClassVar[tuple[type[Stage], ...]] = (Answers,)
@@ -106,7 +105,7 @@ class Attacks(Stage):
         return PGD(steps=self.steps, restarts=self.restarts).within(ball)
 
     def radii(self, ball: Ball) -> tuple[float, ...]:
-        """Those of the robustness curve, ascending from 0."""
+        """The radii of the robustness curve, ascending from 0."""
         return tuple(sorted({0.0, ball.eps, *self.curve}))
 
     def check(self, protocol: Protocol) -> None:
@@ -146,18 +145,18 @@ class Attacks(Stage):
         found = {ATTACKED: attacked, _LOGITS: logits, _SALIENCY: saliency}
         found[_FGSM] = view.right(FGSM().within(ball)(model, x, y))
         found[_PGD] = metrics.correct(logits, y)
-        # The attack aims at the label, so an image that is wrong at first was not tried: not kept.
+        # The attack is on the label, so an image that was wrong before it counts as not kept.
         found[KEPT] = view[RIGHT] & found[_PGD]
         under = [found[_FGSM], found[_PGD]]
         names = [_under(attack).name for attack in self.attacks]
         for number, (name, attack) in enumerate(zip(names, self.attacks, strict=True)):
-            before = names[:number].count(name)  # the same attack again has a start of its own
+            before = names[:number].count(name)  # a repeated attack gets a random start of its own
             generator = view.generator(f"{name} {before}" if before else name)
             under.append(view.right(_within(attack, ball)(model, x, y, generator)))
             column = _under(attack)
             found[column] = found.get(column, under[-1]) & under[-1]
         at = {0.0: view[RIGHT], ball.eps: metrics.correct_under_all(under)}
-        # Right at a radius is right at every smaller one: the larger ball holds the smaller.
+        # Robust at a radius only where right at every smaller one: the larger ball contains them.
         robust = at[0.0]
         for eps in self.radii(ball):
             if eps not in at:
@@ -186,7 +185,7 @@ class Attacks(Stage):
 
     @classmethod
     def of(cls, here: DomainResult) -> Robustness | None:
-        """What was told of a domain; None where it was not attacked."""
+        """The summary of a domain; None where it was not attacked."""
         told = here.stages.get(cls.name)
         return None if told is None else read_as(Robustness, told)
 
@@ -205,14 +204,14 @@ def eps_of(result: Result) -> float | None:
 
 
 def _under(attack: Attack) -> Column:
-    """The accuracy under an attack on its own."""
+    """The column of the accuracy under one attack alone."""
     own = accuracy_under(type(attack).__name__)
     known = (measure for measure in metrics.MEASURES if measure.key == own.key)
     return measuring(next(known, own))
 
 
 def _within(attack: Attack, ball: Ball) -> Attack:
-    """The attack in the protocol's ball, where it has no other ball of its own."""
+    """The attack in the protocol's ball; refused if it names another ball."""
     if attack.ball not in (None, Ball(), ball):
         raise UserError(
             f"The attacks of a protocol share its ball, {ball.words}, but {type(attack).__name__} "

@@ -1,4 +1,4 @@
-"""The grid of example images: a row per image, a cell per method, clean and attacked in each."""
+"""The grid of example images: a row per image and a cell per method, each clean and attacked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lookright.evaluation.stages.learned_masks import LearnedMasks
 
 @dataclass(frozen=True)
 class Look:
-    """An image with its saliency and what the model says of it."""
+    """An image with its saliency and the model's prediction."""
 
     image: str
     overlay: str
@@ -22,7 +22,7 @@ class Look:
 
 @dataclass(frozen=True)
 class GalleryCell:
-    """What one method makes of an image; `learned` darkens what its learned mask leaves out."""
+    """One method's view of an image; `learned` darkens what lies outside its learned mask."""
 
     method: str
     style: Style
@@ -33,7 +33,7 @@ class GalleryCell:
 
 @dataclass(frozen=True)
 class Row:
-    """One image: what it shows (`shade` darkens what is not the object) and a cell per method."""
+    """One image: its class, `shade`, which darkens all but the object, and a cell per method."""
 
     label: str
     image: str

@@ -8,7 +8,7 @@ from lookright.evaluation.stages.diagnostics import verdict, verdicts
 from lookright.metrics import Estimate
 
 EXAMPLES = 8
-"""Images of a domain that the page shows, where few methods stand beside each."""
+"""Images per domain on the page; fewer where many methods are compared."""
 
 _WIDTH, _CURVE_HEIGHT, _ROW = 340, 250, 46
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 12, 10, 40
@@ -102,7 +102,7 @@ def _curve(method: MethodResults, domain: str) -> list[tuple[float, Cell]]:
 
 
 def _star(method: MethodResults, domain: str) -> tuple[float, Cell] | None:
-    """The size and what is left of it, where AutoAttack was run."""
+    """The radius and the accuracy under AutoAttack, where it was run."""
     cell, eps = method.cell(domain, "accuracy_autoattack"), eps_of(method.runs[0])
     return (eps, cell) if cell and eps is not None else None
 

@@ -1,4 +1,4 @@
-"""The stage of claims: what may be claimed of images that were not seen, and how surely."""
+"""The stage of claims: exact lower bounds that hold for images that were not seen."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,10 +18,10 @@ from lookright.statistics.bounds import check_delta
 
 @dataclass(frozen=True)
 class Claims(Stage):
-    """Exact bounds of what the main attack leaves of the right answers and of the explanations.
+    """Exact bounds on the shares of right answers and of explanations that the main attack leaves.
 
     Args:
-        tau: an explanation counts as kept from a cosine of tau on.
+        tau: an explanation counts as kept if its cosine with the clean one is tau or more.
         delta: the claims of a domain hold together with probability 1 - delta.
     """
 

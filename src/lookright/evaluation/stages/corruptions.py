@@ -1,4 +1,4 @@
-"""The stage of corruptions: is the answer right, and the explanation the same, when corrupted."""
+"""The stage of corruptions: accuracy and stability of the explanation on corrupted images."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -47,8 +47,8 @@ class Corruptions(Stage):
     """Every corruption at every severity, and the mean over them for each image.
 
     Args:
-        names: of corruptions, as ImageNet-C has them, or corruptions of your own: functions of
-            images (B, 3, H, W) in [0, 1] and a severity.
+        names: ImageNet-C's names of corruptions, or corruptions of your own: functions of images
+            (B, 3, H, W) in [0, 1] and a severity.
         severities: from 1 to 5.
     """
 
@@ -98,7 +98,7 @@ class Corruptions(Stage):
 
     @classmethod
     def of(cls, here: DomainResult) -> tuple[Corrupted, ...]:
-        """What was told of a domain; nothing where it was not corrupted."""
+        """The summary of a domain; empty where it was not corrupted."""
         return read_as(tuple[Corrupted, ...], here.stages.get(cls.name, []))
 
     @classmethod
@@ -108,7 +108,7 @@ class Corruptions(Stage):
         return {"heat": heat, "titles": TITLES} if heat else None
 
     def _each(self) -> list[tuple[str | Corrupts, int, Column, Column]]:
-        """Every corruption, severity, and its columns: is it right, and does the map stay."""
+        """Every corruption and severity, with its columns of accuracy and of stability."""
         return [
             (name, severity, Column(f"right_{called}"), Column(f"stability_{called}"))
             for name in self.names
@@ -119,7 +119,7 @@ class Corruptions(Stage):
 
 @dataclass(frozen=True)
 class Square:
-    """A figure as printed, its shade from 0 (a value of 0) to 10 (of 1), and a text to hover."""
+    """A figure as printed, its shade from 0 (a value of 0) to 10 (of 1), and a hover text."""
 
     printed: str
     shade: int
@@ -138,8 +138,8 @@ class HeatRow:
 class HeatMap:
     """One measure of one method; `kinds` are noise, blur, weather and digital with their rows.
 
-    overall: the mean of all squares; beside: what to read it beside, '' where that is not known:
-    the accuracy without any corruption, or a random map's stability.
+    overall: the mean of all squares; beside: the figure to compare it with, which is the clean
+    accuracy or a random map's stability, and '' where that is not known.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""The stage of diagnostics: can the robust figures be what a working attack would give."""
+"""The stage of diagnostics: can the accuracy under attack be trusted, or did the attack fail?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Diagnostics(Stage):
     """Checks for masked gradients and other ways in which the main attack may have failed.
 
     Args:
-        images: of a domain, about how many the checks look at; a few hundred are enough.
+        images: about how many images of a domain the checks look at; a few hundred are enough.
     """
 
     needs: ClassVar[tuple[type[Stage], ...]] = (Attacks,)
@@ -34,7 +34,7 @@ class Diagnostics(Stage):
             raise UserError(f"Diagnostics look at 1 image or more, got images={self.images}.")
 
     def diagnosis(self, protocol: Protocol, total: int) -> Diagnosis:
-        """The checks of a domain of so many images."""
+        """The checks of a domain with `total` images."""
         steps = protocol.stage(Attacks).steps
         return Diagnosis(protocol.ball, steps, share=min(1.0, self.images / total))
 
@@ -62,7 +62,7 @@ class Diagnostics(Stage):
 
     @classmethod
     def of(cls, here: DomainResult) -> tuple[Diagnostic, ...]:
-        """The checks of a domain; none where there were no attacks to be checked."""
+        """The checks of a domain; none where it was not attacked."""
         return read_as(tuple[Diagnostic, ...], here.stages.get(cls.name, []))
 
     @classmethod
@@ -74,7 +74,7 @@ class Diagnostics(Stage):
 
 @dataclass(frozen=True)
 class Check:
-    """One diagnostic, over the seeds: suspect where it is so for any."""
+    """One diagnostic over all seeds: suspect where any seed is."""
 
     name: str
     suspect: bool
@@ -91,7 +91,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Trust:
-    """What all checks of a method's robust figures in one domain come to."""
+    """The outcome of all checks of a method's robust figures in one domain."""
 
     method: str
     checks: tuple[Check, ...]
@@ -125,7 +125,7 @@ def verdict(method: MethodResults, domain: str) -> Trust | None:
 
 
 def notes(method: MethodResults, domain: str) -> tuple[str, ...]:
-    """What else is to be known of a method in a domain, such as that its maps are empty."""
+    """Warnings about a method in a domain, such as that its maps are empty."""
     return tuple(
         method.of_seed(run, warning)
         for run, here in method.within(domain)

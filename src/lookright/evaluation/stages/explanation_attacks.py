@@ -1,4 +1,4 @@
-"""The stage of attacks on explanations: how far does the map move, the answer being kept?"""
+"""The stage of attacks on explanations: how far can the map be moved at an unchanged answer?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,10 +26,11 @@ from lookright.metrics.manipulation import MANIPULATED_KEPT
 from lookright.metrics.questions import MANIPULABLE
 
 _STEPS, _SEARCHED = 50, 150
-"""Of gradient, and of random search where the explainer has none, which needs more of them."""
+"""Steps of gradient ascent, and of random search, which needs more, for explainers without a
+gradient."""
 
 EXAMPLES = 4
-"""Images of a domain that the page shows, where few methods stand beside each."""
+"""Images per domain on the page; fewer where many methods are compared."""
 
 GOAL_WORDS = {
     "topk": ("places", "away from its most salient places"),
@@ -48,7 +49,7 @@ class ExplanationAttacks(Stage):
     """One attack on the explanation for each goal, in the protocol's ball.
 
     Args:
-        goals: where to it is manipulated: topk, centre, target, or a `Goal` of your own.
+        goals: where the explanation is to be moved: topk, centre, target, or a `Goal` of your own.
     """
 
     standard: ClassVar[bool] = False
@@ -120,7 +121,7 @@ class ExplanationAttacks(Stage):
 def _moved(goal: str | Goal) -> Column:
     """How far the map went towards the goal."""
     name = goal_name(goal)
-    said = f"How far an attack on the explanation moves it towards {name}, the prediction kept."
+    said = f"How far an attack moves the explanation towards {name} at an unchanged prediction."
     own = Measure(
         f"manipulated_{name}",
         f"Manipulated, {name}",
@@ -135,7 +136,7 @@ def _moved(goal: str | Goal) -> Column:
 
 @dataclass(frozen=True)
 class Manipulation:
-    """A picture with its map, what the model says of it, and whether that is what it said first."""
+    """A picture with its map, the prediction, and whether it is that of the clean image."""
 
     short: str
     words: str
@@ -147,7 +148,7 @@ class Manipulation:
 
 @dataclass(frozen=True)
 class ManipulatedCell:
-    """One method's map of the clean image, and where each goal's attack manipulations it."""
+    """One method's map of the clean image, and its map after the attack for each goal."""
 
     method: str
     style: Style

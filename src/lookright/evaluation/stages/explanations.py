@@ -1,4 +1,4 @@
-"""The stage of explanations: is the map faithful, is it on the object, and does it say anything."""
+"""The stage of explanations: is the map faithful, is it on the object, does it beat baselines?"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ _MANY = 0.1
 
 @dataclass(frozen=True)
 class RemovalCurve:
-    """Mean probability of the explained class as pixels are filled, by a map's ranking.
+    """Mean probability of the explained class as pixels are filled in the order of a map.
 
-    map: "explanation", or a baseline's name; kind: the most salient pixels go first (deletion) or
-    come first (insertion); shares: of the pixels changed so far, from 0 to 1, each with its
-    probability and the 95% interval of that.
+    map: "explanation", or a baseline's name; kind: the most salient pixels are removed first
+    (deletion) or added first (insertion); shares: of the pixels changed so far, from 0 to 1, each
+    with its mean probability and 95% interval.
     """
 
     map: str
@@ -45,10 +45,11 @@ class RemovalCurve:
 
 @dataclass(frozen=True)
 class Explanations(Stage):
-    """Every metric of the map, and of two baselines that know nothing of the model.
+    """Every metric of the explanation, and of two baselines that do not depend on the model.
 
-    The scorecard's, then each function of `lookright.metrics` and of the protocol that is declared
-    as a metric of maps; those that ask for masks look at images with a mask only.
+    These are the metrics of the scorecard, and each function of `lookright.metrics` and of the
+    protocol that is declared as a metric of maps. Metrics that take masks are computed on images
+    with a mask only.
 
     Args:
         fills: what takes the place of removed pixels, each in turn: blur, mean, black, or a
@@ -143,7 +144,7 @@ class Explanations(Stage):
 
 
 def _metrics(protocol: Protocol) -> tuple[MapMetric, ...]:
-    """The library's, and those of the protocol's own."""
+    """The library's metrics, and those of the protocol."""
     return (*metrics.METRICS, *protocol.metrics)
 
 
@@ -153,7 +154,7 @@ def _columns_of(metric: MapMetric) -> tuple[Column, ...]:
 
 
 def _measured(metric: MapMetric, view: View) -> Columns:
-    """The metric of the map and of the baselines, where it is one of maps."""
+    """The metric of the explanation and, if it is one of maps, of the baselines."""
     names = asked(metric)
     where = view.has_mask if "masks" in names else torch.ones_like(view.has_mask)
     if not where.any():

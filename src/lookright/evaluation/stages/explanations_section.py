@@ -1,4 +1,4 @@
-"""Curves of deletion and insertion: the explanation against maps that know nothing of the model."""
+"""Curves of deletion and insertion: the explanation beside maps that do not depend on the model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class MethodRemoval:
 
 @dataclass(frozen=True)
 class DomainRemoval:
-    """A domain's panels by fill; `baselines` have their dashes as the legend shows them."""
+    """A domain's panels by fill; `baselines` gives the dash pattern of each for the legend."""
 
     domain: str
     in_distribution: bool
@@ -95,7 +95,7 @@ def removals(results: ResultSet) -> list[DomainRemoval]:
 
 
 def legend(results: ResultSet) -> dict[str, str]:
-    """The baselines that any curve is of, in words, with the dashes that they are drawn with."""
+    """The baselines that have a curve, in words, with their dash patterns."""
     names = dict.fromkeys(
         curve.map
         for run in results.runs

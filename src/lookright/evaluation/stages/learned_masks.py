@@ -1,4 +1,4 @@
-"""The stage of learned masks: is the mask that was learned with the model the object."""
+"""The stage of learned masks: does the mask that was learned with the model cover the object?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ _COVERAGE, _MASS, _IOU = (
 
 @dataclass(frozen=True)
 class LearnedMasks(Stage):
-    """The masks of the model's own masker against the true ones, beside baselines.
+    """The masks of the model's masker against the ground-truth masks, beside baselines.
 
-    Nothing is found where the model has learned no mask.
+    Nothing is measured for a model without a masker.
     """
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:

@@ -1,5 +1,5 @@
-"""The stage of the other domain: is the explanation the one of the same sample where it was
-trained."""
+"""The stage of the other domain: is the explanation that of the same sample in the training
+domain?"""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ _STAYS = measuring(STABILITY_DOMAIN)
 
 @dataclass(frozen=True)
 class OtherDomain(Stage):
-    """Explanations compared with those of the same samples in the domain that was trained on.
+    """Explanations compared with those of the same samples in the training domain.
 
-    Nothing is found where that domain has not the same samples.
+    Nothing is measured where that domain lacks these samples.
     """
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:

@@ -1,4 +1,4 @@
-"""What a stage of an evaluation is: one file that says what it looks for and what it tells."""
+"""The base class of an evaluation's stages: each says what it measures and what it reports."""
 
 import re
 import sys
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Stage(ABC):
     """A part of an evaluation. A subclass is a frozen dataclass whose fields are its options.
 
-    Of each batch `see` gives one value for each image in the columns that `columns` declares, and
-    `show` pictures of the first images. Of a whole domain `figures`, `summary` and `warnings` say
-    what these values come to. On the page `section` says what its template shows.
+    For each batch, `see` gives one value per image in the columns that `columns` declares, and
+    `show` gives pictures of the first images. For a whole domain, `figures`, `summary` and
+    `warnings` summarise these values. For the page, `section` gives its template the content.
 
-    needs: the stages whose columns it reads; they are run before it. place: the sections of a page
-    stand by ascending place. standard: whether it belongs to every protocol, or is so dear that it
-    has to be asked for, by itself or by `--thorough`.
+    needs: the stages whose columns it reads; they are run before it. place: orders the sections of
+    a page, ascending. standard: whether it belongs to every protocol. An expensive stage does not:
+    it runs if it is named, or with `--thorough`.
     """
 
     name: ClassVar[str]
@@ -37,16 +37,16 @@ class Stage(ABC):
     place: ClassVar[int] = 100
 
     def __init_subclass__(cls) -> None:
-        """Named like its file; a stage derived from another keeps that one's name."""
+        """Name the stage like its file; a subclass of another stage keeps that stage's name."""
         if Stage in cls.__bases__:
             cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     def check(self, protocol: "Protocol") -> None:
-        """Refuse, by a UserError, options that do not fit together or not to the protocol."""
+        """Raise a UserError for options that do not fit each other or the protocol."""
         return None
 
     def thorough(self) -> Self:
-        """This stage as `--thorough` runs it; what the user has named stays as it is."""
+        """This stage as `--thorough` runs it; options that the user has set are kept."""
         return self
 
     def resolved(self, protocol: "Protocol") -> Self:
@@ -54,15 +54,15 @@ class Stage(ABC):
         return self
 
     def columns(self, protocol: "Protocol") -> tuple[Column, ...]:
-        """All that `see` may give."""
+        """All columns that `see` may return."""
         return ()
 
     @abstractmethod
     def see(self, view: "View") -> Columns:
-        """What is found of a batch, for each image."""
+        """The columns of a batch, one value for each image."""
 
     def show(self, view: "View") -> Mapping[str, Tensor]:
-        """(B, ...) pictures and what is told beside them, by name; the first images' are kept."""
+        """(B, ...) pictures and what is printed beside them, by name; kept for the first images."""
         return {}
 
     def figures(self, joined: "Joined") -> dict[str, metrics.Estimate]:
@@ -70,16 +70,16 @@ class Stage(ABC):
         return measured(joined, self.columns(joined.protocol))
 
     def summary(self, joined: "Joined") -> Any:
-        """What else is told of a domain, in dataclasses or as JSON; None for nothing."""
+        """What else the stage reports of a domain, as dataclasses or JSON; None for nothing."""
         return None
 
     def warnings(self, joined: "Joined") -> Iterator[str]:
-        """What a reader of the figures has to know."""
+        """Warnings for a reader of the figures."""
         return iter(())
 
     @classmethod
     def section(cls, results: Any) -> Mapping[str, Any] | None:
-        """What its template shows of the results on one page; None where there is nothing.
+        """What its template shows of the results on a page; None where there is nothing.
 
         results: a `ResultSet`.
         """
@@ -95,8 +95,8 @@ class Stage(ABC):
 class Joined:
     """The values of all images of a domain in the columns that a stage may read.
 
-    values: by the column's name; of a column that nothing was found for there is none. total: the
-    images of the domain.
+    values: by the column's name; a column without any value is absent. total: number of images of
+    the domain.
     """
 
     values: Mapping[str, Tensor]
@@ -112,7 +112,8 @@ class Joined:
         return column.name in self.values and len(self.values[column.name]) > 0
 
     def read_by(self, stage: Stage) -> "Joined":
-        """With the columns of this stage, of those that it needs, and those of every batch."""
+        """The same, restricted to the columns of this stage, of those that it needs, and of every
+        batch."""
         readers = (each for each in self.protocol.chosen if isinstance(each, stage.needs))
         columns = (each.columns(self.protocol) for each in (stage, *readers))
         names = {column.name for column in (*EVERY, *chain.from_iterable(columns))}
