@@ -78,7 +78,7 @@ def test_batches_of_other_images_are_not_taken(tmp_path):
 
 
 def test_a_result_of_other_images_is_not_taken_for_theirs(tmp_path):
-    judge(tmp_path, domains=["other"])
+    judge(tmp_path, data=Counted(), domains=["other"])
     with pytest.raises(UserError, match="other images, masks or labels in domain 'other'"):
         judge(tmp_path, data=Brighter(), domains=["other"])
     result = judge(tmp_path, data=Brighter(), domains=["train"])
