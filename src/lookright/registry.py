@@ -4,8 +4,10 @@ A kind is an abstract class, and its members are the public classes under it in 
 own room: a class in a new file there is found without being entered anywhere.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from inspect import isabstract, isclass
@@ -53,6 +55,32 @@ def imported(path: str, what: str = "class") -> Any:
     return getattr(home, last)
 
 
+def already_imported(path: str, what: str = "class") -> Any:
+    """As `imported`, for a path that a file holds: of the library, or of a module that is loaded.
+
+    Importing a module runs it, and a file may come from anywhere.
+
+    Raises:
+        UserError: a module that nobody else has imported.
+    """
+    module = path.rpartition(".")[0]
+    if module.partition(".")[0] != "lookright" and module not in sys.modules:
+        raise UserError(
+            f"A file names the {what} {path}, whose module is not loaded, as a file alone does not "
+            f"decide what is run here: import {module} yourself, if you trust it."
+        )
+    return imported(path, what)
+
+
+def is_part(thing: Any) -> bool:
+    """Whether it is a class of a kind, an optimiser, or a dataclass of the library."""
+    if not isclass(thing):
+        return False
+    own = thing.__module__.partition(".")[0] == "lookright" and is_dataclass(thing)
+    kinds = [*KINDS.values(), "torch.optim.Optimizer"]
+    return own or any(issubclass(thing, imported(path)) for path in kinds)
+
+
 def kind_named(kind: str) -> type:
     """The class of a kind by its word, as in `attack`.
 
@@ -97,25 +125,25 @@ def names(kind: str) -> list[str]:
     return list(members(kind_named(kind)))
 
 
-def member(name: str, kind: type, taker: str = "") -> Any:
+def member(name: str, kind: type, taker: str = "", at: Callable[[str, str], Any] = imported) -> Any:
     """A member by its name, in any case and with or without _, or one's own by its import path.
 
-    taker: of what it is an option, for the message.
+    taker: of what it is an option, for the message; at: how an import path is followed.
 
     Raises:
         UserError: no such member, or another kind of thing at the import path.
     """
-    word, known = word_of(kind), members(kind)
-    plainly = {_plain(each): thing for each, thing in known.items()}
+    word, own = word_of(kind), members(kind)
+    plainly = {_plain(each): thing for each, thing in own.items()}
     if _plain(name) in plainly:
         return plainly[_plain(name)]
     if "." not in name:
         raise UserError(
             f"There is no {word} '{name}'{f' for {taker}' if taker else ''}: expected one of "
-            f"{', '.join(known)}, or one of your own as package.module.Name."
-            f"{did_you_mean(name, known)}"
+            f"{', '.join(own)}, or one of your own as package.module.Name."
+            f"{did_you_mean(name, own)}"
         )
-    found = imported(name, word)
+    found = at(name, word)
     if isinstance(found, kind) or (isclass(found) and issubclass(found, kind)):
         return found
     module, _, last = name.rpartition(".")

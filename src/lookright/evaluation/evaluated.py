@@ -4,18 +4,19 @@ from pathlib import Path
 
 from torch import nn
 
+from lookright.attacks import Ball
 from lookright.claims import Evaluated, Plan
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.evaluation.places import results_in
-from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Result, read_result
 from lookright.evaluation.stages.answers import RIGHT
 from lookright.evaluation.stages.attacks import KEPT, Attacks
 from lookright.evaluation.table import read_table
 from lookright.models import fingerprint
 from lookright.perturbations import Attacked
-from lookright.spec import build, spec_of
+from lookright.registry import path_of
+from lookright.spec import build_read, spec_of
 
 
 def evaluated(
@@ -49,11 +50,13 @@ def evaluated(
 
 def _answers(result: Result, plan: Plan) -> bool:
     """Whether it was judged under the plan's perturbation and by its explainer."""
-    protocol = build(result.settings)
-    if not isinstance(protocol, Protocol):
+    told = result.settings.get("init_args", {})
+    if told.get("explainer") != spec_of(plan.explainer):
         return False
-    attacks = [each for each in protocol.chosen if isinstance(each, Attacks)]
-    asked = spec_of([plan.perturbation, plan.explainer])
-    return asked in [
-        spec_of([Attacked(each.main(protocol.ball)), protocol.explainer]) for each in attacks
-    ]
+    ball = build_read(told["ball"], Ball)
+    mains = (
+        Attacks(each["init_args"]["steps"], each["init_args"]["restarts"]).main(ball)
+        for each in told["stages"]
+        if each["class_path"] == path_of(Attacks)
+    )
+    return spec_of(plan.perturbation) in [spec_of(Attacked(main)) for main in mains]

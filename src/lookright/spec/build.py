@@ -9,7 +9,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from inspect import Parameter, isabstract, isclass, signature
 from pathlib import Path
 from types import NoneType, UnionType
@@ -18,24 +18,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 
 from lookright.errors import UserError, did_you_mean
-from lookright.registry import imported, member, members, word_of
+from lookright.registry import is_part, member, members, word_of
 from lookright.spec.describe import arguments_of, ignored, parameters
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a value stands.
-
-    name: what to call it in a message; taker: the class or function that takes it; default: the
-    member that is meant where options are given alone; given: arguments for every class that takes
-    them and is not told them.
-    """
-
-    name: str = ""
-    taker: str = ""
-    default: Any = None
-    given: Mapping[str, Any] = field(default_factory=dict)
-
+from lookright.spec.place import Place
 
 _WORDS: Mapping[Any, str] = {
     int: "a whole number",
@@ -59,13 +44,25 @@ def build(spec: Any, **given: Any) -> Any:
     return convert(spec, Any, Place(given=given))
 
 
+def build_read(spec: Any, kind: type, **given: Any) -> Any:
+    """The thing of a kind whose spec a file holds, which may come from anywhere.
+
+    As `build`, but nothing is called by it but dataclasses of the library and classes that are
+    parts (`registry.is_part`), and no module is imported because a file names it.
+
+    Raises:
+        UserError: as `build`; a module that nobody else has imported; another class or function.
+    """
+    return convert(spec, kind, Place(given=given, trusted=False))
+
+
 def convert(value: Any, kind: Any, place: Place) -> Any:
     """The value as `kind`, an annotation, wants it; one that is so already is left alone.
 
     Raises:
         UserError: a value of another kind.
     """
-    value = _special(value)
+    value = _special(value, place)
     origin, inner = get_origin(kind), get_args(kind)
     if kind in (Any, Parameter.empty):
         return _untyped(value, place)
@@ -110,6 +107,7 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
             name if isclass(make) else "",
             None if each.default is each.empty else each.default,
             place.given,
+            place.trusted,
         )
         found[option] = convert(value, each.annotation, inner)
     taken = signature(make).parameters
@@ -130,11 +128,11 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
     return found
 
 
-def _special(value: Any) -> Any:
+def _special(value: Any, place: Place) -> Any:
     """What a spec of one of the reserved forms stands for; the value itself, where it is none."""
     match value:
         case {"import": str(path), **rest} if not rest:
-            return imported(path)
+            return place.found(path)
         case {"float": str(number), **rest} if not rest:
             return float(number)
         case {"tensor": values, "dtype": str(dtype), **rest} if not rest:
@@ -146,13 +144,19 @@ def _special(value: Any) -> Any:
 
 def _untyped(value: Any, place: Place) -> Any:
     """A value of which nothing is known but what it says itself."""
-    value = _special(value)
+    value = _special(value, place)
     if isinstance(value, list | tuple):
         return tuple(_untyped(each, place) for each in value)
     if not isinstance(value, Mapping):
         return value
     if "class_path" in value:
-        return _made(imported(_path(value, place)), value, place)
+        made = place.found(path := _path(value, place))
+        if not (place.trusted or is_part(made)):
+            raise UserError(
+                f"A file names {path}, which is no part of lookright and is not called: build it "
+                "yourself, lookright.spec.build(...), if you trust the file."
+            )
+        return _made(made, value, place)
     return {name: _untyped(each, place) for name, each in value.items()}
 
 
@@ -236,7 +240,8 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
 def _maker(value: Any, kind: Any, place: Place) -> Any:
     """A function that gives one of a kind: its class, with options as a partial."""
     if callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class":
-        return _untyped(imported(value, "function") if isinstance(value, str) else value, place)
+        found = place.found(value, "function") if isinstance(value, str) else value
+        return _untyped(found, place)
     made, options = _chosen(value, kind, place, getattr(place.default, "func", place.default))
     if not isclass(made):
         return made
@@ -264,14 +269,14 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         value = _loaded(value, place)
     if isinstance(value, str):
-        return member(value, kind, place.taker), {}
+        return member(value, kind, place.taker, place.found), {}
     if not isinstance(value, Mapping):
         raise UserError(
             f"Expected {_a(word_of(kind))} for {place.name}: its name, or {{class_path: NAME, "
             f"init_args: {{...}}}}; got '{value}'."
         )
     if "class_path" in value:
-        found = member(_path(value, place), kind, place.taker)
+        found = member(_path(value, place), kind, place.taker, place.found)
         return found, value.get("init_args") or {}
     only = [each for each in members(kind).values() if isclass(each)]
     if isclass(default) and issubclass(default, kind):

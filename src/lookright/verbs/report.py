@@ -5,18 +5,26 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lookright.evaluation import Stage
 from lookright.evaluation.places import results_in
+from lookright.registry import member
 from lookright.report import difference_table, method_table, read_result, write_page
 
 
-def report(results: list[Path], page: Path = Path("report.html")) -> None:
+def report(
+    results: list[Path], page: Path = Path("report.html"), stages: list[str] | None = None
+) -> None:
     """Write one page, and print the table, out of results that are there.
 
     Args:
         results: folders of results, or of runs that were evaluated; of a run that has several, the
             newest is taken.
         page: where the page goes.
+        stages: stages of your own that made the results, as package.module.Name,...: they are
+            imported, and have their sections on the page.
     """
+    for stage in stages or ():
+        member(stage, Stage)
     folders = [_newest(folder) for folder in results]
     found = [read_result(folder) for folder in folders]
     Console().print(method_table(found))
