@@ -122,7 +122,8 @@ def names(kind: str) -> list[str]:
     Raises:
         UserError: no such kind.
     """
-    return list(members(kind_named(kind)))
+    above = kind_named(kind)
+    return [name for name, thing in members(above).items() if thing is not above]
 
 
 def member(name: str, kind: type, taker: str = "", at: Callable[[str, str], Any] = imported) -> Any:

@@ -167,7 +167,7 @@ def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
     plain = [kind for kind in others if kind in _WORDS or get_origin(kind) is Literal]
     parts = [kind for kind in others if kind not in plain]
     if isinstance(value, str) and str in plain and parts and _IMPORTABLE.fullmatch(value):
-        plain, parts = [], [*parts, *plain]
+        plain = []
     for kind in plain:
         with suppress(UserError):
             return convert(value, kind, place)

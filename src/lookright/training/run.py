@@ -19,7 +19,7 @@ from lookright.guides.masker import load_masker
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_classifier
 from lookright.spec import build_read
-from lookright.training.config import flat
+from lookright.training.config import FORMAT, flat
 from lookright.training.settings import Settings
 from lookright.versions import versions
 
@@ -68,14 +68,21 @@ class Run:
         """What was run: method, model, data and settings.
 
         Raises:
-            UserError: no run in this folder.
+            UserError: no run in this folder, or one of another version.
         """
         try:
-            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(
                 f"No run in {self.folder}: expected the folder of a training, with its config.json."
             ) from error
+        version = found.get("format") if isinstance(found, dict) else None
+        if version != FORMAT:
+            raise UserError(
+                f"Expected a run of format {FORMAT}, but that in {self.folder} has format "
+                f"{version!r}: train again with this version of lookright and --overwrite."
+            )
+        return found
 
     @property
     def history(self) -> list[Row]:
