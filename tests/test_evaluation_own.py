@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lookright import cli
-from lookright.attacks import L2, Ball
+from lookright.attacks import L2, PGD, Ball, CarliniWagner, WorstCase
 from lookright.corruptions import Corruption, corruption_of
 from lookright.errors import UserError
 from lookright.evaluation import (
@@ -90,6 +90,14 @@ def test_a_metric_asks_by_name_and_is_taken_of_the_baselines_where_it_is_one_of_
     batch = Margins().samples("other", range(16))
     expected = float(batch.images.mean((1, 2, 3)).mean())
     assert here.measures["brightness"].value == pytest.approx(expected)
+
+
+def test_an_attack_left_in_its_usual_ball_is_run_in_the_protocols_ball():
+    ball = Ball(L2(), 0.3)
+    attacks = (CarliniWagner(steps=2), WorstCase((PGD(norm=L2(), eps=0.3),)))
+    Protocol(ball=ball, stages=(Attacks(attacks=attacks),))
+    with pytest.raises(UserError, match=r"share its ball, 0\.3, L2, but CarliniWagner has 0\.45"):
+        Protocol(ball=ball, stages=(Attacks(attacks=(CarliniWagner(0.45),)),))
 
 
 def test_an_attack_without_a_norm_is_run_in_the_protocols_ball():

@@ -22,7 +22,7 @@ from lookright.spec import build_read, spec_of
 def evaluated(
     home: Path, model: nn.Module, data: ImageData, domain: str, plan: Plan
 ) -> Evaluated | None:
-    """The values of every image of the domain, from the newest result in `home` that has them.
+    """The values of the domain's images, from the result in `home` that has most of them.
 
     It is one of these weights, these images, the plan's explainer, and of its perturbation as the
     main attack, but for the seed; None where there is no such result. home: a run's folder, or any
@@ -33,6 +33,7 @@ def evaluated(
     except UserError:
         return None
     weights, samples = fingerprint(model), data.fingerprint(domain)
+    found: Evaluated | None = None
     for folder in folders:
         result = read_result(folder)
         here = result.domains.get(domain)
@@ -40,12 +41,13 @@ def evaluated(
         if here is None or judged != weights or here.samples != samples:
             continue
         similarity = f"stability_{plan.similarity}"
-        if _answers(result, plan):
+        known = 0 if found is None else len(found.images)
+        if here.n > known and _answers(result, plan):
             rows = read_table(folder).get(domain, {})
             if {RIGHT.name, KEPT.name, similarity} <= rows.keys():
                 kept = rows[RIGHT.name], rows[KEPT.name]
-                return Evaluated(rows["image"].tolist(), *kept, rows[similarity])
-    return None
+                found = Evaluated(rows["image"].tolist(), *kept, rows[similarity])
+    return found
 
 
 def _answers(result: Result, plan: Plan) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor
 
 from lookright import metrics
-from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball
+from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball, LInf, Norm
 from lookright.errors import UserError
 from lookright.evaluation.column import Column, Columns, measuring
 from lookright.evaluation.grouping import ResultSet
@@ -26,6 +26,7 @@ from lookright.metrics.classification import (
     accuracy_under,
 )
 from lookright.metrics.stability import STABILITY_COSINE, STABILITY_SPEARMAN, STABILITY_TOPK
+from lookright.spec import parameters
 
 ATTACKED = Column("attacked", kept=False)
 """The images (B, 3, H, W) as the main attack leaves them."""
@@ -208,9 +209,16 @@ def _under(attack: Attack) -> Column:
 
 def _within(attack: Attack, ball: Ball) -> Attack:
     """The attack in the protocol's ball, where it has no other ball of its own."""
-    if attack.ball not in (None, Ball(), ball):
+    if attack.ball not in (None, Ball(), ball, _usual_ball(attack)):
         raise UserError(
             f"The attacks of a protocol share its ball, {ball.words}, but {type(attack).__name__} "
             f"has {attack.ball.words}: leave out its norm and eps, or make them those of the ball."
         )
     return attack.within(ball)
+
+
+def _usual_ball(attack: Attack) -> Ball | None:
+    """The ball of such an attack where nothing is said of it."""
+    known = {name: each.default for name, each in parameters(type(attack)).items()}
+    eps, norm = known.get("eps"), known.get("norm", getattr(attack, "norm", LInf()))
+    return Ball(norm, eps) if isinstance(eps, float) and isinstance(norm, Norm) else None
