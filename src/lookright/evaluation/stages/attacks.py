@@ -49,6 +49,8 @@ _STABILITY: dict[Column, Callable[[Tensor, Tensor], Tensor]] = {
     measuring(STABILITY_TOPK): metrics.stability_topk,
 }
 _CURVE_STEPS = 10
+_ROUNDING = 1e-3
+"""By how much a pixel may lie outside the ball, of others' arithmetic."""
 
 
 def right_at(eps: float) -> Column:
@@ -149,7 +151,9 @@ class Attacks(Stage):
         for number, (name, attack) in enumerate(zip(names, self.attacks, strict=True)):
             before = names[:number].count(name)  # the same attack again has a start of its own
             generator = view.generator(f"{name} {before}" if before else name)
-            under.append(view.right(_within(attack, ball)(model, x, y, generator)))
+            z = _within(attack, ball)(model, x, y, generator)
+            _check_inside(ball, z, x, attack)
+            under.append(view.right(z))
             column = _under(attack)
             found[column] = found.get(column, under[-1]) & under[-1]
         at = {0.0: view[RIGHT], ball.eps: metrics.correct_under_all(under)}
@@ -222,3 +226,12 @@ def _usual_ball(attack: Attack) -> Ball | None:
     known = {name: each.default for name, each in parameters(type(attack)).items()}
     eps, norm = known.get("eps"), known.get("norm", getattr(attack, "norm", LInf()))
     return Ball(norm, eps) if isinstance(eps, float) and isinstance(norm, Norm) else None
+
+
+def _check_inside(ball: Ball, z: Tensor, x: Tensor, attack: Attack) -> None:
+    """Refuse images that are not those of the ball, whose figure is not that of the ball."""
+    if not (z - ball.project(z, x)).abs().amax() <= _ROUNDING:
+        raise UserError(
+            f"{type(attack).__name__} left the ball of the protocol, {ball.words}, in which its "
+            "figure would stand: keep its images in ball.project(z, x), or give it a field eps."
+        )
