@@ -402,7 +402,8 @@ def test_more_attacks_from_the_command_line_and_from_a_file(here, lookright):
     result = newest("erm")
     judged = build(result.settings)
     assert judged.ball == Ball(eps=4 / 255)
-    assert judged.stage(Attacks).attacks == (APGD(steps=1, loss="margin"), FGSM())
+    eps = judged.ball.eps
+    assert judged.stage(Attacks).attacks == (APGD(eps, 1, loss="margin"), FGSM(eps))
     assert "accuracy_apgd" in result.domains["photo"].measures
     attack = {"class_path": "FGSM", "init_args": {"eps": "26/255"}}
     given = {"ball": {"eps": "26/255"}, "stages": {"attacks": {"attacks": [attack]}}}
@@ -441,8 +442,11 @@ def test_what_is_said_of_a_damaged_result_mends_it(here, lookright, name, conten
 HEAVY = ("lightning", "torchvision", "timm", "matplotlib", "sklearn", "scipy.stats", "datasets")
 
 
-@pytest.mark.parametrize("line", ["--help", "evaluate nowhere/run"])
-def test_help_and_mistakes_wait_for_no_library_that_only_the_work_needs(line):
+@pytest.mark.parametrize(
+    ("line", "libraries"),
+    [("--help", ("torch", *HEAVY)), ("tran", ("torch", *HEAVY)), ("evaluate nowhere/run", HEAVY)],
+)
+def test_help_and_mistakes_wait_for_no_library_that_only_the_work_needs(line, libraries):
     code = f"""
 import sys
 from lookright import cli
@@ -450,7 +454,7 @@ try:
     cli.main({line.split()})
 except SystemExit:
     pass
-print("loaded", *sorted(set(sys.modules) & set({HEAVY})))
+print("loaded", *sorted(set(sys.modules) & set({libraries})))
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.stdout.splitlines()[-1] == "loaded", ended.stderr

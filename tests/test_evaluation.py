@@ -46,10 +46,13 @@ class Margins(ImageData):
     image_size = 4
 
     def __init__(self, copies: int = 2) -> None:
-        self.n = len(MARGINS) * copies
+        self.copies, self.n = copies, len(MARGINS) * copies
 
     def keys(self, domain):
         return [f"{'other' if domain == 'other' else 'same'} {i}" for i in range(self.n)]
+
+    def fingerprint(self, domain):
+        return f"{self.n} {domain}"
 
     def samples(self, domain, indices):
         at = torch.as_tensor(indices)
@@ -235,7 +238,7 @@ def test_a_result_without_its_examples_is_made_anew(tmp_path):
         ({"changes": {"eps": 0.03}}, r"settings.ball.eps 0.02 instead of 0.03"),
         ({"changes": {"attacks": {"steps": 3}}}, r"settings.stages.steps 2 instead of 3"),
         ({"name": "b"}, "name a instead of b"),
-        ({"data": Margins(3)}, r"config.judged.data.n 16 instead of 24"),
+        ({"data": Margins(3)}, r"config.judged.data.copies 2 instead of 3"),
         ({"config": {"lr": 2}}, "config.lr 1 instead of 2"),
         ({"train_domains": ["train"]}, "train_domain"),
     ],
@@ -472,3 +475,6 @@ def test_a_protocol_comes_back_from_its_spec():
 def test_protocols_that_run_the_same_are_one():
     assert identity(Protocol(stages=(Attacks(),)).resolved) == identity(Protocol().resolved)
     assert identity(Protocol(stages=(Attacks(3),)).resolved) != identity(Protocol().resolved)
+    ball = Ball(eps=4 / 255)
+    moved = Protocol(ball, stages=(Attacks(attacks=(Square(),)),)).resolved.stage(Attacks)
+    assert moved.attacks == (Square(4 / 255),)

@@ -63,7 +63,11 @@ def test_any_reader_of_csv_reads_it(tmp_path):
     assert frame["image"].tolist() == AWKWARD["image"].tolist()
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"domain,label\nx,y\n")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not gzip", gzip.compress(b"domain,label\nx,y\n")],
+    ids=["empty", "not gzip", "other columns"],
+)
 def test_a_damaged_table_is_one_clear_line(tmp_path, content):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(UserError, match="evaluate the model again") as raised:

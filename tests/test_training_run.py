@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from cases import METHODS, learned_mask
@@ -126,3 +127,19 @@ def test_a_run_is_named_by_its_method_and_guide(tmp_path, narrow, monkeypatch, o
     with pytest.raises(ZeroDivisionError):
         cli.main(f"train {options}".split())
     assert found == [Path(folder)]
+
+
+def test_a_folder_called_images_gives_a_run_the_name_of_the_one_above(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, label in (("cat", 0), ("dog", 100)):
+        for index in range(12):
+            path = Path("pets/images", name, f"{index}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (label, index, 0)).save(path)
+    found = []
+    monkeypatch.setattr(
+        "lookright.verbs.train.fit", lambda *given, **options: found.append(given[3]) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["train", "--method", "erm", "--data", "pets/images", "--image_size", "32"])
+    assert found == [Path("runs/pets-erm-0")]

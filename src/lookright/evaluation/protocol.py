@@ -68,8 +68,8 @@ class Protocol:
 
     @property
     def resolved(self) -> Self:
-        """The same with every stage named that is run, so that equal protocols are told alike."""
-        return replace(self, stages=self.chosen)
+        """The same with every stage named as it is run: equal protocols have one spec."""
+        return replace(self, stages=tuple(stage.resolved(self) for stage in self.chosen))
 
     def stage(self, kind: type[S]) -> S:
         """The stage of that class."""

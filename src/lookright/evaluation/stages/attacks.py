@@ -125,6 +125,11 @@ class Attacks(Stage):
             return self
         return replace(self, attacks=(*self.attacks, AutoAttack()))
 
+    def resolved(self, protocol: Protocol) -> Self:
+        """With the further attacks in the protocol's ball."""
+        attacks = tuple(_within(attack, protocol.ball) for attack in self.attacks)
+        return replace(self, attacks=attacks)
+
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         radii = self.radii(protocol.ball)
         return (

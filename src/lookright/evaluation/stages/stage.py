@@ -49,6 +49,10 @@ class Stage(ABC):
         """This stage as `--thorough` runs it; what the user has named stays as it is."""
         return self
 
+    def resolved(self, protocol: "Protocol") -> Self:
+        """This stage as it runs under the protocol, for the settings that a result records."""
+        return self
+
     def columns(self, protocol: "Protocol") -> tuple[Column, ...]:
         """All that `see` may give."""
         return ()
