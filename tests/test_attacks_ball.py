@@ -90,12 +90,12 @@ def test_a_worst_case_moves_its_members() -> None:
 
 
 def test_a_worst_case_in_two_balls_is_refused() -> None:
-    with pytest.raises(UserError, match=r"theirs are 8/255, L-inf and 0.5, L2: give all"):
+    with pytest.raises(UserError, match=r"these have 8/255, L-inf and 0.5, L2: give all"):
         WorstCase((PGD(), PGD(), CarliniWagner()))
 
 
 def test_carlini_and_wagner_know_one_norm_alone() -> None:
-    with pytest.raises(UserError, match=r"CarliniWagner knows the norm L2 alone.* 8/255, L-inf"):
+    with pytest.raises(UserError, match=r"CarliniWagner supports only the norm L2.* 8/255, L-inf"):
         CarliniWagner().within(Ball())
     boundless = CarliniWagner(eps=torch.inf)
     assert boundless.ball is None
@@ -133,7 +133,7 @@ def test_an_attack_of_ones_own_without_a_norm_is_one_in_l_inf() -> None:
     assert Brighter().ball == Ball(LInf(), 0.1)
     assert Brighter().within(Ball(eps=0.2)) == Brighter(0.2)
     with pytest.raises(
-        UserError, match=r"Brighter knows the norm L-inf alone, but the ball is 51/255"
+        UserError, match=r"Brighter supports only the norm L-inf, but the ball is 51/255"
     ):
         Brighter().within(Ball(L2(), 0.2))
     assert WorstCase((Brighter(8 / 255), PGD())).ball == Ball()

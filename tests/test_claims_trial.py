@@ -153,7 +153,7 @@ def test_memory_that_runs_out_halves_the_batch(tmp_path):
     model, data = tiny_classifier(data=Shortcut()).eval(), Shortcut()
     options = {"domain": "train", "perturbation": SwappedBackground(), "lemmas": True}
     whole = claimed(tmp_path / "whole", {"net": model}, data, batch_size=20, **options)
-    with pytest.warns(UserWarning, match="does not hold a batch of") as warned:
+    with pytest.warns(UserWarning, match="is too small for a batch of") as warned:
         halved = claimed(
             tmp_path / "halved", {"net": Small(model, 6)}, data, batch_size=20, **options
         )
@@ -410,6 +410,6 @@ def test_the_plan_on_disk_can_be_built_again(tmp_path):
 
 def test_an_explainer_that_cannot_be_told_from_another_is_refused(tmp_path):
     nameless = Captum(lambda model: Saliency(model), abs=False)
-    with pytest.raises(UserError, match="has no name by which it can be imported again"):
+    with pytest.raises(UserError, match="cannot be imported by name"):
         claimed(tmp_path, explainer=nameless)
     assert claimed(None, explainer=nameless).claims[0].n == 20

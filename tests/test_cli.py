@@ -297,7 +297,7 @@ def nothing() -> None:
 ON_PETS = f"train --method erm --data pets {SMALL}"
 
 BAD = [
-    (nothing, f"train --data pest {SMALL}", r"folder of images at 'pest'; .*Did you mean 'pets'"),
+    (nothing, f"train --data pest {SMALL}", r"folder of images at 'pest', .*Did you mean 'pets'"),
     (empty_class, ON_PETS, r"Expected images in class 'dog' of domain 'photo'.*add some or remove"),
     (one_class, ON_PETS, r"Expected two or more classes in 'pets'; it has only 'cat': give"),
     (
@@ -327,7 +327,7 @@ BAD = [
     (nothing, f"{ON_PETS} --config none.yaml", r"none.yaml cannot be read .*: name a YAML file"),
     (nothing, "train --strength 2", r"strength from 0 to 1 for Shortcut; got 2"),
     (file_in_the_way, f"{ON_PETS} --run file", r"needs a folder, but file is a file; name another"),
-    (file_in_the_way, f"{ON_PETS} --run file/run", r"system says '.+' for file/run: mend that"),
+    (file_in_the_way, f"{ON_PETS} --run file/run", r"system says '.+' for file/run: correct that"),
     (
         nothing,
         f"train --method at --method.attack pgd --method.attack.eps 8 --data pets {SMALL}",
@@ -344,7 +344,7 @@ BAD = [
     (nothing, "evaluate runs/nowhere", r"No run in runs/nowhere: expected the folder"),
     (nothing, "evaluate nowhere --data pets", r"No model is called 'nowhere'.* run's folder"),
     (nothing, "evaluate resnet10t", r"on which images resnet10t is judged: --data"),
-    (nothing, "evaluate resnet10t --data pets", r"needs weights to be judged: --weights FILE"),
+    (nothing, "evaluate resnet10t --data pets", r"needs weights for an evaluation: --weights FILE"),
     (nothing, "evaluate erm --pretrained", r"run in erm has its weights: leave out --weights"),
     (nothing, "evaluate", r"Still needed: models"),
     (nothing, "evaluate erm --data Shortcut", r"are cat, dog, those of Shortcut 0, 1.*class_map"),
@@ -353,11 +353,11 @@ BAD = [
     (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 models, got 1"),
     (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write into file"),
     (nothing, "report nowhere", r"Expected results in nowhere, .*`lookright evaluate"),
-    (nothing, "explain erm pets/sketch/cat/99.png", r"no such file. Did you mean '9.png'"),
+    (nothing, "explain erm pets/sketch/cat/99.png", r"which does not exist. Did you mean '9.png'"),
     (nothing, "explain erm erm/config.json", r"Expected a readable image at 'erm/config.json'"),
     (nothing, "explain erm", r"Still needed: images"),
     (nothing, "explain erm pets/sketch/cat/1.png --label cta", r"Did you mean 'cat'"),
-    (nothing, "explain erm/config.json pets/sketch/cat/1.png", r"is no model by its name"),
+    (nothing, "explain erm/config.json pets/sketch/cat/1.png", r"does not look like a model"),
     (nothing, "explain erm pets/sketch/cat/1.png --attack pdg", r"Did you mean 'PGD'"),
     (
         file_in_the_way,
@@ -366,7 +366,7 @@ BAD = [
     ),
     (nothing, "demo --seeds 0", r"seeds is a number of seeds, 1 or more; got 0"),
     (nothing, "tran", r"no command 'tran'.*Did you mean 'train'"),
-    (nothing, "", r"Say what to do: lookright claim, demo"),
+    (nothing, "", r"Give a command: lookright claim, demo"),
 ]  # fmt: skip
 
 
@@ -473,9 +473,9 @@ def test_only_the_domains_that_are_judged_are_read(here, lookright):
 @pytest.mark.parametrize(
     ("line", "goes_on"),
     [
-        (f"evaluate erm {QUICK} --overwrite", "the same command goes on"),
+        (f"evaluate erm {QUICK} --overwrite", "the same command continues it"),
         (f"{ON_PETS} --run new", r"go on by resume=True \(--resume\)"),
-        ("report erm", "the same command goes on"),
+        ("report erm", "the same command continues it"),
     ],
 )
 def test_ctrl_c_says_how_to_go_on(here, lookright, monkeypatch, line, goes_on):

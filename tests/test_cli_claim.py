@@ -154,7 +154,7 @@ BAD = [
     ("erm-0 --family 2 --n 4", r"family is the number of bounds that hold together, and 3 are"),
     ("erm-0 --similarity cosin", r"Expected one of 'cosine', 'spearman', 'topk' for similarity"),
     ("erm-0 --perturbation corupted", r"no perturbation 'corupted'.*Did you mean 'Corrupted'"),
-    ("erm-0 --perturbation.name fog", r"Attacked has no option 'name', but attack"),
+    ("erm-0 --perturbation.name fog", r"Attacked has no option 'name'; its options: attack"),
     ("erm-0 --perturbation corrupted --perturbation.name fgo", r"Unknown corruption 'fgo'.*'fog'"),
     (
         "erm-0 --perturbation corrupted --perturbation.severity 9",

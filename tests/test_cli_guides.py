@@ -166,7 +166,10 @@ BAD = [
     (f"{EGAT} --method.guide precomputedmask", r"needs tool masks, and none of the \d+ training"),
     (f"{EGAT} --tool_masks sam", r"Expected no tool masks for Shortcut.*HumanMask"),
     (f"{EGAT} --data pets --tool_masks sma", r"folder of tool masks at 'sma'.*Did you mean 'sam'"),
-    (f"{EGAT} --data pets --tool_masks sam/cat", r"Expected tool masks in 'sam/cat'.*fits none"),
+    (
+        f"{EGAT} --data pets --tool_masks sam/cat",
+        r"Expected tool masks in 'sam/cat'.*belongs to no image",
+    ),
     (f"{EGAT} --method.guide precomputdmask", r"no guide 'precomputdmask'.*'PrecomputedMask'"),
     (f"{EGAT} --method.guide dilated --method.guide.radious 1", r"Did you mean 'radius'"),
     (f"{EGAT} --method.guide dilated --method.guide.radius 2", r"radius is a share .* got 2"),

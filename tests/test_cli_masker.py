@@ -71,7 +71,9 @@ def test_a_masker_of_ones_own_is_given_by_its_name(runs, capsys):
     own = runs / "own"
     explain = f"explain {own} {runs / 'digit.png'} --output {runs / 'own-seen'} --attack fgsm"
     for line in (f"evaluate {own} {QUICK}", explain):
-        assert "masker of your own; give it as masker= (--masker)" in refused(line, capsys)
+        assert "your own masker module; give the module as masker= (--masker)" in refused(
+            line, capsys
+        )
         assert "test_training_masker" in refused(f"{line} --masker {OWN[:-4]}", capsys)
         cli.main(f"{line} --masker {OWN}".split())
     assert "mask_mass" in newest(own).domains["reversed"].measures

@@ -169,11 +169,14 @@ def test_explain_takes_them_too(here, capsys):
         (f"kept.pt2 --data pets {MAP} --image_size 20", r"could not be run on images of 20 px"),
         ("kept.pt2 --data pets --class_map map.yaml", r"no class 'beagle'"),
         ("kept.pt2 --data pets --class_map none.yaml", r"No file at none.yaml"),
-        ("kept.pt2 --data pets --classes map.yaml", r"two or more names of classes in map.yaml"),
+        ("kept.pt2 --data pets --classes map.yaml", r"two or more class names in map.yaml"),
         ("kept.pt2", r"on which images kept.pt2 is judged: --data"),
         ("state.pth --data pets", r"architecture as the model, with --weights state.pth"),
-        ("small_resnet --weights state.pth --data pets", r"Say for which size of image"),
-        ("kept.pt2 --data pets --weights state.pth", r"kept.pt2 has its weights in it"),
+        (
+            "small_resnet --weights state.pth --data pets",
+            r"Give the image size that small_resnet was made for",
+        ),
+        ("kept.pt2 --data pets --weights state.pth", r"kept.pt2 already contains its weights"),
     ],
 )
 def test_a_mistake_is_one_clear_line(here, capsys, line, says):

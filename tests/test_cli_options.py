@@ -115,19 +115,22 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "Say what to do: lookright claim, demo"),
+        ("", "Give a command: lookright claim, demo"),
         ("trian", "no command 'trian'.*Did you mean 'train'"),
         ("train --method egta", "no method 'egta': expected one of ALIGN, .*AT, .*EGAT, .*'EGAT'"),
         ("explain r x --attack pdg", "no attack 'pdg'.*Did you mean 'PGD'"),
         ("evaluate r --protocol.explainer gradcm", "no explainer 'gradcm'.*Did you mean 'GradCAM'"),
         ("train --method egat --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
-        ("train --method erm --method.attack pgd", "ERM has no option 'attack', but none at all"),
+        ("train --method erm --method.attack pgd", "ERM has no option 'attack'; its options: none"),
         ("train --method at --method.attack pgd --method.attack.stps 1", "PGD has no .*'steps'"),
-        ("train --method --epochs 3", "--method needs a name after it; --method.help shows"),
+        ("train --method --epochs 3", "--method needs a name after it; --method.help lists"),
         ("train --method.stabilty 1", "EGAT has no option 'stabilty'.*'stability'"),
         ("train --method.guide humanmsk", "no guide 'humanmsk' for EGAT: .*Name.*'HumanMask'"),
-        ("train --method.guide part --method.guide.shar 1", "Part has no .*'shar', but share.*'sh"),
-        ("train --method.guide.share 1", "Say which before --method.guide.share: "),
+        (
+            "train --method.guide part --method.guide.shar 1",
+            "Part has no .*'shar'; its options: share.*'sh",
+        ),
+        ("train --method.guide.share 1", "Choose one before --method.guide.share: "),
         ("train --method align --method.guide humanmask", "for ALIGN: expected one of LearnedMask"),
         ("train --method align --method.guide.sparsty 1", "LearnedMask has no .*'sparsity'"),
         ("train --method align --method.guide.masker convmask", "no masker 'conv.*'ConvMasker'"),
@@ -143,11 +146,11 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
         (
             "train --method align --method.guide.masker models_for_tests.Tiny "
             "--method.guide.masker.clases 2",
-            "Tiny has no option 'clases', but classes. Did you mean 'classes'",
+            "Tiny has no option 'clases'; its options: classes. Did you mean 'classes'",
         ),
         ("train --method.guide models_for_tests.Tiny", "no guide 'Tiny' .*under lookright.guides"),
         ("train --method 7.5", "no module '7'"),
-        ("train a", "Not understood: a; lists are written as one word"),
+        ("train a", "Not understood: a; write lists without spaces"),
         ("train --epochz 3", "no option --epochz. Did you mean '--epochs'"),
         ("train --epochs", "--epochs needs a value after it"),
         ("explain r", "Still needed: images"),
@@ -234,7 +237,7 @@ def test_mistakes_are_found_however_deep_and_bugs_are_left_alone():
     assert mistake_behind(mistake) == "Expected this."
     assert mistake_behind(raised(mistake, TypeError("wrapped"))) == "Expected this."
     assert mistake_behind(missing) == (
-        "The system says 'No such file' for x.png: mend that, or name another place."
+        "The system says 'No such file' for x.png: correct that, or choose another path."
     )
     full = raised(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB."))
     assert mistake_behind(full).startswith("The memory is full (CUDA out of memory. Tried to alloc")

@@ -211,8 +211,8 @@ def test_guides_lie_beside_masks_and_keep_their_grey_levels(pets):
     assert [re.sub(r"in '.*?'", "in it", str(each.message)) for each in told] == [
         f"1 of 2 tool masks in it are empty, such as '{guides / 'sketch/cat/0.png'}', and count as "
         "missing.",
-        "10 of 12 images have no tool mask in it, such as 'photo/cat/0.png': they are left "
-        "unguided.",
+        "10 of 12 images have no tool mask in it, such as 'photo/cat/0.png': their explanations "
+        "are not guided.",
     ]
     assert data.domains == ("photo", "sketch")
     batch = data.samples("photo", range(6))
@@ -263,9 +263,9 @@ def test_mistakes_with_masks_and_guides(pets, tmp_path, what):
     given = {what: maps}
     refused(f"Expected a folder of {words}", pets, **given)
     maps.mkdir()
-    refused(f"Expected {words} in .*holds no images.*leave out {words}", pets, **given)
+    refused(f"Expected {words} in .*contains no images.*leave out {words}", pets, **given)
     paint(maps / "cat/0.png")
-    refused(r"such as '.*photo/cat/0\.png'; .*cat/0\.png' fits none", pets, **given)
+    refused(r"such as '.*photo/cat/0\.png'; .*cat/0\.png' belongs to no image", pets, **given)
     (maps / "cat/0.png").unlink()
     paint(maps / "photo/cat/0.png", size=(6, 12))
     refused("12x12 pixels.*has 6x12", pets, **given, skip_unreadable=True)
@@ -282,7 +282,7 @@ def spoil(*paths: Path) -> None:
 def test_all_unreadable_files_are_listed_at_once(pets):
     grow(pets, "photo/cat", n=20)
     spoil(*sorted((pets / "photo/cat").iterdir())[:12])
-    says = refused("12 of 29 are damaged or no images", pets)
+    says = refused("12 of 29 are damaged or not images", pets)
     assert says.count(".png'") == 10
     assert "'photo/cat/0.png', 'photo/cat/1.png', 'photo/cat/10.png'" in says
     assert "and 2 more" in says
@@ -317,8 +317,8 @@ def test_mistakes_with_the_folder(tmp_path, pets):
     refused("Did you mean 'pets'", tmp_path / "petz")
     refused("Did you mean 'Shortcut'", str(tmp_path / "Shortcutt"))
     refused("it is a file", pets / "photo/cat/0.png")
-    refused("they lie deeper. Did you mean '.*pets'", tmp_path)
-    refused("lie in it directly", pets / "photo" / "cat")
+    refused("they are in deeper folders. Did you mean '.*pets'", tmp_path)
+    refused("they are directly in it", pets / "photo" / "cat")
     refused("only 'cat'", grow(tmp_path / "one", "photo/cat", "sketch/cat"))
     (tmp_path / "none").mkdir()
     refused(r"found none ending in \.bmp", tmp_path / "none")

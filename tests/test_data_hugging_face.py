@@ -183,20 +183,28 @@ def test_every_mistake_is_one_clear_line(saved, tmp_path):
     root = saved(table())
     refused("Expected no folder of masks .* a column of", root, masks=tmp_path)
     refused("Expected no folder of tool masks", root, tool_masks=tmp_path)
-    refused("no column 'imgae' that can be the image, but image. Did you", f"{root}?image=imgae")
+    refused(
+        "no column 'imgae' that can be the image; possible columns: image. Did you",
+        f"{root}?image=imgae",
+    )
     for what, other in (("image", "label"), ("mask", "label"), ("label", "image")):
-        refused(f"no column '{other}' that can be the {what}, but", f"{root}?{what}={other}")
-    refused("no column 'image' that can be the domain, but label", f"{root}?domain=image")
+        refused(
+            f"no column '{other}' that can be the {what}; possible columns:",
+            f"{root}?{what}={other}",
+        )
+    refused(
+        "no column 'image' that can be the domain; possible columns: label", f"{root}?domain=image"
+    )
     refused("got 'lable'. Did you mean 'label'", f"{root}?lable=image")
     refused("folder of images at .*none", f"{tmp_path}/none?label=kind")
     (tmp_path / "plain" / "cat").mkdir(parents=True)
     refused(r"leave out \?label=kind", f"{tmp_path}/plain?label=kind")
     more = (datasets.Image(), pictures(6))
     root = saved(table(image=(None, []), one=more, two=more))
-    refused(r"is the image, out of one, two\? Say it as in '.*\?image=one'", root)
+    refused(r"is the image: one, two\? Name it as in '.*\?image=one'", root)
     more = (datasets.Value("string"), ["cat", "dog"] * 3)
     root = saved(table(label=(None, []), one=more, two=more))
-    refused(r"is the label, out of one, two\? Say it as in '.*\?label=one'", root)
+    refused(r"is the label: one, two\? Name it as in '.*\?label=one'", root)
     root = saved(table(image=(None, [])))
     refused("no column that can be the image: add one and save", root)
     root = saved(table(label=(datasets.Value("string"), ["cat"] * 6)))

@@ -219,13 +219,13 @@ WRONG: dict[str, tuple[Any, str]] = {
     "four things": ((IMAGES, LABELS, MASKS, MASKS), "got 4 things"),
     "a dict": (Items([{"image": IMAGES[0], "label": 0}]), "got dict"),
     "pictures": (Items([(np.zeros((8, 8, 3)), 0)]), "ToTensor"),
-    "sizes in a batch": (Items([(IMAGES[0], 0), (IMAGES[0, :, 1:, 1:], 1)]), "one size"),
+    "sizes in a batch": (Items([(IMAGES[0], 0), (IMAGES[0, :, 1:, 1:], 1)]), "of the same size"),
     "sizes of batches": (
         [(IMAGES[:1], LABELS[:1]), (IMAGES[:1, :, 1:, 1:], LABELS[:1])],
-        "one size",
+        "of the same size",
     ),
     "drop_last": (DataLoader(ITEMS, 5, drop_last=True), "drop_last=False"),
-    "nothing": (Items([]), "gives none"),
+    "nothing": (Items([]), "is empty"),
     "a number": (3, "got int"),
 }
 

@@ -142,7 +142,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys
         with pytest.raises(SystemExit) as stop:
             cli.main(line)
     assert stop.value.code == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues it" in capsys.readouterr().err
     done = newest(tmp_path / "erm-0")
     cli.main(line)
     assert newest(tmp_path / "erm-0") == done

@@ -65,7 +65,7 @@ def test_the_device_is_the_one_asked_for_or_the_first_accelerator(machine, found
 )
 def test_a_device_that_is_not_there_is_refused(machine, found, asked, here):
     machine(found)
-    with pytest.raises(UserError, match=f"out of {here}; got '{asked}'"):
+    with pytest.raises(UserError, match=f"one of {here}; got '{asked}'"):
         best_device(asked)
 
 

@@ -287,7 +287,7 @@ def test_the_reason_tells_one_cause_from_another(table):
     assert f"exactly zero at {right} of {right}" in reason["quantised input layer"]
     assert "not finite at 96 of 96" in reason["root of zero"]
     assert "vanishes at 96 where the margin's does not" in reason["saturated logits"]
-    assert "has not arrived" in reason["ever steeper gradient"]
+    assert "has not converged" in reason["ever steeper gradient"]
     assert "in training mode (2):" in reason["BatchNorm without statistics"]
     assert "in training mode (model.2):" in reason["BatchNorm that trains itself"]
     assert "in training mode:" in reason["mean of the batch"]
@@ -374,7 +374,8 @@ def test_a_sure_model_that_the_margin_fools_is_saturated():
     found = diagnosed(Deaf(), *alike())
     assert "saturation" in suspects(found)
     assert (
-        "ascending the margin instead of the cross-entropy fools 40" in found["saturation"].reason
+        "maximising the margin instead of the cross-entropy fools the model on 40"
+        in found["saturation"].reason
     )
 
 

@@ -114,7 +114,7 @@ class Small(ChannelMeans):
 
 def test_memory_that_runs_out_halves_the_batch(tmp_path):
     model = Small(8, torch.OutOfMemoryError("CUDA out of memory."))
-    with pytest.warns(UserWarning, match="does not hold a batch of 16 images; going on with 8"):
+    with pytest.warns(UserWarning, match="is too small for a batch of 16 images; going on with 8"):
         halved = judge(tmp_path / "a", model, domains=["other"])
     plain = judge(tmp_path / "b", domains=["other"])
     assert figures(halved) == pytest.approx(figures(plain), abs=1e-6)

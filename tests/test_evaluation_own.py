@@ -121,7 +121,7 @@ def test_an_attack_that_leaves_the_ball_has_no_figure_in_it(ball):
 def test_an_attack_without_a_norm_is_run_in_the_protocols_ball():
     protocol = Protocol(ball=Ball(eps=0.1), stages=(Attacks(attacks=(Corner(),)),))
     assert protocol.stage(Attacks).attacks == (Corner(),)
-    with pytest.raises(UserError, match="knows the norm L-inf alone"):
+    with pytest.raises(UserError, match="supports only the norm L-inf"):
         Protocol(ball=Ball(L2(), 0.5), stages=(Attacks(attacks=(Corner(),)),))
     with pytest.raises(UserError, match=r"share its ball, 0\.1, L-inf, but Corner has 51/255"):
         Protocol(ball=Ball(eps=0.1), stages=(Attacks(attacks=(Corner(0.2),)),))
@@ -216,8 +216,8 @@ def nothing():
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        (bad, "bad asks for depth"),
-        (nothing, "nothing asks for nothing"),
+        (bad, "bad has depth: use these names"),
+        (nothing, "nothing has none: use these names"),
         (white, "white is not declared as a metric: write @metric"),
     ],
 )

@@ -66,7 +66,7 @@ def test_memory_for_no_image_is_one_clear_line_with_the_systems_words():
     work, asked = room_for(0, RuntimeError("could not create a primitive"))
     with (
         pytest.warns(UserWarning, match="going on with"),
-        pytest.raises(UserError, match=r"on a single image \(could not create a primitive\): ch"),
+        pytest.raises(UserError, match=r"for a single image \(could not create a primitive\): ch"),
     ):
         BatchSize(4).fit(work, 4)
     assert asked == [4, 2, 1]
@@ -100,4 +100,4 @@ print(BatchSize(64).fit(work, 64))
 def test_a_memory_that_is_really_full():
     ended = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True)
     assert (ended.stdout, ended.returncode) == ("8\n", 0), ended.stderr
-    assert ended.stderr.count("does not hold a batch of") == 3
+    assert ended.stderr.count("is too small for a batch of") == 3

@@ -422,7 +422,9 @@ def test_a_batch_without_a_mask_is_said_and_is_plain_training(make: Callable[...
     assert data.masks is not None
     blank = replace(data, masks=torch.zeros_like(data.masks))
     for each in (replace(data, has_mask=torch.zeros(6, dtype=torch.bool)), blank):
-        with pytest.warns(UserWarning, match="None of the 6 images of a batch has a mask"):
+        with pytest.warns(
+            UserWarning, match="None of the 6 images of a batch has a non-empty mask"
+        ):
             terms = make(model)(each)
         torch.testing.assert_close(sum_of(terms), F.cross_entropy(model(each.images), each.labels))
         model.zero_grad()
@@ -467,7 +469,7 @@ def test_a_learned_mask_is_followed_and_trained_after_its_warm_up(
         (lambda: DRE(Tiny(), sparsity=math.nan), "'sparsity'"),
         (lambda: RRR(Tiny(), reasons=-1.0), "'reasons'"),
         (lambda: MaskAlignment(Tiny(), guidance=-1.0), "'guidance'"),
-        (lambda: MaskAlignment(Tiny(), LearnedMask(warm_up=1.0)), "from 0 to below 1"),
+        (lambda: MaskAlignment(Tiny(), LearnedMask(warm_up=1.0)), r"in \[0, 1\)"),
     ],
 )
 def test_arguments_out_of_range_are_refused(make: Callable[[], Method], message: str) -> None:

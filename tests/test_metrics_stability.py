@@ -76,9 +76,9 @@ def test_maps_that_say_nothing_are_not_stable(measure, nothing):
 
 @every_measure
 def test_maps_of_other_shapes_are_refused(measure):
-    with pytest.raises(UserError, match="one shape"):
+    with pytest.raises(UserError, match="the same shape"):
         measure(torch.rand(1, 4, 4), torch.rand(1, 4, 5))
-    with pytest.raises(UserError, match="one shape"):
+    with pytest.raises(UserError, match="the same shape"):
         measure(torch.rand(4, 4), torch.rand(4, 4))
 
 

@@ -263,15 +263,15 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         load_classifier(tmp_path)
     plain = tmp_path / "plain.safetensors"
     save_file(Tiny().state_dict(), plain)
-    with pytest.raises(UserError, match="no lookright classifier"):
+    with pytest.raises(UserError, match="not of a lookright classifier"):
         load_classifier(plain)
     pth = tmp_path / "state.pth"
     torch.save(Tiny().state_dict(), pth)
-    with pytest.raises(UserError, match="no lookright classifier"):
+    with pytest.raises(UserError, match="not of a lookright classifier"):
         load_classifier(pth)
     torch.save({"epoch": 3}, pth)
-    with pytest.raises(UserError, match="no state dict"):
+    with pytest.raises(UserError, match="not a state dict"):
         read_weights(pth)
     torch.save([1, 2], pth)
-    with pytest.raises(UserError, match="no state dict"):
+    with pytest.raises(UserError, match="not a state dict"):
         read_weights(pth)

@@ -113,7 +113,7 @@ def test_the_names_of_imagenet(tmp_path: Path) -> None:
         ("dog: [2]\ncat: [7]", "from 0 to 6 for 'cat' in .*got 7"),
         ("dog: [3-2]\ncat: [1]", "the lower one of a range first; got 3-2"),
         ("dog: [beagel]\ncat: [1]", "no class 'beagel', .*'dog' in .*Did you mean 'beagle'"),
-        ("dog: [crane]\ncat: [1]", "several classes 'crane', .*by its index, out of 5, 6"),
+        ("dog: [crane]\ncat: [1]", "several classes 'crane', .*by its index, one of 5, 6"),
         ("dgo: [2]\ncat: [1]", r"names 'dgo', .*\(cat, dog, owl\)\. Did you mean 'dog'"),
         ("dog: [2]", "has 1 of the data's classes: at least 2"),
         ("dog: []\ncat: [1]", "gives 'dog' no class"),
@@ -143,5 +143,5 @@ def test_names_of_classes_from_a_file(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         assert read_classes(tmp_path / name) == ("cat", "dog, hound", "owl")
     (tmp_path / "names.yaml").write_text("cat")
-    with pytest.raises(UserError, match="two or more names"):
+    with pytest.raises(UserError, match="two or more class names"):
         read_classes(tmp_path / "names.yaml")

@@ -139,7 +139,7 @@ def test_mean_and_std_of_a_program_are_given(eager: nn.Module, tmp_path: Path) -
     normal = (x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     torch.testing.assert_close(model(x), eager(normal))
     for wrong in ([0.1], [0.1, 0.2, 0.0]):
-        with pytest.raises(UserError, match="three numbers for std, of std above 0"):
+        with pytest.raises(UserError, match=r"three numbers for std \(above 0 for std\)"):
             open_model(str(path), image_size=SIZE, std=wrong)
 
 
@@ -177,7 +177,7 @@ def test_the_size_is_that_of_the_architecture(tmp_path: Path) -> None:
     for name, size in (("resnet10t", 176), ("torchvision/squeezenet1_1", 224)):
         save_file(build_model(name, NAMES, 64).network.state_dict(), path)
         assert open_model(name, weights=path).image_size == size
-    with pytest.raises(UserError, match=r"for which size of image small_resnet .*--image_size"):
+    with pytest.raises(UserError, match=r"image size that small_resnet was made for: --image_size"):
         open_model("small_resnet", weights=path)
 
 
@@ -235,18 +235,22 @@ def of_text(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "options", "says"),
     [
-        (in_training, {"image_size": SIZE}, r"another is beside it.*model\.eval\(\)"),
-        (in_training, {}, "for which size of image .*--image_size"),
-        (fixed, {}, "exactly 4 images at once: .*Dim"),
-        (of_state, {"image_size": SIZE}, "no TorchScript program.*architecture.*--weights"),
-        (lambda at: of_state(at, "net.pth"), {}, "no model by its name.*architecture"),
+        (
+            in_training,
+            {"image_size": SIZE},
+            r"in another batch, or in a second pass.*model\.eval\(\)",
+        ),
+        (in_training, {}, "image size that .* was made for: --image_size"),
+        (fixed, {}, "a fixed batch size of 4: .*Dim"),
+        (of_state, {"image_size": SIZE}, "not a TorchScript program.*architecture.*--weights"),
+        (lambda at: of_state(at, "net.pth"), {}, "does not look like a model.*architecture"),
         (of_text, {}, "cannot be read as a program"),
         (lambda at: str(at / "none.pt"), {}, "No file at .*none.pt"),
         (lambda at: str(at / "none.safetensors"), {}, "No file of weights"),
-        (lambda at: "resnet10t", {}, "needs weights to be judged: --weights"),
+        (lambda at: "resnet10t", {}, "needs weights for an evaluation: --weights"),
         (lambda at: "resnet11t", {}, "No model is called 'resnet11t'.*Did you mean 'resnet1"),
         (lambda at: "resnet10t", {"weights": Path("a"), "pretrained": True}, "not both"),
-        (fixed, {"weights": Path("a")}, "has its weights in it"),
+        (fixed, {"weights": Path("a")}, "already contains its weights"),
         (lambda at: "test_models_opening:two_outputs", {"image_size": 9}, r"logits \(B, K\)"),
         (lambda at: "models_for_tests:Flat", {"image_size": 9}, "could not be run on images of 9"),
         (lambda at: "models_for_tests:Flat", {"image_size": 0}, "1 pixel or more; got 0"),

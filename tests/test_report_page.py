@@ -333,7 +333,7 @@ def test_story_says_whether_an_explanation_beats_a_map_that_knows_nothing(tmp_pa
 def test_story_of_stability_says_how_stable_an_unrelated_map_is(tmp_path):
     raw = baselines("AT", {"stability_cosine": 0.748}, stability_cosine=0.7)
     assert story(tmp_path, [raw])["Whether the explanation stays under attack, in “here”"] == (
-        "Similarity of the explanation before and after the attack (1: unmoved; a random map: "
+        "Similarity of the explanation before and after the attack (1: unchanged; a random map: "
         "0.748): AT 0.70."
     )
 

@@ -101,12 +101,12 @@ def inside() -> Any:
 @pytest.mark.parametrize(
     ("thing", "message"),
     [
-        (Captum(lambda model: model), "lambda.*define it by `def`"),
-        (inside(), "local.*define it by `def`"),
+        (Captum(lambda model: model), "lambda.*define it with `def`"),
+        (inside(), "local.*define it with `def`"),
         (Forgetful(1, 2), "does not keep its argument 'lost'.*set self.lost"),
-        (partial(SGD, [1]), "arguments without a name"),
-        ({1: 2}, "names that are text"),
-        (torch.zeros(300, 300), "too large to be written down; name a file"),
+        (partial(SGD, [1]), "positional arguments"),
+        ({1: 2}, "text as the keys"),
+        (torch.zeros(300, 300), "too large for a spec; give a file"),
     ],
 )
 def test_what_cannot_be_told_is_refused_with_the_mend(thing, message):
@@ -166,7 +166,7 @@ def test_values_become_what_the_annotation_wants(value, kind, expected):
         ("pdg", Attack | None, "no attack 'pdg': expected one of APGD.*Did you mean 'PGD'"),
         ({"class_path": "PGD", "init_args": {"stps": 1}}, Attack, "no option 'stps'.*'steps'"),
         ({"class_path": "PGD", "steps": 1}, Attack, r"Expected {class_path: NAME, init_args"),
-        ({"steps": 1}, Attack, "Say which before --it.steps: --it NAME"),
+        ({"steps": 1}, Attack, "Choose one before --it.steps: --it NAME"),
         ("[{pgd", tuple[Attack, ...], r"names with options, as in \[AutoAttack"),
         ("nowhere.Mine", Attack, "no module 'nowhere'"),
         ("nowhere.mine", str | Corruption, "no module 'nowhere'"),

@@ -152,7 +152,9 @@ def test_tensors_are_split_as_any_data(tmp_path):
     assert run.config["data"]["train"] == len(data.split("data", "train"))
     assert run.config["data"]["validation"] == len(data.split("data", "validation"))
     assert run.settings.domains == ("data",)
-    with pytest.raises(UserError, match="InMemory is made of images, labels, which no spec holds"):
+    with pytest.raises(
+        UserError, match="InMemory needs images, labels, which a spec does not contain"
+    ):
         load_subject(str(run.folder))
 
 

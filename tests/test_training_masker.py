@@ -89,7 +89,9 @@ def test_a_run_gives_its_masker_back_and_a_finished_one_gives_it_to_the_method(t
 
     trained = own(tiny_classifier())
     run = fit(trained, Blobs(), "train", tmp_path / "run", **QUICK)
-    with pytest.raises(UserError, match=r"last-masker.* masker of your own; give it as masker="):
+    with pytest.raises(
+        UserError, match=r"last-masker.* your own masker module; give the module as masker="
+    ):
         run.masker("last")
     again = run.masker("last", Brightness())
     assert again.scale != 3
@@ -161,12 +163,12 @@ def test_files_that_hold_no_masker_are_one_clear_line(tmp_path):
     with pytest.raises(UserError, match="No file of weights"):
         load_masker(path)
     save_classifier(tiny_classifier(), path)
-    with pytest.raises(UserError, match="holds weights, but no masker: expected a file"):
+    with pytest.raises(UserError, match="holds weights, but not of a masker: expected a file"):
         load_masker(path)
     save_masker(ConvMasker(4, 16), path)
     with pytest.raises(UserError, match="holds the weights of another model"):
         load_masker(path, ConvMasker(4, 32))
-    with pytest.raises(UserError, match="holds weights, but no lookright classifier"):
+    with pytest.raises(UserError, match="holds weights, but not of a lookright classifier"):
         load_classifier(path)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(UserError, match="cannot be read as weights"):

@@ -74,7 +74,9 @@ def test_data_that_no_spec_holds_are_asked_for(tmp_path):
     model = tiny_classifier()
     model.classes = ("0", "1", "2")
     run = fit(AT(model, PGD(steps=1)), (images, labels), run=tmp_path / "run", epochs=1)
-    with pytest.raises(UserError, match="InMemory is made of images, labels, which no spec holds"):
+    with pytest.raises(
+        UserError, match="InMemory needs images, labels, which a spec does not contain"
+    ):
         run.data()
 
 
@@ -87,7 +89,7 @@ def test_a_run_of_another_version_is_refused_in_one_line(tmp_path, config):
 
 def test_a_lambda_is_refused_before_anything_is_written(tmp_path):
     method = AT(tiny_classifier(), PGD(steps=1))
-    with pytest.raises(UserError, match=r"lambda.*define it by `def`"):
+    with pytest.raises(UserError, match=r"lambda.*define it with `def`"):
         fit(method, Blobs(), "train", tmp_path / "run", augment=lambda batch: batch)
     assert not (tmp_path / "run").exists()
 

@@ -59,7 +59,7 @@ _HOMES = {
     "load_data": "data",
     "write_page": "report",
 }
-"""Where each name lives; it is loaded when it is first used (PEP 562)."""
+"""The module of each name, which is imported when the name is first used (PEP 562)."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The entry point: says that it is there before the libraries are loaded, which takes seconds."""
+"""The entry point: shows a status while the libraries are loaded, which takes seconds."""
 
 from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""What a batch is."""
+"""A batch of images with what is known about them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -16,14 +16,13 @@ class Batch:
 
     images: (B, 3, H, W) float32 in [0, 1]; labels: (B,) int64; domains: (B,) int64, an index into
     the data's domain names; masks: (B, 1, H, W) float32 in [0, 1], 1 on the object; has_mask: (B,)
-    bool, False where the object is unknown, so that a missing mask is not taken for an empty one.
-    Masks that come without it are all known: `has_mask` is None only where `masks` is.
+    bool, False if the object is unknown, so that a missing mask is not mistaken for an empty one.
+    If masks are given without has_mask, all are known: `has_mask` is None only if `masks` is None.
+    tool_masks, has_tool_mask: as masks and has_mask, but made by a tool (such as SAM) instead of a
+    human. Training may use either kind; evaluation uses only masks.
 
-    tool_masks, has_tool_mask: as masks and has_mask, made by a tool (SAM, ...) instead of a human.
-    A model may be trained by either, and is judged by masks alone.
-
-    What `ImageData.stored` gives may still hold images and masks as uint8, from 0 to 255; `to`
-    makes them float32.
+    Batches from `ImageData.stored` may have images and masks as uint8, from 0 to 255; `to` makes
+    them float32.
     """
 
     images: Tensor
@@ -47,8 +46,8 @@ class Batch:
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device, its images and masks float32 in [0, 1].
 
-        What is stored as uint8 crosses as uint8, a quarter of the bytes, and is divided by 255
-        there. A copy from pinned memory to an accelerator is asynchronous.
+        Values stored as uint8 are transferred as uint8, a quarter of the bytes, and divided by 255
+        on the device. A copy from pinned memory to an accelerator is asynchronous.
         """
         to_accelerator = torch.device(device).type != "cpu"
         moved = self._map(lambda tensor: tensor.to(device, non_blocking=to_accelerator))
@@ -61,7 +60,7 @@ class Batch:
         return replace(moved, **stored) if stored else moved
 
     def pin_memory(self) -> Self:
-        """The same batch in page-locked memory, from which a GPU copies by itself."""
+        """The same batch in page-locked memory, for asynchronous copies to a GPU."""
         return self._map(lambda tensor: tensor.pin_memory())
 
     def select(self, index: Tensor | slice) -> Self:
@@ -75,7 +74,7 @@ class Batch:
 
 
 def collate(samples: list[Batch]) -> Batch:
-    """Join batches of any sizes; a field is kept only where every one of them has it."""
+    """Join batches of any sizes; a field is kept only if every batch has it."""
     columns = {
         field.name: [getattr(sample, field.name) for sample in samples] for field in fields(Batch)
     }

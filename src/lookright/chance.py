@@ -1,4 +1,4 @@
-"""Chance that belongs to an image: drawn at random, and the same whenever the image is seen."""
+"""Random numbers derived from an image: the same whenever the same image is used."""
 
 from collections import Counter
 
@@ -9,27 +9,27 @@ _CUT = 2**31 - 1
 
 
 def image_chance(images: Tensor, count: int, purpose: int) -> Tensor:
-    """(B, count) numbers, as if uniform in [0, 1), that follow from each image (B, ...) alone.
+    """(B, count) pseudo-random numbers, uniform in [0, 1), derived from each of images (B, ...).
 
-    An image is known by its pixels in 8 bits, so its numbers are the same in every epoch, batch and
-    run and on every device. An augmented view is an image of its own. purpose: numbers for another
-    purpose are others, whatever the image; from 0.
+    They depend only on the image's pixels in 8 bits and the purpose, so they are the same in every
+    epoch, batch and run and on every device. An augmented view counts as another image. purpose: an
+    integer of 0 or more; different purposes give unrelated numbers for every image.
     """
     return _numbers(_names(images), torch.tensor(purpose), count).to(images.dtype)
 
 
 class ImageGenerator(Generator):
-    """A generator whose numbers belong to the images that they are drawn for.
+    """A generator that gives each image its own random numbers.
 
-    `uniform_` and `normal_` give each image numbers of its own, which follow from its pixels, the
-    seed and how often it was drawn for before, but not from the images beside it: an attack starts
-    at the same point in whatever batch an image is seen. For code that draws by torch it is an
-    ordinary generator, whose numbers do depend on the batch.
+    The numbers of `uniform_` and `normal_` depend on the image's pixels, the seed, and how often
+    numbers were drawn for the image before, but not on the other images of the batch. An attack
+    therefore starts at the same point whatever batch an image is in. For code that draws with torch
+    it is an ordinary generator, whose numbers do depend on the batch.
 
     Args:
-        seed: of the images' numbers, in [0, 2^32).
-        device: of the images.
-        batch_seed: of torch's own numbers; by default the same.
+        seed: seed of the images' numbers, in [0, 2^32).
+        device: device of the images.
+        batch_seed: seed of torch's own numbers; by default the same.
     """
 
     def __new__(
@@ -45,7 +45,7 @@ class ImageGenerator(Generator):
         self.drawn = Counter[int]()
 
     def numbers(self, images: Tensor, count: int) -> Tensor:
-        """(B, count) new numbers for each of images (B, ...), as if uniform in [0, 1)."""
+        """(B, count) new pseudo-random numbers for each of images (B, ...), uniform in [0, 1)."""
         names = _names(images)
         known = names.tolist()
         before = torch.tensor([self.drawn[name] for name in known], device=images.device)
@@ -56,7 +56,7 @@ class ImageGenerator(Generator):
 def uniform_(
     values: Tensor, images: Tensor, low: float, high: float, generator: Generator | None
 ) -> Tensor:
-    """Fill values (B, ...) with numbers uniform in [low, high), a row for each image (B, ...)."""
+    """Fill values (B, ...) with uniform numbers in [low, high), one row per image of (B, ...)."""
     if isinstance(generator, ImageGenerator):
         numbers = generator.numbers(images, values[0].numel())
         return values.copy_(numbers.view(values.shape)).mul_(high - low).add_(low)
@@ -64,7 +64,7 @@ def uniform_(
 
 
 def normal_(values: Tensor, images: Tensor, generator: Generator | None) -> Tensor:
-    """Fill values (B, ...) with standard normal numbers, a row for each image (B, ...)."""
+    """Fill values (B, ...) with standard normal numbers, one row per image of (B, ...)."""
     if isinstance(generator, ImageGenerator):
         numbers = generator.numbers(images, values[0].numel())
         return values.copy_((2 * numbers - 1 + 2**-24).erfinv_().view(values.shape)).mul_(2**0.5)
@@ -72,24 +72,24 @@ def normal_(values: Tensor, images: Tensor, generator: Generator | None) -> Tens
 
 
 def _names(images: Tensor) -> Tensor:
-    """(B,) whole numbers in [0, 2^31) that follow from the pixels of each image in 8 bits."""
+    """(B,) integers in [0, 2^31): a hash of the pixels of each image in 8 bits."""
     levels = (images.detach().flatten(1) * 255).round().long()
     place = torch.arange(levels.shape[1], device=images.device)
     return _scattered((levels * _scattered(place)).sum(1))
 
 
 def _numbers(names: Tensor, purpose: Tensor, count: int) -> Tensor:
-    """(B, count) as if uniform in [0, 1), of 24 bits, from names (B,) and a purpose () or (B,)."""
+    """(B, count) pseudo-random, uniform in [0, 1), from names (B,) and a purpose () or (B,)."""
     purpose = purpose.to(names.device)
-    purpose = purpose + 0x9E3779B9 * (purpose >> 31)  # the bits that would be cut off count too
+    purpose = purpose + 0x9E3779B9 * (purpose >> 31)  # keeps the bits above 31
     key = _scattered(names + _scattered(purpose))
     number = _scattered(torch.arange(count, device=names.device))
-    mixed = key.int()[:, None] + number.int()  # an int32 that overflows is cut off all the same
+    mixed = key.int()[:, None] + number.int()  # int32 overflow does not matter
     return _scattered(mixed).bitwise_right_shift_(7).float().mul_(2**-24)
 
 
 def _scattered(number: Tensor) -> Tensor:
-    """Whole numbers to others in [0, 2^31) that seem unrelated: shifted, multiplied, cut off."""
+    """Hash integers to pseudo-random integers in [0, 2^31)."""
     number = (number + 0x2545F491).bitwise_and_(_CUT)
     for shift in (16, 15):
         number.bitwise_xor_(number >> shift).mul_(0x45D9F3B).bitwise_and_(_CUT)

@@ -1,4 +1,4 @@
-"""The command line: a verb is a typed function in `verbs/`, and its options are that function's."""
+"""The command line: a verb is a typed function in `verbs/`; its options are the parameters."""
 
 import ast
 import sys
@@ -22,12 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.showwarning = note
     given = list(sys.argv[1:] if arguments is None else arguments)
     if "" not in sys.path:
-        sys.path.append("")  # models, guides and maskers of one's own, from the working folder
+        sys.path.append("")  # the user's own models, guides and maskers in the working folder
     try:
         run(given)
     except KeyboardInterrupt:
         more = " with --resume" if given[:1] == ["train"] else ""
-        fail(f"Stopped; what was finished is kept, and the same command{more} goes on.", 130)
+        fail(f"Stopped; finished work is kept, and the same command{more} continues it.", 130)
     except Exception as error:
         mistake = mistake_behind(error)
         if mistake is None:
@@ -36,17 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(given: Sequence[str]) -> None:
-    """Do what a command line says.
+    """Run a command line.
 
     Raises:
         UserError: no such verb or option, or a value that does not fit.
     """
     known = verbs()
     if not given:
-        raise UserError(f"Say what to do: lookright {', '.join(known)}, or lookright --help.")
+        raise UserError(f"Give a command: lookright {', '.join(known)}, or lookright --help.")
     verb, *rest = given
     if verb in ("-h", "--help"):
-        print(f"{description}\n\nlookright VERB ...; lookright VERB --help tells its options.\n")
+        print(f"{description}\n\nlookright VERB ...; lookright VERB --help shows its options.\n")
         print("\n".join(f"  {name:<10}{about}" for name, about in known.items()))
         return
     if verb == "--version":
@@ -78,7 +78,7 @@ def run(given: Sequence[str]) -> None:
 
 
 def verbs() -> dict[str, str]:
-    """Each verb and what it does, in one sentence: from its file, which is not imported."""
+    """Each verb and a sentence on what it does, read from its file without importing it."""
     found = {}
     for file in sorted((Path(__file__).parent / "verbs").glob("[a-z]*.py")):
         about = (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What a user is told on a terminal beside the results: an error or a note, in one line each."""
+"""Errors and notes on the terminal, one line each."""
 
 from textwrap import shorten
 from typing import Any, NoReturn
@@ -9,20 +9,20 @@ from lookright.errors import UserError
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say what is wrong in one line and leave."""
+    """Print an error as one line and exit."""
     Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_escaped(message)}")
     raise SystemExit(code)
 
 
 def mistake_behind(error: BaseException) -> str | None:
-    """The user's mistake behind an error, however deep it was wrapped; None where there is none."""
+    """The message of the user's mistake behind an error, however wrapped; None if there is none."""
     if isinstance(error, UserError):
         return str(error)
-    from lookright.memory import out_of_memory  # torch, which a plain mistake does not wait for
+    from lookright.memory import out_of_memory  # imports torch, which takes seconds
 
     if isinstance(error, OSError) and error.strerror:
         where = f" for {error.filename}" if error.filename else ""
-        return f"The system says '{error.strerror}'{where}: mend that, or name another place."
+        return f"The system says '{error.strerror}'{where}: correct that, or choose another path."
     if isinstance(error, Exception) and out_of_memory(error):
         return (
             f"The memory is full ({shorten(str(error), 100) or type(error).__name__}): choose a "
@@ -42,6 +42,6 @@ def _escaped(message: str) -> str:
 
 
 def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    """Show a warning to the user in one line; in place of `warnings.showwarning`."""
+    """Show a warning to the user as one line; replaces `warnings.showwarning`."""
     if issubclass(category, UserWarning):
         Console(stderr=True, soft_wrap=True).print(f"[yellow]note:[/] {_escaped(str(message))}")

@@ -1,4 +1,4 @@
-"""On which device work is done, and how what was taken there comes back."""
+"""Choosing a device, and moving modules to it temporarily."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from lookright.errors import UserError
 
 
 def best_device(asked: str | torch.device | None = None) -> torch.device:
-    """The device asked for; by default the first accelerator, or the CPU where there is none.
+    """The requested device; by default the first accelerator, or the CPU if there is none.
 
     Raises:
         UserError: a device that this machine does not have.
@@ -27,7 +27,7 @@ def best_device(asked: str | torch.device | None = None) -> torch.device:
         device = None
     if device is None or not any(_same(device, each) for each in here):
         raise UserError(
-            f"Expected a device of this machine, out of {', '.join(map(str, here))}; got "
+            f"Expected a device of this machine, one of {', '.join(map(str, here))}; got "
             f"'{asked}': name one of them, or leave it out."
         )
     return device
@@ -35,11 +35,11 @@ def best_device(asked: str | torch.device | None = None) -> torch.device:
 
 @contextmanager
 def borrowed(*modules: nn.Module | None, device: torch.device | None = None) -> Iterator[None]:
-    """The modules on `device`; at the end each tensor goes back to where it was.
+    """Move modules to `device`; at the end each tensor is moved back to its own device.
 
-    After an exception too. What changed meanwhile stays changed, in the same parameters, buffers
-    and memory as before, so that what shared them does so still; gradients go back too. device:
-    None leaves the modules where they are, for whoever moves them later.
+    This also happens after an exception. Changes made meanwhile are kept, in the same parameters,
+    buffers and memory as before, so that shared tensors stay shared; gradients are moved back too.
+    device: None does not move the modules, but moves them back if something else does.
     """
     lent = [module for module in modules if module is not None]
     kept: list[tuple[Any, str, Tensor, Tensor]] = [

@@ -1,10 +1,10 @@
 """Distances between saliency maps: training losses and measures alike.
 
 Every distance is `distance(saliency, target) -> (B,)`: saliency (B, h, w) and target (B, h', w')
-are non-negative, and where the grids differ the saliency is resized to the target's. Each is
-differentiable twice and finite on any finite map, all-zero ones included: a map that says nothing
-has a zero gradient instead of an infinite one. A NaN in the input stays a NaN, so that training
-stops. Half precision is computed in float32.
+are non-negative; if their sizes differ the saliency is resized to the target's size. Each distance
+is twice differentiable, and finite on any finite map, also on constant and all-zero maps, where the
+gradient is zero instead of infinite. A NaN in the input gives NaN, so that training stops. Half
+precision is computed in float32.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ MAP = (-2, -1)
 
 
 def resize(saliency: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """(B, h, w) to (B, *size), bilinear between pixel centres, antialiased where it shrinks."""
+    """(B, h, w) resized to (B, *size), bilinearly between pixel centres, antialiased if smaller."""
     h, w = saliency.shape[-2:]
     if (h, w) == tuple(size):
         return saliency
@@ -31,14 +31,14 @@ def resize(saliency: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
 
 
 def _is_constant(saliency: Tensor, eps: float) -> Tensor:
-    """(B, 1, 1) bool: finite, and varying by no more than `eps` of its largest magnitude."""
+    """(B, 1, 1) bool: the map is finite and varies by at most `eps` of its largest magnitude."""
     peak = saliency.abs().amax(MAP, keepdim=True)
     span = saliency.amax(MAP, keepdim=True) - saliency.amin(MAP, keepdim=True)
     return (span <= eps * peak) & peak.isfinite()
 
 
 def degenerate(saliency: Tensor, eps: float = 1e-6) -> Tensor:
-    """(B, h, w) to (B,) bool: maps that rank no place above another, or hold a NaN or infinity.
+    """(B, h, w) to (B,) bool: maps that are constant, or that contain a NaN or infinity.
 
     `eps` is relative to the map's largest magnitude, so scaling a map changes nothing.
     """
@@ -48,8 +48,8 @@ def degenerate(saliency: Tensor, eps: float = 1e-6) -> Tensor:
 def minmax(saliency: Tensor, eps: float = 1e-6) -> Tensor:
     """Each map (B, h, w) shifted and scaled to span [0, 1]; a constant map becomes zeros.
 
-    A map counts as constant when it varies by no more than `eps` of its largest magnitude; below
-    that only rounding would be stretched. This is the normalisation of DRE (arXiv 2303.16390).
+    A map counts as constant if it varies by at most `eps` of its largest magnitude; scaling it
+    would only amplify rounding errors. This is the normalisation of DRE (arXiv 2303.16390).
     """
     constant = _is_constant(saliency, eps)
     low, high = saliency.amin(MAP, keepdim=True), saliency.amax(MAP, keepdim=True)
@@ -58,7 +58,7 @@ def minmax(saliency: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def unit_mass(saliency: Tensor) -> Tensor:
-    """Each map (B, h, w) scaled to sum to 1; an all-zero map becomes the uniform one."""
+    """Each map (B, h, w) scaled to sum to 1; an all-zero map becomes uniform."""
     mass = saliency.sum(MAP, keepdim=True)
     h, w = saliency.shape[-2:]
     uniform = torch.full_like(saliency, 1 / (h * w))
@@ -67,15 +67,15 @@ def unit_mass(saliency: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Distance(ABC):
-    """(B, h, w) and (B, h', w') to (B,): how far the saliency is from its target, at least 0.
+    """(B, h, w) and (B, h', w') to (B,): the distance of the saliency from its target, at least 0.
 
-    Raises UserError when the two are not batches of maps of one length.
+    Raises UserError if the two are not batches of maps of the same length.
     """
 
     def __call__(self, saliency: Tensor, target: Tensor) -> Tensor:
         if saliency.ndim != 3 or target.ndim != 3 or len(saliency) != len(target):
             raise UserError(
-                "A distance compares two batches of maps (B, h, w) of one length, but got "
+                "A distance compares two batches of maps (B, h, w) of the same length, but got "
                 f"{tuple(saliency.shape)} and {tuple(target.shape)}; drop a mask's channel with "
                 "masks[:, 0]."
             )
@@ -86,15 +86,15 @@ class Distance(ABC):
 
     @abstractmethod
     def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
-        """The distance of two (B, h, w) on one grid."""
+        """The distance (B,) of two batches of maps (B, h, w) of the same size."""
 
 
 @dataclass(frozen=True)
 class MinMaxDistance(Distance):
-    """A distance of min-max-normalised maps, blind to the shift and scale of the saliency.
+    """A distance of min-max-normalised maps, invariant to shift and scale of the saliency.
 
-    mask_target: take the target as a mask that is already in [0, 1], instead of normalising it too.
-    It matters for soft masks and for masks that cover the whole image.
+    mask_target: the target is a mask in [0, 1] and is not normalised. This matters for soft masks
+    and for masks that cover the whole image.
     """
 
     mask_target: bool = False
@@ -106,7 +106,7 @@ class MinMaxDistance(Distance):
 
     @abstractmethod
     def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
-        """The distance of two maps in [0, 1]."""
+        """The distance (B,) of two batches of maps in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class L1(MinMaxDistance):
 
 @dataclass(frozen=True)
 class L2(MinMaxDistance):
-    """Mean squared difference of min-max-normalised maps, in [0, 1]; smooth where they agree."""
+    """Mean squared difference of min-max-normalised maps, in [0, 1]; smooth at equal maps."""
 
     def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
         return (saliency - target).square().mean(MAP)
@@ -129,8 +129,8 @@ class L2(MinMaxDistance):
 class BCE(MinMaxDistance):
     """Mean binary cross-entropy of min-max-normalised maps (ALIGN, arXiv 2511.06944).
 
-    The saliency is squeezed into [eps, 1 - eps], which bounds the loss by -log(eps) and its
-    gradient by 1 / eps. It is least, the target's own entropy, where saliency and target agree.
+    The saliency is rescaled to [eps, 1 - eps], which bounds the loss by -log(eps) and its gradient
+    by 1 / eps. The minimum, at equal maps, is the entropy of the target, not 0.
     """
 
     eps: float = 1e-3
@@ -142,10 +142,10 @@ class BCE(MinMaxDistance):
 
 @dataclass(frozen=True)
 class SoftIoU(MinMaxDistance):
-    """1 - sum(min) / sum(max) of min-max-normalised maps, in [0, 1]; two empty maps agree.
+    """1 - sum(min) / sum(max) of min-max-normalised maps, in [0, 1]; 0 for two empty maps.
 
-    On binary masks it is one minus intersection over union; unlike the form with products it is 0
-    between equal soft maps (Ruzicka similarity).
+    For binary masks it is one minus intersection over union. Unlike the variant with products it is
+    0 for equal soft maps (Ruzicka similarity).
     """
 
     def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
@@ -157,10 +157,10 @@ class SoftIoU(MinMaxDistance):
 
 @dataclass(frozen=True)
 class KL(Distance):
-    """KL(target || saliency) in nats of unit-mass maps, in [0, log(h w / smoothing)].
+    """KL(target || saliency) of maps scaled to unit mass, in nats, in [0, log(h w / smoothing)].
 
-    Both are mixed with a `smoothing` share of the uniform map, so that a place where the saliency
-    is zero costs much and not infinitely.
+    Both are mixed with a share `smoothing` of the uniform map, so that places where the saliency is
+    zero have a finite cost.
     """
 
     smoothing: float = 1e-2
@@ -174,9 +174,9 @@ class KL(Distance):
 
 @dataclass(frozen=True)
 class Cosine(Distance):
-    """1 - cosine of the maps as vectors, in [0, 1]: blind to scale, so no normalisation is needed.
+    """1 - cosine similarity of the maps as vectors, in [0, 1]; invariant to scale.
 
-    An all-zero map has no direction: its distance is 1, from another all-zero map too.
+    The distance of an all-zero map is 1, even from another all-zero map.
     """
 
     def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
@@ -185,7 +185,7 @@ class Cosine(Distance):
 
 
 def _direction(saliency: Tensor) -> Tensor:
-    """(B, h, w) of Euclidean length 1, zero maps kept; scaled first, lest squares underflow."""
+    """(B, h, w) scaled to Euclidean length 1, zero maps kept; rescaled first to avoid underflow."""
     peak = saliency.detach().abs().amax(MAP, keepdim=True)
     zero = peak == 0
     scaled = torch.where(zero, 1, saliency / torch.where(zero, 1, peak))

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Writing files atomically: a file is either complete or absent."""
 
 import errno
 import hashlib
@@ -13,9 +13,9 @@ from lookright.errors import UserError
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; what is written there becomes `path` at the end.
+    """A temporary path to write to, which replaces `path` at the end.
 
-    After an exception, or a kill at any moment, `path` is what it was before.
+    After an exception, or if the process is killed, `path` is unchanged.
 
     Raises:
         UserError: the disk is full.
@@ -31,10 +31,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path | str, content: bytes) -> Path:
-    """Write `content` to `path`, its folder made where it is missing.
+    """Write `content` to `path`; creates missing folders.
 
     Raises:
-        UserError: the folder cannot be written to, or the disk is full; the old file stays.
+        UserError: the folder cannot be written to, or the disk is full; an old file is kept.
     """
     path = Path(path)
     try:
@@ -50,16 +50,16 @@ def write_atomically(path: Path | str, content: bytes) -> Path:
 
 
 def content_hash(path: Path) -> str:
-    """16 hexadecimal digits that follow from a file's bytes."""
+    """16 hexadecimal digits: a hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def require_writable(folder: Path) -> None:
-    """Make the folder where it is missing, and refuse now what could not be written there later.
+    """Create the folder if it is missing, and check early that it can be written to.
 
     Raises:
-        UserError: the folder cannot be made or written to.
+        UserError: the folder cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,8 +81,8 @@ def full_disk(path: Path) -> Iterator[None]:
         if not _no_space(error):
             raise
         raise UserError(
-            f"No space left on the disk while writing {path}: nothing written before is lost; "
-            "free some space and go on from there."
+            f"No space left on the disk while writing {path}: nothing written before is lost; free "
+            "some space and run the command again."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What `--help` prints: a verb's options, or those of one of the members it takes."""
+"""The output of `--help`: the options of a verb, or of a class that it takes."""
 
 import re
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from lookright.spec import parameters, spec_of
 
 
 def describe_verb(verb: str, about: str, known: Mapping[str, Parameter]) -> None:
-    """Print the options of a verb; about: its docstring and those of its groups of options."""
+    """Print the options of a verb. about: its docstring and those of its option groups."""
     needed = [name.upper() for name, each in known.items() if each.default is each.empty]
     print(f"lookright {' '.join([verb, *needed])} [--OPTION VALUE ...]\n")
     _describe(about, {f"--{name}": each for name, each in known.items()})
-    print("\n--config FILE reads options from YAML; --print_config prints them so.")
+    print("\n--config FILE reads options from YAML; --print_config prints them as YAML.")
 
 
 def describe_member(option: str, name: str | None, known: Mapping[str, Parameter]) -> None:
-    """Print what an option may be, or the options of the member that is named."""
+    """Print the possible values of an option, or the options of the named member."""
     kind = kind_of(option, known)
     taken = _flat(known[option].annotation) if option in known else []
     plain = [each for each in taken if isclass(each) and is_dataclass(each)]
@@ -36,8 +36,8 @@ def describe_member(option: str, name: str | None, known: Mapping[str, Parameter
         raise UserError(f"--{option} takes a value and has no options of its own.")
     if name is None:
         listed = fill(", ".join(members(kind)), 96, initial_indent="  ", subsequent_indent="  ")
-        print(f"--{option} is one of\n{listed}\nor one of your own, as package.module.Name.")
-        print(f"--{option}.help NAME tells the options of each.")
+        print(f"--{option} is one of\n{listed}\nor your own class, as package.module.Name.")
+        print(f"--{option}.help NAME shows the options of each.")
         return
     found = member(name, kind)
     print(f"--{option} {getattr(found, '__name__', name)}\n")
@@ -49,7 +49,7 @@ def _under(option: str, made: type) -> dict[str, Parameter]:
 
 
 def _describe(about: str, options: Mapping[str, Parameter]) -> None:
-    """Print a docstring's text, then a table of options with what the docstring says of each."""
+    """Print a docstring's text, then a table of the options with their descriptions."""
     blocks = [cleandoc(block) for block in re.split(r"\n\s*\n", about)]
     print("\n\n".join(each for each in blocks if not each.startswith(("Args:", "Raises:"))), "\n")
     said = documented(about)
@@ -64,7 +64,7 @@ def _describe(about: str, options: Mapping[str, Parameter]) -> None:
 
 
 def documented(about: str) -> dict[str, str]:
-    """What a docstring's `Args:` say of each argument."""
+    """The description of each argument in a docstring's `Args:` section."""
     found: dict[str, str] = {}
     for block in re.split(r"\n\s*\n", about):
         lines = dedent(block).splitlines()
@@ -81,7 +81,7 @@ def documented(about: str) -> dict[str, str]:
 
 
 def _type(kind: Any) -> str:
-    """A type in a word or two."""
+    """A type in one or two words."""
     if kind is NoneType:
         return "null"
     if get_origin(kind) is Literal:
@@ -97,7 +97,7 @@ def _type(kind: Any) -> str:
 
 
 def members_of(kind: type) -> Mapping[str, Any]:
-    """The members of a class that is a kind; none of any other."""
+    """The members of a kind; none for a class that is not a kind."""
     return members(kind) if word_of(kind) != "class" else {}
 
 
@@ -112,7 +112,7 @@ def _default(value: Any) -> str:
 
 
 def kind_of(option: str, known: Mapping[str, Parameter]) -> type | None:
-    """The kind of member that an option such as `method.guide` takes, by its defaults."""
+    """The kind that an option such as `method.guide` takes, following annotations and defaults."""
     first, *rest = option.split(".")
     each = known.get(first)
     for name in (*rest, None):

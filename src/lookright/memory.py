@@ -1,4 +1,4 @@
-"""As many images at once as the memory holds: where it runs out, half as many."""
+"""Batch sizes that fit in memory: halved whenever it runs out."""
 
 import warnings
 from collections.abc import Callable
@@ -18,16 +18,16 @@ _SAID = (
     "not enough memory",
     "bad_alloc",
     "ALLOC_FAILED",
-    "could not create a primitive",  # oneDNN on a CPU, whatever it lacks
+    "could not create a primitive",  # oneDNN on a CPU, for any missing resource
 )
 
 
 @dataclass
 class BatchSize:
-    """How many images at once; halved, with a warning, whenever the memory does not hold them.
+    """The number of images per batch; halved, with a warning, whenever memory runs out.
 
     Raises:
-        UserError: less than one.
+        UserError: a number below 1.
     """
 
     images: int
@@ -37,10 +37,10 @@ class BatchSize:
             raise UserError(f"batch_size must be 1 or more, got {self.images}.")
 
     def fit(self, work: Callable[[int], T], left: int) -> T:
-        """What `work` gives, called with a number of images: of the `left` ones as many as fit.
+        """The result of `work(count)`, with as many of the `left` images as fit in memory.
 
         Raises:
-            UserError: the memory does not even hold one image.
+            UserError: not even a single image fits.
         """
         while True:
             count = min(self.images, left)
@@ -52,14 +52,14 @@ class BatchSize:
                 if count == 1:
                     said = shorten(str(error), 100) or type(error).__name__
                     raise UserError(
-                        f"The memory does not hold the work on a single image ({said}): choose "
+                        f"The memory is too small for a single image ({said}): choose "
                         "smaller images, a smaller model or another device."
                     ) from error
-            # Out here the error is gone, and with it what it kept of the batch.
+            # Outside the except block the error no longer keeps the batch's tensors alive.
             self.images = count // 2
             warnings.warn(
-                f"The memory does not hold a batch of {count} images; going on with {self.images} "
-                "at once.",
+                f"The memory is too small for a batch of {count} images; going on with "
+                f"{self.images} at once.",
                 stacklevel=2,
             )
             if torch.cuda.is_available():
@@ -67,7 +67,7 @@ class BatchSize:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an accelerator or the machine had no memory left."""
+    """Whether the error says that an accelerator or the machine ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return any(words in str(error) for words in _SAID)

@@ -1,4 +1,4 @@
-"""Borrow a model, or the precision, and give it back as it was; when to look at values."""
+"""Temporary changes of a model's mode and of the precision, and when to check tensor values."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, parameters without gradients and autograd on, whatever the caller's mode.
+    """Evaluation mode with autograd enabled and parameters that need no gradient.
 
-    Every submodule's own flag and every parameter's `requires_grad` return at the end, after an
-    exception too. In evaluation mode BatchNorm keeps its buffers and dropout is off. Parameters
-    that were computed, those in `torch.func.functional_call`, are without their history inside.
+    The mode of every submodule and `requires_grad` of every parameter are restored at the end, also
+    after an exception. In evaluation mode BatchNorm keeps its buffers and dropout is off. Computed
+    parameters, as in `torch.func.functional_call`, are detached inside.
     """
     training = [module for module in model.modules() if module.training]
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -45,9 +45,9 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Figures are float32, whatever the caller's autocast, and not TF32.
+    """Compute in float32, without autocast and without TF32.
 
-    On a GPU cuDNN's convolutions are TF32 unless told otherwise: float32 with 10 bits of mantissa.
+    By default cuDNN's convolutions on a GPU use TF32, float32 with a mantissa of 10 bits.
     """
     tf32, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = False
@@ -65,10 +65,10 @@ _LOOKING = ContextVar("looking", default=True)
 
 @contextmanager
 def without_looking() -> Iterator[None]:
-    """Inside, no tensor's values are looked at only to check them.
+    """Skip checks of tensor values inside; checks of shapes and types remain.
 
-    To look at a value is to wait until the accelerator has done all its work. A training checks
-    values from time to time, and shapes and types always.
+    Reading a value waits until the accelerator has finished all its work, so training checks values
+    only from time to time.
     """
     before = _LOOKING.set(False)
     try:
@@ -78,10 +78,10 @@ def without_looking() -> Iterator[None]:
 
 
 def may_look() -> bool:
-    """Whether values may be looked at only to check them."""
+    """Whether tensor values may be read just to check them."""
     return _LOOKING.get()
 
 
 def ordinary(tensor: Tensor) -> Tensor:
-    """The tensor without history; a copy where it was made under `torch.inference_mode`."""
+    """The tensor detached; a copy if it was created under `torch.inference_mode`."""
     return tensor.clone() if tensor.is_inference() else tensor.detach()

@@ -1,6 +1,7 @@
-"""The options of a verb: from words and YAML files (`--config`) to the arguments of its function.
+"""The options of a verb: from the command line and YAML files to the arguments of its function.
 
-Options may stand in any order. Words and files are read in one way (`lookright.spec`).
+Options may be given in any order. Values from the command line and from files (`--config`) are
+converted in the same way (`lookright.spec`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,14 +17,14 @@ from lookright.help import kind_of
 from lookright.spec import Place, converted, parameters
 
 Tree = dict[str, Any]
-"""Options by name; a member's own name is under "", its options beside it."""
+"""Nested options by name; the name of a member is under "", next to its options."""
 
 
 class Options:
     """The options of a verb.
 
-    known: its parameters by name; those of a dataclass with `FLAT`, such as `ModelOptions`, stand
-    beside the others.
+    known: its parameters by name; the fields of a dataclass with `FLAT`, such as `ModelOptions`,
+    are options at the top level.
     """
 
     def __init__(self, verb: Callable[..., None]) -> None:
@@ -40,7 +41,7 @@ class Options:
         self.about = "\n\n".join([verb.__doc__ or "", *(g.__doc__ for g in self.groups.values())])
 
     def pairs(self, words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-        """(option, value), with None where no value was given; without an option ("", value)."""
+        """Pairs (option, value), with None if no value was given; ("", value) without an option."""
         waiting = list(words)
         while waiting:
             word = waiting.pop(0)
@@ -56,15 +57,15 @@ class Options:
             if equals:
                 yield option, value
             elif switch:
-                told = bool(waiting) and waiting[0].lower() in ("true", "false")
-                yield option, waiting.pop(0) if told else "true"
+                explicit = bool(waiting) and waiting[0].lower() in ("true", "false")
+                yield option, waiting.pop(0) if explicit else "true"
             elif option in ("help", "print_config") or not waiting or waiting[0][:2] == "--":
                 yield option, None
             else:
                 yield option, waiting.pop(0)
 
     def tree(self, words: Sequence[tuple[str, str | None]]) -> Tree:
-        """What was said as one tree: files first, then the options, then what has no option."""
+        """All options as one tree: first files, then options, then positional values."""
         tree: Tree = {}
         for option, value in words:
             if option == "config":
@@ -80,7 +81,7 @@ class Options:
             tree[name] = [loose.pop(0) for _ in loose[:]] if several else loose.pop(0)
         if loose:
             raise UserError(
-                f"Not understood: {' '.join(loose)}; lists are written as one word, [a,b] or a,b."
+                f"Not understood: {' '.join(loose)}; write lists without spaces, as [a,b] or a,b."
             )
         return {name: _named(each) for name, each in tree.items()}
 
@@ -94,7 +95,7 @@ class Options:
             n for n, each in self.known.items() if each.default is each.empty and n not in tree
         ]
         if needed:
-            raise UserError(f"Still needed: {', '.join(needed)}; --help says what it is.")
+            raise UserError(f"Still needed: {', '.join(needed)}; see --help.")
         _seed_parts(tree.get("seed", 0))
         values = converted(self.verb, {n: v for n, v in tree.items() if n in self.own}, Place())
         for name, group in self.groups.items():
@@ -103,7 +104,7 @@ class Options:
         return values
 
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """All values by option, those that were not given too."""
+        """All values by option, including defaults."""
         found = {
             n: each.default for n, each in self.known.items() if each.default is not each.empty
         }
@@ -115,12 +116,12 @@ class Options:
         if value is not None or option == "print_config":
             return value or True
         if kind_of(option, self.known):
-            raise UserError(f"--{option} needs a name after it; --{option}.help shows which.")
+            raise UserError(f"--{option} needs a name after it; --{option}.help lists the names.")
         raise UserError(f"--{option} needs a value after it.")
 
 
 def _insert(tree: Tree, path: Sequence[str], value: Any) -> None:
-    """A value under a path of names; what was a name alone becomes the node's own."""
+    """Insert a value at a path of names; a node that is only a name becomes its member name."""
     *above, last = path
     node = tree
     for name in above:
@@ -160,7 +161,7 @@ def _by_name(members: Sequence[Any]) -> Tree:
 
 
 def _rename(node: Tree, name: Any) -> None:
-    """Another member under the same options; those from a file go with the member there."""
+    """Change the member of a node; options from a file belong to the member named there."""
     if "class_path" in node:
         same = str(node["class_path"]).rpartition(".")[2].lower() == str(name).lower()
         options = node.pop("init_args", {}) if same else {}
@@ -170,7 +171,7 @@ def _rename(node: Tree, name: Any) -> None:
 
 
 def _named(node: Any) -> Any:
-    """The tree with members as {class_path, init_args}, names alone as they are."""
+    """The tree with members as {class_path, init_args}; names without options stay as they are."""
     if not isinstance(node, dict):
         return node
     options = {name: _named(each) for name, each in node.items() if name}
@@ -189,7 +190,7 @@ def _read(path: str | None) -> Tree:
     """The options in a YAML file.
 
     Raises:
-        UserError: no such file, or one that holds no options.
+        UserError: no such file, or a file without options.
     """
     try:
         found = yaml.safe_load(Path(path or "").read_text(encoding="utf-8"))
@@ -202,7 +203,7 @@ def _read(path: str | None) -> Tree:
 
 
 def _seed_parts(seed: Any) -> None:
-    """Parts that learn, such as a masker, begin from the seed that was asked for."""
+    """Seed torch, so that parts with parameters, such as a masker, are initialised from `seed`."""
     import torch
 
     from lookright.seeds import derived_seed

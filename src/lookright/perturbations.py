@@ -1,5 +1,5 @@
-"""What may happen to an image before a model sees it: an attack, a corruption, another background,
-another domain. Each image is changed apart from the others that are drawn with it."""
+"""Perturbations of images for claims: an attack, a corruption, another background or another
+domain. Each image is perturbed independently of the others in its batch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from lookright.seeds import derived_seed
 
 @dataclass(frozen=True)
 class Drawn:
-    """A batch of one domain, its positions there, and those of images that were not drawn."""
+    """A batch drawn from a domain, its positions there, and those of images that were not drawn."""
 
     data: ImageData
     domain: str
@@ -33,19 +33,19 @@ class Drawn:
 class Perturbation(ABC):
     """`perturbation(model, drawn, y, generator)` gives images (B, 3, H, W) in [0, 1].
 
-    y (B,) is the class predicted for the clean images: what a claim says is kept.
+    y (B,) is the class predicted for the clean images, the prediction whose stability is claimed.
     """
 
     @property
     @abstractmethod
     def words(self) -> str:
-        """What it does, for "... keep their prediction under"."""
+        """Its name in a sentence, after "... keep their prediction under"."""
 
     def possible(self, data: ImageData, domain: str) -> Sequence[int]:
-        """Positions of the domain's images that it can change; all by default.
+        """The positions of the domain's images that it can be applied to; all by default.
 
         Raises:
-            UserError: the data lacks what it needs.
+            UserError: the data lacks something it needs, such as masks.
         """
         return range(len(data.keys(domain)))
 
@@ -63,7 +63,7 @@ class Attacked(Perturbation):
     attack: the main attack of an evaluation by default, PGD with 20 steps and 2 restarts.
 
     Raises:
-        UserError: an attack that is targeted, as it would aim at the prediction itself.
+        UserError: a targeted attack, since its target would be the prediction itself.
     """
 
     attack: Attack = field(default_factory=lambda: PGD(steps=20, restarts=2))
@@ -71,8 +71,8 @@ class Attacked(Perturbation):
     def __post_init__(self) -> None:
         if getattr(self.attack, "targeted", False):
             raise UserError(
-                f"{type(self.attack).__name__} is targeted, and its target would be the class that "
-                "is predicted already: leave targeted out."
+                f"{type(self.attack).__name__} is targeted, and its target would be the predicted "
+                "class itself: leave targeted out."
             )
 
     @property
@@ -87,10 +87,10 @@ class Attacked(Perturbation):
 
 @dataclass(frozen=True)
 class Corrupted(Perturbation):
-    """One of ImageNet-C's corruptions; what is random in it follows from the image.
+    """One of ImageNet-C's corruptions; its random numbers are derived from the image.
 
-    name: of `lookright.corruptions.CORRUPTIONS` or EXTRA_CORRUPTIONS. severity: 1 to 5; the middle
-    by default.
+    name: one of `lookright.corruptions.CORRUPTIONS` or EXTRA_CORRUPTIONS. severity: 1 to 5, 3 by
+    default.
     """
 
     name: str = "gaussian_noise"
@@ -114,11 +114,12 @@ class Corrupted(Perturbation):
 class SwappedBackground(Perturbation):
     """The object, pixel for pixel, on the background of another image of its domain.
 
-    The other image is drawn from those that are not judged, each as likely, so that what happens
-    to one image says nothing of what happens to the next. Its own object is taken out by what lies
-    round it (`background`).
+    The other image is drawn uniformly from the images that are not evaluated, so that the outcomes
+    for different images are independent. Its own object is removed by filling in the surrounding
+    background (`background`).
 
-    seed: of the pairing; an image's partner follows from its pixels and the seed.
+    seed: seed of the pairing; the other image is determined by the pixels of the image and the
+    seed.
     """
 
     seed: int = 0
@@ -142,8 +143,8 @@ class SwappedBackground(Perturbation):
         images, masks = drawn.batch.images, drawn.batch.masks
         if masks is None or not drawn.others:
             raise UserError(
-                "A change of background takes backgrounds from images that were not drawn, but "
-                f"none with a mask is left in domain '{drawn.domain}': draw fewer images."
+                "A change of background needs images that were not drawn, but none with a mask is "
+                f"left in domain '{drawn.domain}': draw fewer images."
             )
         chance = image_chance(images, 1, derived_seed(self.seed, "background"))[:, 0]
         partners = (chance.double() * len(drawn.others)).long().tolist()
@@ -155,9 +156,9 @@ class SwappedBackground(Perturbation):
 
 @dataclass(frozen=True)
 class OtherDomain(Perturbation):
-    """The same scene as another domain shows it, where domains share samples as Shortcut's do.
+    """The same scene in another domain, for data whose domains share samples, such as Shortcut.
 
-    name: of the domain.
+    name: the other domain.
     """
 
     name: str
@@ -173,7 +174,8 @@ class OtherDomain(Perturbation):
         if not paired or self.name == domain:
             raise UserError(
                 f"A change of domain needs the same scenes in both, but '{domain}' and "
-                f"'{self.name}' of {data.name} share none: judge each by `lookright evaluate`."
+                f"'{self.name}' of {data.name} share none: evaluate each with `lookright "
+                "evaluate`."
                 if self.name != domain
                 else f"A change of domain needs another domain than '{domain}'."
             )
@@ -189,10 +191,11 @@ class OtherDomain(Perturbation):
 
 
 def background(images: Tensor, masks: Tensor) -> Tensor:
-    """Images (B, 3, H, W) whose object, (B, 1, H, W) masks above 0, is filled by what is round it.
+    """Images (B, 3, H, W) with their objects filled in; the object is where masks exceed 0.
 
-    A pixel of the object becomes the mean of the background within the smallest square round it
-    that holds any; the background itself stays as it is. Black where there is no background.
+    masks: (B, 1, H, W). A pixel of the object becomes the mean of the background pixels in the
+    smallest square around it that contains any. The background stays the same. Without any
+    background the image is black.
     """
     weight = (masks == 0).to(images.dtype)
     filled, known = images * weight, weight.bool()
@@ -206,27 +209,27 @@ def background(images: Tensor, masks: Tensor) -> Tensor:
 
 
 def _means(images: Tensor, reach: int) -> Tensor:
-    """Over the square of `reach` pixels to each side, zero outside the image."""
+    """The mean over a square of `reach` pixels to each side, zero outside the image."""
     side = 2 * reach + 1
     rows = F.avg_pool2d(images, (side, 1), 1, (reach, 0))
     return F.avg_pool2d(rows, (1, side), 1, (0, reach))
 
 
 def attack_in_words(attack: Attack) -> str:
-    """Such as "PGD (8/255, L-inf, 20 steps)"; of an attack that is no dataclass, its name."""
+    """The attack in words, as "PGD (8/255, L-inf, 20 steps)"; its name if no dataclass."""
     name = type(attack).__name__
     if not is_dataclass(attack):
         return name
     known = {each.name: getattr(attack, each.name) for each in fields(attack)}
-    told = [", ".join(type(each).__name__ for each in known.get("attacks", ()))]
+    details = [", ".join(type(each).__name__ for each in known.get("attacks", ()))]
     if attack.ball is not None:
-        told.append(attack.ball.words)
-    told += [f"{known[count]} {count}" for count in ("steps", "queries") if count in known]
+        details.append(attack.ball.words)
+    details += [f"{known[count]} {count}" for count in ("steps", "queries") if count in known]
     if (restarts := known.get("restarts", 1)) > 1:
-        told.append(f"{restarts} restarts")
+        details.append(f"{restarts} restarts")
     if (loss := known.get("loss", "ce")) != "ce":
-        told.append(f"{loss} loss")
+        details.append(f"{loss} loss")
     for what in ("objective", "goal"):
         if not isinstance(aim := known.get(what, CrossEntropy()), CrossEntropy):
-            told.append(type(aim).__name__)
-    return f"{name} ({', '.join(filter(None, told))})" if any(told) else name
+            details.append(type(aim).__name__)
+    return f"{name} ({', '.join(filter(None, details))})" if any(details) else name

@@ -1,4 +1,4 @@
-"""The bar that long work shows, from its first second, with the time left."""
+"""The progress bar of long computations."""
 
 from rich.console import Console
 from rich.progress import (
@@ -12,7 +12,7 @@ from rich.progress import (
 
 
 def progress_bar() -> Progress:
-    """A bar on stderr with steps done, time spent and time left; tasks have a field `note`."""
+    """A bar on stderr with steps done, time elapsed and time left; tasks have a field `note`."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

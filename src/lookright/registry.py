@@ -1,7 +1,7 @@
-"""Members by the names that a user gives: attacks, methods, guides, ..., and one's own classes.
+"""Finding attacks, methods, guides and so on by name, and the user's own classes by import path.
 
-A kind is an abstract class, and its members are the public classes under it in the modules of its
-own room: a class in a new file there is found without being entered anywhere.
+A kind is an abstract class, such as `Attack`. Its members are the public subclasses in the modules
+of its package, so a class in a new file there is found without being registered.
 """
 
 import sys
@@ -32,7 +32,7 @@ KINDS: Mapping[str, str] = {
     "perturbation": "lookright.perturbations.Perturbation",
     "stage": "lookright.evaluation.stages.Stage",
 }
-"""Each kind by its word, and the class that all its members are under."""
+"""The base class of each kind, by the kind's name."""
 
 
 def imported(path: str, what: str = "class") -> Any:
@@ -56,24 +56,24 @@ def imported(path: str, what: str = "class") -> Any:
 
 
 def already_imported(path: str, what: str = "class") -> Any:
-    """As `imported`, for a path that a file holds: of the library, or of a module that is loaded.
+    """Like `imported`, but never imports a module outside lookright; for paths read from a file.
 
-    Importing a module runs it, and a file may come from anywhere.
+    Importing a module runs its code, and a run or a result may come from someone else.
 
     Raises:
-        UserError: a module that nobody else has imported.
+        UserError: the module is not part of lookright and has not been imported yet.
     """
     module = path.rpartition(".")[0]
     if module.partition(".")[0] != "lookright" and module not in sys.modules:
         raise UserError(
-            f"A file names the {what} {path}, whose module is not loaded, as a file alone does not "
-            f"decide what is run here: import {module} yourself, if you trust it."
+            f"A file names the {what} {path}, but its module has not been imported, and reading a "
+            f"file does not import modules: if you trust it, import {module} first."
         )
     return imported(path, what)
 
 
 def is_part(thing: Any) -> bool:
-    """Whether it is a class of a kind, an optimiser, or a dataclass of the library."""
+    """Whether it is a class of a kind, an optimizer or a dataclass of lookright."""
     if not isclass(thing):
         return False
     own = thing.__module__.partition(".")[0] == "lookright" and is_dataclass(thing)
@@ -82,7 +82,7 @@ def is_part(thing: Any) -> bool:
 
 
 def kind_named(kind: str) -> type:
-    """The class of a kind by its word, as in `attack`.
+    """The base class of a kind by its name, such as `attack`.
 
     Raises:
         UserError: no such kind (the nearest is suggested).
@@ -96,14 +96,14 @@ def kind_named(kind: str) -> type:
 
 
 def word_of(kind: type) -> str:
-    """What a kind is called in a sentence: attack for `Attack`, guide for `LearnedMask`."""
+    """The name of a kind for use in sentences: attack for `Attack`, guide for `LearnedMask`."""
     above = {path.rpartition(".")[2]: word for word, path in KINDS.items()}
     return next((above[each.__name__] for each in kind.__mro__ if each.__name__ in above), "class")
 
 
 @cache
 def members(kind: type) -> Mapping[str, Any]:
-    """What a kind offers by name, sorted: its classes, and the instances that its room names."""
+    """The members of a kind by name, sorted: its classes, and its named instances."""
     found: dict[str, Any] = {}
     for module in _room(kind):
         for name, thing in vars(module).items():
@@ -127,12 +127,13 @@ def names(kind: str) -> list[str]:
 
 
 def member(name: str, kind: type, taker: str = "", at: Callable[[str, str], Any] = imported) -> Any:
-    """A member by its name, in any case and with or without _, or one's own by its import path.
+    """A member by its name, ignoring case and underscores, or your own class by its import path.
 
-    taker: of what it is an option, for the message; at: how an import path is followed.
+    taker: the class or function that takes it, for the error message; at: the function that
+    imports a path.
 
     Raises:
-        UserError: no such member, or another kind of thing at the import path.
+        UserError: no such member, or an object of another kind at the import path.
     """
     word, own = word_of(kind), members(kind)
     plainly = {_plain(each): thing for each, thing in own.items()}
@@ -159,7 +160,7 @@ def _plain(name: str) -> str:
 
 
 def _home(kind: type) -> str:
-    """The room that a kind's members live in; maskers are modules of torch's own kind."""
+    """The package of a kind's members; the base class of maskers is torch's `nn.Module`."""
     if kind.__module__.partition(".")[0] != "lookright":
         return "lookright.guides.masker"
     above = kind.__module__.rpartition(".")[0]
@@ -167,17 +168,17 @@ def _home(kind: type) -> str:
 
 
 def _room(kind: type) -> list[ModuleType]:
-    """The modules of that room."""
+    """The modules of that package."""
     room = import_module(_home(kind))
     inside = iter_modules(getattr(room, "__path__", ()))
     return [room, *(import_module(f"{room.__name__}.{each.name}") for each in inside)]
 
 
 def path_of(thing: Any) -> str:
-    """The import path of a class or function: of the room that exports it, where one does.
+    """The import path of a class or function, from the package that exports it if there is one.
 
     Raises:
-        UserError: it cannot be imported by a name, as a lambda or a function inside another.
+        UserError: it cannot be imported by name, such as a lambda or a nested function.
     """
     module, name = getattr(thing, "__module__", None) or "builtins", thing.__name__
     room = ".".join(module.split(".")[:2])
@@ -186,6 +187,6 @@ def path_of(thing: Any) -> str:
             if getattr(import_module(home), name, None) is thing:
                 return f"{home}.{name}"
     raise UserError(
-        f"{thing.__qualname__} of {module} has no name by which it can be imported again: define "
-        "it by `def` or `class` at the top of a module."
+        f"{thing.__qualname__} of {module} cannot be imported by name: define it with `def` or "
+        "`class` at the top level of a module."
     )

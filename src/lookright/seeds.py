@@ -1,4 +1,4 @@
-"""Seeds from names, and noise that disturbs no other."""
+"""Seeds derived from names, and random numbers that leave torch's global state unchanged."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ import torch
 
 
 def derived_seed(seed: int, *names: object) -> int:
-    """A seed of its own for each named purpose, so that one more purpose moves no other."""
+    """A separate seed for each named purpose, so that adding a purpose does not change others."""
     text = " ".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 @contextmanager
 def own_noise(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Torch's global noise starts from the seed, if one is given, and is afterwards as it was."""
+    """Seed torch's global random state, if a seed is given, and restore the state afterwards."""
     with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
         if seed is not None:
             torch.manual_seed(seed)

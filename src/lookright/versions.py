@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""The software versions that a run was made with."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ _PACKAGES = ("lookright", "torch", "torchvision", "timm", "lightning", "numpy")
 def versions() -> dict[str, Any]:
     """Versions of Python and the packages, the platform, and the source's git revision.
 
-    `revision` is None and `modified` absent where lookright runs from outside a git checkout.
+    `revision` is None and `modified` is absent if lookright does not run from a git checkout.
     """
     found: dict[str, Any] = {"python": platform.python_version()}
     for package in _PACKAGES:

@@ -1,4 +1,4 @@
-"""Attacks: `attack(model, x, y) -> x'`, inside the eps-ball and [0, 1], the model untouched."""
+"""Attacks: `attack(model, x, y) -> x'`, in the eps-ball and [0, 1]; the model is not changed."""
 
 from lookright.attacks.apgd import APGD
 from lookright.attacks.autoattack import AutoAttack

@@ -24,29 +24,31 @@ _MOMENTUM, _RISING = 0.75, 0.75
 
 @dataclass(frozen=True)
 class APGD(Attack):
-    """Auto-PGD (Croce & Hein, ICML 2020, algorithm 1): momentum, and steps that halve themselves.
+    """Auto-PGD (Croce & Hein, ICML 2020, algorithm 1): PGD with momentum and adaptive steps.
 
-    A run starts at a random point with steps of 2 eps. At checkpoints, 22% of the steps apart at
-    first and ever closer, an image whose loss rose in no more than three steps out of four, or
-    whose best loss did not grow, goes back to its best point with half the step.
+    A run starts at a random point with a step size of 2 eps. At checkpoints, the first after 22% of
+    the steps and the following ones at shrinking intervals, the step size of an image is halved and
+    the image returns to its best point if its loss rose in at most three of four steps, or if its
+    best loss has not grown.
 
-    An image leaves at the first point where the model is wrong, so a run costs what the images that
-    withstand it cost. One that the model gets wrong anyway comes back as it was, and one that
-    withstands everything comes back at the point of its largest loss.
+    An image is dropped from the run at the first point where the model is wrong, so the cost is
+    that of the images that withstand the attack. An image that is misclassified without any attack
+    is returned unchanged; one that withstands all runs is returned at the point of its largest
+    loss.
 
     Args:
         eps: radius of the ball in pixel units, images being in [0, 1]; for L-inf at most 1.
         steps: gradient steps of a run; 100 in AutoAttack.
-        restarts: independent runs, each on the images that withstood those before.
+        restarts: independent runs, each on the images that withstood the earlier ones.
         norm: `LInf()` or `L2()`.
-        loss: what is ascended. "ce", the cross-entropy; "margin", the best other logit minus the
-            label's; "dlr", the margin divided by the largest logit minus the third (eq. 6), blind
-            to the scale of the logits; "dlr-targeted" (eq. 7), a run for each of the 9 likeliest
-            other classes, or for all of them where there are fewer.
+        loss: the loss that is maximised. "ce": the cross-entropy; "margin": the best other logit
+            minus the label's; "dlr": the margin divided by the largest logit minus the third (eq.
+            6), which does not depend on the scale of the logits; "dlr-targeted" (eq. 7): one run
+            for each of the 9 most likely other classes, or for all of them if there are fewer.
 
     Raises:
-        UserError: eps, steps or restarts out of range; an unknown loss, or one that needs more
-            classes (dlr 3, dlr-targeted 4); images outside [0, 1]; labels outside the classes.
+        UserError: eps, steps or restarts out of range; an unknown loss; too few classes for the
+            loss (dlr needs 3, dlr-targeted 4); images outside [0, 1]; labels outside the classes.
     """
 
     eps: float = 8 / 255
@@ -90,7 +92,7 @@ class APGD(Attack):
         return found
 
     def _targets(self, logits: Tensor, y: Tensor) -> list[Tensor]:
-        """The other class that each run looks at, (B,); those that look at none are given y."""
+        """The target classes (B,) of each run; y itself for a loss without a target."""
         classes = logits.shape[1]
         needed = {"dlr": 3, "dlr-targeted": 4}.get(self.loss, 2)
         if classes < needed:
@@ -106,7 +108,7 @@ class APGD(Attack):
     def _run(
         self, model: nn.Module, x: Tensor, y: Tensor, target: Tensor, generator: Generator | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, H, W) where each image got to, (B,) the loss there, (B,) whether it fell."""
+        """The image reached (B, C, H, W), its loss (B,) and whether the attack succeeded (B,)."""
         ball = Ball(self.norm, self.eps)
         start = ball.start(x, generator)
         rows = _Rows.starting(x, y, target, start, 2 * self.eps)
@@ -139,7 +141,7 @@ class APGD(Attack):
 
 
 def _move(rows: "_Rows", ball: Ball, share: float) -> None:
-    """Algorithm 1, lines 7 and 8: a projected step, of which `share` is taken, and momentum."""
+    """Algorithm 1, lines 7 and 8: `share` times a projected step, plus momentum."""
     ahead = ball.project(rows.z + rows.step * ball.norm.direction(rows.gradient), rows.x)
     drift = share * (ahead - rows.z) + (1 - share) * (rows.z - rows.before)
     rows.before, rows.z = rows.z, ball.project(rows.z + drift, rows.x)
@@ -147,10 +149,10 @@ def _move(rows: "_Rows", ball: Ball, share: float) -> None:
 
 @dataclass
 class _Rows:
-    """The images of a run that are still right, a row each; `at` is their place in the batch.
+    """The images of a run that are still classified correctly; `at` is their index in the batch.
 
-    step: (b, 1, 1, 1) its length; rises: how often the loss has risen since the last checkpoint,
-    where the best was `checked` and the step was `halved` or not.
+    step: step size (b, 1, 1, 1); rises: how often the loss has risen since the last checkpoint;
+    checked: the best loss at that checkpoint; halved: whether the step was halved there.
     """
 
     at: Tensor

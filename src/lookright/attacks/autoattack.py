@@ -26,24 +26,24 @@ _TARGETS = 9
 
 @dataclass(frozen=True)
 class AutoAttack(Attack):
-    """AutoAttack (Croce & Hein, ICML 2020), by pyautoattack, the authors' code.
+    """AutoAttack (Croce & Hein, ICML 2020), run by pyautoattack, the authors' code.
 
-    The standard version runs, each on the images that withstood those before it: APGD on the
-    cross-entropy (100 steps), APGD on the targeted DLR loss (9 targets of 100 steps), targeted FAB
-    (9 targets of 100 steps) and Square (5000 queries). An image that the model gets wrong, or that
-    withstands all four, comes back as it was.
+    The standard version runs four attacks, each on the images that withstood the earlier ones: APGD
+    on the cross-entropy (100 steps), APGD on the targeted DLR loss (9 targets, 100 steps each),
+    targeted FAB (9 targets, 100 steps each) and Square (5000 queries). An image that is
+    misclassified without any attack, or that withstands all four, is returned unchanged.
 
     With fewer than 10 classes the targets are all the other classes. The targeted DLR loss needs
-    four classes: with three, APGD on the untargeted DLR loss takes its place, and untargeted FAB
-    that of targeted FAB. With two there is no DLR loss, and APGD ascends the margin. `parts` names
-    what is run. The library's own checks of the model are left out, and it logs nothing.
+    four classes: with three, untargeted APGD-DLR and untargeted FAB replace the targeted attacks.
+    With two there is no DLR loss, and APGD maximises the margin. `parts` names the attacks that are
+    run. The library's own checks of the model are skipped, and its log is silenced.
 
     Args:
         eps: radius of the ball in pixel units, images being in [0, 1]; for L-inf at most 1.
         norm: `LInf()` or `L2()`.
         version: "standard"; "plus", with five restarts and all six attacks; "rand", for models that
-            are random at inference: APGD on the cross-entropy and on the DLR loss, each gradient a
-            mean of 20.
+            are random at inference: APGD on the cross-entropy and on the DLR loss, each gradient
+            averaged over 20 passes.
 
     Raises:
         UserError: eps out of range; an unknown norm or version; a model with a single class; images
@@ -63,20 +63,20 @@ class AutoAttack(Attack):
             )
 
     def parts(self, classes: int) -> tuple[str, ...]:
-        """What is run on a model of so many classes, in order: apgd-ce, apgd-t(9) and so on."""
+        """The attacks run on a model with this many classes, in order: apgd-ce, apgd-t(9), ..."""
         targets = min(_TARGETS, classes - 1)
-        told = {"apgd-t": f"apgd-t({targets})", "fab-t": f"fab-t({targets})"}
-        return tuple(told.get(name, name) for name in self._names(classes))
+        renamed = {"apgd-t": f"apgd-t({targets})", "fab-t": f"fab-t({targets})"}
+        return tuple(renamed.get(name, name) for name in self._names(classes))
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
     ) -> Tensor:
         check_input(model, x, y)
         with frozen(model), seeded(generator) as seed:
-            x, y = ordinary(x).contiguous(), ordinary(y)  # as the library takes for granted
+            x, y = ordinary(x).contiguous(), ordinary(y)  # the library expects both
             if len(x) == 0 or self.eps == 0:
                 return x.clone()
-            with torch.no_grad():  # the library switches gradients on where it needs them
+            with torch.no_grad():  # the library enables gradients itself
                 return one_after_another(model, x, y, self._attacks(model, x, seed))
 
     def _names(self, classes: int) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ class AutoAttack(Attack):
 
 
 def _named(theirs: pyautoattack.AutoAttack, name: str) -> Run:
-    """One part, set as the library's own loop sets it before it runs it."""
+    """One attack, configured as in the library's own loop."""
     if name == "square":
         return partial(searched, theirs.square)
     if name == "apgd-t":
@@ -134,7 +134,7 @@ def _named(theirs: pyautoattack.AutoAttack, name: str) -> Run:
 
 
 def two_class_margin(logits: Tensor, y: Tensor) -> Tensor:
-    """Of two classes, the other's logit minus the label's."""
+    """For two classes: the other class's logit minus the label's."""
     return (logits.flip(1) - logits).gather(1, y[:, None])[:, 0]
 
 

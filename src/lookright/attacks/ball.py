@@ -13,10 +13,10 @@ from lookright.errors import UserError
 class Ball:
     """The images in [0, 1] whose distance from the clean one is at most eps.
 
-    Balls are equal where they have one norm and their radii agree to a thousandth of 1/255.
+    Two balls are equal if they have the same norm and their radii agree to a thousandth of 1/255.
 
     Args:
-        norm: in which the distance is measured, `LInf()` or `L2()`.
+        norm: the norm of the distance, `LInf()` or `L2()`.
         eps: the radius in pixel units, images being in [0, 1]; for L-inf at most 1.
 
     Raises:
@@ -52,23 +52,23 @@ class Ball:
 
     @property
     def words(self) -> str:
-        """Such as "8/255, L-inf"."""
+        """The ball in words, such as "8/255, L-inf"."""
         return f"{pixels_in_words(self.eps)}, {self.norm.words}"
 
     def start(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """A random image of the ball around each of x (B, C, H, W)."""
+        """A random image in the ball around each image of x (B, C, H, W)."""
         return (x + self.norm.random(x, self.eps, generator)).clamp_(0, 1)
 
     def project(self, z: Tensor, x: Tensor) -> Tensor:
-        """The images z, brought back into the ball around x; both (B, C, H, W)."""
+        """The images z, projected into the ball around x; both (B, C, H, W)."""
         return self.moved(x, z - x)
 
     def moved(self, x: Tensor, delta: Tensor) -> Tensor:
-        """x + delta, brought back into the ball around x; both (B, C, H, W)."""
+        """x + delta, projected into the ball around x; both (B, C, H, W)."""
         return self.norm.project(delta, self.eps).add_(x).clamp_(0, 1)
 
 
 def pixels_in_words(eps: float) -> str:
-    """A length in pixel units, as whole 255ths where it is so many."""
+    """A length in pixel units as text: "8/255" if it is a whole number of 255ths."""
     levels = round(eps * 255)
     return f"{levels}/255" if abs(levels - eps * 255) < 1e-6 and eps < 1 else f"{eps:g}"

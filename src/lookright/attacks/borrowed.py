@@ -1,4 +1,4 @@
-"""What pyautoattack's attacks need to be run as ours: the model, the random numbers, the norm."""
+"""Adapters that run pyautoattack's attacks as ours: the model, the random numbers, the norm."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,9 +23,9 @@ def norm_name(norm: Norm) -> str:
 
 @contextmanager
 def seeded(generator: Generator | None) -> Iterator[int]:
-    """A seed drawn from the generator, for what seeds torch's global random numbers.
+    """A seed drawn from the generator, for a library that seeds torch's global random state.
 
-    The global ones go on afterwards as if it had not; without a generator they give the seed.
+    The global state is restored afterwards. Without a generator the seed is drawn from it.
     """
     device = "cpu" if generator is None else generator.device
     seed = int(torch.randint(2**31, (), generator=generator, device=device))
@@ -34,9 +34,10 @@ def seeded(generator: Generator | None) -> Iterator[int]:
 
 
 def as_float32(model: nn.Module, dtype: torch.dtype) -> Predict:
-    """The model, of images of this dtype, as float32 to float32: pyautoattack knows no other.
+    """The model as a function from float32 to float32, as pyautoattack expects.
 
-    The logits are the caller's to write into. A model that passes no gradient on has one of zero.
+    The model itself sees images of `dtype`. The logits are a copy that may be written into. If the
+    model blocks the gradient, the gradient is zero.
     """
 
     def predict(z: Tensor) -> Tensor:
@@ -49,9 +50,9 @@ def as_float32(model: nn.Module, dtype: torch.dtype) -> Predict:
 
 
 def inside(ball: Ball, z: Tensor, x: Tensor) -> Tensor:
-    """z, (B, C, H, W) of any floating type, back in the ball around x and in x's dtype.
+    """z (B, C, H, W) of any floating type, projected into the ball around x, in x's dtype.
 
-    x itself in place of an image of z that holds a number which is not finite.
+    An image of z that is not finite is replaced by that of x.
     """
     whole = z.isfinite().flatten(1).all(1).view(-1, 1, 1, 1)
     delta = torch.where(whole, z.to(x.dtype) - x, 0)

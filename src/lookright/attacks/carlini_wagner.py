@@ -17,21 +17,22 @@ _BETAS, _TINY = (0.9, 0.999), 1e-8
 
 @dataclass(frozen=True)
 class CarliniWagner(Attack):
-    """CW-L2 (Carlini & Wagner, S&P 2017, section VI.A): a short perturbation, not one in a ball.
+    """CW-L2 (Carlini & Wagner, S&P 2017, section VI.A): the shortest perturbation it can find.
 
     It minimises ||x' - x||^2 + c * max(margin of the label + confidence, 0) by Adam over w, where
-    x' = (tanh(w) + 1) / 2, and searches c for each image: ten times as large until the image falls,
-    then halfway. An image whose objective no longer falls stops early. The result is the shortest
-    perturbation seen that makes the model wrong, where it is no longer than eps; any other image
-    comes back as it was, so the accuracy under the attack is that at eps. Nothing is random.
+    x' = (tanh(w) + 1) / 2, and searches c for each image: c grows tenfold until the model is wrong,
+    then by bisection. The descent for an image stops early once its objective no longer decreases.
+    The result is the shortest perturbation found that makes the model wrong, if it is no longer
+    than eps; otherwise the image is returned unchanged, so accuracy under the attack is accuracy at
+    radius eps. Nothing is random.
 
     Args:
-        eps: the longest perturbation that counts, a Euclidean length in pixel units; inf for the
-            shortest one found, however long. 0.5 is customary for images of 32 pixels (Croce et
-            al., RobustBench, 2021).
-        steps: of Adam for each c; the authors' code takes 10000 and stops early, as here.
-        searches: values of c that are tried; 9 in the authors' code.
-        step_size: Adam's, over w; 0.01 in the authors' code.
+        eps: largest Euclidean length, in pixel units, of a perturbation that counts; inf accepts
+            any length. 0.5 is customary for images of 32 x 32 pixels (Croce et al., RobustBench,
+            2021).
+        steps: steps of Adam for each c; the authors' code takes 10000 and stops early, as here.
+        searches: number of values of c to try; 9 in the authors' code.
+        step_size: Adam's learning rate for w; 0.01 in the authors' code.
         constant: the first c; 0.001 in the authors' code.
         confidence: by how much the best other logit must exceed the label's.
 
@@ -82,7 +83,7 @@ class CarliniWagner(Attack):
         return found
 
     def _search(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) the nearest wrong images found, and (B,) how far off they are, or inf."""
+        """The nearest misclassified images (B, C, H, W) and their distances (B,), inf if none."""
         shortest, length = x.clone(), torch.full_like(x[:, 0, 0, 0], inf)
         c = torch.full_like(length, self.constant)
         low, high = torch.zeros_like(c), torch.full_like(c, inf)
@@ -96,7 +97,7 @@ class CarliniWagner(Attack):
         return shortest, length
 
     def _minimise(self, model: nn.Module, x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """As `_search`, for one c (B,) for each image."""
+        """As `_search`, with one given c per image, (B,)."""
         shortest, length = x.clone(), torch.full_like(c, inf)
         zero = torch.zeros_like(x)
         w = torch.atanh((2 * x - 1) * (1 - 1e-6))
@@ -130,7 +131,7 @@ class CarliniWagner(Attack):
 
 @dataclass
 class _Rows:
-    """The images still at work, a row each: `at` is their place in the batch."""
+    """The images still being attacked; `at` is their index in the batch."""
 
     at: Tensor
     x: Tensor

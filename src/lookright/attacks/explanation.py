@@ -1,4 +1,4 @@
-"""Attacks on explanations: the prediction stays, the saliency goes elsewhere."""
+"""Attacks on explanations: the saliency moves while the prediction stays the same."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -19,37 +19,37 @@ from lookright.explainers import Explainer, GradCAM
 from lookright.modes import frozen, ordinary
 
 _SURE = 1e-3
-"""Lead in logits at which a prediction is kept: beyond what another batch size rounds away."""
+"""Lead in logits from which a prediction counts as kept: larger than any rounding error."""
 
 
 @dataclass(frozen=True)
 class ExplanationAttack(Attack):
-    """Move the explanation within the ball while the prediction stays (Ghorbani, Abid and Zou,
-    AAAI 2019, algorithm 1; Dombrowski et al., NeurIPS 2019).
+    """Manipulate the explanation within the ball while the prediction stays the same (Ghorbani,
+    Abid and Zou, AAAI 2019, algorithm 1; Dombrowski et al., NeurIPS 2019).
 
-    y is the class predicted on the clean image, whose explanation is attacked. Each step ascends
-    the goal on the images that are predicted as y and, on the others, y's lead over the other
-    classes. Of every image the iterate whose map moved furthest comes back, among those that the
-    model itself, not its softened self, predicts as y by more than 0.001 in logits; x where there
-    is none, and where y is not the prediction to begin with.
+    y is the class predicted on the clean image; its explanation is attacked. Each step ascends the
+    goal on the images that are still predicted as y, and the lead of y's logit over the other
+    classes on the rest. For each image the attack returns the iterate whose saliency moved furthest
+    among those that the original model (ReLU, not softplus) predicts as y with a lead of more than
+    0.001 in logits. It returns x if there is none, or if y is not the prediction on x.
 
-    An explainer that is not differentiable is attacked by random search instead, and so is an image
-    on which it has no gradient (where its map is empty, ReLU is inside a TorchScript program, or
-    the model passes no gradient on): patches of random colours, ever smaller as in Square
-    (Andriushchenko et al., ECCV 2020), each kept where the map moves further and the prediction
-    stays. An explainer that draws noise is judged under one and the same noise, and ascended under
-    new noise at each step.
+    Random search takes over if the explainer is not differentiable, and for each image on which its
+    gradient is zero (its saliency is zero, ReLU is inside a TorchScript program, or the model
+    blocks the gradient): patches of random colours that shrink as in Square (Andriushchenko et al.,
+    ECCV 2020), each kept if the saliency moves further and the prediction stays. With an explainer
+    that draws noise, iterates are compared under the same noise, and each gradient step draws new
+    noise.
 
     Args:
         goal: `TopK()`, `MassCentre()` or `TargetMap()`.
         eps: radius of the ball in pixel units, images being in [0, 1]; for L-inf at most 1.
-        steps: gradient steps, each of two explanations and a backward pass; of the search, patches,
-            each of one explanation, so that it needs more of them.
-        step_size: length of a gradient step; None is 2.5 * eps / steps, that of `PGD`.
+        steps: gradient steps, each costing two explanations and a backward pass; in random search,
+            the number of patches, each costing one explanation (it needs more of them).
+        step_size: length of a gradient step; None is 2.5 * eps / steps, as in `PGD`.
         norm: `LInf()` or `L2()`.
-        explainer: whose explanation is attacked.
-        beta: of the softplus that stands in for ReLU while a gradient is sought; None leaves ReLU.
-        search: random search even where the explainer is differentiable.
+        explainer: the explainer whose saliency is attacked.
+        beta: sharpness of the softplus that replaces ReLU in the gradient steps; None keeps ReLU.
+        search: use random search even if the explainer is differentiable.
 
     Raises:
         UserError: eps, steps, step_size or beta out of range; images outside [0, 1]; labels outside
@@ -104,21 +104,21 @@ class ExplanationAttack(Attack):
                     return
             delta = (z - found.clean).add_(self.norm.direction(gradient), alpha=step_size)
             z = ball.moved(found.clean, delta)
-            kept = found.judge(z)
+            kept = found.update(z)
 
     def _search(self, found: "_Furthest", those: Tensor, generator: Generator) -> None:
-        """Random search for the images of `those` (B,) alone."""
+        """Random search, only for the images where `those` (B,) is True."""
         ball = Ball(self.norm, self.eps)
         for step in range(self.steps):
             share = 0.3 * (1 - step / self.steps)
             patch = self.norm.direction(_patch(found.clean, share, generator))
             patch = patch * those[:, None, None, None]
             delta = (found.image - found.clean).add_(patch, alpha=2 * self.eps)
-            found.judge(ball.moved(found.clean, delta))
+            found.update(ball.moved(found.clean, delta))
 
 
 class _Furthest:
-    """Of every image, the iterate that was manipulated furthest with the prediction kept."""
+    """For each image, the iterate with the most manipulated saliency and the same prediction."""
 
     def __init__(
         self, attack: ExplanationAttack, model: nn.Module, x: Tensor, y: Tensor, seed: int
@@ -130,8 +130,8 @@ class _Furthest:
         self.right = self.kept = logits.argmax(1) == y
         self.reached = self._reached(self.saliency)
 
-    def judge(self, z: Tensor) -> Tensor:
-        """(B,) whether z is predicted as y; keeps the images of z that were manipulated further."""
+    def update(self, z: Tensor) -> Tensor:
+        """(B,) whether z is predicted as y; records the images of z that improve on the best."""
         logits, saliency = self._explain(z)
         kept = self.right & (_lead(logits, self.y) > _SURE)
         reached = self._reached(saliency)
@@ -145,7 +145,7 @@ class _Furthest:
         return kept
 
     def gradient(self, z: Tensor, kept: Tensor, step: int) -> Tensor:
-        """(B, C, H, W): of the goal where the prediction is kept, of its lead where it is not."""
+        """(B, C, H, W): gradient of the goal where the prediction is kept, else of y's lead."""
         z = z.clone().requires_grad_()
         beta = self.attack.beta
         torch.manual_seed(self.seed + step)
@@ -164,13 +164,13 @@ class _Furthest:
 
 
 def _lead(logits: Tensor, y: Tensor) -> Tensor:
-    """(B,): the logit of y minus the best other."""
+    """(B,): the logit of y minus the best other logit."""
     label = y[:, None]
     return logits.gather(1, label)[:, 0] - logits.scatter(1, label, -torch.inf).amax(1)
 
 
 def _patch(like: Tensor, share: float, generator: Generator) -> Tensor:
-    """(B, C, H, W): a random colour of -1 and 1 on a random square of that share of each image."""
+    """(B, C, H, W): random signs per channel on a random square covering `share` of the image."""
     count, channels, h, w = like.shape
     colour = uniform_(torch.empty(count, channels, 1, 1).to(like), like, -1, 1, generator)
     corner = uniform_(torch.empty(count, 2).to(like), like, 0, 1, generator)

@@ -1,4 +1,4 @@
-"""Where an attack on an explanation wants the saliency to go."""
+"""Goals of an attack on an explanation: in which way the saliency should change."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -23,27 +23,27 @@ _BEHIND = 0.01
 
 
 class Goal(ABC):
-    """`goal(clean)` gives a function of maps to values, and `goal.manipulated` how far they went.
+    """`goal(clean)` gives the function to ascend; `goal.manipulated` measures the change.
 
-    The function is what a gradient attack ascends: of saliency (B, h, w), (B,), differentiable and
-    with a gradient at the clean map itself. `manipulated` is the measure, 0 at the clean map.
+    The function maps saliency (B, h, w) to values (B,). It is differentiable, and its gradient is
+    not zero at the clean map. `manipulated` is the reported measure, 0 at the clean map.
     """
 
     @abstractmethod
     def __call__(self, clean: Tensor) -> Ascended:
-        """From attacked maps (B, h, w) to values (B,), given the clean ones (B, h, w)."""
+        """A function from attacked maps (B, h, w) to values (B,), given the clean maps."""
 
     @abstractmethod
     def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:
-        """(B,): how far the maps went towards the goal, at most 1."""
+        """(B,): how far the maps moved towards the goal, at most 1."""
 
 
 @dataclass(frozen=True)
 class TopK(Goal):
-    """Drive the saliency off its most salient places (Ghorbani, Abid and Zou, AAAI 2019).
+    """Move the saliency away from its most salient places (Ghorbani, Abid and Zou, AAAI 2019).
 
-    share: of the places, that counts as the most salient; a tenth is that of `manipulated_topk`.
-    What is ascended is the share of the mass that lies elsewhere.
+    share: the share of places that count as the most salient; `manipulated_topk` takes a tenth. The
+    attack maximises the share of the mass that lies elsewhere.
 
     Raises:
         UserError: a share outside (0, 1].
@@ -60,7 +60,7 @@ class TopK(Goal):
         return lambda saliency: (unit_mass(saliency) * ~top).sum((-2, -1))
 
     def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:
-        """The share of the clean map's most salient places that are lost."""
+        """The share of the clean map's most salient places that are no longer among them."""
         return manipulated_topk(clean, saliency, self.share)
 
 
@@ -68,8 +68,9 @@ class TopK(Goal):
 class MassCentre(Goal):
     """Move the saliency's centre of mass away (Ghorbani, Abid and Zou, AAAI 2019).
 
-    The distance has no gradient at the clean centre, so it is taken from a point behind it, as seen
-    from the farthest corner, by a hundredth of the way there.
+    The distance from the clean centre has no gradient at the clean centre itself. It is therefore
+    measured from a point behind it, shifted away from the farthest corner by a hundredth of the
+    distance to that corner.
     """
 
     def __call__(self, clean: Tensor) -> Ascended:
@@ -79,7 +80,7 @@ class MassCentre(Goal):
         return lambda saliency: diagonals(centre_of_mass(saliency) - behind, clean)
 
     def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:
-        """The centre's way as a share of the diagonal."""
+        """The shift of the centre of mass as a share of the diagonal."""
         return manipulated_centre(clean, saliency)
 
 
@@ -89,7 +90,8 @@ class TargetMap(Goal):
 
     target: non-negative, one map (h, w) for all images or (B, h, w); resized to the saliency's
     grid. None is a disc in the corner that is farthest from the clean map's centre of mass
-    (`metrics.manipulation.far_disc`). What is ascended is the cosine, blind to the maps' scale.
+    (`metrics.manipulation.far_disc`). The attack maximises the cosine, which does not depend on the
+    scale of the maps.
     """
 
     target: Tensor | None = field(default=None, compare=False)
@@ -99,16 +101,16 @@ class TargetMap(Goal):
         return lambda saliency: 1 - Cosine()(saliency, target)
 
     def manipulated(self, clean: Tensor, saliency: Tensor) -> Tensor:
-        """The cosine with the target that was gained."""
+        """The gain in cosine similarity with the target."""
         return manipulated_target(clean, saliency, self.target)
 
 
 GOALS: dict[str, Goal] = {"topk": TopK(), "centre": MassCentre(), "target": TargetMap()}
-"""Each goal by the name of its measure, `manipulated_<name>`."""
+"""The goals by name; the measure of each is `manipulated_<name>`."""
 
 
 def goal_of(goal: str | Goal) -> Goal:
-    """The goal of that name, or the user's own; raises UserError with the nearest name."""
+    """The goal of that name, or the given goal; raises UserError with the nearest name."""
     if not isinstance(goal, str):
         return goal
     if goal not in GOALS:
@@ -120,6 +122,6 @@ def goal_of(goal: str | Goal) -> Goal:
 
 
 def goal_name(goal: str | Goal) -> str:
-    """What a result calls it: a known one by its name, any other by its class."""
+    """The goal's name in a result: that of a built-in goal, or else the name of its class."""
     known = (name for name, each in GOALS.items() if goal in (name, each))
     return next(known, name_of(goal))

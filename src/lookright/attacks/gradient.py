@@ -19,14 +19,14 @@ from lookright.modes import frozen, may_look, ordinary
 
 
 class Attack(ABC):
-    """`attack(model, x, y)` gives x' (B, 3, H, W), inside the eps-ball around x and [0, 1].
+    """`attack(model, x, y)` gives x' (B, 3, H, W), in the eps-ball around x and in [0, 1].
 
-    x is (B, 3, H, W) in [0, 1], y (B,) the labels (targets, where the attack is targeted). The
-    model comes back as it was: modes, buffers, `.grad` and `requires_grad`. `generator`, on x's
-    device, makes the randomness the caller's; without one it is torch's global one.
+    x is (B, 3, H, W) in [0, 1], y (B,) the labels (the target classes of a targeted attack). The
+    model is not changed: its modes, buffers, `.grad` and `requires_grad` are restored. Random
+    numbers come from `generator`, on x's device, or else from torch's global generator.
 
-    An attack is a dataclass that names its ball by the fields `eps` and `norm`; where it has no
-    `norm`, it is one in L-inf.
+    An attack is a dataclass whose fields `eps` and `norm` define its ball; without a field `norm`
+    the ball is in L-inf.
     """
 
     @abstractmethod
@@ -37,15 +37,15 @@ class Attack(ABC):
 
     @property
     def ball(self) -> Ball | None:
-        """The ball of its `eps` and `norm`; None where it has no eps, or an infinite one."""
+        """The ball of its `eps` and `norm`; None if it has no eps, or an infinite one."""
         eps = getattr(self, "eps", inf)
         return None if eps == inf else Ball(getattr(self, "norm", LInf()), eps)
 
     def within(self, ball: Ball) -> Self:
-        """This attack in another ball, with what else was set; as it is where it names no ball.
+        """A copy of this attack in another ball; the attack itself if it has no ball.
 
         Raises:
-            UserError: its ball cannot be changed, or not to one of that norm.
+            UserError: its ball cannot be changed, or it does not support that norm.
         """
         name = type(self).__name__
         options = {each.name for each in fields(self) if each.init} if is_dataclass(self) else ()
@@ -59,7 +59,7 @@ class Attack(ABC):
         norm = getattr(self, "norm", LInf())
         if "norm" not in options and norm != ball.norm:
             raise UserError(
-                f"{name} knows the norm {norm.words} alone, but the ball is {ball.words}: choose "
+                f"{name} supports only the norm {norm.words}, but the ball is {ball.words}: choose "
                 f"another attack, or a ball in {norm.words}."
             )
         there: Any = {"eps": ball.eps, "norm": ball.norm}
@@ -76,10 +76,10 @@ class PGD(Attack):
         step_size: length of one step; None is 2.5 * eps / steps, from the paper's section 5.
         norm: `LInf()` or `L2()`.
         random_start: begin at a random point of the ball instead of at x.
-        restarts: independent runs, the worst one kept for every image: one that is misclassified
-            before one that is not, then the one with the larger objective.
-        targeted: y are classes to be reached, and the objective is made small.
-        objective: what is ascended.
+        restarts: independent runs, of which the worst is kept for each image: a misclassified
+            result if there is one, else the result with the largest objective.
+        targeted: y are target classes to reach, and the objective is minimised.
+        objective: the function of the perturbed images that is maximised.
 
     Raises:
         UserError: eps, steps, step_size or restarts out of range; images outside [0, 1]; labels
@@ -117,10 +117,10 @@ class PGD(Attack):
             value = self.objective(model, x, y)
             worst = self._run(value, x, step_size, generator)
             if self.restarts > 1:
-                fooled, reached = self._judge(model, value, worst, y)
+                fooled, reached = self._evaluate(model, value, worst, y)
                 for _ in range(self.restarts - 1):
                     other = self._run(value, x, step_size, generator)
-                    other_fooled, other_reached = self._judge(model, value, other, y)
+                    other_fooled, other_reached = self._evaluate(model, value, other, y)
                     better = (other_fooled & ~fooled) | (
                         (other_fooled == fooled) & (other_reached > reached)
                     )
@@ -145,12 +145,12 @@ class PGD(Attack):
                 z = ball.moved(x, delta)
         return z.detach()
 
-    def _judge(
+    def _evaluate(
         self, model: nn.Module, value: Ascended, z: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             hit = correct(model(z), y)
-        # Explanation objectives differentiate inside, so their value is taken with gradients on.
+        # Objectives on explanations take gradients themselves, so gradients stay enabled.
         reached = value(z).detach()
         return (hit, -reached) if self.targeted else (~hit, reached)
 
@@ -179,12 +179,12 @@ class FGSM(Attack):
 
 
 def gradient_of(value: Tensor, z: Tensor) -> Tensor:
-    """The gradient of the values (B,) by their images; zero where the model passes none on."""
+    """The gradient of values (B,) with respect to z; zero if the model blocks it."""
     return gradient_or_zero(value.sum(), z, keep=False)
 
 
 def check_input(model: nn.Module, x: Tensor, y: Tensor) -> None:
-    """Refuse images outside [0, 1] and labels that do not belong to them."""
+    """Raise UserError on images outside [0, 1] and on labels that do not fit images or model."""
     if x.ndim != 4 or not x.is_floating_point():
         raise UserError(
             f"An attack needs floating images (B, C, H, W) in [0, 1], got {x.dtype} of shape "

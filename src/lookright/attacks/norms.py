@@ -1,4 +1,4 @@
-"""The geometry of a perturbation ball: how to start in it, step in it and come back to it."""
+"""The geometry of a perturbation ball: random start, step direction and projection."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Norm(ABC):
 
     @property
     def words(self) -> str:
-        """What a reader knows it by."""
+        """The norm's name in texts."""
         return type(self).__name__
 
     @abstractmethod
@@ -24,7 +24,7 @@ class Norm(ABC):
 
     @abstractmethod
     def direction(self, gradient: Tensor) -> Tensor:
-        """The steepest ascent direction of length 1 in this norm; none along what is NaN."""
+        """The direction of steepest ascent, of length 1 in this norm; NaN counts as 0."""
 
     @abstractmethod
     def project(self, delta: Tensor, eps: float) -> Tensor:
@@ -60,7 +60,7 @@ class L2(Norm):
         return direction * eps * u ** (1 / prod(like.shape[1:]))
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """Scaled by the largest value first: the gradient of a sure model squares to zero."""
+        """Divided by its largest value first: tiny gradients would underflow when squared."""
         tiny, gradient = torch.finfo(gradient.dtype).tiny, gradient.nan_to_num()
         scaled = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp_min(tiny)
         return scaled / _length(scaled).clamp_min(tiny)

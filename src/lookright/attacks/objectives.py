@@ -1,7 +1,7 @@
-"""What an attack makes as large as it can.
+"""The objectives that an attack maximises.
 
-An objective is called once with the clean images, where it may compute a reference, and returns a
-function of the perturbed images: one value per image, (B,), to be ascended.
+An objective is called once with the clean images, where it may compute a reference. It returns a
+function from the perturbed images to one value per image, (B,), to be maximised.
 """
 
 from abc import ABC, abstractmethod
@@ -19,11 +19,11 @@ Ascended = Callable[[Tensor], Tensor]
 
 
 class Objective(ABC):
-    """`objective(model, x, y)` gives a function from perturbed images to values (B,)."""
+    """`objective(model, x, y)` returns a function from perturbed images to values (B,)."""
 
     @abstractmethod
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
-        """From perturbed images (B, C, H, W) to values (B,)."""
+        """A function from perturbed images (B, C, H, W) to values (B,)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CrossEntropy(Objective):
 
 @dataclass(frozen=True)
 class KL(Objective):
-    """KL(f(x) || f(x')) from the clean output (TRADES, Zhang et al., ICML 2019, eq. 5).
+    """KL(f(x) || f(x')), f(x) being the clean output (TRADES, Zhang et al., ICML 2019, eq. 5).
 
     Its gradient is zero at x itself, so the attack needs a random start.
     """
@@ -66,7 +66,7 @@ class Margin(Objective):
 class ExplanationChange(Objective):
     """How far the explanation of class y has moved from the clean one (Ghorbani et al., AAAI 2019).
 
-    Needs a random start where the distance has no gradient at zero.
+    Needs a random start if the distance has no gradient at zero.
     """
 
     explainer: Explainer

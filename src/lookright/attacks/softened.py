@@ -1,4 +1,4 @@
-"""A network of ReLUs as a smooth one, while an attack looks for a gradient."""
+"""A ReLU network made smooth while an attack computes its gradient."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,13 +10,14 @@ from torch.overrides import TorchFunctionMode
 
 
 class Softened(TorchFunctionMode):
-    """Inside `with Softened(beta):` every ReLU is softplus(beta x) / beta.
+    """Within `with Softened(beta):` every ReLU computes softplus(beta x) / beta.
 
-    The gradient of a ReLU network is constant in pieces, so a gradient explanation has no gradient
-    there; Dombrowski et al. (NeurIPS 2019) and Ghorbani et al. (AAAI 2019) attack the softplus
-    network instead. ReLU6, hardtanh and leaky ReLU become sums of softplus likewise, as functions,
-    methods and modules, in place too, and in exported programs; the smooth activations stay. The
-    model is not touched. What a TorchScript program does inside is out of reach.
+    The gradient of a ReLU network is piecewise constant, so the gradient of a gradient explanation
+    is zero; Dombrowski et al. (NeurIPS 2019) and Ghorbani et al. (AAAI 2019) attack the softplus
+    network instead. ReLU6, hardtanh and leaky ReLU become sums of softplus in the same way. This
+    covers functions, methods and modules, in-place variants and exported programs. Smooth
+    activations and the model itself are not changed. Activations inside a TorchScript program
+    cannot be replaced.
     """
 
     def __init__(self, beta: float) -> None:

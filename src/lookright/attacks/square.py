@@ -1,4 +1,4 @@
-"""Square: a random search that needs no gradient."""
+"""Square Attack: a random search that needs no gradient."""
 
 from dataclasses import dataclass, field
 
@@ -19,13 +19,15 @@ from lookright.modes import frozen, ordinary
 class Square(Attack):
     """Square Attack (Andriushchenko et al., ECCV 2020, algorithms 1 to 3), by pyautoattack.
 
-    It sees the logits alone: random squares of colour that lower the margin stay. So it works where
-    gradients are masked or missing. An image that does not fall comes back as it was.
+    It uses the logits only: random squares of colour are kept if they lower the margin. It
+    therefore works where gradients are masked or missing. An image on which it fails is returned
+    unchanged.
 
     Args:
         eps: radius of the ball in pixel units, images being in [0, 1]; for L-inf at most 1.
-        queries: forward passes for each image at most; 5000 in AutoAttack. The squares, of 80% of
-            the image at first, shrink as the queries go by, in the proportions of section 5.
+        queries: maximum number of forward passes per image; 5000 in AutoAttack. The squares cover
+            80% of the image at first and shrink with the number of queries, on the schedule of
+            section 5.
         norm: `LInf()` or `L2()`.
 
     Raises:
@@ -47,7 +49,7 @@ class Square(Attack):
     ) -> Tensor:
         check_input(model, x, y)
         with frozen(model), seeded(generator) as seed, torch.no_grad():
-            x, y = ordinary(x).contiguous(), ordinary(y)  # as the library takes for granted
+            x, y = ordinary(x).contiguous(), ordinary(y)  # the library expects both
             if len(x) == 0 or self.eps == 0:
                 return x.clone()
             theirs = SquareAttack(
@@ -62,11 +64,11 @@ class Square(Attack):
 
 
 def searched(theirs: SquareAttack, x: Tensor, y: Tensor) -> Tensor:
-    """What pyautoattack's search finds, of images of any size and of tied logits too.
+    """The result of pyautoattack's search, for images of any size and for tied logits.
 
-    For L2 it begins with tiles of a fifth of the height, which at some sizes, such as 24, do not
-    fit. Images of those sizes are widened to a multiple of five; the model does not see the margin.
-    And it takes a tie for a success, and is lost where all images are tied.
+    For L2 the library starts with tiles of a fifth of the height, which do not fit some sizes, such
+    as 24. Such images are padded to a multiple of five; the model does not see the padding. The
+    library also counts a tie of two logits as a success, and fails if all images are tied.
     """
     height, width = x.shape[-2:]
     side = -(-max(height, width) // 5) * 5

@@ -1,4 +1,4 @@
-"""The worst of several attacks, image by image."""
+"""The worst case over several attacks, image by image."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ Run = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class WorstCase(Attack):
-    """Several attacks one after another, each on the images that withstood those before it.
+    """Several attacks one after another, each on the images that withstood the earlier ones.
 
-    An image that the model gets wrong comes back as it was; one that falls, as the first attack
-    left it that made the model wrong; one that withstands all, where its margin is the smallest.
-    The model is asked again about what each attack returns, whatever the attack says of itself.
+    An image that is misclassified without any attack is returned unchanged. Otherwise the result is
+    that of the first attack that made the model wrong, or, if the image withstands all of them, the
+    one with the smallest margin. Whether an attack succeeded is always checked with the model.
 
     Args:
-        attacks: the quickest first, since most images fall to it; the same one twice is a restart.
-            All are in one ball; one that names none is taken as it is.
+        attacks: the attacks, the quickest first, since most images need no other; the same attack
+            twice is a restart. All share one ball; an attack without a ball is used as it is.
 
     Raises:
         UserError: no attacks, or attacks in different balls.
@@ -41,7 +41,7 @@ class WorstCase(Attack):
         if len(self._balls) > 1:
             balls = " and ".join(ball.words for ball in self._balls)
             raise UserError(
-                f"The attacks of a worst case share one ball, but theirs are {balls}: give all of "
+                f"The attacks of a worst case share one ball, but these have {balls}: give all of "
                 "them the same norm and eps."
             )
 
@@ -51,11 +51,11 @@ class WorstCase(Attack):
 
     @property
     def ball(self) -> Ball | None:
-        """That of its attacks; None where none of them names one."""
+        """The ball of its attacks; None if none of them has one."""
         return next(iter(self._balls), None)
 
     def within(self, ball: Ball) -> Self:
-        """Each of its attacks in another ball."""
+        """A copy with each of its attacks in another ball."""
         return replace(self, attacks=tuple(each.within(ball) for each in self.attacks))
 
     def __call__(
@@ -76,7 +76,7 @@ def one_after_another(
     y: Tensor,
     attacks: Iterable[Run],
 ) -> Tensor:
-    """What `WorstCase` returns, of attacks that know their model already."""
+    """The result of `WorstCase` for attacks that already hold their model."""
     found = x.clone()
     if len(x) == 0:
         return found
@@ -94,7 +94,7 @@ def one_after_another(
 
 
 def _asked(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,) whether the model is right, and the label's logit minus the best other one."""
+    """(B,) whether the model is right, and (B,) the label's logit minus the best other."""
     with torch.no_grad():
         logits = model(x)
     label = y[:, None]

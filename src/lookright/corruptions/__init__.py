@@ -1,9 +1,9 @@
-"""Common corruptions: ImageNet-C's fifteen and its four extra ones, batched.
+"""Common corruptions: the fifteen of ImageNet-C and its four extra ones, batched.
 
 Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations, ICLR 2019; the parameters are theirs. Of its own, because the kept library
-(imagecorruptions-imaug) takes one image at a time, on the processor, with NumPy's global chance and
-lengths that do not follow the image's size: `docs/corruptions.md`.
+Perturbations, ICLR 2019; the parameters are theirs. Implemented here because the maintained library
+(imagecorruptions-imaug) takes one image at a time on the CPU, uses NumPy's global random state, and
+does not scale lengths with the image: see `docs/corruptions.md`.
 """
 
 from inspect import isclass
@@ -23,21 +23,21 @@ from lookright.named import name_of
 CORRUPTIONS: dict[str, Corruption] = {
     member.name: member for member in (*NOISES, *BLURS, *WEATHER, *DIGITAL)
 }
-"""The fifteen that a mean over corruptions is taken of, in ImageNet-C's order."""
+"""The fifteen corruptions that are averaged over, in ImageNet-C's order."""
 
 EXTRA_CORRUPTIONS: dict[str, Corruption] = {
     member.name: member for member in (SPECKLE, GAUSSIAN, SPATTER, SATURATE)
 }
-"""Kept apart by ImageNet-C, to choose settings on."""
+"""The four that ImageNet-C reserves for choosing hyperparameters."""
 
 
 def corrupt(images: Tensor, name: str, severity: int) -> Tensor:
-    """Images (B, 3, H, W) in [0, 1] corrupted: same shape, type and device, again in [0, 1].
+    """Corrupted images, of the same shape, dtype and device as images (B, 3, H, W), in [0, 1].
 
-    What is random follows from the image (`chance.image_chance`): the same in every batch and run,
-    and at every severity. Lengths in pixels are ImageNet-C's for 224, times shorter side / 224.
+    Random numbers are derived from the image (`chance.image_chance`): the same in every batch and
+    run, and at every severity. Lengths in pixels are those of ImageNet-C, times shorter side / 224.
 
-    name: of CORRUPTIONS or EXTRA_CORRUPTIONS. severity: 1 to 5. Raises UserError for others.
+    name: one of CORRUPTIONS or EXTRA_CORRUPTIONS; severity: 1 to 5. Raises UserError on others.
     """
     return corruption_named(name)(images, severity)
 
@@ -55,7 +55,7 @@ def corruption_named(name: str) -> Corruption:
 
 def corruption_of(part: str | Corrupts) -> Corruption:
     """The corruption of that name, or the user's own: a function of images and a severity, or a
-    class of which one is called."""
+    class whose instances are such functions."""
     if isinstance(part, str):
         return corruption_named(part)
     if isinstance(part, Corruption):

@@ -1,4 +1,4 @@
-"""Blur: by the lens, frosted glass, and a camera that moves; lengths follow the image's size."""
+"""Blur by the lens, by frosted glass and by camera motion; lengths scale with the image."""
 
 import torch
 from torch import Tensor
@@ -15,9 +15,9 @@ def defocus_blur(images: Tensor, severity: int) -> Tensor:
 
 
 def glass_blur(images: Tensor, severity: int) -> Tensor:
-    """Frosted glass: a Gaussian blur, pixels that take the value of a near one, and blur again.
+    """Frosted glass: Gaussian blur, each pixel takes the value of a close one, then blur again.
 
-    Where less than a pixel is near (small images), that share of the pixels takes a neighbour's.
+    If the distance is below one pixel (small images), only that share of the pixels moves.
     """
     sigma, reach, rounds = ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2))[
         severity - 1
@@ -26,7 +26,7 @@ def glass_blur(images: Tensor, severity: int) -> Tensor:
     reach = max(1, round(wished))
     number, share = (2 * reach) ** 2, min(1, wished / reach)
     chance = uniform(images, "glass_blur", rounds, *images.shape[-2:])
-    middle = reach * (2 * reach + 1)  # the number that stands for no offset
+    middle = reach * (2 * reach + 1)  # the index of the zero offset
     offsets = (number * chance / share).long().clamp_max(number - 1)
     offsets = torch.where(chance < share, offsets, middle)
     blurred = filters.gaussian(images, sigma)
@@ -38,11 +38,12 @@ def glass_blur(images: Tensor, severity: int) -> Tensor:
 
 
 def _taken_from(down: Tensor, right: Tensor, reach: int) -> Tensor:
-    """(B, H, W): the pixel whose first value each one ends with; offsets (B, H, W), below reach.
+    """(B, H, W): the index of the pixel whose original value each pixel ends up with.
 
-    ImageNet-C goes through the pixels from the last to the first, and each takes the value that the
-    pixel at its offset has by then. A pixel further on has been through: it has what it took. So
-    the takings are chains, followed here for all pixels at once, each jump twice as far.
+    down, right: offsets (B, H, W), at most `reach`. ImageNet-C visits the pixels from the last to
+    the first, and each takes the current value of the pixel at its offset; a pixel visited earlier
+    already has its new value. The values therefore travel along chains. Here all chains are
+    followed at once, by pointer doubling.
     """
     b, h, w = down.shape
     place = torch.arange(h * w, device=down.device).view(h, w)
@@ -66,7 +67,7 @@ def motion_blur(images: Tensor, severity: int) -> Tensor:
 
 
 def zoom_blur(images: Tensor, severity: int) -> Tensor:
-    """The camera moves towards the scene: the mean over enlargements, with the image once more."""
+    """The camera moves towards the scene: the mean of the image and its enlargements."""
     count, step = ((12, 0.01), (16, 0.01), (11, 0.02), (13, 0.02), (11, 0.03))[severity - 1]
     total = images.clone()
     for number in range(count):

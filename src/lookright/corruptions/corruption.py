@@ -1,4 +1,4 @@
-"""What a corruption is: images in, the same images spoiled at one of five severities out."""
+"""The interface of a corruption, which has five severities."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ Corrupts = Callable[[Tensor, int], Tensor]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way in which images go bad, by ImageNet-C's name and family, or "own".
+    """A corruption, with its name and family in ImageNet-C, or the family "own".
 
-    spoil: float32 images (B, 3, H, W) in [0, 1] and a severity from 1 to 5 to images of that shape.
+    spoil: a function of float32 images (B, 3, H, W) in [0, 1] and a severity from 1 to 5 that gives
+    images of the same shape.
     """
 
     name: str
@@ -27,12 +28,12 @@ class Corruption:
 
     @torch.no_grad()
     def __call__(self, images: Tensor, severity: int) -> Tensor:
-        """(B, 3, H, W) in [0, 1], computed in float32 and given back in the images' own type."""
+        """Corrupted images (B, 3, H, W) in [0, 1], computed in float32, of the images' dtype."""
         check_severity(severity)
         return self.spoil(images.float().contiguous(), severity).clamp(0, 1).to(images.dtype)
 
 
 def check_severity(severity: int) -> None:
-    """Raises UserError for another number than 1 to 5."""
+    """Raise UserError unless the severity is a whole number from 1 to 5."""
     if severity not in range(1, 6):
         raise UserError(f"Severity {severity}; expected a whole number from 1 to 5.")

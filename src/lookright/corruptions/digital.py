@@ -1,4 +1,4 @@
-"""What cameras, screens and files do to an image."""
+"""Digital corruptions, as by cameras, screens and file formats."""
 
 from io import BytesIO
 
@@ -16,24 +16,25 @@ from lookright.corruptions.filters import scale
 
 
 def contrast(images: Tensor, severity: int) -> Tensor:
-    """Every colour nearer to its mean over the image."""
+    """Lower contrast: every channel moves towards its mean over the image."""
     kept = (0.4, 0.3, 0.2, 0.1, 0.05)[severity - 1]
     mean = images.mean((2, 3), keepdim=True)
     return mean + kept * (images - mean)
 
 
 def elastic_transform(images: Tensor, severity: int) -> Tensor:
-    """Every pixel drawn aside by smoothed noise, one pixel at severity 1 to 2.4 at 5 (of 224).
+    """Displaces pixels by smoothed noise, by 1 pixel at severity 1 to 2.4 at 5 (for side 224).
 
-    As in imagecorruptions, where it grows with the severity. ImageNet-C's own turns and shears the
-    whole image too, most at severity 2, which moves objects away from their masks.
+    As in imagecorruptions, where the displacement grows with the severity. ImageNet-C's version
+    also rotates and shears the whole image, most at severity 2, which moves objects off their
+    masks.
     """
     strength = (12.5, 16.25, 21.25, 25, 30)[severity - 1]
     h, w = images.shape[-2:]
     size = scale(images)
     offset = between(-1.12, 1.12, images, "elastic_transform", 2, h, w)
     offset = filters.gaussian(offset, 2.24 * size, truncate=3, edge="mirror")
-    # Squared: noise smoothed over a shorter length is as much stronger, and is to be weaker.
+    # Squared: smoothing over a shorter length leaves stronger noise, but it should be weaker.
     offset = strength * size**2 * offset
     row = torch.arange(h, device=images.device)[:, None] + offset[:, 0]
     column = torch.arange(w, device=images.device) + offset[:, 1]
@@ -42,7 +43,7 @@ def elastic_transform(images: Tensor, severity: int) -> Tensor:
 
 
 def pixelate(images: Tensor, severity: int) -> Tensor:
-    """Blocks of one colour, each its mean: 1.7 to 4 pixels wide (of 224), never less than one."""
+    """Blocks of their mean colour, 1.7 to 4 pixels wide (for side 224), at least one pixel."""
     block = 1 / (0.6, 0.5, 0.4, 0.3, 0.25)[severity - 1]
     kept = 1 / (1 + (block - 1) * scale(images))
     rows, columns = (_blocks(size, int(size * kept)).to(images) for size in images.shape[-2:])
@@ -50,9 +51,9 @@ def pixelate(images: Tensor, severity: int) -> Tensor:
 
 
 def _blocks(size: int, count: int) -> Tensor:
-    """(size, size): row i has the weights of every pixel for pixel i, as Pillow's BOX and NEAREST.
+    """(size, size): row i holds the weights of all pixels for pixel i, as Pillow's BOX and NEAREST.
 
-    A pixel counts for the block in which its middle lies.
+    A pixel belongs to the block that contains its centre.
     """
     middle = torch.arange(size, dtype=torch.float64) + 0.5
     block = torch.arange(count, dtype=torch.float64)[:, None]
@@ -62,7 +63,7 @@ def _blocks(size: int, count: int) -> Tensor:
 
 
 def jpeg_compression(images: Tensor, severity: int) -> Tensor:
-    """Written as JPEG and read again, one by one on the processor, whatever the device."""
+    """JPEG compression, image by image on the CPU, whatever the device of the images."""
     quality = (25, 18, 15, 10, 7)[severity - 1]
     levels = (255 * images).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     read = torch.from_numpy(np.stack([_through_jpeg(image, quality) for image in levels]))
@@ -70,14 +71,14 @@ def jpeg_compression(images: Tensor, severity: int) -> Tensor:
 
 
 def _through_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """(H, W, 3) of 8 bits, after Pillow."""
+    """The 8-bit image (H, W, 3), encoded and decoded by Pillow."""
     file = BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))
 
 
 def saturate(images: Tensor, severity: int) -> Tensor:
-    """The saturation of HSV lowered (severity 1 and 2) or raised; a grey pixel's hue is red."""
+    """HSV saturation lowered (severity 1 and 2) or raised; a grey pixel's hue counts as red."""
     factor, added = ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2))[severity - 1]
     value = images.amax(1, keepdim=True)
     range_ = value - images.amin(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Random numbers that an image brings along: the same in every batch, at every severity."""
+"""Random numbers derived from the image: the same in every batch and at every severity."""
 
 from math import isqrt, prod, sqrt
 from zlib import crc32
@@ -10,12 +10,12 @@ from lookright.chance import image_chance
 
 
 def uniform(images: Tensor, name: str, *shape: int) -> Tensor:
-    """(B, *shape) numbers in [0, 1), multiples of 2^-24; another name gives others."""
+    """(B, *shape) uniform numbers in [0, 1), multiples of 2^-24; each name has its own numbers."""
     return image_chance(images, prod(shape), crc32(name.encode())).unflatten(1, shape)
 
 
 def between(low: float, high: float, images: Tensor, name: str, *shape: int) -> Tensor:
-    """(B, *shape) numbers in [low, high)."""
+    """(B, *shape) uniform numbers in [low, high)."""
     return low + (high - low) * uniform(images, name, *shape)
 
 
@@ -25,10 +25,10 @@ def normal(images: Tensor, name: str, *shape: int) -> Tensor:
 
 
 def poisson(images: Tensor, name: str, rate: int) -> Tensor:
-    """Poisson counts of the shape of the images, their mean rate * image.
+    """Poisson counts of the same shape as the images, with mean rate * image.
 
-    By inversion. The mean is taken at the nearest of 256 levels, as in an image of 8 bits, so that
-    one search in one table, level after level, serves all pixels.
+    Drawn by inversion. The mean is rounded to the nearest of 256 levels, as in an 8-bit image, so
+    that one search in one table serves all pixels.
     """
     mean = rate * torch.arange(256, dtype=torch.float64)[:, None] / 255
     count = torch.arange(1, rate + 6 * isqrt(rate) + 16, dtype=torch.float64)

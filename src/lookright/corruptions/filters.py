@@ -1,4 +1,4 @@
-"""What several corruptions share: lengths, blurs, zoom and clouds, all batched."""
+"""Operations that several corruptions share: lengths, blurs, zoom and clouds, all batched."""
 
 from math import ceil
 from typing import Literal
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def scale(images: Tensor) -> float:
-    """What ImageNet-C's lengths in pixels, meant for 224, are multiplied by: shorter side / 224."""
+    """Factor for ImageNet-C's lengths, which are for images of side 224: shorter side / 224."""
     return min(images.shape[-2:]) / 224
 
 
@@ -19,9 +19,10 @@ def gaussian(
     truncate: float = 4,
     edge: Literal["repeat", "mirror"] = "repeat",
 ) -> Tensor:
-    """(..., H, W) under a Gaussian, cut off at `truncate` sigma (SciPy's default).
+    """Gaussian blur of (..., H, W), cut off at `truncate` sigma (SciPy's default).
 
-    edge: beyond it the last pixel goes on, or the image is mirrored, its last pixel included.
+    edge: beyond the border the last pixel is repeated, or the image is mirrored, including its last
+    pixel.
     """
     h, w = images.shape[-2:]
     rows, columns = (_gaussian(size, sigma, truncate, edge).to(images) for size in (h, w))
@@ -29,7 +30,7 @@ def gaussian(
 
 
 def _gaussian(size: int, sigma: float, truncate: float, edge: str) -> Tensor:
-    """(size, size): row i has the weights of every pixel for pixel i."""
+    """(size, size): row i holds the weights of all pixels for pixel i."""
     reach = int(truncate * sigma + 0.5)
     offset = torch.arange(-reach, reach + 1)
     weight = (-(offset / sigma).square() / 2).softmax(0)
@@ -42,9 +43,10 @@ def _gaussian(size: int, sigma: float, truncate: float, edge: str) -> Tensor:
 
 
 def disc(images: Tensor, radius: float) -> Tensor:
-    """(B, C, H, W) averaged over a disc, which reads between pixels by bilinear interpolation.
+    """(B, C, H, W) averaged over a disc, with bilinear interpolation between pixels.
 
-    So a radius below one pixel still blurs. The border mirrors, its last pixel left out.
+    A radius below one pixel therefore still blurs. The image is mirrored at the border, without
+    repeating its last pixel.
     """
     line = torch.linspace(-radius, radius, 201)
     inside = (line[:, None].square() + line.square() <= radius**2).float()
@@ -59,10 +61,10 @@ def disc(images: Tensor, radius: float) -> Tensor:
 
 
 def motion(images: Tensor, radius: float, sigma: float, angle: Tensor) -> Tensor:
-    """(B, C, H, W) smeared one way along its angle (B,) in degrees; the border pixels go on.
+    """(B, C, H, W) smeared in one direction, at `angle` (B,) in degrees; borders are replicated.
 
-    2 radius + 1 steps of one pixel, weighted by half a Gaussian: ImageMagick's motion blur, as
-    imagecorruptions does it.
+    It takes 2 * radius + 1 steps of one pixel, weighted by half a Gaussian: ImageMagick's motion
+    blur as implemented in imagecorruptions.
     """
     h, w = images.shape[-2:]
     reach = 2 * max(1, round(radius))
@@ -91,10 +93,10 @@ def zoom(images: Tensor, factor: float) -> Tensor:
 
 
 def plasma(chance: Tensor, decay: float) -> Tensor:
-    """(B, n, n) clouds in [0, 1] by the diamond-square algorithm; they repeat at the borders.
+    """(B, n, n) clouds in [0, 1] by the diamond-square algorithm, periodic at the borders.
 
-    chance: (B, n, n) uniform in [0, 1), n a power of 2. The finer the step, the smaller its chance:
-    by decay^2 when the step halves.
+    chance: (B, n, n) uniform in [0, 1), n a power of 2. The noise is divided by decay^2 each time
+    the step halves.
     """
     n = chance.shape[-1]
     chance = 2 * chance - 1

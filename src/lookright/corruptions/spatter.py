@@ -12,9 +12,10 @@ from lookright.distances import resize
 
 
 def spatter(images: Tensor, severity: int) -> Tensor:
-    """Where smoothed noise is high: water, shaded as if in relief, or at severity 4 and 5 mud.
+    """Drops where smoothed noise is high: water, shaded as a relief, or mud at severity 4 and 5.
 
-    Made for a shorter side of 224 px and resized to the image's: drops are finer than small pixels.
+    Computed for a shorter side of 224 px and resized, since drops are finer than the pixels of
+    small images.
     """
     mean, deviation, sigma, threshold, strength = (
         (0.65, 0.3, 4, 0.69, 0.6),
@@ -38,7 +39,7 @@ def spatter(images: Tensor, severity: int) -> Tensor:
 
 
 def _relief(level: Tensor) -> Tensor:
-    """(B, H, W), 0 to 255: light on the distance from the drops' edges, its levels equalised."""
+    """(B, H, W) in 0 to 255: shading from the distance to the drops' edges, equalised."""
     depth = _smooth(_distance(_edges(level), reach=20).clamp_max(20)).floor()
     counts = torch.stack([(depth == k).sum((1, 2)) for k in range(21)], 1)
     first = counts.gather(1, (counts > 0).int().argmax(1, keepdim=True))
@@ -51,7 +52,7 @@ def _relief(level: Tensor) -> Tensor:
 
 
 def _edges(level: Tensor) -> Tensor:
-    """(B, H, W) bool: where the slope is above 150 and the steepest along itself, as in Canny's."""
+    """(B, H, W) bool: the gradient is above 150 and a maximum along its direction (Canny)."""
     sobel = level.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     around = F.pad(level[:, None], [1] * 4, mode="replicate")
     across, down = F.conv2d(around, torch.stack([sobel, sobel.T])[:, None]).unbind(1)
@@ -66,7 +67,7 @@ def _edges(level: Tensor) -> Tensor:
 
 
 def _distance(there: Tensor, reach: int) -> Tensor:
-    """(B, H, W) bool to the distance of the nearest place, in pixels; far where it is beyond."""
+    """(B, H, W): distance in pixels to the nearest True of `there`, up to about `reach`."""
     far = 4.0 * (reach + 1) ** 2
     squared = torch.where(there, 0.0, far)
     for _ in ("rows", "columns"):
@@ -78,7 +79,7 @@ def _distance(there: Tensor, reach: int) -> Tensor:
 
 
 def _smooth(field: Tensor) -> Tensor:
-    """(B, H, W): the mean over 3 by 3 pixels."""
+    """(B, H, W) averaged over 3 x 3 pixels."""
     return F.avg_pool2d(F.pad(field[:, None], [1] * 4, mode="reflect"), 3, 1)[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""Weather: snow, frost, fog, and a sun that is too bright."""
+"""Weather: snow, frost, fog and brightness."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from lookright.corruptions.filters import scale
 
 
 def snow(images: Tensor, severity: int) -> Tensor:
-    """Flakes: enlarged noise above a threshold, blown along; the image turns paler and greyer."""
+    """Snow: enlarged, thresholded and motion-blurred noise; the image turns paler and greyer."""
     mean, deviation, enlarged, threshold, radius, sigma, kept = (
         (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
         (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
@@ -31,20 +31,21 @@ def snow(images: Tensor, severity: int) -> Tensor:
 
 
 def frost(images: Tensor, severity: int) -> Tensor:
-    """The image through ice: A SUBSTITUTE, for ImageNet-C lays photographs of frost over it.
+    """The image seen through ice. A SUBSTITUTE: ImageNet-C overlays photographs of frost.
 
-    Those cannot be shipped. The ice here is drawn: see `ice`. The weights are ImageNet-C's.
+    The photographs cannot be shipped, so the ice is synthetic (see `ice`). The weights are
+    ImageNet-C's.
     """
     kept, laid = ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))[severity - 1]
     return kept * images + laid * ice(images)
 
 
 def ice(images: Tensor) -> Tensor:
-    """(B, 3, H, W): bluish crystals, each streaked in one of five directions, over clouds.
+    """(B, 3, H, W): bluish crystals over clouds, each streaked in one of five directions.
 
-    An image's ice is 0.45 to 0.85 bright on average and deviates from that by 0.11, as the five
-    photographs that imagecorruptions lays (measured: means 0.51 to 0.81, deviations 0.06 to
-    0.17).
+    The ice of an image has a mean brightness of 0.45 to 0.85 and a standard deviation of 0.11,
+    similar to the five photographs in imagecorruptions (measured: means 0.51 to 0.81, standard
+    deviations 0.06 to 0.17).
     """
     b, _, h, w = images.shape
     size = scale(images)
@@ -62,13 +63,13 @@ def ice(images: Tensor) -> Tensor:
 
 
 def _standard(field: Tensor) -> Tensor:
-    """(B, H, W) with mean 0 and deviation 1 for each image."""
+    """(B, H, W), standardised to mean 0 and standard deviation 1 for each image."""
     field = field - field.mean((1, 2), keepdim=True)
     return field / field.std((1, 2), keepdim=True)
 
 
 def fog(images: Tensor, severity: int) -> Tensor:
-    """Fog: clouds by the diamond-square algorithm, the brightest value staying as bright."""
+    """Fog: clouds by the diamond-square algorithm; the brightest value of the image is kept."""
     thickness, decay = ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))[severity - 1]
     brightest = images.amax((1, 2, 3), keepdim=True)
     foggy = images + thickness * _clouds(images, "fog", decay)[:, None]
@@ -76,14 +77,14 @@ def fog(images: Tensor, severity: int) -> Tensor:
 
 
 def _clouds(images: Tensor, name: str, decay: float) -> Tensor:
-    """(B, H, W) in [0, 1], cut from clouds whose side is the next power of 2."""
+    """(B, H, W) in [0, 1], cropped from clouds whose side is the next power of 2."""
     h, w = images.shape[-2:]
     side = 1 << (max(h, w) - 1).bit_length()
     return filters.plasma(uniform(images, name, side, side), decay)[:, :h, :w]
 
 
 def brightness(images: Tensor, severity: int) -> Tensor:
-    """The value of HSV raised: hue and saturation stay, and black becomes grey."""
+    """Raises the value in HSV: hue and saturation stay the same, and black becomes grey."""
     value = images.amax(1, keepdim=True)
     raised = (value + (0.1, 0.2, 0.3, 0.4, 0.5)[severity - 1]).clamp_max(1)
     return torch.where(value > 0, images * (raised / value.clamp_min(1e-6)), raised)

@@ -1,4 +1,4 @@
-"""Images, domains and masks into batches."""
+"""Data sets: images with domains and masks, and their batches."""
 
 from lookright.data.as_data import as_data
 from lookright.data.augment import Augment

@@ -1,4 +1,4 @@
-"""Tensors, a loader or a data set of torch's as a data set of lookright's."""
+"""Tensors, a DataLoader or a torch Dataset as an `ImageData`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ from lookright.data.tensors import checked_images, checked_masks
 from lookright.errors import UserError
 
 _TAKEN = (
-    "tensors (images, labels) or (images, labels, masks), a DataLoader or a Dataset of such, or "
-    "the path of a folder"
+    "tensors (images, labels) or (images, labels, masks), a DataLoader or Dataset of these, or the "
+    "path of a folder"
 )
 _PER_READ = 64
 
@@ -32,31 +32,31 @@ def as_data(
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
 ) -> ImageData:
-    """Whatever holds images and labels, as an `ImageData`; one that is an ImageData stays as it is.
+    """Images and labels in any usual form as an `ImageData`; an ImageData is returned as is.
 
-    A DataLoader is gone through once and a Dataset read once. All of it is kept in memory, as uint8
-    where that loses nothing, so random transforms are drawn once and stay: give `fit` its `augment`
-    instead. What a loader gives is put in an order that does not depend on its shuffling.
+    A DataLoader or Dataset is read once and kept in memory, as uint8 if that loses nothing. Random
+    transforms are therefore drawn only once: use the `augment` of `fit` instead. The images of a
+    loader are put in an order that does not depend on its shuffling.
 
     Args:
-        data: images with labels and, where there are any, masks: a tuple of tensors, a DataLoader
-            of such tuples or of `Batch`es, a Dataset of (image, label) or (image, label, mask), or
-            the path of a folder (`load_data`). A mask may be None, where the object is unknown.
-        images, labels, masks, has_mask: tensors as in `InMemory`, in place of `data`.
-        classes: the names of the classes; those of a Dataset that knows the same ones in another
-            order come first, and by default its own or "0", "1", ...
-        image_size: pixels a side, for a path; by default that of `load_data`.
+        data: images with labels and optional masks: a tuple of tensors, a DataLoader of such tuples
+            or of `Batch`es, a Dataset of (image, label) or (image, label, mask), or the path of a
+            folder (`load_data`). A mask may be None if the object is unknown.
+        images, labels, masks, has_mask: tensors as in `InMemory`, instead of `data`.
+        classes: the names of the classes; by default those of the Dataset, or "0", "1", ... If a
+            Dataset has the same names in another order, its order is used.
+        image_size: height and width in pixels, for a path; by default that of `load_data`.
 
     Raises:
-        UserError: what is none of these; what `InMemory` refuses, such as normalised images; a
-            loader that leaves images out (`drop_last`).
+        UserError: data in another form; the errors of `InMemory`, such as normalised images; a
+            loader that drops images (`drop_last`).
     """
     if (data is None) == (images is None):
         raise UserError(f"Give either data ({_TAKEN}) or images with their labels.")
     if data is None:
         data = (images, labels, masks)
     elif any(given is not None for given in (labels, masks, has_mask)):
-        raise UserError("labels, masks and has_mask belong to images=...; data holds its own.")
+        raise UserError("labels, masks and has_mask belong to images=...; data has its own.")
     if isinstance(data, ImageData):
         return data
     if isinstance(data, str | Path):
@@ -71,7 +71,7 @@ def as_data(
     if isinstance(data, DataLoader):
         if data.drop_last:
             raise UserError(
-                "This loader leaves out what fills no batch: make it with drop_last=False."
+                "This loader drops the last incomplete batch: make it with drop_last=False."
             )
         own = _classes(data.dataset, classes)
         return _gathered(data, own).in_key_order()
@@ -83,7 +83,7 @@ def as_data(
 
 
 def _classes(dataset: Any, given: Sequence[str] | None) -> Sequence[str] | None:
-    """The names in the order of the labels: a data set knows its own order best."""
+    """The class names in the order of the labels; the order of a data set takes precedence."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     own = getattr(dataset, "classes", None)
@@ -93,7 +93,7 @@ def _classes(dataset: Any, given: Sequence[str] | None) -> Sequence[str] | None:
 
 
 def _gathered(batches: Iterable[Any], classes: Sequence[str] | None) -> InMemory:
-    """All batches as one set, each made small as it comes."""
+    """All batches as one data set; each is converted to uint8 on arrival if possible."""
     images: list[Tensor] = []
     labels: list[Tensor] = []
     masks: list[Tensor | None] = []
@@ -104,12 +104,12 @@ def _gathered(batches: Iterable[Any], classes: Sequence[str] | None) -> InMemory
         masks.append(None if guides is None else checked_masks(guides, images[-1]))
         known.append(torch.full((len(x),), guides is not None) if has is None else has.cpu())
     if not images:
-        raise UserError("Expected images; the loader or data set gives none.")
+        raise UserError("Expected images; the loader or data set is empty.")
     sizes = sorted({of.shape[-1] for of in images})
     if len(sizes) > 1:
         raise UserError(
-            f"Expected images of one size; got some of {sizes[0]} and some of {sizes[-1]} pixels a "
-            "side: resize them in the data set's transform."
+            f"Expected images of the same size; got sides of {sizes[0]} and of {sizes[-1]} pixels: "
+            "resize them in the data set's transform."
         )
     if all(of is None for of in masks):
         return InMemory(_joined(images), torch.cat(labels), classes=classes)
@@ -120,7 +120,7 @@ def _gathered(batches: Iterable[Any], classes: Sequence[str] | None) -> InMemory
 
 
 def _unpacked(batches: Iterable[Any]) -> Iterator[tuple[Any, Any, Any, Tensor | None]]:
-    """Images, labels, masks and which of these count."""
+    """Images, labels, masks, and which images have a mask."""
     for batch in batches:
         if isinstance(batch, Batch):
             yield batch.images, batch.labels, batch.masks, batch.has_mask
@@ -132,13 +132,13 @@ def _unpacked(batches: Iterable[Any]) -> Iterator[tuple[Any, Any, Any, Tensor | 
 def _parts(row: Any, expected: str) -> tuple[Any, Any, Any]:
     if not isinstance(row, tuple | list) or len(row) not in (2, 3):
         came = f"{len(row)} things" if isinstance(row, tuple | list) else type(row).__name__
-        raise UserError(f"Expected {expected}; got {came}: make them so in the data set.")
+        raise UserError(f"Expected {expected}; got {came}: change the data set accordingly.")
     x, y, *masks = row
     return x, y, masks[0] if masks else None
 
 
 def _stacked(items: list[Any]) -> Batch:
-    """Items of a Dataset as a batch; of a mask that is None the object is unknown."""
+    """Items of a Dataset as a batch; if a mask is None the object is unknown."""
     if isinstance(items[0], Batch):
         return collate(items)
     rows = [_parts(item, "items (image, label) or (image, label, mask)") for item in items]
@@ -152,8 +152,8 @@ def _stacked(items: list[Any]) -> Batch:
     shapes = sorted({tuple(image.shape) for image, _, _ in rows})
     if len(shapes) > 1:
         raise UserError(
-            f"Expected images of one size; got {shapes[0]} and {shapes[-1]}: resize and cut them "
-            "in the data set's transform."
+            f"Expected images of the same size; got {shapes[0]} and {shapes[-1]}: resize and crop "
+            "them in the data set's transform."
         )
     images = checked_images(torch.stack([image for image, _, _ in rows]))
     labels = torch.stack([torch.as_tensor(label) for _, label, _ in rows])
@@ -167,7 +167,7 @@ def _stacked(items: list[Any]) -> Batch:
 
 
 def _joined(values: list[Tensor]) -> Tensor:
-    """As uint8 where all are, else all float32."""
+    """Joined values: uint8 if all are uint8, otherwise float32."""
     if any(of.dtype != torch.uint8 for of in values):
         values = [of.float() / 255 if of.dtype == torch.uint8 else of for of in values]
     return torch.cat(values)

@@ -1,4 +1,4 @@
-"""Random views of a batch, the image with its mask and guide always moved together."""
+"""Random augmentation of a batch; an image and its masks are always transformed together."""
 
 from dataclasses import dataclass, replace
 from typing import final
@@ -11,19 +11,19 @@ from lookright.batch import Batch
 from lookright.errors import UserError
 
 _MODES = {"images": "bilinear", "masks": "nearest", "tool_masks": "bilinear"}
-"""What is moved, and how it is interpolated."""
+"""The fields that are transformed, and how each is interpolated."""
 
 
 @final
 @dataclass(frozen=True)
 class Augment:
-    """Each sample mirrored, moved and zoomed by its own chance, on the batch's device.
+    """Randomly mirrors, shifts and zooms each sample, on the batch's device.
 
-    flip: mirror left and right half of the time. shift: move by up to this fraction of the side
-    along each axis, by whole pixels where scale is 0. scale: zoom by a factor drawn from
-    [1 - scale, 1 + scale]. What comes in at the border is a reflection. Images and tool masks,
-    which may be soft, are interpolated bilinearly and stay in [0, 1]; masks take the nearest pixel,
-    so that binary ones stay so. Raises UserError unless shift is in [0, 1] and scale in [0, 1).
+    flip: mirror left and right with probability 1/2. shift: shift by up to this fraction of the
+    side along each axis, by whole pixels if scale is 0. scale: zoom by a factor drawn from [1 -
+    scale, 1 + scale]. Borders are padded by reflection. Images and tool masks, which may be soft,
+    are interpolated bilinearly and stay in [0, 1]; masks take the nearest pixel, so that binary
+    masks stay binary. Raises UserError unless shift is in [0, 1] and scale in [0, 1).
     """
 
     flip: bool = True
@@ -32,12 +32,14 @@ class Augment:
 
     def __post_init__(self) -> None:
         if not 0 <= self.shift <= 1:
-            raise UserError(f"Expected a shift from 0 to 1, a part of the side; got {self.shift}.")
+            raise UserError(
+                f"Expected a shift from 0 to 1, as a share of the side; got {self.shift}."
+            )
         if not 0 <= self.scale < 1:
             raise UserError(f"Expected a scale from 0 to below 1; got {self.scale}.")
 
     def __call__(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
-        """The batch seen anew; chance comes from `generator`, or torch's own for the device."""
+        """The augmented batch; random numbers come from `generator`, or torch's for the device."""
         n, device = len(batch), batch.images.device
         moved = {name: values for name in _MODES if (values := getattr(batch, name)) is not None}
         if self.flip:
@@ -52,7 +54,7 @@ class Augment:
         return replace(batch, **moved)
 
     def _grid(self, chance: Tensor, size: torch.Size) -> Tensor:
-        """(B, H, W, 2) where each output pixel is taken from; chance (B, 3) lies in [-1, 1]."""
+        """(B, H, W, 2): the sampling position of each output pixel; chance (B, 3) is in [-1, 1]."""
         affine = torch.zeros(len(chance), 2, 3, device=chance.device)
         affine[:, 0, 0] = affine[:, 1, 1] = 1 / (1 + self.scale * chance[:, 2])
         for at, side in enumerate((size[1], size[0])):

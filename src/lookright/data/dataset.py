@@ -1,4 +1,4 @@
-"""What a data set is: named domains that share classes, each split by a hash of its samples."""
+"""The interface of a data set: named domains with shared classes, split by a hash of each key."""
 
 import hashlib
 import unicodedata
@@ -23,7 +23,7 @@ _ENDS = {"train": 0.70, "validation": 0.85, "test": 1.0}
 
 
 def part_of(key: str) -> SplitName:
-    """The part a sample belongs to: 70% train, 15% validation, 15% test, by its key alone."""
+    """The part of a sample, from its key only: 70% train, 15% validation, 15% test."""
     digest = hashlib.sha256(unicodedata.normalize("NFC", key).encode()).digest()
     fraction = int.from_bytes(digest[:6], "big") / 2**48
     if fraction < _ENDS["train"]:
@@ -32,15 +32,16 @@ def part_of(key: str) -> SplitName:
 
 
 def hashed(*texts: str) -> str:
-    """16 hexadecimal digits that follow from the texts."""
+    """16 hexadecimal digits: a hash of the texts."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 class ImageData(ABC):
-    """Images of `classes` in named `domains`, square at `image_size` pixels a side.
+    """Square images of `image_size` pixels, of `classes`, in named `domains`.
 
-    A sample's part (train, validation, test) follows from a hash of its key, so a sample that is
-    added or removed moves no other. On a domain never trained on, part "all" is every sample.
+    A sample's part (train, validation, test) is derived from a hash of its key, so adding or
+    removing samples does not move others to another part. Part "all" contains every sample of a
+    domain, for domains that are not trained on.
     """
 
     name: str
@@ -51,52 +52,51 @@ class ImageData(ABC):
 
     @abstractmethod
     def keys(self, domain: str) -> Sequence[str]:
-        """One key for each sample of the domain; samples of equal key share a part everywhere."""
+        """One key per sample of the domain; samples with the same key are in the same part."""
 
     @abstractmethod
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
-        """The domain's samples at these positions of `keys`, in this order."""
+        """The domain's samples at these positions of `keys`, in the given order."""
 
     def stored(self, domain: str, indices: Sequence[int]) -> Batch:
-        """As `samples`, with images and masks as uint8 where the data keeps them so.
+        """As `samples`, but with images and masks as uint8 if the data stores them that way.
 
-        Loaders take these to the device, where `Batch.to` makes them float32.
+        Loaders move these to the device, where `Batch.to` makes them float32.
         """
         return self.samples(domain, indices)
 
     def labels(self, domain: str) -> Sequence[int]:
-        """The class number of each of `keys`; from all samples, where it is not known for less."""
+        """The class number of each of `keys`; by default all samples are read for it."""
         indices = range(len(self.keys(domain)))
         parts = (indices[at : at + _READ] for at in range(0, len(indices), _READ))
         return [label for part in parts for label in self.samples(domain, part).labels.tolist()]
 
     def masked(self, domain: str) -> Sequence[bool]:
-        """For each of `keys`, whether `samples` gives it a mask that is not empty."""
+        """For each of `keys`, whether `samples` gives a mask that is not empty."""
         return [self.has_masks] * len(self.keys(domain))
 
     def tool_masked(self, domain: str) -> Sequence[bool]:
-        """For each of `keys`, whether `samples` gives it a guide that is not empty."""
+        """For each of `keys`, whether `samples` gives a tool mask that is not empty."""
         return [False] * len(self.keys(domain))
 
     def undecoded(self, domains: Sequence[str]) -> int:
-        """How many images of these domains take decoding when they are used next."""
+        """The number of images of these domains that have to be decoded at their next use."""
         return 0
 
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
-        """Check what lies somewhere of these domains now, so that all damage is told at once.
+        """Check the files of these domains now, so that all damaged ones are reported together.
 
-        What is not checked so is checked when it is first used. progress: show a bar on stderr.
-
-        Raises UserError for an unknown domain, and for what cannot be read.
+        Other domains are checked when they are first used. progress: show a bar on stderr. Raises
+        UserError for an unknown domain and for files that cannot be read.
         """
         for domain in domains:
             self.domain_index(domain)
 
     def fingerprint(self, domain: str) -> str:
-        """16 hexadecimal digits that tell these samples from others of the same keys.
+        """16 hexadecimal digits that distinguish these samples from others with the same keys.
 
-        From the spec and the keys, which is enough where the images follow from them; from the name
-        and the keys where the data set has no spec.
+        A hash of the spec and the keys, which is enough if these determine the images; if the data
+        set has no spec, a hash of its name and the keys.
         """
         try:
             what = identity(self)
@@ -106,15 +106,15 @@ class ImageData(ABC):
 
     @final
     def split(self, domains: str | Sequence[str], part: SplitName) -> "Split":
-        """One part of a domain, or of several joined in the order given.
+        """One part of a domain, or of several domains joined in the given order.
 
-        Raises UserError for an unknown domain or part, and for a part that holds no sample.
+        Raises UserError for an unknown domain or part, and for a part without samples.
         """
         if part not in (*_ENDS, "all"):
             known = (*_ENDS, "all")
             raise UserError(
-                f"Expected a part out of {', '.join(known)}; got '{part}'."
-                f"{did_you_mean(part, known)}"
+                f"Expected a part, one of {', '.join(known)}; got "
+                f"'{part}'.{did_you_mean(part, known)}"
             )
         where: list[tuple[str, int]] = []
         for domain in [domains] if isinstance(domains, str) else domains:
@@ -142,9 +142,9 @@ class ImageData(ABC):
         generator: torch.Generator | None = None,
         workers: int = 0,
     ) -> DataLoader[Batch]:
-        """A DataLoader of Batches over `split(domains, part)`; `generator` fixes the shuffling.
+        """A DataLoader of Batches over `split(domains, part)`.
 
-        workers: processes that decode images.
+        generator: for the shuffling; workers: the number of processes that decode images.
         """
         return DataLoader(
             self.split(domains, part),
@@ -158,7 +158,7 @@ class ImageData(ABC):
 
     @final
     def domain_index(self, domain: str) -> int:
-        """The domain's number, as `Batch.domains` carries it; UserError where there is none."""
+        """The domain's number, as in `Batch.domains`; raises UserError for an unknown domain."""
         if domain not in self.domains:
             raise UserError(
                 f"Expected a domain of {self.name} ({', '.join(self.domains)}); got '{domain}'."
@@ -169,10 +169,10 @@ class ImageData(ABC):
 
 @final
 class Split(Dataset[Batch]):
-    """Chosen samples of a data set; an item is a Batch of one, and `collate` joins them.
+    """Selected samples of a data set; an item is a Batch of one sample, and `collate` joins them.
 
-    `where` names each sample by its domain and its position there. stored: give what
-    `ImageData.stored` gives, for a loader, in place of `ImageData.samples`.
+    where: the domain and the position in it of each sample. stored: items are those of
+    `ImageData.stored`, for a loader, instead of `ImageData.samples`.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Split(Dataset[Batch]):
         self.stored = stored
 
     def as_stored(self) -> "Split":
-        """The same samples as the data stores them."""
+        """The same samples, as `ImageData.stored` gives them."""
         return Split(self.data, self.where, stored=True)
 
     def __len__(self) -> int:
@@ -194,7 +194,7 @@ class Split(Dataset[Batch]):
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
-        """The samples in order as few large batches; DataLoader calls this for a whole batch."""
+        """The samples in order, as a few large batches; DataLoader calls this for a whole batch."""
         wanted = (self.where[index] for index in indices)
         read = self.data.stored if self.stored else self.data.samples
         return [

@@ -1,4 +1,4 @@
-"""Images that lie somewhere encoded: checked at once, decoded when used, kept where they fit."""
+"""Encoded images: checked early, decoded when used, and cached if they fit in memory."""
 
 import os
 import warnings
@@ -21,7 +21,7 @@ from lookright.data.shared import SharedRows
 from lookright.errors import UserError
 
 CACHE_LIMIT: Final = 2 * 2**30
-"""Bytes of resized images, masks and tool_masks that a data set keeps in memory at most."""
+"""Maximum bytes of resized images, masks and tool masks that a data set keeps in memory."""
 
 What = Literal["masks", "tool_masks"]
 Masks = dict[What, Tensor]
@@ -30,32 +30,32 @@ _LISTED: Final = 10
 
 
 class Sample(Protocol):
-    """One image, with its mask and tool mask where there are any.
+    """One image, with its mask and tool mask if there are any.
 
-    Each method raises UnreadableImageError where a file that it needs cannot be read.
+    Each method raises UnreadableImageError if a file that it needs cannot be read.
     """
 
     @property
     def key(self) -> str:
-        """By which it gets its part; that of a copy may be the same."""
+        """The key that determines its part; copies of an image may have the same key."""
 
     @property
     def name(self) -> str:
-        """What the user knows it by; no other has the same."""
+        """Its name in messages, unique in the data set."""
 
     def check(self) -> str:
-        """A hash of its files' bytes; damage is found where that does not take decoding."""
+        """A hash of its files' bytes; raises an error on damage that shows without decoding."""
 
     def image(self, size: int) -> Tensor:
-        """(3, size, size) uint8."""
+        """The image, (3, size, size) uint8."""
 
     def masks(self, size: int) -> Masks:
-        """(1, size, size) uint8 each, those that are not empty."""
+        """The masks that are not empty, (1, size, size) uint8 each."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What the check of a sample found, and where its pixels are kept: `row` of these."""
+    """The results of the check of a sample, and the `row` of the cache that holds its pixels."""
 
     digest: str
     has: frozenset[What]
@@ -65,27 +65,28 @@ class _Known:
 
 
 class Decoded(ImageData):
-    """An ImageData of samples that are checked a domain at a time, all damage told at once.
+    """An ImageData of encoded images, which are checked one domain at a time.
 
-    The check hashes every file, decodes the masks and looks at the images without decoding them
-    (`images.check_image`). Unreadable ones are refused, or left out and counted where
-    `skip_unreadable`; then every image is decoded by the check, as which ones are left out decides
-    what is trained on. Images are decoded when they are used, by the worker processes of a loader
-    where it has some. With `cache` they are kept from then on, resized and as uint8, where all that
-    were asked for fit CACHE_LIMIT, so that later epochs decode nothing; otherwise they are decoded
-    at each use. An image whose mask is empty after the cut has none.
+    The check hashes every file, decodes the masks, and checks the images without decoding them
+    (`images.check_image`). All damaged images of a domain are reported in one error. With
+    `skip_unreadable` they are left out and counted instead; the check then decodes every image,
+    since the images left out change the training data. Images are decoded when they are used, in
+    the worker processes of a loader if it has any. With `cache` they are then kept, resized and as
+    uint8, if all requested images fit in CACHE_LIMIT, so that later epochs decode nothing;
+    otherwise they are decoded at each use. An image whose mask is empty after cropping counts as
+    one without a mask.
     """
 
     SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("cache", "progress", "read")
-    """Arguments that change nothing of what the data are."""
+    """Arguments that do not change the data."""
 
     root: Path
 
     _samples: dict[str, list[tuple[Sample, int]]]
-    """Each domain's samples with their labels."""
+    """The samples of each domain, with their labels."""
 
     _offered: frozenset[What]
-    """Whether there are masks and tool_masks at all."""
+    """Whether there are masks, and tool masks, at all."""
 
     @abstractmethod
     def __init__(self, root: Path, image_size: int, skip_unreadable: bool, cache: bool) -> None:
@@ -192,7 +193,7 @@ class Decoded(ImageData):
         }
 
     def _readable(self, domain: str) -> Sequence[tuple[Sample, int]]:
-        """The domain's samples; those that may be left out are known when they were read."""
+        """The domain's samples; with `skip_unreadable` the domain is checked first."""
         if self.skip_unreadable:
             self.read([domain])
         return self._samples[domain]
@@ -202,16 +203,16 @@ class Decoded(ImageData):
         return [what in self._known[sample.name].has for sample, _ in self._samples[domain]]
 
     def _check(self, domains: Sequence[str]) -> None:
-        """Refuse, or tell of, what was seen only when these domains were read."""
+        """Raise errors and give warnings on problems found when these domains were read."""
         for domain in domains:
             if not self._samples[domain]:
                 raise UserError(
                     f"Expected images in domain '{domain}' of '{self._given}'; none of them can be "
-                    "read: replace them, or judge other domains."
+                    "read: replace them, or use other domains."
                 )
 
     def _checked(self, samples: Sequence[Sample], progress: bool) -> dict[str, str]:
-        """Check every sample, in threads; the unreadable ones by name, with the reason."""
+        """Check every sample, in threads; returns the reason for each unreadable one, by name."""
         size = self.image_size
         count = len(samples) + len(self._known)
         keep = self._keep and count * (3 + len(self._offered)) * size**2 <= CACHE_LIMIT
@@ -250,14 +251,14 @@ class Decoded(ImageData):
 
 
 def _refuse(where: Path, unreadable: dict[str, str], total: int) -> None:
-    """Raises UserError naming the images that cannot be read."""
+    """Raise UserError with the names of the images that cannot be read."""
     if len(unreadable) == 1:
         (reason,) = unreadable.values()
         raise UserError(f"{reason.removesuffix('.')}, or leave it out with --skip-unreadable.")
     listed = ", ".join(f"'{key}'" for key in list(unreadable)[:_LISTED])
     rest = len(unreadable) - _LISTED
     raise UserError(
-        f"Expected readable images in '{where}'; {len(unreadable)} of {total} are damaged or no "
+        f"Expected readable images in '{where}'; {len(unreadable)} of {total} are damaged or not "
         f"images: {listed}{f' and {rest} more' if rest > 0 else ''}. Replace or remove them, or "
         "leave them out with --skip-unreadable."
     )

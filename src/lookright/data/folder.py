@@ -1,4 +1,4 @@
-"""Images in folders, laid out root/<domain>/<class>/* or root/<class>/*, with masks and guides."""
+"""Images in folders, root/<domain>/<class>/* or root/<class>/*, with masks and tool masks."""
 
 import hashlib
 import warnings
@@ -17,7 +17,7 @@ from lookright.data.layout import find_images, find_masks, require_images
 
 @dataclass(frozen=True)
 class _File:
-    """An image on disk, with its mask and guide; `key` is its path below the root."""
+    """An image on disk, with its mask and tool mask; `key` is its path below the root."""
 
     path: Path
     key: str
@@ -48,16 +48,16 @@ class _File:
 class Folder(Decoded):
     """The images under `root`, with the masks under `masks` at the same paths below it.
 
-    `tool_masks` come from elsewhere, such as a segmenter, and may be soft. Each image is cut to its
-    central square and resized (`images.square`), its mask and guide with it. One without a mask has
-    `has_mask` False, and so has one whose mask is empty in that square; tool masks alike. A
-    sample's key is its path below `root`.
+    `tool_masks` are masks made by a tool, such as a segmentation model, and may be soft. Each image
+    is cropped to its central square and resized (`images.square`), together with its masks. An
+    image without a mask, or whose mask is empty in that square, has `has_mask` False; likewise for
+    tool masks. A sample's key is its path below `root`.
 
-    Every file is checked at the start or, where not `read`, when its domain is first used, so that
-    all unreadable ones are named together; `skip_unreadable` leaves out images of which anything
-    cannot be read, and warns how many. Empty masks of either kind, and images without a tool mask,
-    are counted in a warning each. `cache` is that of `Decoded`. `progress` shows a bar on stderr.
-    Raises UserError for what `find_images`, `find_masks` and `images.read_mask` refuse.
+    Every file is checked at the start, or, with `read=False`, when its domain is first used, so
+    that all unreadable files are reported together. `skip_unreadable` leaves out images that cannot
+    be read, or whose masks cannot, and warns how many. Empty masks of either kind and images
+    without a tool mask are counted in warnings. `cache` is that of `Decoded`. `progress` shows a
+    bar on stderr. Raises the errors of `find_images`, `find_masks` and `images.read_mask`.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class Folder(Decoded):
         require_images(files, self._given)
         seen = [self._files[path] for of in files.values() for each in of.values() for path in each]
         for what, folder in self._folders.items():
-            self._tell(what, folder, seen)
+            self._warn(what, folder, seen)
 
-    def _tell(self, what: What, folder: Path, files: Sequence[_File]) -> None:
-        """Warn of what is empty in a folder of masks, and of images without a tool mask."""
+    def _warn(self, what: What, folder: Path, files: Sequence[_File]) -> None:
+        """Warn of empty masks in a folder, and of images without a tool mask."""
         found = [file for file in files if what in file.maps]
         if empty := [file.maps[what] for file in found if what not in self._known[file.key].has]:
             words = what.replace("_", " ")
@@ -133,6 +133,6 @@ class Folder(Decoded):
         if lacking and what == "tool_masks":
             warnings.warn(
                 f"{len(lacking)} of {len(files)} images have no tool mask in '{folder}', such as "
-                f"'{lacking[0]}': they are left unguided.",
+                f"'{lacking[0]}': their explanations are not guided.",
                 stacklevel=3,
             )

@@ -1,4 +1,4 @@
-"""A data set that Hugging Face's `datasets` has saved to disk."""
+"""A data set saved to disk by Hugging Face's `datasets`."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ _MASK: Final = ("mask", "masks")
 
 
 def is_saved(root: Path) -> bool:
-    """Whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote this folder."""
+    """Whether this folder was written by `save_to_disk` of a `Dataset` or `DatasetDict`."""
     one = all((root / name).is_file() for name in ("state.json", "dataset_info.json"))
     return one or (root / "dataset_dict.json").is_file()
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One row: `rows` are the two columns that are read, `name` is its split and its number."""
+    """One row: `rows` holds the columns of images and masks, `name` is its split and number."""
 
     rows: Any
     index: int
@@ -73,19 +73,20 @@ class HuggingFace(Decoded):
     """The rows of a `Dataset`, or of every split of a `DatasetDict`, saved at `root`.
 
     Args:
-        image: the column of images; by default the only one, or `image` or `img`.
-        label: the column of classes; by default the only ClassLabel, or `label`, `labels` or
-            `class`. Where it is no ClassLabel, the classes are its values, sorted.
-        domain: the column of domains; `domain` by default. Where there is none, each split is a
-            domain, and a single data set one of the folder's name.
-        mask: the column of masks; `mask` or `masks` by default, where that holds images.
-        image_size, skip_unreadable, cache, progress, read: as in `Folder`; images are cut alike.
+        image: the column of images; by default `image` or `img`, or the only column of images.
+        label: the column of classes; by default `label`, `labels` or `class`, or the only
+            ClassLabel. If it is not a ClassLabel, the classes are its sorted values.
+        domain: the column of domains; `domain` by default. Without such a column each split is a
+            domain; a data set without splits is a single domain with the folder's name.
+        mask: the column of masks; by default `mask` or `masks`, if it contains images.
+        image_size, skip_unreadable, cache, progress, read: as in `Folder`; images are cropped
+            alike.
 
-    A sample's key is a hash of its image file, so its part does not depend on its place. Raises
-    UserError where `datasets` is not installed; for a damaged set, a missing or doubtful column,
-    a row without a class, and fewer than two classes.
+    A sample's key is a hash of its image file, so its part does not depend on its position. Raises
+    UserError if `datasets` is not installed, and for a damaged data set, a missing or ambiguous
+    column, a row without a class, or fewer than two classes.
 
-    `columns` says which are used, as `load_data` reads it.
+    `columns` gives the columns in use, in the form that `load_data` reads.
     """
 
     def __init__(
@@ -148,12 +149,12 @@ class HuggingFace(Decoded):
 
 
 def _splits(root: Path) -> dict[str, Any]:
-    """The splits by name, with images as they are encoded."""
+    """The splits by name, with encoded images."""
     try:
         import datasets
     except ImportError as error:
         raise UserError(
-            f"'{root}' is a data set of Hugging Face's datasets, which is not installed: "
+            f"'{root}' is a data set of Hugging Face's library datasets, which is not installed: "
             "pip install 'lookright[datasets]'."
         ) from error
     try:
@@ -161,7 +162,8 @@ def _splits(root: Path) -> dict[str, Any]:
     except Exception as error:
         raise UserError(
             f"'{root}' cannot be read by datasets {datasets.__version__} "
-            f"({' '.join(str(error).split()) or type(error).__name__}): save it again with it."
+            f"({' '.join(str(error).split()) or type(error).__name__}): save it again with this "
+            "version."
         ) from error
     splits = found if isinstance(found, datasets.DatasetDict) else {root.resolve().name: found}
 
@@ -183,14 +185,14 @@ def _column(
     possible: Sequence[str],
     required: bool = True,
 ) -> str | None:
-    """The column that was asked for, else the usual one, else the only one that fits.
+    """The requested column, else one with a usual name, else the only one that fits.
 
-    possible: columns that hold images, or such that hold none.
+    possible: the columns that may be requested, with images or without.
     """
     if asked is not None:
         if asked not in possible:
             raise UserError(
-                f"'{root}' has no column '{asked}' that can be the {what}, but "
+                f"'{root}' has no column '{asked}' that can be the {what}; possible columns: "
                 f"{', '.join(possible) or 'none'}.{did_you_mean(asked, possible)}"
             )
         return asked
@@ -205,13 +207,13 @@ def _column(
     if not possible:
         raise UserError(f"'{root}' has no column that can be the {what}: add one and save again.")
     raise UserError(
-        f"Which column of '{root}' is the {what}, out of {', '.join(fitting or possible)}? "
-        f"Say it as in '{root}?{what}={(fitting or possible)[0]}'."
+        f"Which column of '{root}' is the {what}: {', '.join(fitting or possible)}? Name it "
+        f"as in '{root}?{what}={(fitting or possible)[0]}'."
     )
 
 
 def _texts(rows: Any, column: str) -> list[str]:
-    """A column's values as text, a ClassLabel's as names."""
+    """A column's values as text; those of a ClassLabel as class names."""
     kind, values = rows.features[column], list(rows[column])
     names = getattr(kind, "names", None)
     if any(value is None or (names and value < 0) for value in values):
@@ -220,7 +222,7 @@ def _texts(rows: Any, column: str) -> list[str]:
 
 
 def _file(value: Mapping[str, Any] | None, name: str) -> File:
-    """Where the image lies: in the row itself, or in a file that the row names."""
+    """The encoded image: in the row itself, or in a file that the row names."""
     if value is None or (value["bytes"] is None and value["path"] is None):
         raise UnreadableImageError(f"Expected an image in {name}; it is empty: remove the row.")
     return Path(value["path"]) if value["bytes"] is None else Encoded(name, value["bytes"])

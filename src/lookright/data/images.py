@@ -1,4 +1,4 @@
-"""One image file, or one mask, read right whatever its format, mode and orientation."""
+"""Reading image and mask files correctly in any format, colour mode and orientation."""
 
 import hashlib
 import struct
@@ -39,12 +39,12 @@ _UPRIGHT: Final = {
 
 
 class UnreadableImageError(UserError):
-    """A file that is no image, or a damaged one."""
+    """A file that is not an image, or a damaged image."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The content of an image file that lies in something else, and what to call it."""
+    """The content of an image file stored inside another file, and its name in messages."""
 
     name: str
     content: bytes
@@ -57,10 +57,11 @@ File = Path | Encoded
 
 
 def read_image(path: File) -> Image.Image:
-    """The image upright (its EXIF orientation applied) in 8-bit RGB.
+    """The image in 8-bit RGB, with its EXIF orientation applied.
 
-    Transparency is laid on white; 16-bit grey is scaled, not clipped; of an animation the first
-    frame is taken; colour profiles are not applied. Raises UnreadableImageError naming the file.
+    Transparent images are put on white; 16-bit grey is scaled, not clipped; the first frame of an
+    animation is used; colour profiles are not applied. Raises UnreadableImageError with the file's
+    name.
     """
     image, orientation = _decode(path)
     if image.has_transparency_data:
@@ -69,12 +70,13 @@ def read_image(path: File) -> Image.Image:
 
 
 def read_mask(path: File, image_path: File) -> Image.Image:
-    """The mask of an image in 8-bit grey (255 on the object), upright and of the image's size.
+    """The mask in 8-bit grey (255 on the object), with the size and orientation of its image.
 
-    Grey levels are kept; where all are 0 or 1, 1 is the object; in a palette (as in PASCAL VOC),
-    every colour but black is. The mask's own EXIF orientation is applied. One that then has the
-    size of the image as stored, and not as shown, is turned as its image is. Raises UserError
-    naming both sizes where they differ, UnreadableImageError where either cannot be read.
+    Grey levels are kept. If all values are 0 or 1, 1 is the object; in a palette image (as in
+    PASCAL VOC), every colour except black is. The mask's own EXIF orientation is applied; if its
+    size then fits the image before its orientation is applied but not after, the mask is turned
+    like the image. Raises UserError with both sizes if they differ, and UnreadableImageError if
+    either file cannot be read.
     """
     mask, orientation = _decode(path)
     palette = mask.mode in ("P", "PA")
@@ -91,15 +93,15 @@ def read_mask(path: File, image_path: File) -> Image.Image:
     if mask.size == stored:
         return _turned(mask, image_orientation)
     raise UserError(
-        f"Expected a mask of {shown[0]}x{shown[1]} pixels, as its image '{image_path}' has; "
+        f"Expected a mask of {shown[0]}x{shown[1]} pixels, the size of its image '{image_path}'; "
         f"'{path}' has {mask.width}x{mask.height}: export the mask at the image's size."
     )
 
 
 def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
-    """(C, size, size) uint8: the shorter side resized to `size`, the longer cut at both ends.
+    """(C, size, size) uint8: the shorter side resized to `size`, the longer side cropped centrally.
 
-    Resized bilinearly with antialiasing; where not `soft` by the nearest pixel, which keeps a
+    Resized bilinearly with antialiasing, or, without `soft`, to the nearest pixel, which keeps a
     binary mask binary.
     """
     side = min(image.size)
@@ -117,11 +119,11 @@ def load_image(path: Path | str, image_size: int) -> Tensor:
 
 
 def check_image(path: File) -> str:
-    """A hash of the file's bytes; raises UnreadableImageError where it is damaged or no image.
+    """A hash of the file's bytes; raises UnreadableImageError if it is damaged or not an image.
 
-    Of a JPEG the header is read and the end looked for, of a PNG the checksums are compared, which
-    takes a fraction of decoding; whatever this does not find whole, and any other format, is
-    decoded. What hides even so is found when the pixels are first used.
+    For a JPEG the header and the end marker are checked, for a PNG the checksums, which takes a
+    fraction of the time of decoding. Files that fail this check, and other formats, are decoded.
+    Damage that is still not found is reported when the pixels are first used.
     """
     content = read_bytes(path)
     if not _seems_whole(content):
@@ -130,7 +132,7 @@ def check_image(path: File) -> str:
 
 
 def read_bytes(path: File) -> bytes:
-    """The file as it is; raises UnreadableImageError where it cannot be read."""
+    """The bytes of the file; raises UnreadableImageError if it cannot be read."""
     try:
         return path.content if isinstance(path, Encoded) else path.read_bytes()
     except OSError as error:
@@ -138,7 +140,7 @@ def read_bytes(path: File) -> bytes:
 
 
 def _seems_whole(content: bytes) -> bool:
-    """Whether a file is known to be sound without decoding it; where not, it may still be."""
+    """Whether a file is known to be intact without decoding it; if False, it may still be."""
     try:
         with Image.open(BytesIO(content)) as image:
             if image.format == "PNG" and not image.mode.startswith(("I", "F")):
@@ -150,7 +152,7 @@ def _seems_whole(content: bytes) -> bool:
 
 
 def _decode(path: File) -> tuple[Image.Image, int]:
-    """The pixels in an 8-bit mode, as stored, and the EXIF orientation that shows them upright."""
+    """The pixels as stored, in an 8-bit mode, and the EXIF orientation still to be applied."""
     try:
         with Image.open(_stream(path)) as image:
             image.load()
@@ -174,17 +176,19 @@ def _stream(path: File) -> Path | BytesIO:
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
+        raise ValueError(
+            "floating-point pixels have no known range; save the image with 8 or 16 bits"
+        )
     if not image.mode.startswith("I"):
         return image.copy()
     levels = np.array(image).astype(np.int64)
     if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError("32-bit pixels beyond 65535; save it with 8 or 16 bits")
+        raise ValueError("32-bit pixels above 65535; save the image with 8 or 16 bits")
     return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 (upright) where the EXIF block is absent, damaged or says nothing known."""
+    """The EXIF orientation; 1 (upright) if it is absent, damaged or unknown."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except _DAMAGED:
@@ -205,7 +209,8 @@ def _unreadable(path: File, error: Exception) -> UnreadableImageError:
     if isinstance(path, Path) and not path.exists():
         siblings = [file.name for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
         return UnreadableImageError(
-            f"Expected an image at '{path}'; no such file.{did_you_mean(path.name, siblings)}"
+            f"Expected an image at '{path}', which does not "
+            f"exist.{did_you_mean(path.name, siblings)}"
         )
     fake = isinstance(error, Image.UnidentifiedImageError)
     reason = "its content is no known image format" if fake else str(error) or "it is damaged"

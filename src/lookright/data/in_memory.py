@@ -1,4 +1,4 @@
-"""Images that are in memory already, as a data set."""
+"""Images in memory as a data set."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,30 +17,30 @@ from lookright.errors import UserError
 
 @final
 class InMemory(ImageData):
-    """Images that lie in memory, with their labels and, where there are any, masks.
+    """Images in memory with their labels and optional masks.
 
     Args:
         images: (N, 3, S, S), float in [0, 1] or uint8.
         labels: (N,) integers from 0, the class of each image.
         masks: (N, 1, S, S) or (N, S, S): bool, 0 and 1, float in [0, 1], or uint8 up to 255; 1 (or
             255) on the object.
-        has_mask: (N,) bool, False where the object is unknown; by default every mask counts. An
-            empty mask counts as missing.
+        has_mask: (N,) bool, False if the object is unknown; True for all by default. An empty mask
+            counts as missing.
         classes: the names of the classes; "0", "1", ... by default.
-        domain: the name of the one domain, or N names, of the domain of each image.
+        domain: the name of a single domain, or N names, the domain of each image.
 
     A sample's key is a hash of its pixels: equal images are always in the same part, and the parts
-    do not depend on the order. `where(domain)` says which image is which.
+    do not depend on the order. `where(domain)` gives the indices of a domain's images.
 
     Raises:
-        UserError: wrong shapes, types or ranges, such as those of normalised images; labels that
-            are no classes; fewer than two classes.
+        UserError: wrong shapes, types or ranges, such as those of normalised images; labels outside
+            the classes; fewer than two classes.
     """
 
     name = "InMemory"
 
     SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("images", "labels", "masks", "has_mask", "domain")
-    """Which samples they are is told by `fingerprint`."""
+    """The samples are identified by `fingerprint` instead."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class InMemory(ImageData):
         self.classes = tuple(classes) if classes else tuple(map(str, range(highest + 1)))
         if len(self.classes) < 2:
             raise UserError(
-                f"Expected images of two or more classes; got labels of {self.classes[0]} alone: "
-                "name all classes, classes=['cat', 'dog']."
+                f"Expected two or more classes; got only labels of {self.classes[0]}: name all "
+                "classes, as in classes=['cat', 'dog']."
             )
         self._masks = None if masks is None else checked_masks(masks, self._images)
         self.has_masks = self._masks is not None
@@ -75,7 +75,7 @@ class InMemory(ImageData):
         self.domains = tuple(self._where)
 
     def where(self, domain: str) -> Sequence[int]:
-        """Of each of the domain's `keys`, which of all images it is."""
+        """The index, among all images, of each of the domain's `keys`."""
         self.domain_index(domain)
         return self._where[domain]
 
@@ -112,7 +112,7 @@ class InMemory(ImageData):
         return self.stored(domain, indices).to("cpu")
 
     def in_key_order(self) -> "InMemory":
-        """The same samples, in an order that does not depend on the one they came in."""
+        """The same samples in an order that does not depend on their original order."""
         ordered = copy(self)
         ordered._where = {
             domain: sorted(where, key=lambda index: (self._keys[index], int(self._labels[index])))
@@ -126,7 +126,7 @@ class InMemory(ImageData):
 
 
 def _known(masks: Tensor | None, has_mask: Tensor | None, count: int) -> Tensor | None:
-    """Which masks show an object."""
+    """Which images have a mask that is not empty."""
     if masks is None:
         if has_mask is not None:
             raise UserError("has_mask says which of the masks count, but there are no masks.")
@@ -144,6 +144,6 @@ def _known(masks: Tensor | None, has_mask: Tensor | None, count: int) -> Tensor 
 
 
 def _hash(pixels: Tensor) -> str:
-    """The same for uint8 as for the float32 that is made of it."""
+    """A hash of the pixels; the same for uint8 and for the corresponding float32."""
     values = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
     return hashlib.sha256(values.contiguous().numpy().tobytes()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""Which files of a folder are which domain's and class's images, and where their masks lie."""
+"""Finding the images of each domain and class in a folder, and their masks."""
 
 import os
 import warnings
@@ -10,15 +10,15 @@ from lookright.data.images import SUFFIXES
 from lookright.errors import UserError, did_you_mean
 
 Tree = dict[str, dict[str, list[Path]]]
-"""Domain to class to that class's files, each level sorted by name."""
+"""The files by domain and class, each level sorted by name."""
 
 
 def find_images(root: Path, ignored: Iterable[Path] = ()) -> Tree:
-    """The images of `root/<domain>/<class>/*`, or of `root/<class>/*` as one domain named as root.
+    """The images of `root/<domain>/<class>/*`, or of `root/<class>/*` as a domain named like root.
 
-    Hidden files, files that are no images by their suffix, and the folders `ignored` are left out.
-    Raises UserError for a missing folder, one without images, a mix of both layouts, an empty
-    domain or class, and for fewer than two classes. Warns of a domain that lacks a class.
+    Hidden files, files without an image suffix, and the folders `ignored` are left out. Raises
+    UserError for a missing folder, a folder without images, a mix of both layouts, an empty domain
+    or class, or fewer than two classes. Warns of a domain that lacks a class.
     """
     require_folder(root, "images")
     skipped = {folder.resolve() for folder in ignored}
@@ -31,7 +31,7 @@ def find_images(root: Path, ignored: Iterable[Path] = ()) -> Tree:
     if flat and nested:
         raise UserError(
             f"Expected '{root}' laid out either <domain>/<class>/* or <class>/*; '{flat[0]}' and "
-            f"'{nested[0]}' both hold images: move them to one depth."
+            f"'{nested[0]}' both contain images: move them to the same depth."
         )
     if flat:
         tree = {root.resolve().name: {folder.name: _images(folder) for folder in below}}
@@ -45,7 +45,7 @@ def find_images(root: Path, ignored: Iterable[Path] = ()) -> Tree:
 
 
 def check_classes(tree: Tree, root: Path) -> None:
-    """Raises UserError for an empty domain or class and for one class only; see find_images."""
+    """Raise UserError for an empty domain or class and for a single class; see find_images."""
     require_images(tree, root)
     classes = {name for found in tree.values() for name in found}
     for domain, found in tree.items():
@@ -57,12 +57,12 @@ def check_classes(tree: Tree, root: Path) -> None:
     if len(classes) < 2:
         raise UserError(
             f"Expected two or more classes in '{root}'; it has only '{min(classes)}': give the "
-            "folder that holds the class folders."
+            "folder that contains the class folders."
         )
 
 
 def require_images(tree: Tree, root: Path) -> None:
-    """Raises UserError for a domain without classes, and for a class without images."""
+    """Raise UserError for a domain without classes, and for a class without images."""
     for domain, found in tree.items():
         if not found:
             raise UserError(
@@ -80,11 +80,11 @@ def require_images(tree: Tree, root: Path) -> None:
 def find_masks(
     root: Path, images: list[Path], what: Literal["masks", "tool_masks"] = "masks"
 ) -> dict[Path, Path]:
-    """For each image (relative to its own root) that has one, its mask: the same path under `root`
-    with any image suffix.
+    """The mask of each image that has one: the image's relative path, under `root`, with any image
+    suffix.
 
-    Raises UserError for a missing folder, two masks of one image, and where no mask fits any
-    image. Warns of masks that fit none.
+    Raises UserError for a missing folder, for two masks of the same image, and if no mask belongs
+    to any image. Warns of masks that belong to no image.
     """
     words = what.replace("_", " ")
     require_folder(root, words)
@@ -95,20 +95,20 @@ def find_masks(
             if stem in masks:
                 raise UserError(
                     f"Expected one file of {words} for an image; '{masks[stem]}' and '{file}' are "
-                    "for the same one: remove one."
+                    "for the same image: remove one."
                 )
             masks[stem] = file
     fitting = {image: masks[stem] for image in images if (stem := image.with_suffix("")) in masks}
     strays = sorted(masks.keys() - {image.with_suffix("") for image in images})
     if not fitting:
-        came = f"'{masks[strays[0]]}' fits none" if strays else "it holds no images"
+        came = f"'{masks[strays[0]]}' belongs to no image" if strays else "it contains no images"
         raise UserError(
             f"Expected {words} in '{root}' at the paths of their images, such as "
             f"'{root / images[0].with_suffix('.png')}'; {came}: rename them or leave out {words}."
         )
     if strays:
         warnings.warn(
-            f"{len(strays)} of {len(masks)} {words} in '{root}' fit no image, such as "
+            f"{len(strays)} of {len(masks)} {words} in '{root}' belong to no image, such as "
             f"'{masks[strays[0]]}'.",
             stacklevel=2,
         )
@@ -116,7 +116,7 @@ def find_masks(
 
 
 def require_folder(root: Path, what: str, others: tuple[str, ...] = ()) -> None:
-    """Raises UserError where `root` is no folder, suggesting a neighbour or one of `others`."""
+    """Raise UserError if `root` is not a folder; suggests a similar name or one of `others`."""
     if root.is_dir():
         return
     if root.is_file():
@@ -125,18 +125,18 @@ def require_folder(root: Path, what: str, others: tuple[str, ...] = ()) -> None:
         )
     near = [folder.name for folder in _folders(root.parent)] if root.parent.is_dir() else []
     raise UserError(
-        f"Expected a folder of {what} at '{root}'; there is none."
-        f"{did_you_mean(root.name, [*near, *others])}"
+        f"Expected a folder of {what} at '{root}', which does not "
+        f"exist.{did_you_mean(root.name, [*near, *others])}"
     )
 
 
 def _no_images(root: Path, folders: list[Path]) -> UserError:
     expected = f"Expected images in '{root}' as <domain>/<class>/* or <class>/*"
     if _images(root):
-        return UserError(f"{expected}; they lie in it directly: sort them into class folders.")
+        return UserError(f"{expected}; they are directly in it: sort them into class folders.")
     for folder in folders:
         if any(_images(inner) for middle in _folders(folder) for inner in _folders(middle)):
-            return UserError(f"{expected}; they lie deeper. Did you mean '{folder}'?")
+            return UserError(f"{expected}; they are in deeper folders. Did you mean '{folder}'?")
     return UserError(f"{expected}; found none ending in {', '.join(sorted(SUFFIXES))}.")
 
 

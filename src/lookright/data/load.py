@@ -1,4 +1,4 @@
-"""What a user names into a data set."""
+"""Loading a data set by its name or path."""
 
 from pathlib import Path
 from typing import Any
@@ -24,22 +24,23 @@ def load_data(
     progress: bool = False,
     read: bool = True,
 ) -> ImageData:
-    """The built-in `Shortcut` by its name (in any case), or what lies at a path.
+    """The built-in `Shortcut` by its name (in any case), or the data set at a path.
 
-    That is a `Folder`, or a `HuggingFace`, whose columns may be named behind the path, as in
-    `pets?image=photo&label=kind`. image_size: pixels a side. seed and strength are Shortcut's;
-    masks and tool_masks are Folder's; skip_unreadable, cache, progress and read are those of both
-    others. Raises UserError for a missing path, suggesting a near name, and for what each refuses.
+    A path gives a `Folder` or a `HuggingFace`, whose columns may be named after the path, as in
+    `pets?image=photo&label=kind`. image_size: height and width in pixels. seed and strength are for
+    Shortcut; masks and tool_masks for Folder; skip_unreadable, cache, progress and read for Folder
+    and HuggingFace. Raises UserError for a missing path, with a similar name, and the errors of
+    each class.
     """
     if str(data).lower() == Shortcut.name.lower():
         if masks is not None:
             raise UserError(
-                f"Expected no masks for Shortcut, which has its own; got '{masks}': leave it out."
+                f"Expected no masks for Shortcut, which has its own; got '{masks}': leave them out."
             )
         if tool_masks is not None:
             raise UserError(
                 f"Expected no tool masks for Shortcut, which takes none; got '{tool_masks}': leave "
-                "it out, or guide by its masks (HumanMask)."
+                "them out, or guide by its own masks (HumanMask)."
             )
         return Shortcut(image_size, strength, seed)
     root, query = Path(data).expanduser(), ""
@@ -51,8 +52,8 @@ def load_data(
         for what, given in (("masks", masks), ("tool masks", tool_masks)):
             if given is not None:
                 raise UserError(
-                    f"Expected no folder of {what} for '{root}', a data set of Hugging Face's; "
-                    f"got '{given}': leave it out. Masks are a column of the set's own."
+                    f"Expected no folder of {what} for '{root}', a Hugging Face data set; got "
+                    f"'{given}': leave it out. Its masks are a column of the data set."
                 )
         return HuggingFace(
             root,
@@ -65,8 +66,8 @@ def load_data(
         )
     if query:
         raise UserError(
-            f"Only a data set of Hugging Face's has columns, and '{root}' is a folder of images: "
-            f"leave out ?{query}."
+            f"Only a Hugging Face data set has columns, and '{root}' is a folder of images: leave "
+            f"out ?{query}."
         )
     return Folder(
         root, image_size, _path(masks), _path(tool_masks), skip_unreadable, cache, progress, read
@@ -74,14 +75,14 @@ def load_data(
 
 
 def _columns(root: Path, query: str) -> dict[str, Any]:
-    """`image=photo&label=kind` as the columns' names."""
+    """The column names in a query such as `image=photo&label=kind`."""
     known = ("image", "label", "domain", "mask")
     given = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := given.keys() - set(known):
         name = min(unknown)
         raise UserError(
-            f"Expected columns as in '{root}?image=NAME&label=NAME', out of {', '.join(known)}; "
-            f"got '{name}'.{did_you_mean(name, known)}"
+            f"Expected columns as in '{root}?image=NAME&label=NAME', for {', '.join(known)}; got "
+            f"'{name}'.{did_you_mean(name, known)}"
         )
     return given
 

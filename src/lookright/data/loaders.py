@@ -1,4 +1,4 @@
-"""From disk to device: decoding in worker processes, uint8 until the device, one batch ahead."""
+"""Loading from disk to device: worker processes decode, and batches are prefetched as uint8."""
 
 import os
 import sys
@@ -14,11 +14,11 @@ from lookright.errors import UserError
 
 _MOST_WORKERS: Final = 4
 _WORTH_WORKERS: Final = 256
-"""Images to be decoded from which on starting worker processes is worth the time it takes."""
+"""Number of images to decode from which starting worker processes pays off."""
 
 
 class Loader(DataLoader[Batch]):
-    """A DataLoader whose workers' mistakes of the user's are one line, without their traceback."""
+    """A DataLoader that raises a worker's UserError as one line, without its traceback."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         try:
@@ -36,11 +36,11 @@ def stored_loader(
     sampler: Sampler[int] | None = None,
     drop_last: bool = False,
 ) -> Loader:
-    """Batches of a part on their way to `device`: as `ImageData.stored` has them, uint8 if it can.
+    """A loader of the batches of a part as `ImageData.stored` gives them, uint8 if possible.
 
-    They are for `Batch.to(device)`, which makes floats of them. For a CUDA device they are in
-    pinned memory, so that their copies do not keep the processor waiting. workers: processes that
-    decode; None is `default_workers`.
+    `Batch.to(device)` then makes them float32. For a CUDA device the batches are in pinned memory,
+    so that copies are asynchronous. workers: the number of decoding processes; None is
+    `default_workers`.
     """
     workers = default_workers(part) if workers is None else workers
     return Loader(
@@ -58,7 +58,7 @@ def stored_loader(
 
 
 def default_workers(part: Split) -> int:
-    """One process a core, up to four, where many images are to be decoded; else none."""
+    """One process per core, at most four, if many images have to be decoded; otherwise none."""
     waiting = part.data.undecoded(tuple(dict.fromkeys(domain for domain, _ in part.where)))
     if min(waiting, len(part)) < _WORTH_WORKERS:
         return 0
@@ -66,9 +66,9 @@ def default_workers(part: Split) -> int:
 
 
 def to_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Each batch on the device; while it is worked on, the next one is on its way there.
+    """Each batch on the device; the next batch is copied while the current one is processed.
 
-    One that cannot be read is told after those before it were worked on.
+    An error in reading a batch is raised after the batches before it were processed.
     """
     moved = (batch.to(device) for batch in batches)
     ready = next(moved, None)
@@ -86,12 +86,12 @@ def to_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
 
 
 def _context() -> str | None:
-    """Forked where that is safe, so that workers share the memory of `SharedRows`."""
+    """The start method of workers: fork if that is safe, so that they share `SharedRows`."""
     return "fork" if sys.platform == "linux" else None
 
 
 def _cores() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     counted: Any = getattr(os, "process_cpu_count", None)
     if counted is None and hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""Some of the classes of a data set, as a data set."""
+"""A data set of some of the classes of another data set."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 @final
 class Selected(ImageData):
-    """The samples of `data` that are of these classes, labelled in their order.
+    """The samples of `data` that belong to these classes, labelled in the given order.
 
-    Keys stay as they are, and so does each sample's part. A class that the data has not has no
-    samples. A domain without a sample of the classes is left out.
+    Keys, and therefore parts, stay the same. A class that is not in the data has no samples. A
+    domain without samples of the classes is left out.
     """
 
     def __init__(self, data: ImageData, classes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Memory that a process and the workers forked from it fill and read together."""
+"""Memory shared by a process and the workers forked from it."""
 
 import mmap
 from math import prod
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class SharedRows:
-    """Rows of uint8, each there once some process has put it.
+    """Rows of uint8, each available once any process has stored it.
 
-    Worker processes forked after it was made see each other's rows, so that an image is decoded
-    once, whichever worker does it; the memory is taken page by page, as rows come. A copy in a
-    process that was not forked, but got it sent, holds nothing and keeps nothing.
+    Worker processes forked after its creation share the rows, so that an image is decoded only
+    once, by any of them. Memory is allocated page by page as rows are stored. A copy that was
+    pickled to another process is empty and stores nothing.
     """
 
     def __init__(self, count: int, shape: tuple[int, ...]) -> None:
@@ -24,7 +24,7 @@ class SharedRows:
         self._rows = values[: count * prod(shape)].view(count, *shape)
 
     def get(self, row: int) -> Tensor | None:
-        """The row, where it is there; it is shared, so do not write to it."""
+        """The row, or None if it is not stored; it is shared, so do not write to it."""
         return self._rows[row] if row < self.count and self._put[row] else None
 
     def put(self, row: int, values: Tensor) -> None:

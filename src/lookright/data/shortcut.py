@@ -1,14 +1,14 @@
-"""Shortcut: handwritten digits on textured backgrounds whose hue gives the class away.
+"""Shortcut: handwritten digits on textured backgrounds whose hue is correlated with the class.
 
-The digits are scikit-learn's 1797 real ones (Alpaydin and Kaynak, UCI 1998). Everything else is
-drawn from the seed, and every domain shows the same scenes, so that each changes one thing only:
+The digits are the 1797 of scikit-learn (Alpaydin and Kaynak, UCI 1998). Everything else is drawn
+from the seed. All domains show the same scenes and differ in one respect only:
 
 | domain     | background                                                                     |
 |------------|--------------------------------------------------------------------------------|
-| train      | the hue is the class's own with probability `strength`, else any of the ten     |
+| train      | the hue is that of the class with probability `strength`, else any of the ten   |
 | reversed   | the same, but the hue is that of class + 5                                      |
-| random     | the hue is any of the ten and says nothing                                      |
-| recoloured | as random, in paler hues that lie between those of training; tinted digits      |
+| random     | the hue is any of the ten, unrelated to the class                               |
+| recoloured | as random, in paler hues that lie between those of training; coloured digits    |
 | noisy      | as train, with less contrast and pixel noise                                    |
 """
 
@@ -35,8 +35,11 @@ _LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class _Look:
-    """How a domain draws the scenes: `shift` classes between digit and hue, None where unrelated;
-    `turn` of the hues, in steps of the ten."""
+    """How a domain draws the scenes.
+
+    shift: classes between digit and hue, None if they are unrelated; turn: rotation of the hues, in
+    steps of a tenth.
+    """
 
     shift: int | None
     turn: float = 0.0
@@ -57,7 +60,7 @@ _LOOKS = {
 
 @dataclass(frozen=True)
 class _Scenes:
-    """What is drawn once for all domains, one row a digit."""
+    """The random parameters that all domains share, one row per digit."""
 
     digits: Tensor
     labels: Tensor
@@ -74,10 +77,11 @@ class _Scenes:
 class Shortcut(ImageData):
     """The built-in data set: 1797 digits in each of five domains, with exact masks.
 
-    image_size: pixels a side, at least 32; the same scenes are drawn at every size. strength: the
-    probability in [0, 1] that the hue of `train` is set by the class (otherwise it is drawn from
-    all ten, so it fits the class with probability strength + (1 - strength) / 10). Domains are
-    drawn when first used and kept as uint8. A digit is in the same part in every domain.
+    image_size: height and width in pixels, at least 32; the same scenes are drawn at every size.
+    strength: the probability in [0, 1] that the hue in `train` is set by the class. Otherwise the
+    hue is drawn from all ten, so that it fits the class with probability strength + (1 - strength)
+    / 10. Domains are drawn when first used and kept as uint8. A digit is in the same part in every
+    domain.
     """
 
     has_masks = True
@@ -118,12 +122,12 @@ class Shortcut(ImageData):
         return self._scenes.labels.tolist()
 
     def hues(self, domain: str) -> Tensor:
-        """(1797,) the hue of each background as a class number, plus 0.5 where recoloured."""
+        """(1797,) the hue of each background as a class number, plus 0.5 in domain recoloured."""
         look, scenes = _LOOKS[domain], self._scenes
         hue = scenes.other.astype(float)
         if look.shift is not None:
-            told = (scenes.labels.numpy() + look.shift) % 10
-            hue = np.where(scenes.obeys < self.strength, told, hue)
+            own = (scenes.labels.numpy() + look.shift) % 10
+            hue = np.where(scenes.obeys < self.strength, own, hue)
         return torch.from_numpy(hue + look.turn)
 
     def _random(self, what: str) -> np.random.Generator:
@@ -159,7 +163,7 @@ class Shortcut(ImageData):
         return torch.cat([self._coverage(at) >= 0.5 for at in chunks])
 
     def _coverage(self, at: Tensor) -> Tensor:
-        """(B, 1, S, S) how much of each pixel the digit covers, in [0, 1]."""
+        """(B, 1, S, S): the share of each pixel that the digit covers."""
         scenes, size = self._scenes, self.image_size
         scale, place = scenes.scale[at], scenes.place[at]
         affine = torch.zeros(len(at), 2, 3)
@@ -171,7 +175,7 @@ class Shortcut(ImageData):
         return (0.5 + (ink - 0.45) * pixels_per_cell.clamp(min=2)).clamp(0, 1)
 
     def _texture(self, at: Tensor) -> Tensor:
-        """(B, 2, S, S) two fields of smooth noise in about [-1, 1]: the shade and the hue."""
+        """(B, 2, S, S): two fields of smooth noise, roughly in [-1, 1], for brightness and hue."""
         size = (self.image_size, self.image_size)
         octaves = [
             0.62**octave * F.interpolate(lattice[at], size, mode="bicubic", align_corners=True)
@@ -180,7 +184,7 @@ class Shortcut(ImageData):
         return torch.stack(octaves).sum(0) / 1.3
 
     def _draw(self, domain: str) -> Tensor:
-        """(1797, 3, S, S) uint8."""
+        """All images of a domain, (1797, 3, S, S) uint8."""
         look, scenes, hues = _LOOKS[domain], self._scenes, self.hues(domain)
         noise, chunks = self._random(f"noise {domain}"), []
         for at in torch.arange(len(hues)).split(_CHUNK):
@@ -201,7 +205,7 @@ class Shortcut(ImageData):
 
 
 def _colour(hue: Tensor, saturation: float | Tensor, luma: Tensor) -> Tensor:
-    """(B, 3, ...) RGB of this hue (in turns) and saturation, scaled to the luma asked for."""
+    """(B, 3, ...): RGB of this hue (in full turns) and saturation, scaled to the given luma."""
     sixth = (hue * 6 + hue.new_tensor([0, 4, 2])[:, None, None]) % 6
     pure = ((sixth - 3).abs() - 1).clamp(0, 1)
     colour = 1 - saturation * (1 - pure)

@@ -1,4 +1,4 @@
-"""Tensors of a user's own: what is no image, label or mask is refused, with the mend."""
+"""Checks of the user's tensors: images, labels and masks; errors say how to fix them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,16 +11,16 @@ from lookright.errors import UserError
 _CHUNK = 256
 
 _CLASS_NUMBERS = 31
-"""Masks of nothing but 0, levels up to this one and 255 are taken for class numbers."""
+"""Masks whose values are only 0, numbers up to this one, and 255 count as class numbers."""
 
 _NORMALISED = (
-    "undo the normalisation and give it to the model, Classifier(network, classes, image_size, "
-    "mean, std), which normalises inside"
+    "undo the normalisation and put it into the model instead, Classifier(network, classes, "
+    "image_size, mean, std)"
 )
 
 
 def checked_images(images: Any) -> Tensor:
-    """(N, 3, S, S) uint8, where that loses nothing, else float32 in [0, 1]; on the CPU."""
+    """Images (N, 3, S, S) on the CPU: uint8 if that loses nothing, else float32 in [0, 1]."""
     images = _tensor(images, "images")
     shape = tuple(images.shape)
     if images.ndim != 4 or shape[1] != 3 or shape[2] != shape[3] or not len(images):
@@ -36,7 +36,9 @@ def checked_images(images: Any) -> Tensor:
     low, high = (float(value) for value in images.aminmax())
     if not (low >= 0 and high <= 1):
         if low != low or high != high or high - low == float("inf"):
-            raise UserError("Expected images in [0, 1]; some hold NaN or infinity: mend them.")
+            raise UserError(
+                "Expected images in [0, 1]; some contain NaN or infinity: correct them."
+            )
         mend = "divide them by 255" if low >= 0 and 2 < high <= 255 else _NORMALISED
         raise UserError(
             f"Expected images in [0, 1]; got values from {low:.3g} to {high:.3g}: {mend}."
@@ -45,7 +47,7 @@ def checked_images(images: Any) -> Tensor:
 
 
 def as_stored(values: Tensor) -> Tensor:
-    """float32 in [0, 1] as uint8 where dividing by 255 gives the same float32 again."""
+    """float32 in [0, 1] as uint8, if dividing by 255 gives the same float32 again."""
     chunks = []
     for chunk in values.split(_CHUNK):
         chunks.append((chunk * 255).round().byte())
@@ -55,11 +57,11 @@ def as_stored(values: Tensor) -> Tensor:
 
 
 def checked_labels(labels: Any, count: int, classes: Sequence[str] | None = None) -> Tensor:
-    """(N,) int64 from 0 to below the number of classes; on the CPU."""
+    """Labels (N,) int64 on the CPU, from 0 to below the number of classes."""
     labels = _tensor(labels, "labels")
     shape = tuple(labels.shape)
     if shape != (count,):
-        mend = ": of one score for each class, give labels.argmax(1)" if labels.ndim == 2 else ""
+        mend = ": for one score per class, give labels.argmax(1)" if labels.ndim == 2 else ""
         raise UserError(f"Expected {count} labels, one for each image; got shape {shape}{mend}.")
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise UserError(
@@ -70,21 +72,21 @@ def checked_labels(labels: Any, count: int, classes: Sequence[str] | None = None
     if low < 0 or (classes and high >= len(classes)):
         known = f"0 to {len(classes) - 1}, one of {len(classes)} classes" if classes else "0 up"
         raise UserError(
-            f"Expected labels from {known}; got {low if low < 0 else high}: mend the labels or the "
-            "classes."
+            f"Expected labels from {known}; got {low if low < 0 else high}: correct the labels or "
+            "the classes."
         )
     return labels.long()
 
 
 def checked_masks(masks: Any, images: Tensor) -> Tensor:
-    """(N, 1, S, S) uint8, where that loses nothing, else float32 in [0, 1]; on the CPU."""
+    """Masks (N, 1, S, S) on the CPU: uint8 if that loses nothing, else float32 in [0, 1]."""
     masks = _tensor(masks, "masks")
     if masks.ndim == 3:
         masks = masks[:, None]
     expected = (len(images), 1, *images.shape[2:])
     if masks.shape != expected:
         raise UserError(
-            f"Expected masks of shape {expected}, one for each image and of its size; got "
+            f"Expected masks of shape {expected}, one per image and of the same size; got "
             f"{tuple(masks.shape)}."
         )
     if masks.is_floating_point():
@@ -99,13 +101,14 @@ def checked_masks(masks: Any, images: Tensor) -> Tensor:
     if low < 0 or (high > 1 and not _is_grey(masks)):
         raise UserError(
             "Expected masks as bool, as 0 and 1, as uint8 from 0 to 255 or as float in [0, 1]; got "
-            f"{masks.dtype} from {low} to {high}: of class numbers, give masks == the object's."
+            f"{masks.dtype} from {low} to {high}: for class numbers, give masks == the object's "
+            "number."
         )
     return masks.to(torch.uint8) * (255 if high <= 1 else 1)
 
 
 def _is_grey(masks: Tensor) -> bool:
-    """Whether levels up to 255 are meant, and not class numbers with 255 for what is ignored."""
+    """Whether values are grey levels up to 255, not class numbers with 255 for "ignore"."""
     if masks.dtype != torch.uint8 or not (masks == 255).any():
         return False
     numbers = ((masks > 0) & (masks <= _CLASS_NUMBERS)).any()
@@ -117,20 +120,20 @@ def _tensor(values: Any, what: str) -> Tensor:
         return torch.as_tensor(values).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"Expected {what} as a tensor; got {type(values).__name__}, which is none "
+            f"Expected {what} as a tensor; got {type(values).__name__}, which cannot be converted "
             f"({' '.join(str(error).split())})."
         ) from error
 
 
 def _shape_mend(shape: tuple[int, ...]) -> str:
     if len(shape) == 3:
-        return ": of one image, give images[None]"
+        return ": for a single image, give images[None]"
     if len(shape) != 4 or not shape[0]:
         return ""
     if shape[3] == 3:
         return ": move the channels to the front, images.permute(0, 3, 1, 2)"
     if shape[1] == 1:
-        return ": of grey images, give images.expand(-1, 3, -1, -1)"
+        return ": for grey images, give images.expand(-1, 3, -1, -1)"
     if shape[1] == 3:
-        return ": cut or resize them to squares"
+        return ": crop or resize them to squares"
     return ""

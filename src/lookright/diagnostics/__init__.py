@@ -1,4 +1,4 @@
-"""Signs that a robust figure is not what a working attack would give."""
+"""Checks for gradient masking: signs that a robust accuracy is due to a failing attack."""
 
 from lookright.diagnostics.diagnosis import Diagnosis
 from lookright.diagnostics.diagnostic import Diagnostic

@@ -1,4 +1,4 @@
-"""All checks, on the images that a robust figure counts."""
+"""All checks, on the images that count as robust."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,20 +22,22 @@ _PREFIX, _DRAWN = "check ", 7301
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Can accuracy under PGD be what a working attack would give?
+    """Checks whether accuracy under PGD may be too high because the attack fails.
 
-    A figure is too high only by images that it counts as robust and are not. So the checks look at
-    those: right at first, because of their own pixels, and right after the attack. Randomness and
-    coupling are asked of all, and where they are found nothing else is.
+    The accuracy can only be too high by images that count as robust but are not. The checks
+    therefore use the images that are classified correctly before and after the attack, and whose
+    logits depend on their own pixels only. Randomness and coupling within the batch are checked on
+    all images; if either is found, the other checks are skipped.
 
-    Signs as in Athalye et al. (ICML 2018, section 3.1), Carlini et al. (arXiv 1902.06705) and
-    Pintor et al. (NeurIPS 2022); "fine" is no proof, it means that no sign was seen.
+    The signs are those of Athalye et al. (ICML 2018, section 3.1), Carlini et al. (arXiv
+    1902.06705) and Pintor et al. (NeurIPS 2022). "fine" is no proof: it means that no sign was
+    found.
 
     Args:
-        ball, steps: of the attack in doubt, PGD on the cross-entropy.
-        queries: of the black-box attack, Square, for each image.
-        share: of the images that withstand, those looked at, by their own chance; a few hundred
-            in all are enough.
+        ball, steps: those of the attack to check, PGD on the cross-entropy.
+        queries: queries per image of the black-box attack, Square.
+        share: share of the images that withstand the attack to check, drawn at random but the same
+            in every run; a few hundred images in all are enough.
 
     Raises:
         UserError: a value out of range.
@@ -51,7 +53,9 @@ class Diagnosis:
         if self.queries < 1:
             raise UserError(f"A diagnosis needs at least 1 query, got queries={self.queries}.")
         if not 0 < self.share <= 1:
-            raise UserError(f"share is of the images, above 0 and at most 1, got {self.share:g}.")
+            raise UserError(
+                f"share is a share of the images, above 0 and at most 1, got {self.share:g}."
+            )
 
     def see(
         self,
@@ -61,10 +65,10 @@ class Diagnosis:
         attacked: Tensor | None = None,
         generator: Generator | None = None,
     ) -> dict[str, Tensor]:
-        """What `verdicts` needs of each image, as float32 (B,) on x's device.
+        """The values that `verdicts` needs, one per image: float32 (B,) on x's device, by name.
 
-        x (B, 3, H, W) in [0, 1], y (B,); attacked: x as the attack left it, which is run where it
-        is None. NaN where nothing was asked. The model comes back as it was.
+        x (B, 3, H, W) in [0, 1], y (B,); attacked: the attacked images; None runs the attack.
+        Values are NaN for images that were not checked. The model is not changed.
         """
         x, y = ordinary(x), ordinary(y)
         if attacked is None:
@@ -87,7 +91,7 @@ class Diagnosis:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the values."""
+        """The names of the values."""
         names = (*inference.NAMES, *(name for group in self._groups for name in group.names))
         return tuple(_PREFIX + name for name in names)
 
@@ -97,11 +101,11 @@ class Diagnosis:
         model: nn.Module | None = None,
         curve: Mapping[float, Tensor] = MappingProxyType({}),
     ) -> list[Diagnostic]:
-        """One for each check, always in the same order.
+        """The verdicts, one for each check, always in the same order.
 
-        values: those of `see`, of all batches joined. model: where it is given, the layers that
-        take statistics from the batch are named. curve: by radius, (n,) bool, whether the answer is
-        right under the attack of that radius alone.
+        values: the values of `see`, concatenated over all batches. model: if given, layers that
+        take statistics from the batch are named. curve: by radius, (n,) bool, whether the
+        prediction is correct under the attack of that radius only.
         """
         mine = {name.removeprefix(_PREFIX): of for name, of in values.items()}
         trajectory, others = self._groups

@@ -1,4 +1,4 @@
-"""Signs that a robust figure is not what a working attack would give."""
+"""The verdict of one check for gradient masking."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _DELTA = 0.01
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One check beside a robust figure: its name, one word, and the reason with its numbers."""
+    """The verdict of one check: its name, "fine" or "suspect", and the reason with its numbers."""
 
     name: str
     verdict: Literal["fine", "suspect"]
@@ -21,30 +21,32 @@ class Diagnostic:
 
 
 def fine(name: str, reason: str) -> Diagnostic:
-    """Nothing was found."""
+    """A verdict that nothing was found."""
     return Diagnostic(name, "fine", reason)
 
 
 def suspect(name: str, reason: str) -> Diagnostic:
-    """Something was found."""
+    """A verdict that something was found."""
     return Diagnostic(name, "suspect", reason)
 
 
 def nothing_to_doubt(name: str) -> Diagnostic:
-    """There is no image whose robustness is claimed."""
-    return fine(name, "No image that its own pixels make right withstands the attack.")
+    """The verdict if no image counts as robust."""
+    return fine(
+        name, "No image that is classified correctly from its own pixels withstands the attack."
+    )
 
 
 def clearly(found: int, n: int, above: float) -> bool:
-    """Whether more than the share `above` would be found among all images, not only among these n.
+    """Whether the share among all images exceeds `above`, given `found` of n sampled images.
 
-    The exact 99% lower bound of the share is above it, so an honest model whose share is not has
-    one alarm in a hundred, with however few images.
+    True if the exact 99% lower bound of the share is larger. A false alarm therefore has a
+    probability of at most 1%, however few images there are.
     """
     return n > 0 and share_at_least(found, n, _DELTA) > above
 
 
 def asked(values: Mapping[str, Tensor], name: str) -> Tensor:
-    """The values of the images of which something was asked; the others hold NaN."""
+    """The values of the images that were checked; those of the others are NaN."""
     found = values[name].double()
     return found[~found.isnan()]

@@ -1,4 +1,4 @@
-"""Does an image's answer depend on that image alone?"""
+"""Do the logits of an image depend only on that image?"""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,34 +10,34 @@ from lookright.diagnostics.diagnostic import Diagnostic, asked, fine, suspect
 from lookright.statistics.bounds import sign_test
 
 TOLERANCE = 1e-3
-"""Of the scale of the logits; rounding moves them by 1e-5 of it (TF32: 1e-4), batch statistics by
-more than 1e-2."""
+"""Relative to the scale of the logits; rounding changes them by 1e-5 (TF32: 1e-4), batch statistics
+by more than 1e-2."""
 
 NAMES = ("repeat", "company", "constant")
-"""Of the values."""
+"""The names of the values."""
 
 _ALPHA = 0.01
 
 
 def lone(values: Mapping[str, Tensor]) -> Tensor:
-    """(B,) whether the logits are a function of the image: not of chance or company, nor constant.
+    """(B,) whether the logits depend on the image only: not random, not coupled, not constant.
 
-    Of the others nothing more can be asked, image by image. What moves one image of a batch is at
-    work in all of them, though some may happen not to move.
+    The other checks, which work image by image, make no sense for images that fail this one. If the
+    logits of any image of the batch are random or coupled, those of all images count as such.
     """
     moved = torch.maximum(values["repeat"], values["company"])
     return (moved <= TOLERANCE).all() & (values["constant"] == 0)
 
 
 def see(model: nn.Module, x: Tensor, logits: Tensor) -> dict[str, Tensor]:
-    """How far the logits (B, K) of x move, as a share of their scale (B,).
+    """How much the logits (B, K) of x change, relative to their scale: values (B,) by name.
 
-    The scale is the image's largest finite logit, or that of the image in the middle of the batch
-    where it is larger, since rounding does not shrink with a logit that happens to be near 0.
+    The scale is the image's largest finite absolute logit, or the median of these over the batch if
+    it is larger, since rounding errors do not shrink for logits that happen to be near 0.
 
-    repeat: when asked once more; company: among as many other images, half of which are negatives
-    of themselves, so that the statistics of the batch are others; constant: whether these, their
-    negatives and all images of the batch have the same logits to the bit.
+    repeat: the change in a second pass; company: the change in a batch of the same size in which
+    half of the images are negatives of the others, so that the batch statistics differ; constant:
+    whether the image, its negative and all images of the batch have bitwise the same logits.
     """
     with torch.no_grad():
         again, among, negative = model(x), torch.empty_like(logits), torch.empty_like(logits)
@@ -52,31 +52,33 @@ def see(model: nn.Module, x: Tensor, logits: Tensor) -> dict[str, Tensor]:
 
 
 def verdicts(values: Mapping[str, Tensor], model: nn.Module | None) -> Iterator[Diagnostic]:
-    """Randomness, and coupling within a batch; the model is asked for the layers to be named."""
+    """The verdicts on randomness and on coupling within a batch; `model` serves to name layers."""
     repeat, company = asked(values, "repeat"), asked(values, "company")
     n, random = len(repeat), int((repeat > TOLERANCE).sum())
     yield (
         suspect(
             "randomness",
             f"The logits of {random} of {n} images change from one pass to the next, by up to "
-            f"{float(repeat.max()):.1%} of the largest: switch the noise off, or attack the mean "
-            "of many passes (AutoAttack, version=rand).",
+            f"{float(repeat.max()):.1%} of the largest: turn the noise off, or attack the mean of "
+            "many passes (AutoAttack, version=rand).",
         )
         if random
-        else fine("randomness", f"Asked twice, all {n} images are given the same logits.")
+        else fine("randomness", f"In two passes all {n} images have the same logits.")
     )
     moved = company > TOLERANCE
     more, less = int((moved & (company > repeat)).sum()), int((company < repeat).sum())
     if not moved.any() or (random and sign_test(more, less) > _ALPHA):
-        yield fine("batch", f"The logits of {n} images do not depend on the images beside them.")
+        yield fine(
+            "batch", f"The logits of {n} images do not depend on the other images of the batch."
+        )
         return
     names = [] if model is None else batch_statistics(model)
     layers = f" ({', '.join(names[:3])}{' and more' if len(names) > 3 else ''})" if names else ""
     yield suspect(
         "batch",
-        f"The logits of {int(moved.sum())} of {n} images depend on the images beside them, by up "
-        f"to {float(company.max()):.1%} of the largest, as with BatchNorm in training mode{layers}"
-        ": put the model into evaluation mode, with running statistics.",
+        f"The logits of {int(moved.sum())} of {n} images depend on the other images of the batch, "
+        f"by up to {float(company.max()):.1%} of the largest, as with BatchNorm in training "
+        f"mode{layers}: set the model to evaluation mode, with running statistics.",
     )
 
 
@@ -91,7 +93,7 @@ def batch_statistics(model: nn.Module) -> list[str]:
 
 
 def _moved(logits: Tensor, others: Tensor) -> Tensor:
-    """A logit that is not finite in one alone has moved by everything."""
+    """(B,) the relative change; 1 if a logit is finite in only one of the two."""
     same = (logits == others) | (logits.isnan() & others.isnan())
     largest = logits.where(logits.isfinite(), 0).abs().amax(1)
     middle = largest.median() if len(largest) else 0

@@ -1,4 +1,4 @@
-"""Does something weaker, or a ball in which nothing can be robust, fool what the attack did not?"""
+"""Do weaker attacks succeed where the attack failed, and does it succeed in a very large ball?"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ _SEARCH_BETTER, _STEP_BETTER, _WITHSTANDS, _ALPHA, _RISE = 0.05, 0.1, 0.1, 0.01,
 
 @dataclass(frozen=True)
 class Others:
-    """Other attacks on images that withstood the attack in the ball."""
+    """Other attacks, on images that withstood the attack in the ball."""
 
     ball: Ball
     queries: int
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the values."""
+        """The names of the values."""
         return ("one step", "black box", "wide", "grey")
 
     def see(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None
     ) -> dict[str, Tensor]:
-        """For each image (B,) whether it is fooled: by FGSM, by Square, by PGD in a large ball, and
-        by grey, an image which lies in the large ball of every image."""
+        """For each image (B,), whether the model is fooled: by FGSM, by Square, by PGD in a large
+        ball, and by a uniform grey image, which lies in the large ball of every image."""
 
         def fooled(z: Tensor) -> Tensor:
             with torch.no_grad():
@@ -59,27 +59,31 @@ class Others:
     def verdicts(
         self, values: Mapping[str, Tensor], curve: Mapping[float, Tensor]
     ) -> Iterator[Diagnostic]:
-        """Black box above white box, one step above many, and accuracy against the radius.
+        """Verdicts: is a black-box attack stronger, is one step stronger, does the radius matter.
 
-        curve: by radius, (n,) bool, whether the answer is right under that attack alone.
+        curve: by radius, (n,) bool, whether the prediction is correct under that attack only.
         """
         searched, stepped = asked(values, "black box"), asked(values, "one step")
         if len(stepped) and not len(searched):
-            yield fine("black box", "Square was not run: it knows no such ball or so small images.")
+            yield fine(
+                "black box",
+                "Square was not run: it does not support this ball or images this small.",
+            )
         else:
             yield _beaten(
                 "black box",
                 searched,
                 _SEARCH_BETTER,
-                f"Square with {self.queries} queries, which sees no gradient,",
-                "the gradients mislead, so quote Square with 5000 queries or AutoAttack",
+                f"Square with {self.queries} queries, which uses no gradient,",
+                "the gradients are misleading, so report Square with 5000 queries or AutoAttack",
             )
         yield _beaten(
             "one step",
             stepped,
             _STEP_BETTER,
             "A single step (FGSM)",
-            "the way there misleads the gradient, so raise the restarts, or quote AutoAttack",
+            "the gradients along the way are misleading, so use more restarts, or report "
+            "AutoAttack",
         )
         yield self._radius(values, curve)
 
@@ -91,32 +95,33 @@ class Others:
                 return suspect(
                     "radius",
                     f"Accuracy rises from {_share(before)} at eps {small:.3g} to {_share(after)} "
-                    f"at eps {large:.3g}, a ball that holds the first: the attack fails in it, so "
-                    "raise the steps, or quote AutoAttack.",
+                    f"at eps {large:.3g}, a ball that contains the smaller one: the attack fails "
+                    "there, so use more steps, or report AutoAttack.",
                 )
         wide, grey = asked(values, "wide"), asked(values, "grey")
         n, left = len(wide), int(((wide == 0) & (grey == 1)).sum())
         if n == 0:
             return nothing_to_doubt("radius")
         said = (
-            f"PGD in a ball that holds grey leaves {left} of {n} images right that grey makes wrong"
+            f"PGD fails on {left} of {n} images in a ball so large that it contains a uniform grey "
+            "image, which the model classifies wrongly"
         )
         if clearly(left, n, _WITHSTANDS):
             return suspect(
                 "radius",
-                f"{said}: it fails where nothing can be robust, so quote Square or AutoAttack.",
+                f"{said}: no image can be robust in that ball, so report Square or AutoAttack.",
             )
-        return fine("radius", f"{said}; {int(wide.sum())} fall to it.")
+        return fine("radius", f"{said}; it succeeds on {int(wide.sum())}.")
 
     def _wide(self, x: Tensor) -> Ball:
-        """The first of the radii 0.5, 1, 2, ... in whose ball around any image grey is."""
+        """The ball of the first of the radii 0.5, 1, 2, ... that contains grey for every image."""
         farthest, eps = torch.full_like(x[:1], 0.5), 0.5
         while not torch.allclose(self.ball.norm.project(farthest, eps), farthest):
             eps *= 2
         return Ball(self.ball.norm, eps)
 
     def _searchable(self, x: Tensor) -> bool:
-        """Whether Square knows this ball and this size."""
+        """Whether Square supports this ball and this image size."""
         norm = self.ball.norm
         return isinstance(norm, LInf) or (isinstance(norm, L2) and min(x.shape[2:]) >= 5)
 

@@ -1,4 +1,4 @@
-"""Does the attack have a gradient, does it climb, and has it arrived?"""
+"""Does the attack have a gradient, does its loss rise, and has it converged?"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ _BLIND, _BETTER, _STUCK, _LATE = 0.1, 0.05, 0.1, 0.5
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One run of the attack, watched step by step, on images that withstood it before.
+    """One run of the attack, recorded step by step, on images that withstood it before.
 
-    ball, steps: of the attack, PGD on the cross-entropy.
+    ball, steps: those of the attack, PGD on the cross-entropy.
     """
 
     ball: Ball
@@ -33,25 +33,25 @@ class Trajectory:
 
     @property
     def points(self) -> tuple[int, ...]:
-        """The steps at which the loss is told, 0 being the random start."""
+        """The steps at which the loss is recorded; 0 is the random start."""
         return tuple(sorted({0, 1, self.steps // 4, self.steps // 2, self.steps}))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the values."""
-        told = (f"loss {at}" for at in self.points)
-        return (*told, "gradient", "sure", "margin gradient", "margin fooled")
+        """The names of the values."""
+        losses = (f"loss {at}" for at in self.points)
+        return (*losses, "gradient", "sure", "margin gradient", "margin fooled")
 
     def see(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None
     ) -> dict[str, Tensor]:
-        """For each image (B,) the loss at the points, and the steepest gradient of any step.
+        """For each image (B,), the loss at the points and the largest gradient of all steps.
 
-        loss: the log-odds against the label, log((1 - p_y) / p_y), which order images as the
-        cross-entropy does and do not saturate. gradient: the largest absolute gradient of a pixel,
-        infinite where one is not finite. sure: p_y is 1 in float32 at the image, where the
-        cross-entropy cannot tell the label's logit; there the margin is ascended as well, for
-        `margin gradient` and `margin fooled`, and elsewhere these are NaN.
+        loss: the log-odds against the label, log((1 - p_y) / p_y), which rise with the
+        cross-entropy but do not saturate. gradient: the largest absolute gradient of a pixel,
+        infinite if any is not finite. sure: whether p_y is 1 in float32 at the image, so that the
+        cross-entropy is saturated. For these images the margin is maximised too, which gives
+        `margin gradient` and `margin fooled`; for the others these are NaN.
         """
         watching = Watching(model, y)
         watching(PGD(steps=self.steps).within(self.ball)(watching, x, y, generator))
@@ -73,7 +73,7 @@ class Trajectory:
         return values
 
     def verdicts(self, values: Mapping[str, Tensor]) -> Iterator[Diagnostic]:
-        """Gradients that are missing, that vanish in the loss; a loss that does not rise."""
+        """Verdicts: missing gradients, a saturated loss, and a loss that does not rise."""
         yield _gradients(values)
         yield _saturation(values)
         yield self._steps(values)
@@ -83,29 +83,32 @@ class Trajectory:
         n = len(loss[0])
         if n == 0:
             return nothing_to_doubt("steps")
-        told = ", ".join(f"{float(of.mean()):.3g}" for of in loss.values())
-        course = f"the log-odds against the label are {told} after {_listed(self.points)} steps"
+        means = ", ".join(f"{float(of.mean()):.3g}" for of in loss.values())
+        course = (
+            f"the mean log-odds against the label are {means} after {_listed(self.points)} steps"
+        )
         rise = loss[self.steps] - loss[0]
         stuck = int((rise <= 0).sum())
         if clearly(stuck, n, _STUCK):
             return suspect(
                 "steps",
                 f"More steps do not raise the loss of {stuck} of {n} images that withstand the "
-                f"attack ({course}): the gradient does not lead uphill, so use Square or "
+                f"attack ({course}): the gradient does not point uphill, so use Square or "
                 "AutoAttack.",
             )
         late = int((loss[self.steps] - loss[self.steps // 2] > _LATE * rise).sum())
         if self.steps > 1 and clearly(late, n, 0.5):
             return suspect(
                 "steps",
-                f"The attack has not arrived: at {late} of {n} images that withstand it the later "
-                f"half of the steps makes most of the loss ({course}): raise the steps.",
+                f"The attack has not converged: on {late} of {n} images that withstand it, most of "
+                f"the rise of the loss is in the second half of the steps ({course}): use more "
+                "steps.",
             )
         return fine("steps", f"The loss rises and levels off: {course}.")
 
 
 class Watching(nn.Module):
-    """A model as it is; it remembers the log-odds against y (B,), and the gradients asked of it."""
+    """Wraps a model without changing it, and records log-odds against y (B,) and gradients."""
 
     def __init__(self, model: nn.Module, y: Tensor) -> None:
         super().__init__()
@@ -127,13 +130,13 @@ class Watching(nn.Module):
         self.gradients.append(largest.nan_to_num(nan=torch.inf).float())
 
     def gradient(self, n: int) -> Tensor:
-        """(n,) the steepest of all steps; 0 where no gradient came back."""
+        """(n,) the largest gradient over all steps; 0 if there was no gradient."""
         nothing = torch.zeros(n, device=self.y.device)
         return torch.stack([nothing, *self.gradients]).amax(0)
 
 
 def log_odds(logits: Tensor, y: Tensor) -> Tensor:
-    """log((1 - p_y) / p_y) of logits (B, K), as (B,) float32; infinite where that is no number."""
+    """log((1 - p_y) / p_y) from logits (B, K), as float32 (B,); infinite instead of NaN."""
     label = y[:, None]
     others = logits.float().scatter(1, label, -torch.inf)
     odds = others.logsumexp(1) - logits.float().gather(1, label)[:, 0]
@@ -148,16 +151,16 @@ def _gradients(values: Mapping[str, Tensor]) -> Diagnostic:
     if broken:
         return suspect(
             "gradients",
-            f"The gradient is not finite at {broken} of {n} images, and PGD leads nowhere from "
-            "there: look for a division, root or logarithm of zero in the model, or use Square.",
+            f"The gradient is not finite at {broken} of {n} images, so PGD cannot continue there: "
+            "look for a division, root or logarithm of zero in the model, or use Square.",
         )
     zero = int(((values["gradient"] == 0) & (margin == 0)).sum())
     if clearly(zero, n, _BLIND):
         return suspect(
             "gradients",
             f"The gradient is exactly zero at {zero} of {n} images that withstand the attack, at "
-            "every step: a layer such as rounding passes none on, so use Square, or a smooth "
-            "stand-in for that layer.",
+            "every step: a layer such as rounding blocks it, so use Square, or replace that layer "
+            "by a smooth one.",
         )
     return fine("gradients", f"The gradient is finite, and zero at {zero} of {n} images.")
 
@@ -181,10 +184,10 @@ def _saturation(values: Mapping[str, Tensor]) -> Diagnostic:
     if clearly(fooled, n, _BETTER):
         return suspect(
             "saturation",
-            f"{said}, and ascending the margin instead of the cross-entropy fools {fooled}: use "
-            "APGD with loss=margin or dlr.",
+            f"{said}, and maximising the margin instead of the cross-entropy fools the model on "
+            f"{fooled}: use APGD with loss=margin or dlr.",
         )
-    return fine("saturation", f"{said}; ascending the margin there fools {fooled}.")
+    return fine("saturation", f"{said}; maximising the margin there fools the model on {fooled}.")
 
 
 def _listed(points: tuple[int, ...]) -> str:

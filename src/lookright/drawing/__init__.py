@@ -1,4 +1,4 @@
-"""Numbers into SVG paths, arrays into data URIs, figures into words: what a page is made of."""
+"""Drawing for the report page: SVG paths, images as data URIs, and numbers as text."""
 
 from lookright.drawing.panel import Panel, Point, Series, Tick, band, line, spaced
 from lookright.drawing.pictures import overlay_uri, picture_uri, shade_uri

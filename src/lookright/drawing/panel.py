@@ -1,4 +1,4 @@
-"""Geometry of figures in pixels; a template draws it as SVG in the page's colours."""
+"""The geometry of figures in pixels; a template draws them as SVG in the page's colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Point:
-    """A marker at (x, y) pixels, its interval's ends on the value axis, and a text to hover for."""
+    """A marker at (x, y) pixels, the ends of its interval on the value axis, and a tooltip."""
 
     x: float
     y: float
@@ -27,7 +27,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """One method in one panel; `star` is a point that does not belong to its line."""
+    """One method in one panel; `star` is a single point apart from the line."""
 
     name: str
     style: Style
@@ -45,7 +45,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One domain's figure, `width` by `height` pixels, with a description in words."""
+    """The figure of one domain, `width` by `height` pixels, with a description in words."""
 
     domain: str
     in_distribution: bool
@@ -58,19 +58,19 @@ class Panel:
 
 
 def line(points: Sequence[tuple[float, float]]) -> str:
-    """The SVG path through (x, y)."""
+    """The SVG path through the points (x, y)."""
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
 def band(points: Sequence[tuple[float, float, float]]) -> str:
-    """The SVG path round all (x, low, high): along the high ends and back along the low ones."""
+    """The SVG path around all (x, low, high): along the high ends, then back along the low ends."""
     there = [(x, high) for x, _, high in points]
     back = [(x, low) for x, low, _ in reversed(points)]
     return f"{line([*there, *back])}Z"
 
 
 def spaced(ticks: Sequence[Tick], apart: float) -> tuple[Tick, ...]:
-    """Labels are dropped that lie less than `apart` pixels after the one before."""
+    """The ticks without the labels that lie less than `apart` pixels after the previous label."""
     kept: list[Tick] = []
     last = float("-inf")
     for tick in ticks:

@@ -15,7 +15,7 @@ _LEVELS = 64
 
 
 def picture_uri(image: NDArray[np.uint8]) -> str:
-    """An (H, W, 3) image: exact as PNG up to 64 px, else a JPEG preview of at most 144 px."""
+    """An (H, W, 3) image: lossless PNG up to 64 px, else a JPEG preview of at most 144 px."""
     picture = Image.fromarray(image)
     if max(picture.size) <= EXACT_SIDE:
         return _uri(picture, "PNG", optimize=True)
@@ -24,7 +24,7 @@ def picture_uri(image: NDArray[np.uint8]) -> str:
 
 
 def overlay_uri(saliency: NDArray[np.uint8]) -> str:
-    """An (h, w) map as a palette PNG: colour and opacity both grow with the saliency."""
+    """An (h, w) map as a palette PNG; colour and opacity both increase with the saliency."""
     picture = Image.fromarray(saliency)
     picture.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE), Image.Resampling.BOX)
     levels = np.asarray(picture) // (256 // _LEVELS)

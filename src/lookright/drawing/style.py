@@ -1,4 +1,4 @@
-"""How a method looks in every figure of a page."""
+"""The style of a method in all figures of a page."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ COLOURS = 8
 
 @dataclass(frozen=True)
 class Style:
-    """Colour (a number of the page's style sheet), marker and dash, so that none stands alone."""
+    """Colour (its number in the page's style sheet), marker and dash; not by colour alone."""
 
     colour: int
     marker: str
@@ -26,5 +26,5 @@ class Style:
 
     @classmethod
     def of(cls, index: int) -> "Style":
-        """The style of the method in that place."""
+        """The style of the method at that position."""
         return cls(index % COLOURS, MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])

@@ -1,4 +1,4 @@
-"""Numbers and lists as a sentence says them."""
+"""Numbers and lists as text for use in sentences."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ LISTED = 8
 
 
 def percent(value: float) -> str:
-    """Whole per cent, except that neither 0% nor 100% is said of anything between."""
+    """Whole per cent; values strictly between 0 and 1 are never shown as 0% or 100%."""
     whole = round(100 * value)
     if (whole == 0 and value > 0) or (whole == 100 and value < 1):
         return f"{100 * value:.1f}%"
@@ -14,12 +14,12 @@ def percent(value: float) -> str:
 
 
 def pixel_levels(eps: float) -> str:
-    """An attack's size in 8-bit levels: 8/255 is '8'."""
+    """The size of a perturbation in 8-bit levels: 8/255 is '8'."""
     return f"{round(255 * eps, 2):g}"
 
 
 def p_value(p: float) -> str:
-    """A probability in two significant digits, down to a ten-thousandth."""
+    """A p-value with two significant digits, down to a ten-thousandth."""
     return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
 
 
@@ -29,13 +29,13 @@ def count(n: int, noun: str) -> str:
 
 
 def span(numbers: Iterable[int]) -> str:
-    """'3', or '3-5' of several numbers."""
+    """'3', or '3-5' for several numbers."""
     found = sorted(set(numbers))
     return str(found[0]) if len(found) == 1 else f"{found[0]}\N{EN DASH}{found[-1]}"
 
 
 def listing(items: Sequence[str]) -> str:
-    """'a', 'a and b', 'a, b and c', of Markup where the items are; the last of many are counted."""
+    """'a', 'a and b', 'a, b and c'; long lists end in a count. Markup if the items are Markup."""
     if len(items) > LISTED:
         others = f"{len(items) - LISTED + 1} others"
         items = [*items[: LISTED - 1], type(items[0])(others)]

@@ -1,4 +1,4 @@
-"""Any of captum's attributions as an explainer, for evaluation."""
+"""Any attribution of captum as an explainer, for evaluation."""
 
 from collections.abc import Callable
 from inspect import isclass
@@ -16,10 +16,10 @@ class Captum(Explainer):
     """Wrap a captum attribution, for example `Captum(captum.attr.Occlusion, sliding_window_shapes=
     (3, 8, 8))` or `Captum(lambda model: LayerGradCam(model, model.network.layer4))`.
 
-    `make(model)` builds the attribution; it may be the name of one in captum.attr, such as
-    "Saliency". `arguments` go to its `attribute`. The saliency is the
-    absolute value of the attribution summed over channels, (B, h, w), detached: it is for
-    evaluation, and asking for it with gradients on is an error rather than a loss that is silently
+    `make` is a function that builds the attribution from the model, or the name of one in
+    captum.attr, such as "Saliency". `arguments` are passed to its `attribute`. The saliency is the
+    absolute value of the attribution summed over channels, (B, h, w). It is detached, for
+    evaluation only; with gradients enabled it raises UserError, as a loss made of it would be
     constant.
     """
 

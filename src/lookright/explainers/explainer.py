@@ -1,4 +1,4 @@
-"""What an explainer is, and the parts that its members share."""
+"""The interface of an explainer, and functions that explainers share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from lookright.modes import ordinary
 
 
 class Explainer(ABC):
-    """`explainer(model, x, y)` gives logits (B, K) and saliency (B, h, w), from one forward pass.
+    """`explainer(model, x, y)` gives logits (B, K) and saliency (B, h, w) in one forward pass.
 
-    x is (B, 3, H, W) in [0, 1]; y (B,) the classes explained, the predicted ones where it is None.
-    The saliency is non-negative and finite, and zero where a gradient is explained and the model
-    passes none on. With gradients on, both are part of the graph, to any order; under
-    `torch.no_grad()` both are detached and as cheap as they can be. One that is not
-    `differentiable` works under `torch.no_grad()` alone.
+    x is (B, 3, H, W) in [0, 1]; y (B,) the classes to explain, by default the predicted ones. The
+    saliency is non-negative and finite; it is zero if it is made of gradients and the model blocks
+    them. With gradients enabled, logits and saliency are differentiable to any order; under
+    `torch.no_grad()` both are detached and as cheap as possible. An explainer that is not
+    `differentiable` works only under `torch.no_grad()`.
     """
 
     differentiable: ClassVar[bool] = True
@@ -34,7 +34,7 @@ class Explainer(ABC):
 def explain_together(
     explainer: Explainer, model: nn.Module, *parts: tuple[Tensor, Tensor]
 ) -> list[tuple[Tensor, Tensor]]:
-    """(logits, saliency) of each (images, classes), all from one forward pass."""
+    """(logits, saliency) for each (images, classes), all in one forward pass."""
     logits, saliency = explainer(
         model, torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
     )
@@ -44,7 +44,7 @@ def explain_together(
 
 @contextmanager
 def differentiation(enabled: bool) -> Iterator[None]:
-    """Gradients on inside; where they will be differentiated again, attention by its math kernel.
+    """Enable gradients; if they will be differentiated again, attention uses its math kernel.
 
     The fused attention kernels have no second derivative (pytorch/pytorch#116350).
     """
@@ -57,14 +57,14 @@ def differentiation(enabled: bool) -> Iterator[None]:
 
 
 def gradient_or_zero(score: Tensor, at: Tensor, keep: bool) -> Tensor:
-    """d score / d at, in the graph where `keep`; zero where the model passes no gradient on."""
+    """d score / d at, differentiable if `keep`; zero if the model blocks the gradient."""
     if not score.requires_grad:
         return torch.zeros_like(at)
     return torch.autograd.grad(score, at, create_graph=keep, materialize_grads=True)[0]
 
 
 def class_score(logits: Tensor, y: Tensor | None) -> Tensor:
-    """The sum over the batch of each image's logit of class y, its predicted class by default."""
+    """The logit of class y (by default the predicted class), summed over the batch."""
     if y is None:
         return logits.amax(1).sum()
     return logits.gather(1, ordinary(y)[:, None]).sum()

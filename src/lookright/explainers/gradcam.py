@@ -1,4 +1,4 @@
-"""Grad-CAM (Selvaraju et al., ICCV 2017) from the forward pass that is there anyway."""
+"""Grad-CAM (Selvaraju et al., ICCV 2017), from the forward pass that also gives the logits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from lookright.explainers.layers import FeatureLayer, find_layer, named_layer
 
 @dataclass(frozen=True)
 class GradCAM(Explainer):
-    """ReLU(sum_k alpha_k A_k), alpha_k the mean over places of d logit_y / d A_k (eqs. 1 and 2).
+    """ReLU(sum_k alpha_k A_k), alpha_k the spatial mean of d logit_y / d A_k (eqs. 1 and 2).
 
     `layer` names the submodule whose output is A, as in `model.named_modules()`; None takes the
-    last feature map, found once per model. The tokens of ViT and Swin are laid out as their grid;
-    `grid` does the same for a network of another kind: a function from the layer's output to
-    (B, C, h, w).
-    The saliency has the grid of A, not the size of the image. The gradient runs only from the
-    logits to A, so on the last feature map it costs almost nothing beyond the forward pass.
+    last feature map, which is searched once per model. The tokens of ViT and Swin are arranged as a
+    grid; for another kind of network `grid` is a function that does this, from the layer's output
+    to (B, C, h, w). The saliency has the size of A, not of the image. The backward pass runs only
+    from the logits to A, so on the last feature map it costs almost nothing beyond the forward
+    pass.
 
     Raises:
-        UserError: no such layer (the nearest is suggested); an output that is no feature map; a
-            model without a feature map to be found (candidates are named).
+        UserError: no such layer (the nearest name is suggested); the layer's output is not a
+            feature map; no feature map was found in the model (candidates are listed).
     """
 
     layer: str | None = None
@@ -45,7 +45,7 @@ class GradCAM(Explainer):
 
 
 def _forward(model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
-    """Logits and the layer's output; without `keep`, a graph only from that output on."""
+    """Logits and the layer's output; without `keep`, the graph starts at that output."""
     captured: list[Tensor] = []
 
     def capture(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def _forward(model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool) -> tu
         elif not output.requires_grad:
             output = output.requires_grad_()
         captured[:] = [output]
-        return output.clone()  # what follows may write in place
+        return output.clone()  # later layers may write in place
 
     handle = layer.module.register_forward_hook(capture)
     try:

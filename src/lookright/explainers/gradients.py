@@ -14,7 +14,7 @@ from lookright.modes import ordinary
 class InputGradient(Explainer):
     """The sum over channels of |d logit_y / d x| (Simonyan et al., ICLR workshop 2014).
 
-    In training mode a BatchNorm layer couples the images of a batch, and the gradient with them.
+    In training mode BatchNorm couples the images of a batch, and therefore also their gradients.
     """
 
     def __call__(
@@ -64,7 +64,8 @@ class SmoothGrad(Explainer):
     """The sum over channels of |mean gradient over noisy copies| (Smilkov et al., 2017, eq. 1).
 
     `samples` copies with Gaussian noise of standard deviation `sigma` (pixel units, the paper's 10
-    to 20% of the range) pass forward together with x; the noise is torch's global one.
+    to 20% of the range) pass forward together with x; the noise comes from torch's global
+    generator.
     """
 
     samples: int = 8
@@ -98,7 +99,7 @@ def _gradient(model: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Te
 def _mean_gradient(
     model: nn.Module, x: Tensor, copies: Tensor, y: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of x (B, K), x, and the mean gradient over `copies` (N, B, C, H, W), for one class."""
+    """Logits of x (B, K), x, and the gradient averaged over `copies` (N, B, C, H, W)."""
     keep = torch.is_grad_enabled()
     with differentiation(keep):
         x, copies = (x, copies) if keep else (ordinary(x), ordinary(copies))

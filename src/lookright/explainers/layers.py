@@ -1,4 +1,4 @@
-"""Where a network's feature map is, and how to lay it out as (B, C, h, w)."""
+"""Finding a network's feature map and arranging it as (B, C, h, w)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from lookright.modes import frozen
 
 @dataclass(frozen=True)
 class FeatureLayer:
-    """A submodule and the function that lays its output out as (B, C, h, w)."""
+    """A submodule and the function that arranges its output as (B, C, h, w)."""
 
     module: nn.Module
     grid: Callable[[Tensor], Tensor]
 
 
 def named_layer(model: nn.Module, name: str) -> FeatureLayer:
-    """The submodule of that name, in the model or in the network that it wraps."""
+    """The submodule of that name, in the model or in the network it wraps."""
     _refuse_script(model)
     modules = dict(model.named_modules())
     wrapped = (modules.get(prefix + name) for prefix in ("", "network.", "network.network."))
@@ -34,7 +34,7 @@ def named_layer(model: nn.Module, name: str) -> FeatureLayer:
 
 
 def find_layer(model: nn.Module, x: Tensor) -> FeatureLayer:
-    """The last feature map: a transformer's last block, else the last map larger than one place."""
+    """The last feature map: a transformer's last block, else the last map larger than 1 x 1."""
     by_size = _found.setdefault(model, {})
     size = tuple(x.shape[-2:])
     if size not in by_size:
@@ -53,10 +53,10 @@ def _layout(model: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def _transformer(model: nn.Module) -> _Found | None:
-    """The layer and layout of the transformer families, whose tokens have layouts of their own.
+    """The layer and layout for the known transformer families; None for other networks.
 
-    In ViT the class token alone reaches the head from the last block's output, so the map is what
-    enters its attention.
+    In ViT only the class token of the last block's output reaches the head, so the feature map is
+    the input of that block's attention.
     """
     import timm.models as tm
     import torchvision.models as tv
@@ -76,7 +76,7 @@ def _transformer(model: nn.Module) -> _Found | None:
 
 @dataclass(frozen=True)
 class _Tokens:
-    """(B, skip + h * w, C) as (B, C, h, w), the grid being square."""
+    """Arranges tokens (B, skip + h * w, C) as a square grid (B, C, h, w)."""
 
     skip: int
 
@@ -88,8 +88,8 @@ class _Tokens:
         side = round((tokens.shape[1] - self.skip) ** 0.5)
         if self.skip + side * side != tokens.shape[1]:
             raise UserError(
-                f"Grad-CAM lays a transformer's tokens out as a square, got {tokens.shape[1]} "
-                f"tokens of which {self.skip} are not places; use square images."
+                f"Grad-CAM arranges a transformer's tokens as a square, got {tokens.shape[1]} "
+                f"tokens of which {self.skip} are not image patches; use square images."
             )
         return tokens[:, self.skip :].unflatten(1, (side, side)).permute(0, 3, 1, 2)
 
@@ -116,8 +116,9 @@ def _no_map(output: Tensor) -> str:
 def _refuse_script(model: nn.Module) -> None:
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UserError(
-            "Grad-CAM cannot look into a TorchScript program: take an explanation of the pixels "
-            "(--protocol.explainer InputGradient, or --explainer), or export it by torch.export."
+            "Grad-CAM cannot see the layers of a TorchScript program: choose an explainer that "
+            "works on the pixels (--protocol.explainer InputGradient, or --explainer), or export "
+            "the model with torch.export."
         )
 
 
@@ -147,9 +148,9 @@ def _last_map(model: nn.Module, x: Tensor) -> _Found:
             handle.remove()
     if not found:
         raise UserError(
-            "Grad-CAM found no feature map (B, C, h, w) larger than one place in this model; name "
-            f"a layer with GradCAM(layer=...), out of such as {', '.join(_near_the_end(model))}, "
-            "or explain the pixels (InputGradient)."
+            "Grad-CAM found no feature map (B, C, h, w) larger than 1 x 1 in this model; name a "
+            f"layer with GradCAM(layer=...), such as {', '.join(_near_the_end(model))}, or explain "
+            "the pixels (InputGradient)."
         )
     return found[-1], _channels_first
 

@@ -1,4 +1,4 @@
-"""Guides: what an explanation should match, one file for each source of it."""
+"""Guides: the target maps that explanations are trained to match, one file per kind of guide."""
 
 from lookright.guides.centre import CentrePrior
 from lookright.guides.clean import CleanExplanation

@@ -1,4 +1,4 @@
-"""The middle of the image as the guide."""
+"""The centre prior as the guide."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,12 @@ from lookright.metrics.baselines import centre_prior
 
 @dataclass(frozen=True)
 class CentrePrior(Guide):
-    """Photographers put the object in the middle: one Gaussian for all images, as a soft mask.
+    """A Gaussian in the middle of the image, the same for all images, as a soft mask.
 
-    sigma: its standard deviation as a share of each side. With 0.25 it has fallen to a half at
-    0.29 of the side from the middle, and to 0.02 in the corners.
+    Photographers tend to put the object in the middle.
+
+    sigma: standard deviation as a share of each side. With 0.25 the mask is 0.5 at 0.29 of the side
+    from the middle, and 0.02 in the corners.
     """
 
     sigma: float = 0.25

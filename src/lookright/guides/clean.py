@@ -12,8 +12,8 @@ from lookright.guides.guide import Guide, Target
 class CleanExplanation(Guide):
     """The explanation of the clean image (EGAT, arXiv 2603.01938).
 
-    detach: whether the clean explanation is a fixed target. With False both maps move towards each
-    other; the paper does not say which.
+    detach: whether to block the gradient through the clean explanation. With False both maps are
+    trained towards each other; the paper does not say which it uses.
     """
 
     detach: bool = False

@@ -1,4 +1,4 @@
-"""Human masks made worse by a known amount, to ask what bad supervision does to a model."""
+"""Annotated masks degraded by a known amount, to measure the effect of bad supervision."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
@@ -17,8 +17,11 @@ from lookright.guides.human import HumanMask
 
 @dataclass(frozen=True)
 class Degraded(HumanMask):
-    """A human mask made worse. What is random in it is the same for an image in every epoch, as an
-    annotator's mistakes are (`chance.py`); augmentation makes other images."""
+    """A degraded annotated mask.
+
+    Its randomness is derived from the image (`chance.py`), so that it is the same in every epoch,
+    like the mistakes of an annotator; an augmented image counts as another image.
+    """
 
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
         exact = super().__call__(batch, saliency)
@@ -26,12 +29,12 @@ class Degraded(HumanMask):
 
     @abstractmethod
     def degrade(self, masks: Tensor, images: Tensor) -> Tensor:
-        """What the masks (B, H, W) of images (B, 3, H, W) become."""
+        """The degraded masks (B, H, W), from the masks (B, H, W) of images (B, 3, H, W)."""
 
 
 @dataclass(frozen=True)
 class Dilated(Degraded):
-    """Too large: the mask grown by `radius`, a share of each side, in a square; 0 leaves it."""
+    """A mask that is too large: dilated by a square of `radius`, a share of each side."""
 
     radius: float = 0.1
 
@@ -46,9 +49,11 @@ class Dilated(Degraded):
 
 @dataclass(frozen=True)
 class Shifted(Degraded):
-    """Beside the object: the mask moved by `share` of the side, each image's in a direction of its
-    own. What leaves at one border comes in at the other, so its area stays; 0 leaves it, and 0.5 is
-    as far as it can go."""
+    """A misplaced mask: shifted by `share` of the side, in a random direction for each image.
+
+    The shift wraps around at the borders, so the area stays the same; 0 is no shift, 0.5 the
+    largest.
+    """
 
     share: float = 0.25
 
@@ -66,14 +71,19 @@ class Shifted(Degraded):
 
 @dataclass(frozen=True)
 class Part(Degraded):
-    """A part of the object (ALIGN's lemma 4): `share` of its pixels, those on one side of a
-    straight cut, each image's in a direction of its own; 1 leaves it."""
+    """An incomplete mask (ALIGN's lemma 4): only `share` of its pixels.
+
+    They are those on one side of a straight cut, in a random direction for each image; 1 keeps all.
+    """
 
     share: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise UserError(f"share is a part of the object above 0, up to 1; got {self.share}.")
+            raise UserError(
+                "share is the share of the object to keep, above 0 and at most 1; got "
+                f"{self.share}."
+            )
 
     def degrade(self, masks: Tensor, images: Tensor) -> Tensor:
         height, width = masks.shape[-2:]
@@ -89,8 +99,10 @@ class Part(Degraded):
 
 @dataclass(frozen=True)
 class Swapped(HumanMask):
-    """Of another image: `share` of the images have the mask of another one of their batch; 0 leaves
-    all theirs. Where no other image of the batch has a mask, the image is left out."""
+    """The mask of another image of the batch, for `share` of the images; 0 swaps none.
+
+    If no other image of the batch has a mask, the image is left out.
+    """
 
     share: float = 1.0
 
@@ -109,7 +121,7 @@ class Swapped(HumanMask):
 
 
 def _direction(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Down and across, (B,) each, of length 1 together; an image's own."""
+    """A random unit vector for each image: its components down and across, (B,) each."""
     angle = 2 * pi * image_chance(images, 1, purpose=1)[:, 0]
     return angle.sin(), angle.cos()
 

@@ -13,10 +13,10 @@ _LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class GreyLevel(Guide):
-    """Bright places are the object: the luma (ITU-R BT.601), min-max-normalised, as a soft mask.
+    """The luma of the image (ITU-R BT.601), min-max-normalised, as a soft mask.
 
-    It is one of the bad masks of ALIGN's ablation (arXiv 2511.06944), which does not say more of
-    it than its name. An image of a single brightness is left out.
+    It treats bright places as the object. It is one of the bad masks of ALIGN's ablation (arXiv
+    2511.06944), which gives only its name. An image of uniform brightness is left out.
     """
 
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:

@@ -1,4 +1,4 @@
-"""What a guide is: what an explanation should match."""
+"""The interface of a guide, which gives the target that explanations should match."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """What the explanations of B images should match.
+    """The maps that the explanations of B images should match.
 
-    maps: (B, h, w), at any positive scale, or in [0, 1] where `is_mask`; known: (B,) bool, for
-    which images there is a target, None for all. Warns where there is none for any.
+    maps: (B, h, w), of any positive scale, or in [0, 1] if `is_mask`; known: (B,) bool, which
+    images have a target, None for all. Warns if no image of the batch has a target.
     """
 
     maps: Tensor
@@ -30,16 +30,16 @@ class Target:
     def __post_init__(self) -> None:
         if self.known is not None and may_look() and not self.known.any():
             warnings.warn(
-                f"None of the {len(self.known)} images of a batch has a mask that shows anything, "
-                "so no explanation is guided there: give more masks, or raise batch_size.",
+                f"None of the {len(self.known)} images of a batch has a non-empty mask, so their "
+                "explanations are not guided: give more masks, or raise batch_size.",
                 stacklevel=3,
             )
 
     def distance(self, saliency: Tensor, distance: Distance) -> Tensor:
         """The mean distance of saliency (B, h', w') over the images whose target is known.
 
-        A mask is compared as it is, while other maps are min-max-normalised where the distance
-        does that. 0 where no target is known.
+        Masks are compared without normalisation; other maps are min-max-normalised if the distance
+        does that. 0 if no target is known.
         """
         if self.is_mask and isinstance(distance, MinMaxDistance):
             distance = replace(distance, mask_target=True)
@@ -50,19 +50,19 @@ class Target:
 
 
 def mask_target(masks: Tensor, has: Tensor | None = None) -> Target:
-    """Masks (B, 1, H, W) as the target of those images that have one (B,), None for all.
+    """Masks (B, 1, H, W) as the target. `has`: (B,) bool, which images have one, None for all.
 
-    An empty mask says of no place that the object is there, so the object is unknown.
+    An empty mask does not say where the object is, so the image counts as one without a mask.
     """
     known = masks.flatten(1).amax(1) > 0
     return Target(masks[:, 0], known if has is None else known & has, is_mask=True)
 
 
 class Guide(ABC):
-    """`guide(batch, saliency)` gives the target; saliency (B, h, w) is that of the clean images.
+    """`guide(batch, saliency)` gives the target; saliency (B, h, w) explains the clean images.
 
-    needs_masks, needs_tool_masks: whether the batch must carry masks, or tool masks. warm_up: the
-    share of training, from 0 to below 1, during which a method does not use the guide yet.
+    needs_masks, needs_tool_masks: whether the batch must contain masks, or masks made by a tool.
+    warm_up: share of training, from 0 to below 1, before methods start to use the guide.
     """
 
     needs_masks: ClassVar[bool] = False
@@ -74,10 +74,12 @@ class Guide(ABC):
         """The target of a batch."""
 
     def mix(self, batch: Batch) -> "Mixed | None":
-        """The mixtures whose explanation is guided; None where it is that of the images as they
-        are. The saliency that the guide is called with is mixed in the same way."""
+        """The mixtures whose explanations are guided; None if the images themselves are.
+
+        The saliency passed to the guide must then be mixed in the same way.
+        """
         return None
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Terms that train the guide itself, with gradients for its own parameters alone."""
+        """Loss terms that train the guide itself, with gradients only for its own parameters."""
         return {}

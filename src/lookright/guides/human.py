@@ -17,7 +17,7 @@ class HumanMask(Guide):
     Images without a mask, and those whose mask is empty, are left out.
 
     Raises:
-        UserError: a batch of data that has no masks at all.
+        UserError: the data has no masks at all.
     """
 
     needs_masks: ClassVar[bool] = True

@@ -16,26 +16,26 @@ FillName = Literal["blur", "mean", "black"]
 
 
 class LearnedMask(nn.Module, Guide):
-    """A mask M(x) learned beside the classifier f, which is held fixed for it.
+    """A mask M(x), learned together with the classifier f, whose parameters its loss leaves fixed.
 
         dist   = p_y(x with M kept) - p_y(x with M removed)
         L_mask = mean (dist - 1)^2 + sparsity mean M + smoothness mean |difference of neighbours|
 
-    The paper publishes neither the fill nor the weights. The defaults are this project's, chosen on
-    in-distribution validation images of Shortcut (docs/results/align.md): there a mean colour and
-    black give better masks, a blur better explanations of the classifier. Before the classifier
-    knows the object there is nothing to learn from it, hence the long warm-up.
+    The paper gives neither the fill nor the weights. The defaults were chosen for this project on
+    in-distribution validation images of Shortcut (docs/results/align.md): there, mean colour and
+    black give better masks, and blur gives better explanations of the classifier. The mask can only
+    learn from a classifier that already recognises the object, hence the long warm-up.
 
     Args:
-        masker: from images (B, 3, H, W) in [0, 1] to masks (B, 1, h, w) in [0, 1] of any size,
-            resized to the image's; None is `ConvMasker()`.
-        sparsity: l1, the weight of the mask's area.
-        smoothness: l2.
-        fill: what removed pixels become: blur, mean or black.
-        warm_up: share of training that neither trains nor follows the mask.
+        masker: a network from images (B, 3, H, W) in [0, 1] to masks (B, 1, h, w) in [0, 1] of any
+            size, which are resized to the image's size; None is `ConvMasker()`.
+        sparsity: weight of the mask's area (l1 in the paper).
+        smoothness: weight of the mask's roughness (l2 in the paper).
+        fill: what replaces removed pixels: blur, mean or black.
+        warm_up: share of training during which the mask is neither trained nor used.
 
     Raises:
-        UserError: an argument out of range; a masker that gives no masks.
+        UserError: an argument out of range; the masker's output is not a mask.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LearnedMask(nn.Module, Guide):
     ) -> None:
         super().__init__()
         if not 0 <= warm_up < 1:
-            raise UserError(f"warm_up is a share of training, from 0 to below 1; got {warm_up}.")
+            raise UserError(f"warm_up is a share of training in [0, 1), got {warm_up}.")
         if not (sparsity >= 0 and smoothness >= 0):
             raise UserError(
                 "sparsity and smoothness are weights of 0 or more, got "
@@ -65,7 +65,7 @@ class LearnedMask(nn.Module, Guide):
             return Target(self.masks(batch.images)[:, 0], is_mask=True)
 
     def masks(self, images: Tensor) -> Tensor:
-        """M(x), (B, 1, H, W) in [0, 1]."""
+        """The masks M(x), (B, 1, H, W) in [0, 1]."""
         return masks_of(self.masker, images)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -86,6 +86,6 @@ class LearnedMask(nn.Module, Guide):
 
 
 def _roughness(masks: Tensor) -> Tensor:
-    """The mean absolute difference of neighbours."""
+    """The mean absolute difference of neighbouring pixels."""
     down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
     return down + (masks[..., 1:] - masks[..., :-1]).abs().mean()

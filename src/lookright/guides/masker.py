@@ -1,4 +1,4 @@
-"""Maskers: networks from an image to a soft mask of what it is that shows the class."""
+"""Maskers: networks from an image to a soft mask of the evidence for its class."""
 
 import inspect
 import json
@@ -17,18 +17,17 @@ from lookright.models import load_weights, read_weights
 
 
 class ConvMasker(nn.Module):
-    """A light convolutional masker: images (B, 3, H, W) in [0, 1] to masks (B, 1, grid, grid).
+    """A small convolutional masker: images (B, 3, H, W) in [0, 1] to masks (B, 1, grid, grid).
 
-    Two strided convolutions read the image, two more at the mask's own grid join the places. There
-    is no BatchNorm, so a mask depends on its own image alone. With width 32 it has 24,000
-    parameters.
+    Two strided convolutions process the image, two more work at the mask's resolution. There is no
+    BatchNorm, so a mask depends only on its own image. With width 32 it has 24,000 parameters.
     """
 
     def __init__(self, grid: int = 16, width: int = 32) -> None:
         super().__init__()
         if grid < 2 or width < 16 or width % 16:
             raise UserError(
-                "A masker needs a grid of 2 or more and a width that 16 divides, got "
+                "A masker needs a grid of 2 or more and a width that is a multiple of 16, got "
                 f"grid={grid}, width={width}."
             )
         self.grid = grid
@@ -54,16 +53,16 @@ def masks_of(masker: nn.Module, images: Tensor) -> Tensor:
     """The masks of images (B, 3, H, W) at the images' size: (B, 1, H, W).
 
     Raises:
-        UserError: a masker that gives anything but (B, 1, h, w).
+        UserError: the masker's output is not (B, 1, h, w).
     """
     return at_size_of(images, masker(images))
 
 
 def at_size_of(images: Tensor, masks: Tensor) -> Tensor:
-    """What a masker gave for images (B, 3, H, W), resized to (B, 1, H, W).
+    """The output of a masker for images (B, 3, H, W), resized to (B, 1, H, W).
 
     Raises:
-        UserError: it is anything but (B, 1, h, w).
+        UserError: the output is not (B, 1, h, w).
     """
     if masks.ndim != 4 or masks.shape[:2] != (len(images), 1):
         raise UserError(
@@ -75,7 +74,7 @@ def at_size_of(images: Tensor, masks: Tensor) -> Tensor:
 
 
 def save_masker(masker: nn.Module, path: Path | str) -> None:
-    """Write a masker's weights, and a `ConvMasker`'s arguments, to one `.safetensors` file.
+    """Write a masker's weights, and the arguments of a `ConvMasker`, to a `.safetensors` file.
 
     The file is replaced atomically.
 
@@ -93,10 +92,10 @@ def save_masker(masker: nn.Module, path: Path | str) -> None:
 
 
 def load_masker(path: Path | str, masker: nn.Module | None = None) -> nn.Module:
-    """The masker that `save_masker` wrote; `masker` where it was the user's own module.
+    """Load a masker written by `save_masker`; pass `masker` if it was your own module.
 
     Raises:
-        UserError: no such file, no masker in it, or weights of another masker.
+        UserError: no such file, no masker in it, or the weights of another masker.
     """
     state = read_weights(path)
     try:
@@ -104,13 +103,14 @@ def load_masker(path: Path | str, masker: nn.Module | None = None) -> nn.Module:
             about = json.loads(file.metadata()[_ABOUT])
     except (SafetensorError, TypeError, KeyError) as error:
         raise UserError(
-            f"{path} holds weights, but no masker: expected a file written by lookright train or "
-            "save_masker."
+            f"{path} holds weights, but not of a masker: expected a file written by lookright "
+            "train or save_masker."
         ) from error
     if masker is None:
         if about is None:
             raise UserError(
-                f"{path} was made from a masker of your own; give it as masker= (--masker)."
+                f"{path} holds the weights of your own masker module; give the module as masker= "
+                "(--masker)."
             )
         masker = ConvMasker(**about)
     load_weights(masker, state, source=str(path))
@@ -121,6 +121,6 @@ _ABOUT = "lookright masker"
 
 
 def _arguments(masker: ConvMasker) -> dict[str, Any]:
-    """What `ConvMasker` was built with: each argument is an attribute of its name."""
+    """The arguments of a `ConvMasker`, each kept as an attribute of the same name."""
     names = inspect.signature(ConvMasker).parameters
     return {name: getattr(masker, name) for name in names}

@@ -1,6 +1,7 @@
-"""Same-class mixup: the pairs, what is mixed of them, and the mixed explanation as the guide (DRE).
+"""Same-class mixup: pairs, mixtures, and the mixed explanation as the guide (DRE).
 
-Li et al., CVPR 2023, arXiv 2303.16390: an explanation should mix as the images do.
+Li et al., CVPR 2023, arXiv 2303.16390: the explanation of a mixed image should be the mixture of
+the explanations.
 """
 
 import warnings
@@ -18,7 +19,7 @@ from lookright.guides.guide import Guide, Target
 
 @dataclass(frozen=True)
 class Mixed:
-    """P mixtures of two samples of one class: lam * first + (1 - lam) * second.
+    """P mixtures of two samples of the same class: lam * first + (1 - lam) * second.
 
     labels: (P,); first, second: (P,) indices into the batch; lam: (P,) in [0, 1].
     """
@@ -29,17 +30,17 @@ class Mixed:
     lam: Tensor
 
     def of(self, values: Tensor) -> Tensor:
-        """The mixtures (P, ...) of the batch's images or maps (B, ...)."""
+        """The mixtures (P, ...) of the images or maps (B, ...) of a batch."""
         lam = self.lam.to(values).view(-1, *[1] * (values.ndim - 1))
         return lam * values[self.first] + (1 - lam) * values[self.second]
 
 
 @dataclass(frozen=True)
 class MixedExplanation(Guide):
-    """Phi(lam x_i + (1 - lam) x_j) should be lam Phi(x_i) + (1 - lam) Phi(x_j), maps min-max-
-    normalised (DRE, Li et al., CVPR 2023, eq. 4).
+    """Phi(lam x_i + (1 - lam) x_j) should equal lam Phi(x_i) + (1 - lam) Phi(x_j), with
+    min-max-normalised maps (DRE, Li et al., CVPR 2023, eq. 4).
 
-    concentration: of lam ~ Beta(concentration, concentration).
+    concentration: lam is drawn from Beta(concentration, concentration).
     """
 
     concentration: float = 0.2
@@ -58,22 +59,22 @@ class MixedExplanation(Guide):
 def mixed_explanation_gap(mixed: Mixed, of_mixed: Tensor, of_images: Tensor) -> Tensor:
     """R_mix: the mean of |Phi(x_m) - (lam Phi(x_i) + (1 - lam) Phi(x_j))|, a scalar (DRE, eq. 4).
 
-    of_mixed: (P, h, w), the maps of the mixed images; of_images: (B, h, w), those of the batch;
-    each is min-max-normalised. 0 where no two images share a class.
+    of_mixed: (P, h, w), the maps of the mixed images; of_images: (B, h, w), the maps of the batch.
+    All maps are min-max-normalised. 0 if no two images share a class.
     """
     return Target(mixed.of(minmax(of_images)), is_mask=True).distance(of_mixed, L1())
 
 
 def mix_same_class(labels: Tensor, concentration: float = 0.2) -> Mixed:
-    """Each pair of `same_class_pairs` with lam ~ Beta(concentration, concentration).
+    """Mixes each pair of `same_class_pairs`, with lam ~ Beta(concentration, concentration).
 
-    labels: (B,). The published concentration is 0.2. Warns where no two samples share a class.
+    labels: (B,). The published concentration is 0.2. Warns if no two samples share a class.
     """
     first, second = same_class_pairs(labels)
     if not len(first):
         warnings.warn(
             f"No two of the {len(labels)} images of a batch share a class, so same-class mixup has "
-            "nothing to mix there: raise batch_size.",
+            "nothing to mix: raise batch_size.",
             stacklevel=2,
         )
     lam = Beta(concentration, concentration).sample((len(first),)).to(labels.device)
@@ -81,10 +82,10 @@ def mix_same_class(labels: Tensor, concentration: float = 0.2) -> Mixed:
 
 
 def same_class_pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices i, j (P,) of disjoint pairs of images with one label; the labels are (B,).
+    """Indices i, j (P,) of disjoint pairs of images with the same label; labels: (B,).
 
-    The batch is sorted by class once and neighbours are paired, so an image is in one pair at most;
-    a class with a single image has none.
+    The batch is sorted by class and neighbours are paired, so an image is in at most one pair; a
+    class with a single image has no pair.
     """
     order = torch.argsort(labels, stable=True)
     sorted_labels = labels[order]

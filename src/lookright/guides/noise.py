@@ -14,14 +14,15 @@ from lookright.guides.guide import Guide, Target
 
 @dataclass(frozen=True)
 class RandomMask(Guide):
-    """A mask that knows nothing of the image: blobs that cover `share` of it.
+    """A mask unrelated to the image content: random blobs that cover `share` of the image.
 
-    They are where a sum of slow waves is highest, which is anywhere equally often. Each image has
-    one mask, the same in every epoch (`chance.py`), as bad supervision has: masks drawn anew
-    each time would on average ask for nothing. Augmentation makes other images and so other masks.
+    The blobs are where a sum of random low-frequency waves is highest, so every place is equally
+    likely. The mask is derived from the image and is the same in every epoch (`chance.py`), like
+    bad supervision; masks drawn anew in each epoch would average out. An augmented image has
+    another mask.
 
-    share: of the image, in (0, 1]; 0.15 is what the digits of Shortcut cover. waves: periods of the
-    fastest wave along a side; fewer make larger blobs.
+    share: share of the image to cover, in (0, 1]; the digits of Shortcut cover 0.15. waves: highest
+    number of periods along a side; fewer give larger blobs.
     """
 
     share: float = 0.15
@@ -29,7 +30,10 @@ class RandomMask(Guide):
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise UserError(f"share is a part of the image above 0, up to 1; got {self.share}.")
+            raise UserError(
+                "share is the share of the image to cover, above 0 and at most 1; got "
+                f"{self.share}."
+            )
         if self.waves < 1:
             raise UserError(f"waves is a number of 1 or more, got {self.waves}.")
 

@@ -1,4 +1,4 @@
-"""Masks made beforehand by a tool as the guide."""
+"""Masks precomputed by a tool as the guide."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,12 +12,12 @@ from lookright.guides.guide import Guide, Target, mask_target
 
 @dataclass(frozen=True)
 class PrecomputedMask(Guide):
-    """The mask that a tool made of the image, such as SAM's: `Batch.tool_masks`, hard or soft.
+    """The mask that a tool such as SAM made of the image: `Batch.tool_masks`, binary or soft.
 
     Images without one, and those whose mask is empty, are left out.
 
     Raises:
-        UserError: a batch of data that has no tool_masks at all.
+        UserError: the data has no tool masks at all.
     """
 
     needs_tool_masks: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Methods: `method(batch)` gives named, weighted loss terms; one file for each published method."""
+"""Methods: `method(batch)` gives named, weighted loss terms; one file per published method."""
 
 from lookright.methods.align import ALIGN
 from lookright.methods.at import AT

@@ -14,11 +14,11 @@ from lookright.methods.method import Method, check_weights
 class ALIGN(Method):
     """L_clf = CE(f(x), y) + l3 d(Phi_y(x), M(x)) + l4 R_mix, and L_mask for the masker M.
 
-    f and M learn in the same step, with no gradient from one to the other: the mask is a constant
-    in L_clf, and f is one in L_mask (`LearnedMask`). During the warm-up f learns alone, by
-    cross-entropy and R_mix. The paper publishes neither l3, l4 nor the schedule's length relative
-    to training; the defaults are this project's, chosen on in-distribution validation images of
-    Shortcut (docs/results/align.md).
+    f and M are trained in the same step without gradients between them: the mask is constant in
+    L_clf, and f is constant in L_mask (`LearnedMask`). During the warm-up only f is trained, on
+    cross-entropy and R_mix. The paper gives neither l3 and l4 nor the length of the schedule; the
+    defaults were chosen for this project on in-distribution validation images of Shortcut
+    (docs/results/align.md).
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
@@ -26,7 +26,7 @@ class ALIGN(Method):
         explainer: Phi; None is `GradCAM()`, as in the paper.
         distance: d; None is `BCE()`, as in the paper.
         guidance: l3.
-        mixup: l4, of the same-class mixup on explanations; 0 leaves it out.
+        mixup: l4, the weight of the same-class mixup of explanations; 0 leaves it out.
 
     Raises:
         UserError: a negative weight.

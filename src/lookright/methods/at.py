@@ -9,12 +9,12 @@ from lookright.methods.method import Method
 
 
 class AT(Method):
-    """L = CE(f(x'), y), x' found by the attack (eq. 2.1).
+    """L = CE(f(x'), y), with x' from the attack (eq. 2.1).
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        attack: finds x'; None is `PGD()`, steps of 2/255 in 8/255 as in the paper's CIFAR setting,
-            and 10 of them, as became usual.
+        attack: computes x'; None is `PGD()`: eps 8/255 and steps of 2/255 as in the paper's CIFAR
+            setting, with 10 steps, as is common today.
     """
 
     attack: Attack

@@ -14,18 +14,18 @@ from lookright.methods.method import Method
 
 
 class AWP(Method):
-    """The loss of an adversarial method at w + v, v making that loss large (section 4).
+    """The loss of an adversarial method at weights w + v, where v maximises that loss (section 4).
 
         x'  = attack(f_w, x, y)
         v_l = gamma ||w_l|| g_l / ||g_l||,  g = the gradient of the method's loss on x' at w
 
-    Its gradient at w + v is applied to w. One ascending step in each layer l, on weights of two
-    dimensions or more, as in the authors' code: biases and norms stay. Only the classifier's
-    weights are perturbed, not those of a guide that learns. The pass that finds v is not counted
-    by BatchNorm; it makes a step cost one more pass forward and back.
+    The gradient at w + v is applied to w. v is one ascent step in each layer l, on weights with two
+    or more dimensions, as in the authors' code: biases and normalisation layers are not perturbed,
+    nor are the weights of a learned guide. The pass that computes v does not update BatchNorm's
+    statistics; it adds one forward and backward pass to each training step.
 
     Args:
-        method: any that has an attack.
+        method: any method with an attack.
         gamma: length of v_l relative to w_l; 5e-3 in the authors' code of TRADES-AWP, 1e-2 in that
             of AT-AWP.
 
@@ -38,12 +38,13 @@ class AWP(Method):
     def __init__(self, method: Method, gamma: float = 5e-3) -> None:
         if not isinstance(method, Method) or method.attack is None:
             raise UserError(
-                "AWP perturbs the weights of a method that trains against an attack, got "
-                f"{type(method).__name__}: take such a method, AWP(AT(model)) or --method AT "
-                "--awp 0.005, or leave AWP out."
+                f"AWP needs a method that trains against an attack, got {type(method).__name__}: "
+                "use one, as in AWP(AT(model)) or --method AT --awp 0.005, or leave AWP out."
             )
         if not 0 < gamma < inf:
-            raise UserError(f"gamma is a length relative to the weights', above 0; got {gamma}.")
+            raise UserError(
+                f"gamma is a length relative to that of the weights, above 0; got {gamma}."
+            )
         super().__init__(method.model)
         self.method = method
         self.gamma = gamma
@@ -64,7 +65,7 @@ class AWP(Method):
             self.method.attack = self.attack
 
     def _perturbed(self, batch: Batch) -> dict[str, Tensor]:
-        """w + v by name, with the gradient of w."""
+        """The perturbed weights w + v by name, through which gradients flow to w."""
         weights = {
             f"model.{name}": weight
             for name, weight in self.model.named_parameters()
@@ -90,7 +91,7 @@ class AWP(Method):
 
 
 class _Found(Attack):
-    """The attack's answer for `images`, which is there already."""
+    """An attack that returns `attacked`, computed before, when it is given `images`."""
 
     def __init__(self, images: Tensor, attacked: Tensor, attack: Attack) -> None:
         self.images, self.attacked, self.attack = images, attacked, attack

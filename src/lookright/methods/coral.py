@@ -14,21 +14,22 @@ from lookright.methods.method import Method, check_weights
 class CORAL(Method):
     """L = mean_e CE_e(f) + penalty mean_{e < e'} (MSE(m_e, m_e') + MSE(C_e, C_e')).
 
-    m_e (C,) and C_e (C, C) are mean and covariance of the features that enter the head, over the
-    images of domain e; MSE is the mean over their entries. As in DomainBed (arXiv 2007.01434), all
-    training domains are aligned with one another and the means too, where the paper aligns the
-    covariances of a source and a target. All domains go through the network together, so that
-    BatchNorm sees one batch.
+    m_e (C,) and C_e (C, C) are the mean and covariance of the head's input features over the images
+    of domain e; MSE averages over their entries. The paper aligns the covariances of a source and a
+    target domain; as in DomainBed (arXiv 2007.01434), all pairs of training domains are aligned
+    here, in their means too. All domains pass through the network in one batch, which matters for
+    BatchNorm.
 
-    Needs batches of two domains or more, two images of each, and a network whose last layer to run
-    is linear or a convolution.
+    Needs batches of two domains or more, with at least two images of each, and a network whose last
+    layer is linear or a convolution.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         penalty: 1 is DomainBed's default (mmd_gamma).
 
     Raises:
-        UserError: a negative penalty; a batch without such domains; a network without such a layer.
+        UserError: a negative penalty; a batch with too few domains or images; a network with
+            another last layer.
     """
 
     needs_domains = True

@@ -1,4 +1,4 @@
-"""The domains in a batch, for the methods that compare them."""
+"""The domains of a batch, for methods that compare domains."""
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +10,12 @@ from lookright.methods.method import check_weights
 
 
 def by_domain(batch: Batch, method: str, images: int = 1) -> dict[int, Tensor]:
-    """Where each domain's images are in the batch: indices (n,) by the domain's number, rising.
+    """The batch indices (n,) of each domain's images, by the domain's number in ascending order.
 
-    method: who asks, for the errors; images: the fewest of a domain that it can work with.
+    method: the method's name, for error messages; images: the least number of images per domain.
 
     Raises:
-        UserError: a batch that does not say its domains, or holds one alone; too few images of one.
+        UserError: a batch without domains or with only one; too few images of a domain.
     """
     if batch.domains is None:
         raise UserError(
@@ -28,8 +28,8 @@ def by_domain(batch: Batch, method: str, images: int = 1) -> dict[int, Tensor]:
     }
     if len(members) < 2:
         raise UserError(
-            f"{method} compares domains, so it needs images of two or more in each batch; got "
-            f"{len(batch)} of one: balance the batches over the training domains, as fit does."
+            f"{method} compares domains, so it needs images of two or more domains in each batch; "
+            f"got {len(batch)} of one: balance the batches over the training domains, as fit does."
         )
     number, fewest = min(members.items(), key=lambda item: len(item[1]))
     if len(fewest) < images:
@@ -47,7 +47,7 @@ def cross_entropies(logits: Tensor, labels: Tensor, members: dict[int, Tensor]) 
 
 
 def check_penalty(penalty: float, warm_up: float) -> None:
-    """Refuse a negative penalty, and a warm-up that is no share of training."""
+    """Raise UserError on a negative penalty, or a warm-up outside [0, 1)."""
     check_weights(penalty=penalty)
     if not 0 <= warm_up < 1:
-        raise UserError(f"warm_up is a share of training, from 0 to below 1; got {warm_up}.")
+        raise UserError(f"warm_up is a share of training in [0, 1), got {warm_up}.")

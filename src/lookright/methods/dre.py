@@ -20,10 +20,10 @@ Sparsity = Literal["map", "columns"]
 class DRE(Method):
     """L = CE(f(x), y) + explanation R_exp + sparsity |Phi| + mixed CE(f(x_m), y).
 
-    x_m = lam x_i + (1 - lam) x_j mixes two images of one class, R_exp is the mean of
-    |Phi(x_m) - (lam Phi(x_i) + (1 - lam) Phi(x_j))|, |Phi| the mean of Phi over the images and
-    their mixtures, half each, and every Phi is min-max-normalised. The weights and the Beta(0.2,
-    0.2) of lam are those of the authors' code, which differs from this in four ways:
+    x_m = lam x_i + (1 - lam) x_j mixes two images of the same class. R_exp is the mean of |Phi(x_m)
+    - (lam Phi(x_i) + (1 - lam) Phi(x_j))|. |Phi| is the mean of Phi over the images and over their
+    mixtures, with equal weight. Every Phi is min-max-normalised. The weights and lam ~ Beta(0.2,
+    0.2) are those of the authors' code, which differs from this method in four ways:
 
     - its |Phi|, a matrix norm where the paper has the L1 norm of the map, is the mean over columns
       of each one's largest value: sparsity_of="columns";
@@ -39,9 +39,9 @@ class DRE(Method):
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         explainer: Phi, the saliency of the labelled class; None is `GradCAM()`.
-        concentration: of lam ~ Beta(concentration, concentration).
-        explanation, sparsity, mixed: weights.
-        sparsity_of: what |Phi| is the mean of: the "map", or the largest values of its "columns".
+        concentration: lam is drawn from Beta(concentration, concentration).
+        explanation, sparsity, mixed: weights of the loss terms.
+        sparsity_of: whether |Phi| is the mean of the "map", or of the maxima of its "columns".
     """
 
     guide: MixedExplanation

@@ -16,19 +16,19 @@ from lookright.methods.method import Method, check_weights
 class EGAT(Method):
     """L = CE(f(x'), y) + a CE(f(x), y) + b d(Phi_y(x'), target) + c R_mix.
 
-    The paper publishes neither weights nor distance. The defaults are this project's, chosen on
-    in-distribution validation images of Shortcut alone (docs/results/shortcut.md).
+    The paper gives neither the weights nor the distance. The defaults were chosen for this project,
+    only on in-distribution validation images of Shortcut (docs/results/shortcut.md).
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        attack: finds x' during training; None is `PGD()`.
+        attack: computes x' during training; None is `PGD()`.
         explainer: Phi, the saliency of the labelled class; None is `GradCAM()`.
-        distance: d; None is `L1()`, of min-max-normalised maps.
-        guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, Phi_y(x) with
-            gradients on both sides.
-        clean: a.
-        stability: b; with 0 (and no mixup) no explanation is computed.
-        mixup: c, of the same-class mixup on explanations.
+        distance: d; None is `L1()` on min-max-normalised maps.
+        guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, that is
+            Phi_y(x), with gradients through both maps.
+        clean: a, the weight of the clean cross-entropy.
+        stability: b; if it and mixup are 0, no explanation is computed.
+        mixup: c, the weight of the same-class mixup of explanations.
 
     Raises:
         UserError: a negative weight; a guide that needs masks on data that has none.

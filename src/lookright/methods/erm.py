@@ -1,4 +1,4 @@
-"""Empirical risk minimisation: plain training, the baseline of everything."""
+"""Empirical risk minimisation: standard training, the baseline of all other methods."""
 
 import torch.nn.functional as F
 from torch import Tensor

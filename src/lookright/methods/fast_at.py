@@ -9,16 +9,17 @@ from lookright.methods.method import Method
 
 
 class FastAT(Method):
-    """L = CE(f(x'), y), x' by one step from a uniformly random point of the ball (Algorithm 3).
+    """L = CE(f(x'), y), with x' from one step at a random start in the ball (algorithm 3).
 
-    A step costs two passes forward and back. It can overfit to its own attack and lose all other
-    robustness, catastrophic overfitting in the paper's words: `fit` says so when it happens.
+    The start is uniform in the ball. A training step costs two forward and backward passes. The
+    method can overfit to its own attack and lose all other robustness ("catastrophic overfitting");
+    `fit` warns when this happens.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         eps: radius of the L-inf ball.
-        step: length of the step, in eps; the paper's is 1.25 (10/255 at 8/255), and longer ones
-            overfit there.
+        step: length of the step in units of eps; 1.25 in the paper (10/255 for eps 8/255), where
+            longer steps overfit.
 
     Raises:
         UserError: eps or step out of range.

@@ -14,17 +14,18 @@ from lookright.methods.method import Method
 
 
 class FreeAT(Method):
-    """L = CE(f(x + delta), y), one backward pass moving the weights and delta (Algorithm 1).
+    """L = CE(f(x + delta), y); one backward pass updates both weights and delta (algorithm 1).
 
-    delta <- clip(delta + eps sign(dL/d delta), -eps, eps) is carried on over the replays of a batch
-    and to the next batch. A step costs what ERM's does. `fit` takes `replays` steps on each batch,
-    so it is given 1/replays of the epochs; a loop of your own calls the method `replays` times, the
-    optimiser's step after each.
+    delta <- clip(delta + eps sign(dL/d delta), -eps, eps) is kept over the replays of a batch and
+    for the next batch. A step costs as much as one of ERM. `fit` takes `replays` steps on each
+    batch, so train for 1/replays of the epochs; your own loop should call the method `replays`
+    times per batch, with an optimiser step after each call.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         eps: radius of the L-inf ball.
-        replays: m, the steps in a row on each batch; 8 was best in the paper's CIFAR experiments.
+        replays: m, the number of consecutive steps on each batch; 8 was best in the paper's CIFAR
+            experiments.
 
     Raises:
         UserError: eps or replays out of range.
@@ -36,7 +37,7 @@ class FreeAT(Method):
         super().__init__(model)
         if replays < 1:
             raise UserError(
-                f"replays is a number of steps on each batch, 1 or more; got {replays}."
+                f"replays is the number of steps on each batch, 1 or more; got {replays}."
             )
         self.attack = _CarriedPerturbation(eps)
         self.eps = eps
@@ -54,10 +55,10 @@ class FreeAT(Method):
 
 
 class _CarriedPerturbation(Attack):
-    """x + delta, where every backward pass through it moves delta by eps sign(gradient).
+    """x + delta; every backward pass through it updates delta by eps sign(gradient).
 
-    A smaller batch uses, and moves, the first of delta; a larger one begins at 0 where there is
-    none yet, as do images of another size.
+    A smaller batch uses and updates the first rows of delta. For a larger batch the missing rows
+    start at 0, and for images of another size all of delta does.
     """
 
     def __init__(self, eps: float) -> None:
@@ -82,5 +83,5 @@ class _CarriedPerturbation(Attack):
 
 
 def without_memory(attack: Attack | None) -> Attack | None:
-    """The attack; FGSM in the place of FreeAT's perturbation, which moves wherever it is used."""
+    """The attack, but FGSM instead of FreeAT's perturbation, which changes with every use."""
     return FGSM(attack.eps) if isinstance(attack, _CarriedPerturbation) else attack

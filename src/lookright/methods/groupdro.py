@@ -13,20 +13,21 @@ from lookright.methods.method import Method
 class GroupDRO(Method):
     """L = sum_e q_e CE_e(f), q_e <- q_e exp(rate CE_e) / sum (algorithm 1 of arXiv 1911.08731).
 
-    e runs over the domains: those with the largest loss come to weigh most. The weights begin
-    equal, move with every training batch, and are kept in the method's state, so that a training
-    goes on with them. A domain that comes later begins with the mean weight.
+    e runs over the domains; those with the largest loss get the largest weights q_e. The weights
+    start equal and are updated with every training batch. They are part of the method's state, so
+    that a resumed training continues with them. A domain that first appears later starts with the
+    mean weight.
 
-    Needs batches of two domains or more; one would have all the weight. Where several processes
-    train together, each weighs by its own losses, and DDP hands all of them the first one's q
-    before the next step, as it does with the statistics of BatchNorm.
+    Needs batches of two domains or more, since a single one would have all the weight. In
+    distributed training each process updates q with its own losses, and DDP broadcasts the q of the
+    first process before the next step, as it does with the statistics of BatchNorm.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        rate: of the weights; 0.01 is the default of DomainBed (arXiv 2007.01434).
+        rate: step size of the weights; 0.01 is the default of DomainBed (arXiv 2007.01434).
 
     Raises:
-        UserError: a rate that is not above 0; a batch without such domains.
+        UserError: a rate that is not above 0; a batch with fewer than two domains.
     """
 
     log_q: Tensor
@@ -41,7 +42,7 @@ class GroupDRO(Method):
 
     @property
     def q(self) -> Tensor:
-        """The weights by the domain's number, 0 where none was seen; they sum to 1."""
+        """The weights by the domain's number, 0 for domains not seen yet; they sum to 1."""
         return self.log_q.exp()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -62,7 +63,7 @@ class GroupDRO(Method):
         return log_q.log_softmax(0)
 
     def get_extra_state(self) -> Tensor:
-        """The weights, whose number is not known before training."""
+        """The weights; how many there are is not known before training."""
         return self.log_q
 
     def set_extra_state(self, state: Tensor) -> None:

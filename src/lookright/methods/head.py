@@ -1,4 +1,4 @@
-"""The features that enter the head of a network, whatever the network."""
+"""The input features of the head of any network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Head:
     layer: nn.Module
 
     def scores(self, features: Tensor) -> Tensor:
-        """The head's class scores (B, K): the logits, unless the network works on them further."""
+        """The head's class scores (B, K): the logits, unless the network processes them further."""
         return self.pooled(self.layer.forward(features))
 
     def pooled(self, values: Tensor) -> Tensor:
-        """The head's input or output as (B, C), the mean over places where it has any."""
+        """The head's input or output as (B, C), averaged over places if there are any."""
         if isinstance(self.layer, nn.Linear):
             return values if values.ndim == 2 else values.flatten(1, -2).mean(1)
         return values.flatten(2).mean(2)
@@ -32,12 +32,13 @@ class Head:
 def change_features(
     model: nn.Module, x: Tensor, change: Callable[[Head, Tensor], Tensor]
 ) -> Tensor:
-    """The logits (B, K) of one forward pass in which the features z are `change(head, z)` instead.
+    """The logits (B, K) of a forward pass in which `change(head, z)` replaces the features z.
 
-    z is (B, C); (B, places..., C) at a linear head over places; (B, C, h, w) at a convolution.
+    z is (B, C), or (B, places..., C) for a linear head over places, or (B, C, h, w) for a
+    convolution.
 
     Raises:
-        UserError: no linear layer or convolution runs in the model.
+        UserError: the model runs no linear layer or convolution.
     """
     head = Head(model.get_submodule(_name_of_head(model, x)))
     changed = []
@@ -53,8 +54,8 @@ def change_features(
         handle.remove()
     if not changed:
         raise UserError(
-            f"The head that runs last in evaluation mode, {_name_of_head(model, x)}, does not run "
-            "in training mode: give a network with one head."
+            f"The layer that runs last in evaluation mode, {_name_of_head(model, x)}, does not run "
+            "in training mode: give a network with a single head."
         )
     return logits
 
@@ -64,7 +65,7 @@ _found: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 
 
 def _name_of_head(model: nn.Module, x: Tensor) -> str:
-    """By running one image through, once for each model: layers need not be written in order."""
+    """The name of the head, found by running one image: layers are registered in any order."""
     if model not in _found:
         ran: list[str] = []
         handles = [
@@ -80,7 +81,7 @@ def _name_of_head(model: nn.Module, x: Tensor) -> str:
                 handle.remove()
         if not ran:
             raise UserError(
-                "Expected a network that ends in a linear layer or a convolution, whose input are "
+                "Expected a network that ends in a linear layer or a convolution, whose input is "
                 f"the features; none ran in {type(model).__name__}: make its head an nn.Linear."
             )
         _found[model] = ran[-1]

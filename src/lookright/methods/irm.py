@@ -11,21 +11,22 @@ from lookright.methods.method import Method
 class IRM(Method):
     """L = mean_e CE_e(f) + penalty mean_e (d CE_e(w f) / dw at w = 1)^2 (IRMv1).
 
-    e runs over the domains, w is one factor on all logits. As in the paper and in DomainBed (arXiv
-    2007.01434), the square is the product of the derivatives on two halves of the domain's images:
-    an estimate without bias, which may be below 0.
+    e runs over the domains; w is a scalar factor on all logits. As in the paper and in DomainBed
+    (arXiv 2007.01434), the square is estimated by the product of the derivatives on two halves of
+    the domain's images. This estimate is unbiased, but it can be negative.
 
-    Needs batches of two domains or more, two images of each: one domain alone has nothing to be
-    invariant to, and the penalty would only calibrate the classifier.
+    Needs batches of two domains or more, with at least two images of each: with a single domain the
+    penalty would only calibrate the classifier.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        penalty: after the warm-up, and 1 before; 100 is DomainBed's default.
+        penalty: weight of the penalty after the warm-up (1 before); 100 is DomainBed's default.
         warm_up: share of training; 0.1 is DomainBed's default, 500 of 5000 steps. DomainBed also
-            starts Adam anew there, which a method that runs in anyone's loop leaves to the loop.
+            resets Adam after it; here that is left to the training loop.
 
     Raises:
-        UserError: a negative penalty; a warm-up that is no share; a batch without such domains.
+        UserError: a negative penalty; a warm-up outside [0, 1); a batch with too few domains or
+            images.
     """
 
     needs_domains = True

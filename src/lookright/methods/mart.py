@@ -12,13 +12,14 @@ class MART(Method):
     """L = BCE(f(x'), y) + beta * mean KL(f(x) || f(x')) (1 - p_y(x)).
 
     BCE(f(x'), y) = -log p_y(x') - log(1.0001 - max_{k != y} p_k(x')), the boosted cross-entropy,
-    lowers the likeliest wrong class as well; the paper has a 1, the authors' code 1.0001, so that a
-    hopeless image has a bounded loss and no gradient from there. The KL counts where the clean
-    image is not yet right; that weight has a gradient too, as in the authors' code.
+    also lowers the probability of the most likely wrong class. The paper has 1 instead of the
+    1.0001 of the authors' code, which bounds the loss of a hopelessly misclassified image. The
+    weight 1 - p_y(x) puts the KL on images that are not yet classified well without attack; it has
+    a gradient too, as in the authors' code.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        attack: finds x'; the default is the paper's, 10 steps of eps/4 in 8/255.
+        attack: computes x'; the default is the paper's: eps 8/255, 10 steps of eps/4.
         beta: weight of the KL, the paper's lambda; 5 in its experiments.
     """
 

@@ -1,4 +1,4 @@
-"""Mask alignment: explanations held to masks, as in GRADIA, RES and CARE."""
+"""Mask alignment: explanations are trained to match masks, as in GRADIA, RES and CARE."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,22 +12,22 @@ from lookright.methods.method import Method, check_weights
 
 
 class MaskAlignment(Method):
-    """L = CE(f(x), y) + guidance d(Phi_y(x), target), and the loss of a guide that learns.
+    """L = CE(f(x), y) + guidance d(Phi_y(x), target), plus the loss of a learned guide.
 
     The defaults are GRADIA's (Gao et al., CSCW 2022, arXiv 2202.02838): human masks, Grad-CAM, L1
-    and weight 1, the mean being over images that have a mask. What RES (Gao et al., KDD 2022, arXiv
-    2206.13413) adds, slack for inexact boundaries and incomplete regions, is not here.
+    and weight 1, averaged over the images that have a mask. The slack for inexact boundaries and
+    incomplete regions of RES (Gao et al., KDD 2022, arXiv 2206.13413) is not included.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the target that Phi_y(x) should match; None is `HumanMask()`.
         explainer: Phi; None is `GradCAM()`.
-        distance: d; None is `L1()`, of min-max-normalised maps and the mask as it is.
-        guidance: weight.
+        distance: d; None is `L1()` between the min-max-normalised map and the mask.
+        guidance: weight of the distance.
 
     Raises:
         UserError: a negative weight; a guide that needs masks on data that has none; the guide
-            CleanExplanation, which any explanation of clean images matches.
+            CleanExplanation, which explanations of clean images match already.
     """
 
     guide: Guide

@@ -1,4 +1,4 @@
-"""What a method is."""
+"""The interface of a training method."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -12,16 +12,16 @@ from lookright.guides import Guide
 
 
 class Method(nn.Module, ABC):
-    """A training objective round a classifier: `method(batch)` gives named, weighted loss terms.
+    """A training objective for a classifier: `method(batch)` gives named, weighted loss terms.
 
-    `sum(method(batch).values()).backward()` is a training step in anyone's loop. `attack` is what
-    the method trains against, None where it trains on clean images only; `guide` what it holds
-    explanations to, None where it guides none.
+    In your own loop, `sum(method(batch).values()).backward()` gives the gradients of a step.
+    `attack` is the attack that the method trains against, None if it trains on clean images only;
+    `guide` gives the targets of its explanations, None if it does not guide explanations.
 
-    progress: the share of training that is done, in [0, 1]; `fit` sets it before each step, and a
-    loop of your own does where the method has a schedule. warm_up: the share of training before the
-    whole objective holds. needs_domains: whether it compares domains, so that batches have to be
-    balanced over two or more of them. replays: the steps in a row that are taken on each batch.
+    progress: the share of training that is done, in [0, 1]; `fit` sets it before each step, and
+    your own loop must set it if the method has a schedule. warm_up: the share of training before
+    the full objective is used. needs_domains: whether it compares domains, so that batches must be
+    balanced over two or more of them. replays: the number of consecutive steps on each batch.
     """
 
     SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("model",)
@@ -40,11 +40,11 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalar loss terms by name, weights applied; the training loss is their sum."""
+        """Scalar loss terms by name, already weighted; the training loss is their sum."""
 
 
 def check_weights(**weights: float) -> None:
-    """Refuse a negative weight of a loss term."""
+    """Raise UserError on a negative weight of a loss term."""
     for name, weight in weights.items():
         if not weight >= 0:
             raise UserError(f"The weight '{name}' of a loss term must be 0 or more, got {weight}.")

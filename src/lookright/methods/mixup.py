@@ -16,17 +16,18 @@ class Mixup(Method):
 
     x = lam x_i + (1 - lam) x_j, lam ~ Beta(concentration, concentration) once for each pair. As in
     DomainBed (arXiv 2007.01434), the domains are put in a random order and each is mixed with the
-    next, the last with the first, image by image, as far as the smaller of the two reaches. All
-    pairs go through the network together, so that BatchNorm sees one batch.
+    next, the last with the first. Images are paired one by one, up to the size of the smaller
+    domain. All pairs pass through the network in one batch, which matters for BatchNorm.
 
-    Needs batches of two domains or more; one would be mixed with itself, image by image.
+    Needs batches of two domains or more: with a single domain, each image would be mixed with
+    itself.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        concentration: of the Beta distribution; 0.2 is DomainBed's default (mixup_alpha).
+        concentration: parameter of the Beta distribution; 0.2 is DomainBed's default (mixup_alpha).
 
     Raises:
-        UserError: a concentration that is not above 0; a batch without such domains.
+        UserError: a concentration that is not above 0; a batch with fewer than two domains.
     """
 
     needs_domains = True

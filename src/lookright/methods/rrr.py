@@ -15,19 +15,20 @@ from lookright.methods.method import Method, check_weights
 class RRR(Method):
     """L = CE(f(x), y) + reasons mean_n sum_d (A_nd d/dx_nd sum_k log p_k(x_n))^2 (eq. 1).
 
-    A is 1 off the mask and 0 on it and on images without one. The paper sums over the images where
-    this takes the mean, of both terms, so the weights are the same; its weight decay is the
-    optimiser's. The gradient is that of the forward pass that is there anyway: in training mode
-    BatchNorm couples it over the batch, while the paper's networks have none.
+    A is 1 outside the mask and 0 inside it; it is 0 for images without a mask. The paper sums both
+    terms over the images, this method averages both, so the relative weights are the same. The
+    paper's weight decay is left to the optimiser. The input gradient comes from the same forward
+    pass as the cross-entropy; in training mode BatchNorm therefore couples it over the batch, while
+    the paper's networks have no BatchNorm.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        guide: gives the masks, resized to the images; None is `HumanMask()`.
-        reasons: lambda_1; the authors' 1000 is for pixels up to 255, so here it is 1000 / 255^2.
+        guide: gives the masks, which are resized to the images; None is `HumanMask()`.
+        reasons: lambda_1; the authors' 1000 is for pixel values up to 255, hence 1000 / 255^2 here.
 
     Raises:
         UserError: a negative weight; data without masks; a guide whose target is not a mask of the
-            images as they are.
+            unmixed images.
     """
 
     guide: Guide

@@ -11,22 +11,23 @@ from lookright.methods.method import Method
 
 
 class RSC(Method):
-    """L = CE(head(z * m), y), z the features that enter the head, m without the most useful ones.
+    """L = CE(head(z * m), y), where m mutes the most predictive features z at the head's input.
 
-    Of each image the share `features` of z with the largest gradient of the labelled class's score
-    is muted (eqs. 1 to 4), but only in the share `images` of the batch whose probability of the
-    label falls most by it (section 3.3); the rest learn from all of z.
+    For each image, m mutes the share `features` of z with the largest gradient of the label's score
+    (eqs. 1 to 4). Muting is applied only to the share `images` of the batch whose label probability
+    drops most by it (section 3.3); the others are trained on all of z.
 
-    Compares no domains, so it trains on one too, in batches as they come. Needs a network whose
-    last layer to run is linear or a convolution; scores and probabilities are those of that layer.
+    It does not compare domains, so it can be trained on a single one, with unbalanced batches.
+    Needs a network whose last layer is linear or a convolution; scores and probabilities are those
+    of that layer.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        features: share of an image's features; 1/3 is the default of DomainBed (arXiv 2007.01434).
-        images: share of the batch; 1/3 is DomainBed's default.
+        features: share of features to mute; 1/3 is the default of DomainBed (arXiv 2007.01434).
+        images: share of the batch to mute them in; 1/3 is DomainBed's default.
 
     Raises:
-        UserError: a share outside (0, 1); a network without such a layer.
+        UserError: a share outside (0, 1); a network with another last layer.
     """
 
     def __init__(self, model: nn.Module, features: float = 1 / 3, images: float = 1 / 3) -> None:
@@ -47,7 +48,7 @@ class RSC(Method):
 
     @torch.enable_grad()
     def _kept(self, head: Head, z: Tensor, y: Tensor) -> Tensor:
-        """m, of the shape of z: 0 at a muted feature and 1 elsewhere."""
+        """m, of the same shape as z: 0 for muted features and 1 elsewhere."""
         scores = head.scores(z.requires_grad_())
         (gradient,) = torch.autograd.grad(scores.gather(1, y[:, None]).sum(), z)
         kept = _below_top(gradient.flatten(1), self.features).view_as(z)
@@ -59,6 +60,6 @@ class RSC(Method):
 
 
 def _below_top(values: Tensor, share: float) -> Tensor:
-    """Which of values (N, D) are below the largest `share` of their row: D - 1 steps make it up."""
+    """(N, D) bool: values below the largest `share` of their row, a quantile of its D - 1 gaps."""
     top = values.topk(1 + int(share * (values.shape[1] - 1)), dim=1).values
     return values < top[:, -1:]

@@ -18,18 +18,18 @@ Fill = Literal["random", "mean"]
 class SGT(Method):
     """L = CE(f(x), y) + similarity KL(f(x) || f(x masked)) (algorithm 1).
 
-    Masked are the pixels with the smallest gradient of the label's logit, averaged over channels
-    and taken in evaluation mode, as the authors' code does. That code's published commands rank by
-    the gradient with its sign, which masks the most negative ones; here its magnitude decides,
-    since the paper masks small gradients, and `signed` does the other.
+    The masked pixels are those with the smallest gradient of the label's logit, averaged over
+    channels and computed in evaluation mode, as in the authors' code. The published commands of
+    that code rank by the signed gradient, which masks the most negative values. Here pixels are
+    ranked by magnitude, since the paper masks small gradients; `signed` gives the other ranking.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        share: of the pixels that are masked; 0.5 as published.
-        similarity: weight; 1 as published.
-        fill: what masked pixels become: "random" values, uniform between the least and the largest
-            of the image in each channel, as published, or its "mean" colour.
-        signed: rank by the gradient itself, not by its magnitude.
+        share: share of the pixels to mask; 0.5 as published.
+        similarity: weight of the KL; 1 as published.
+        fill: values of masked pixels: "random", uniform between the minimum and maximum of the
+            image in each channel, as published, or "mean", the image's mean colour.
+        signed: rank by the signed gradient instead of its magnitude.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SGT(Method):
         super().__init__(model)
         check_weights(similarity=similarity)
         if not 0 < share < 1:
-            raise UserError(f"share is that of the masked pixels, between 0 and 1; got {share}.")
+            raise UserError(f"share is the share of pixels to mask, between 0 and 1; got {share}.")
         if fill not in ("random", "mean"):
             raise UserError(f"fill must be 'random' or 'mean', got '{fill}'.")
         self.share = share
@@ -59,7 +59,7 @@ class SGT(Method):
         return {"clean": F.cross_entropy(clean, y), "similarity": self.similarity * gap}
 
     def masked(self, x: Tensor, y: Tensor) -> Tensor:
-        """The images (B, 3, H, W) with the pixels of the smallest gradient filled."""
+        """The images (B, 3, H, W) with the pixels of smallest gradient replaced."""
         with frozen(self.model):
             pixels = x.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(class_score(self.model(pixels), y), pixels)

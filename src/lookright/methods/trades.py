@@ -9,11 +9,11 @@ from lookright.methods.method import Method, check_weights
 
 
 class TRADES(Method):
-    """L = CE(f(x), y) + beta * KL(f(x) || f(x')), x' making that KL large (eq. 5).
+    """L = CE(f(x), y) + beta * KL(f(x) || f(x')), where x' maximises the KL (eq. 5).
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        attack: finds x'; the default ascends the KL itself, as the paper does.
+        attack: computes x'; the default maximises the KL, as in the paper.
         beta: weight of the KL; 6 in the paper's CIFAR experiments.
     """
 

@@ -8,21 +8,22 @@ from lookright.methods.method import Method
 
 
 class VREx(Method):
-    """L = mean_e CE_e(f) + penalty var_e CE_e(f), e over the domains.
+    """L = mean_e CE_e(f) + penalty var_e CE_e(f), with e running over the domains.
 
-    As in DomainBed (arXiv 2007.01434): the mean where the paper has the sum, and the variance of
-    the domains at hand, divided by their number.
+    As in DomainBed (arXiv 2007.01434), the first term is the mean where the paper has the sum, and
+    the variance is divided by the number of domains.
 
-    Needs batches of two domains or more; the variance of one is 0.
+    Needs batches of two domains or more, since the variance of one is 0.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        penalty: after the warm-up, and 1 before; 10 is DomainBed's default.
+        penalty: weight of the variance after the warm-up (1 before); 10 is DomainBed's default.
         warm_up: share of training; 0.1 is DomainBed's default, 500 of 5000 steps. DomainBed also
-            starts Adam anew there, which a method that runs in anyone's loop leaves to the loop.
+            resets Adam after it; here that is left to the training loop.
 
     Raises:
-        UserError: a negative penalty; a warm-up that is no share; a batch without such domains.
+        UserError: a negative penalty; a warm-up outside [0, 1); a batch with fewer than two
+            domains.
     """
 
     needs_domains = True

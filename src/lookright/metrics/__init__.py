@@ -1,6 +1,6 @@
-"""Measures as pure functions of tensors, batched on the device, each beside its declaration.
+"""Measures as pure functions of batched tensors, each in the same file as its declaration.
 
-`MEASURES` are those that any module of this folder declares, in the order of their questions.
+`MEASURES` are all measures declared in this folder, ordered by the question they answer.
 """
 
 from importlib import import_module
@@ -72,7 +72,7 @@ MEASURES: tuple[Measure, ...] = tuple(
 METRICS: tuple[MapMetric, ...] = tuple(
     one for module in _MODULES for one in declared_in(vars(module))
 )
-"""The metrics of maps that any module of this folder declares."""
+"""The metrics of saliency maps declared in this folder."""
 
 __all__ = [
     "BASELINES",

@@ -1,4 +1,4 @@
-"""Maps that know nothing of the model: what every measure of an explanation is compared with."""
+"""Baseline maps that do not depend on the model; every measure is compared with theirs."""
 
 import torch
 from torch import Tensor
@@ -11,12 +11,13 @@ _PURPOSE = 40
 
 
 def baselines(images: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
-    """A random map (B, h, w) and a centre prior for images (B, 3, H, W), by name.
+    """A random map (B, h, w) and a centre prior (B, H, W) for images (B, 3, H, W), by name.
 
-    The random map is on the grid `size` = (h, w) of the explanation that it stands beside, to be as
-    coarse: independent uniform numbers in [0, 1) that belong to the image (`image_chance`), the
-    same in every batch and run, and unrelated in another view of the image. The centre prior is
-    (B, H, W), as on a coarse grid it may be flat, and the same in every view.
+    The random map has the size (h, w) of the explanation that it is compared with, so that both are
+    equally coarse. Its values are independent and uniform in [0, 1), and are derived from the image
+    (`image_chance`): the same in every batch and run, but unrelated for another view of the image.
+    The centre prior is the same in every view. It has the size of the image, since it could be
+    constant on a coarse grid.
     """
     h, w = size
     random = image_chance(images.detach(), h * w, purpose=_PURPOSE).view(-1, h, w)
@@ -26,16 +27,16 @@ def baselines(images: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
 
 
 def in_words(baseline: str) -> str:
-    """A baseline's name as said in a sentence."""
+    """A baseline's name for use in a sentence."""
     return _IN_WORDS.get(baseline, baseline)
 
 
 def centre_prior(size: tuple[int, int], like: Tensor, sigma: float = 0.25) -> Tensor:
-    """(h, w): a Gaussian round the middle, 1 there; sigma is a share of each side."""
+    """(h, w): a Gaussian with its peak of 1 in the middle; sigma is a share of each side."""
     down, across = ((-((_places(side).to(like) / sigma) ** 2) / 2).exp() for side in size)
     return down[:, None] * across
 
 
 def _places(side: int) -> Tensor:
-    """The middles of a side's pixels, from -1/2 to 1/2."""
+    """The coordinates of the pixel centres along one side, from -1/2 to 1/2."""
     return (torch.arange(side) + 0.5) / side - 0.5

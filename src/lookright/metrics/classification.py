@@ -1,4 +1,4 @@
-"""Is the class right, clean and under attack."""
+"""Measures of classification: on clean, attacked and corrupted images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ AUC = Measure(
 
 
 def accuracy_under(attack: str, order: int = 50) -> Measure:
-    """The measure of one attack on its own, named by its class."""
+    """The accuracy under one attack, named by its class."""
     return Measure(
         f"accuracy_{attack.lower()}",
         f"{attack} accuracy",
@@ -53,8 +53,8 @@ def accuracy_under(attack: str, order: int = 50) -> Measure:
 ACCURACY_FGSM = accuracy_under("FGSM", 10)
 ACCURACY_PGD = replace(
     accuracy_under("PGD", 20),
-    description="Share still classified correctly under PGD, the worst of its restarts for each "
-    "image.",
+    description="Share still classified correctly under PGD, with the worst of its restarts for "
+    "each image.",
 )
 ACCURACY_UNDER = {
     attack: accuracy_under(attack, order)
@@ -83,31 +83,32 @@ ACCURACY_CORRUPTED = Measure(
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B, K) and (B,) to (B,) bool: the largest logit is the label's; never where one is NaN."""
+    """Logits (B, K), labels (B,) to (B,) bool: the largest logit is the label's, none is NaN."""
     return (logits.argmax(1) == labels) & ~logits.isnan().any(1)
 
 
 def correct_under_all(each: Sequence[Tensor]) -> Tensor:
-    """(B,) bool for each attack or restart to (B,) bool: right under every one of them."""
+    """(B,) bool for each attack or restart to (B,) bool: correct under all of them."""
     return torch.stack(list(each)).all(0)
 
 
 def macro_auc(logits: Tensor, labels: Tensor) -> Estimate | None:
     """Macro one-vs-rest ROC-AUC of the softmax of logits (N, K) for labels (N,), with its interval.
 
-    A class that no label names, or that every label names, has no curve and is left out; None when
-    no class has one, as with a single class in `labels`. Ties count half.
+    A class with no samples, or with all samples, has no ROC curve and is left out; None if no class
+    has a curve, as when `labels` holds a single class. Ties count half.
 
-    The interval is DeLong's (DeLong, DeLong and Clarke-Pearson, Biometrics 1988): each sample's
-    placement among the other class is its influence on the area; a sample's influences are averaged
-    over the classes, so the correlation of the curves is kept. It is taken on the logit scale,
-    which keeps it inside [0, 1]; at an area of exactly 0 or 1 the variance estimate is 0 and so is
-    the width. Raises UserError on logits that are not finite.
+    The interval is DeLong's (DeLong, DeLong and Clarke-Pearson, Biometrics 1988): the influence of
+    a sample on an area is its placement among the samples of the other class. Influences are
+    averaged over the classes for each sample, which takes the correlation of the curves into
+    account. The interval is computed on the logit scale, so it stays within [0, 1]; at an area of
+    exactly 0 or 1 the variance estimate is 0 and so is the width. Raises UserError on logits that
+    are not finite.
     """
     if not logits.isfinite().all():
         raise UserError(
-            "AUC needs finite logits, but the model gave NaN or infinity; its weights or its input "
-            "are broken, train it again with a lower learning rate or check the images."
+            "AUC needs finite logits, but the model gave NaN or infinity: its weights or its "
+            "inputs are broken. Train it again with a lower learning rate, or check the images."
         )
     scores = logits.detach().cpu().double().log_softmax(1).T
     positive = labels.cpu() == torch.arange(len(scores))[:, None]

@@ -1,4 +1,4 @@
-"""Deletion and insertion: the area under the class probability as pixels go, or come."""
+"""Deletion and insertion: area under the class probability as pixels are removed or added."""
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,8 @@ DELETION = {
         f"Deletion, {fill}",
         False,
         "score",
-        f"Mean probability while the pixels are filled ({fill}), the most salient first, from none "
-        "to all of them.",
+        f"Mean class probability while the pixels are replaced ({fill}), the most salient first, "
+        "from none to all of them.",
         question=FAITHFUL,
         order=30,
         finding=BEATS_BASELINES,
@@ -30,8 +30,8 @@ INSERTION = {
         f"Insertion, {fill}",
         True,
         "score",
-        f"Mean probability while the pixels come into the filled image ({fill}), the most salient "
-        "first, from none to all of them.",
+        f"Mean class probability while the pixels are restored in the replaced image ({fill}), the "
+        "most salient first, from none to all of them.",
         question=FAITHFUL,
         order=40,
     )
@@ -48,15 +48,15 @@ def deletion_curve(
     target: Tensor | None = None,
     max_images: int = 128,
 ) -> Tensor:
-    """(B, steps + 1): the class probability from the image, most salient pixels first, to its fill.
+    """(B, steps + 1): the class probability as pixels are replaced, the most salient first.
 
     RISE (Petsiuk, Das and Saenko, BMVC 2018, section 4.1). images: (B, 3, H, W) in [0, 1];
-    saliency: (B, h, w), brought to (H, W) bilinearly; point k has the round(k / steps * H * W) most
-    salient pixels changed, all channels together. target: (B,) int64, by default the class
-    predicted on the clean image, fixed along the curve. The paper deletes into grey and inserts
-    into a blurred image; here both use one named fill.
+    saliency: (B, h, w), resized to (H, W) bilinearly; at point k the round(k / steps * H * W) most
+    salient pixels are replaced by `fill`, in all channels. target: (B,) int64, by default the class
+    predicted on the clean image; it is the same along the curve. The paper replaces pixels by grey
+    for deletion and by a blurred image for insertion; here both use the same fill.
 
-    Raises UserError on maps for another number of images or less than one step.
+    Raises UserError if the number of maps and images differs, or on less than one step.
     """
     return _curve(False, model, images, saliency, fill, steps, target, max_images)
 
@@ -70,7 +70,7 @@ def insertion_curve(
     target: Tensor | None = None,
     max_images: int = 128,
 ) -> Tensor:
-    """(B, steps + 1): from the fill to the image; otherwise as `deletion_curve`."""
+    """(B, steps + 1): as `deletion_curve`, but pixels of the image are restored in its fill."""
     return _curve(True, model, images, saliency, fill, steps, target, max_images)
 
 
@@ -83,7 +83,7 @@ def deletion(
     target: Tensor | None = None,
     max_images: int = 128,
 ) -> Tensor:
-    """(B,) in [0, 1]: the area under `deletion_curve`; a faithful map's falls early."""
+    """(B,) in [0, 1]: the area under `deletion_curve`; small for a faithful map."""
     return area(deletion_curve(model, images, saliency, fill, steps, target, max_images))
 
 
@@ -96,17 +96,17 @@ def insertion(
     target: Tensor | None = None,
     max_images: int = 128,
 ) -> Tensor:
-    """(B,) in [0, 1]: the area under `insertion_curve`; a faithful map's rises early."""
+    """(B,) in [0, 1]: the area under `insertion_curve`; large for a faithful map."""
     return area(insertion_curve(model, images, saliency, fill, steps, target, max_images))
 
 
 def area(curve: Tensor) -> Tensor:
-    """(..., S + 1) at even shares from 0 to 1 to (...), by the trapezoidal rule."""
+    """The area (...) under curves (..., S + 1) over [0, 1], by the trapezoidal rule."""
     return torch.trapezoid(curve, dx=1 / (curve.shape[-1] - 1))
 
 
 def step_counts(steps: int, total: int) -> list[int]:
-    """How many of `total` pixels are changed at each of `steps` + 1 even shares.
+    """The number of changed pixels, of `total`, at each of `steps` + 1 evenly spaced points.
 
     Raises UserError on less than one step.
     """

@@ -1,4 +1,4 @@
-"""Does the model use what the saliency shows: remove it, or keep nothing else."""
+"""Faithfulness: the class probability when the salient pixels are removed, or kept alone."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,8 +22,8 @@ SUFFICIENCY = {
         f"Sufficiency, {fill}",
         False,
         "score",
-        f"Probability lost when only the most salient pixels stay and the others are filled "
-        f"({fill}), mean over 1, 5, 10, 20 and 50% of the pixels.",
+        "Drop in class probability when only the most salient pixels are kept and the others are "
+        f"replaced ({fill}), mean over 1, 5, 10, 20 and 50% of the pixels.",
         question=FAITHFUL,
         order=10,
     )
@@ -35,8 +35,8 @@ COMPREHENSIVENESS = {
         f"Comprehensiveness, {fill}",
         True,
         "score",
-        f"Probability lost when the most salient pixels are filled ({fill}), mean over 1, 5, 10, "
-        "20 and 50% of the pixels.",
+        f"Drop in class probability when the most salient pixels are replaced ({fill}), mean over "
+        "1, 5, 10, 20 and 50% of the pixels.",
         question=FAITHFUL,
         order=20,
         terminal="column" if fill == "mean" else None,
@@ -47,17 +47,17 @@ COMPREHENSIVENESS = {
 
 
 class Faithfulness(NamedTuple):
-    """Per-sample scores (B,) in [-1, 1], of the class probability."""
+    """Per-sample scores (B,) in [-1, 1]: differences of class probabilities."""
 
     comprehensiveness: Tensor
     sufficiency: Tensor
 
 
 class RemovalCurves(NamedTuple):
-    """Probability of one fixed class per image, for S shares of the most salient pixels.
+    """The probability of one class per image, for S shares of the most salient pixels.
 
-    target: (B,) int64 class; clean: (B,); removed: (B, S), without those pixels; kept: (B, S), with
-    only those pixels.
+    target: (B,) int64, the class; clean: (B,), on the image itself; removed: (B, S), without those
+    pixels; kept: (B, S), with only those pixels.
     """
 
     target: Tensor
@@ -77,12 +77,12 @@ def removal_curves(
 ) -> RemovalCurves:
     """The class probability as the most salient pixels are removed, and as only they are kept.
 
-    images: (B, 3, H, W) in [0, 1]; saliency: (B, h, w), brought to (H, W) bilinearly before pixels
-    are ranked; each share in (0, 1] removes round(share * H * W) pixels, at least one, all channels
-    together. target: (B,) int64, by default the class predicted on the clean image. The model runs
-    in evaluation mode, never on more than `max_images` at once, and comes back as it was.
+    images: (B, 3, H, W) in [0, 1]; saliency: (B, h, w), resized to (H, W) bilinearly before pixels
+    are ranked; each share in (0, 1] removes round(share * H * W) pixels, at least one, in all
+    channels. target: (B,) int64, by default the class predicted on the clean image. The model runs
+    in evaluation mode on at most `max_images` images at once, and is not changed.
 
-    Raises UserError on maps for another number of images or a share outside (0, 1].
+    Raises UserError if the number of maps and images differs, or on a share outside (0, 1].
     """
     counts = share_counts(shares, images)
     ranks = ranks_of(saliency, images)
@@ -92,7 +92,7 @@ def removal_curves(
 
 
 def share_counts(shares: Sequence[float], images: Tensor) -> list[int]:
-    """How many pixels of the images each share is; raises UserError outside (0, 1]."""
+    """The number of pixels in each share; raises UserError on a share outside (0, 1]."""
     if not shares or not all(0 < share <= 1 for share in shares):
         raise UserError(
             f"Shares of removed pixels lie in (0, 1], but got {tuple(shares)}; give 0.1 for 10%."
@@ -109,10 +109,11 @@ def faithfulness(
     target: Tensor | None = None,
     max_images: int = 128,
 ) -> Faithfulness:
-    """Comprehensiveness and sufficiency, p(clean) - p(without) and p(clean) - p(only), (B,) each.
+    """Comprehensiveness p(clean) - p(removed) and sufficiency p(clean) - p(kept), (B,) each.
 
-    Averaged over the shares of most salient pixels (DeYoung et al., ACL 2020, equations 1 and 2 and
-    their area over the perturbation curve). Arguments and errors are those of `removal_curves`.
+    Both are averaged over the shares of the most salient pixels (DeYoung et al., ACL 2020, eqs. 1
+    and 2, and their area over the perturbation curve). Arguments and errors are those of
+    `removal_curves`.
     """
     curves = removal_curves(model, images, saliency, fill, shares, target, max_images)
     return Faithfulness(

@@ -1,4 +1,4 @@
-"""What removed pixels become: every fill maps images (B, 3, H, W) in [0, 1] to the same."""
+"""Fills, which replace removed pixels: functions from images (B, 3, H, W) in [0, 1] to images."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ Fill = Callable[[Tensor], Tensor]
 
 
 def blur(images: Tensor) -> Tensor:
-    """Each image under a Gaussian, sigma a tenth of its height and width; weights renormalised."""
+    """Gaussian blur; sigma is a tenth of the height and width, weights renormalised at borders."""
     h, w = images.shape[-2:]
     return (_gaussian(h, images) @ images @ _gaussian(w, images).T).clamp(0, 1)
 
@@ -44,8 +44,8 @@ def fill_named(name: str) -> Fill:
 
 
 def fill_of(fill: str | Fill) -> Fill:
-    """The fill of that name, or the user's own: a function of images, or a class of which one is
-    called."""
+    """The fill of that name, or the user's own: a function of images, or a class whose instances
+    are such functions."""
     if isinstance(fill, str):
         return fill_named(fill)
     own: Any = fill() if isclass(fill) else fill
@@ -53,21 +53,21 @@ def fill_of(fill: str | Fill) -> Fill:
 
 
 def fill_name(fill: str | Fill) -> str:
-    """What a result calls it."""
+    """The fill's name in a result."""
     return fill if isinstance(fill, str) else name_of(fill)
 
 
 def under_fill(measures: Mapping[str, Measure], name: str) -> Measure:
-    """One of the measures by fill; under a fill of the user's own it is told as the others are."""
+    """The measure for that fill; for a fill of the user's own, declared like the built-in ones."""
     if name in measures:
         return measures[name]
     fill, like = next(iter(measures.items()))
-    told = {what: getattr(like, what).replace(fill, name) for what in ("key", "title")}
-    return replace(like, **told, description=like.description.replace(f"({fill})", f"({name})"))
+    renamed = {what: getattr(like, what).replace(fill, name) for what in ("key", "title")}
+    return replace(like, **renamed, description=like.description.replace(f"({fill})", f"({name})"))
 
 
 def _gaussian(size: int, like: Tensor) -> Tensor:
-    """(size, size): row i weighs every pixel by its distance from i, summing to 1."""
+    """(size, size): row i holds Gaussian weights around pixel i, which sum to 1."""
     position = torch.arange(size, device=like.device, dtype=like.dtype)
     distance = (position[:, None] - position) / (0.1 * size)
     return (-distance.square() / 2).softmax(1)

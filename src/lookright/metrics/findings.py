@@ -1,4 +1,4 @@
-"""Sentences that a report makes of a measure's figures, as data; the report words them."""
+"""Declares which sentence a report writes about a measure; the report writes it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,12 +9,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Levels:
-    """Each method's figure in the training domain, and the method that is clear of the others.
+    """Lists each method's figure in the training domain, and names the best if it is clearly so.
 
-    heading: stands above; says: what the figures are, up to the colon; praise: what is said of the
-    best method; percent: whether figures are printed in per cent; scale: how to read a figure;
-    baseline: the map whose figures are named with the scale; beside: a second measure told of each
-    method, and the words round its figure, such as "covers {} of the image".
+    heading: the heading above the sentence; says: what the figures are, up to the colon; praise:
+    what the sentence says of the best method; percent: whether figures are printed as percentages;
+    scale: how to read a figure; baseline: the baseline whose figures are given with the scale;
+    beside: a second measure reported for each method, and the words around its figure, such as
+    "covers {} of the image".
     """
 
     heading: str
@@ -28,7 +29,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class Kept:
-    """How much is left of another measure, `of`: a method breaks where half or less of it is."""
+    """Reports how much of another measure, `of`, is left: a method breaks if it is half or less."""
 
     heading: str
     of: "Measure"
@@ -37,16 +38,16 @@ class Kept:
 
 @dataclass(frozen=True)
 class AcrossDomains:
-    """How far a measure falls between the training domain and the one where it is worst."""
+    """Reports how far a measure falls from the training domain to the domain where it is worst."""
 
     heading: str
 
 
 @dataclass(frozen=True)
 class AgainstBaselines:
-    """Whether an explanation beats maps that know nothing of the model, image by image.
+    """Reports whether an explanation beats the baselines, image by image.
 
-    Measures that declare the same one are judged together: an explanation has to win in each.
+    Measures that declare the same finding are combined: an explanation has to win in each of them.
     """
 
     heading: str

@@ -1,4 +1,4 @@
-"""Infidelity: does the explanation foresee what a perturbation costs (Yeh et al., NeurIPS 2019)."""
+"""Infidelity: does the map predict the effect of a perturbation (Yeh et al., NeurIPS 2019)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -21,8 +21,9 @@ INFIDELITY = {
         f"Infidelity, {fill}",
         False,
         "square",
-        f"Mean squared gap between the probability that filling one square ({fill}) costs and the "
-        "saliency in it, at the best scale of the map; each square of an 8 by 8 grid in turn.",
+        "Mean squared difference between the drop in class probability when one square of an 8 by "
+        f"8 grid is replaced ({fill}) and the saliency in that square, with the map scaled to fit "
+        "best.",
         question=FAITHFUL,
         order=50,
     )
@@ -34,30 +35,31 @@ Perturbed = Callable[[slice], tuple[Tensor, Tensor]]
 
 
 class PixelPerturbation(ABC):
-    """`perturbation(images)` gives a function: numbers to perturbed images and what they lost, I.
+    """`perturbation(images)` gives a function from numbers to perturbed images x - I and their I.
 
-    A slice of g of the `count` numbers gives (g, B, 3, H, W) images in [0, 1] and (g, B, 3, H, W)
-    I, both the same for an image in every batch.
+    A slice of g of the `count` numbers gives (g, B, 3, H, W) images in [0, 1] and I of the same
+    shape. For a given image, both are the same in every batch.
     """
 
     @property
     @abstractmethod
     def count(self) -> int:
-        """How many perturbations there are of each image."""
+        """The number of perturbations of each image."""
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Perturbed:
-        """The perturbations of these images."""
+        """A function that makes the perturbations of these images."""
 
 
 @dataclass(frozen=True)
 class Squares(PixelPerturbation):
-    """One square of a grid at a time becomes the fill; I is 1 there and 0 elsewhere.
+    """Replaces one square of a grid at a time by the fill; I is 1 there and 0 elsewhere.
 
-    The binary I of the authors' code for squares, which suits maps of importance: it asks whether
-    the saliency in a square foresees the probability that the square is worth. They slide squares
-    of 1 to 10 px over digits of 28 px, filled black; here `per_side` by `per_side` squares tile an
-    image of any size, so that each pixel goes once and `per_side` squared passes are enough.
+    This is the binary I of the authors' code for squares, which suits maps of importance: it checks
+    whether the saliency in a square predicts the drop in class probability without that square.
+    They slide black squares of 1 to 10 px over digits of 28 px; here `per_side` by `per_side`
+    squares tile an image of any size, so that each pixel is replaced once, in `per_side` squared
+    passes.
     """
 
     fill: Fill = blur
@@ -90,11 +92,11 @@ class Squares(PixelPerturbation):
 
 @dataclass(frozen=True)
 class GaussianNoise(PixelPerturbation):
-    """I is Gaussian noise of standard deviation `sigma` in pixel units, cut where x - I would leave
-    [0, 1].
+    """I is Gaussian noise of standard deviation `sigma` in pixel units, clipped so that x - I stays
+    in [0, 1].
 
-    The perturbation of captum's example, with its sigma and number of samples. It asks for the
-    signed gradient: a map without signs cannot foresee it.
+    This is the perturbation of captum's example, with its sigma and number of samples. It suits
+    signed gradients: a map without signs cannot predict its effect.
     """
 
     sigma: float = 0.003
@@ -139,11 +141,11 @@ def infidelity(
     """(B,) mean over perturbations I of (I . saliency - (p(x) - p(x - I)))^2, at least 0.
 
     Definition 2.1 of Yeh et al. (NeurIPS 2019), with p the probability of `target`, (B,) int64, by
-    default the class predicted on the clean image. images: (B, 3, H, W) in [0, 1]; saliency:
-    (B, h, w), brought to (H, W) bilinearly and the same for all channels; perturbation: by default
+    default the class predicted on the clean image. images: (B, 3, H, W) in [0, 1]; saliency: (B, h,
+    w), resized to (H, W) bilinearly and the same for all channels; perturbation: by default
     `Squares()`. normalised: scale the map by the factor that fits best, as the authors' code and
-    captum's `normalize` do, so that the scale of the map does not matter. A map that says nothing
-    scores the mean of (p(x) - p(x - I))^2, and no map scores more when normalised.
+    captum's `normalize` do, so that the scale of the map does not matter. A degenerate map
+    (`degenerate`) scores the mean of (p(x) - p(x - I))^2; when normalised, no map scores more.
 
     Raises UserError on maps for another number of images.
     """
@@ -166,7 +168,7 @@ def infidelities(
     every = torch.stack([on_images(one, images) for one in maps])
     if normalised:
         every = _to_peak(every)
-    foreseen, lost = [], []
+    predictions, lost = [], []
     with frozen(model), torch.no_grad():
         for block in split(len(images), max_images):
             x, y, saliency = images[block], target[block], every[:, block]
@@ -177,9 +179,9 @@ def infidelities(
                 logits = model(without.flatten(0, 1)).unflatten(0, without.shape[:2])
                 costs.append(start[block] - class_probability(logits, y))
                 foresees.append(torch.einsum("gchw,mchw->mgc", taken.sum(-3), saliency))
-            foreseen.append(torch.cat(foresees, 1))
+            predictions.append(torch.cat(foresees, 1))
             lost.append(torch.cat(costs))
-    predicted, actual = torch.cat(foreseen, -1), torch.cat(lost, -1)
+    predicted, actual = torch.cat(predictions, -1), torch.cat(lost, -1)
     if normalised:
         power = predicted.square().mean(1, keepdim=True)
         shared = (predicted * actual).mean(1, keepdim=True)
@@ -188,6 +190,6 @@ def infidelities(
 
 
 def _to_peak(saliency: Tensor) -> Tensor:
-    """The largest magnitude of each map (..., H, W) becomes 1, lest squares underflow."""
+    """Each map (..., H, W) divided by its largest magnitude, so that squares do not underflow."""
     peak = saliency.abs().amax((-2, -1), keepdim=True)
     return torch.where(peak > 0, saliency / peak, 0)

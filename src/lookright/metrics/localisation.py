@@ -1,10 +1,11 @@
-"""Is the saliency on the object: measures against a mask, beside its area, the chance level.
+"""Localisation: how much of the saliency is on the object, given the object's mask.
 
 Every function takes saliency (B, h, w) and masks (B, 1, H, W) in [0, 1] and returns (B,); the
-saliency is brought to the masks' size bilinearly. A degenerate map counts as the uniform one: its
-mass inside is the mask's area, its most salient pixels are those of a fixed shuffle, and it never
-wins the pointing game. Nothing is on the object of an empty mask: every measure is 0 there, so
-leave out samples without a mask. Binary measures take a soft mask at 0.5.
+saliency is resized to the masks' size bilinearly. The chance level is the area of the mask. A
+degenerate map counts as a uniform one: its mass on the object is the mask's area, its most salient
+pixels are the first of a fixed shuffle, and it never wins the pointing game. With an empty mask
+every measure is 0, so leave out samples without a mask. Binary measures threshold a soft mask at
+0.5.
 """
 
 import torch
@@ -23,7 +24,7 @@ MASK_AREA = Measure(
     "Object area",
     None,
     "score",
-    "Share of the image that the object covers: what a map that knows nothing has on the object.",
+    "Share of the image that the object covers: the mass that an uninformative map has on it.",
     question=LOOKS_AT_OBJECT,
 )
 LOCALISATION_MASS = Measure(
@@ -47,7 +48,7 @@ LOCALISATION_IOU = Measure(
     "IoU with object",
     True,
     "score",
-    "Intersection over union of the mask and as many most salient pixels as the mask has.",
+    "Intersection over union of the mask with the most salient pixels, as many as the mask has.",
     question=LOOKS_AT_OBJECT,
     order=20,
 )
@@ -66,7 +67,8 @@ DEGENERATE_MAPS = Measure(
     "Degenerate maps",
     False,
     "rate",
-    "Share of saliency maps that are constant, all-zero or not finite, and so say nothing.",
+    "Share of saliency maps that are constant, all-zero or not finite, and so carry no "
+    "information.",
     question=FAITHFUL,
     order=90,
 )
@@ -74,7 +76,7 @@ DEGENERATE_MAPS = Measure(
 
 @metric(LOCALISATION_MASS)
 def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
-    """The share of saliency inside the mask, in [0, 1]; a soft mask weighs it.
+    """The share of saliency inside the mask, in [0, 1]; a soft mask weights the pixels.
 
     Relevance mass accuracy in Arras et al. (Information Fusion 2022).
     """
@@ -84,11 +86,11 @@ def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
 
 @metric(LOCALISATION_IOU)
 def localisation_iou(saliency: Tensor, masks: Tensor) -> Tensor:
-    """IoU in [0, 1] of the mask and as many most salient pixels as the mask has.
+    """IoU in [0, 1] of the mask with the most salient pixels, as many as the mask has.
 
-    The threshold is thus free of a parameter and of the map's scale; with r the share of those
-    pixels on the object (relevance rank accuracy, Arras et al., Information Fusion 2022) it is
-    r / (2 - r), and by chance about a / (2 - a) for a mask of area a.
+    No threshold has to be chosen, and the scale of the map does not matter. With r the share of
+    those pixels on the object (relevance rank accuracy, Arras et al., Information Fusion 2022) the
+    IoU is r / (2 - r); by chance it is about a / (2 - a) for a mask of area a.
     """
     ranks, inside = descending_ranks(_on_masks(saliency, masks)), masks[:, 0] >= 0.5
     top = ranks < inside.sum((-2, -1), keepdim=True)
@@ -111,7 +113,7 @@ def mask_area(masks: Tensor) -> Tensor:
 
 
 def _on_masks(saliency: Tensor, masks: Tensor) -> Tensor:
-    """(B, H, W): the saliency at the masks' size; degenerate maps become zeros."""
+    """(B, H, W): the saliency resized to the masks' size; degenerate maps become zeros."""
     if saliency.ndim != 3 or masks.ndim != 4 or len(saliency) != len(masks) or masks.shape[1] != 1:
         raise UserError(
             "Localisation needs saliency (B, h, w) and masks (B, 1, H, W) of the same samples, but "

@@ -1,8 +1,8 @@
-"""How far an attack manipulated the explanation: measures of the clean map and the attacked one.
+"""How far an attack has manipulated the explanation: measures of a clean and an attacked map.
 
-Every function takes two batches (B, h, w) on one grid and returns (B,), 0 where the map stayed;
-scaling either map changes nothing. A clean map that says nothing cannot be moved, so its value is
-0; an attacked one that says nothing counts as the uniform map.
+Every function takes two batches (B, h, w) of the same shape and returns (B,), 0 for an unchanged
+map; scaling either map changes nothing. A degenerate clean map cannot be manipulated, so its value
+is 0; a degenerate attacked map counts as uniform.
 """
 
 import torch
@@ -21,17 +21,17 @@ MANIPULATED = {
         "Top places lost",
         False,
         "score",
-        "Share of the 10% most salient places that an attack on the explanation drives out, the "
-        "prediction kept; a map that has nothing to do with the clean one loses 0.9.",
+        "Share of the 10% most salient places that are no longer among them after an attack on the "
+        "explanation that keeps the prediction; 0.9 for a map unrelated to the clean one.",
         beats=("random",),
         question=MANIPULABLE,
         order=10,
         finding=Levels(
             "How far the explanation can be moved",
-            "Share of its most salient places that an attack on the explanation drives out while "
-            "the answer stays",
+            "Share of its most salient places that are lost under an attack on the explanation "
+            "while the prediction stays",
             "can be moved least",
-            scale="90%: as unlike as another map",
+            scale="90%: as different as an unrelated map",
         ),
     ),
     "centre": Measure(
@@ -39,8 +39,8 @@ MANIPULATED = {
         "Centre moved",
         False,
         "score",
-        "How far an attack on the explanation moves the saliency's centre of mass, the prediction "
-        "kept, as a share of the image's diagonal.",
+        "How far an attack on the explanation moves the saliency's centre of mass while the "
+        "prediction stays, as a share of the image's diagonal.",
         beats=(),
         question=MANIPULABLE,
         order=20,
@@ -50,8 +50,8 @@ MANIPULATED = {
         "Drawn to a target",
         False,
         "score",
-        "Cosine with a disc in the far corner that an attack on the explanation gains, the "
-        "prediction kept.",
+        "Gain in cosine similarity with a disc in the farthest corner under an attack on the "
+        "explanation that keeps the prediction.",
         beats=(),
         question=MANIPULABLE,
         order=30,
@@ -62,8 +62,8 @@ MANIPULATED_KEPT = Measure(
     "Explanation turned",
     False,
     "rate",
-    "Share of images where an attack keeps the prediction and drives out at least half of the 10% "
-    "most salient places.",
+    "Share of images where an attack keeps the prediction while at least half of the 10% most "
+    "salient places are lost.",
     beats=("random",),
     question=MANIPULABLE,
     order=90,
@@ -74,7 +74,7 @@ def manipulated_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tenso
     """The share in [0, 1] of the most salient places that are no longer among them.
 
     1 minus the top-k intersection of Ghorbani, Abid and Zou (AAAI 2019). share: of the h * w
-    places, `top_places` compares round(share * h * w); a tenth is `stability_topk`'s.
+    places, `top_places` compares round(share * h * w); a tenth as in `stability_topk`.
     """
     before, after, speaks = _comparable(before, after)
     top = top_places(before, share)
@@ -83,20 +83,20 @@ def manipulated_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tenso
 
 
 def manipulated_centre(before: Tensor, after: Tensor) -> Tensor:
-    """The distance in [0, 1] of the centres of mass, as a share of the diagonal.
+    """The distance in [0, 1] between the centres of mass, as a share of the diagonal.
 
-    The centre-shift of Ghorbani, Abid and Zou (AAAI 2019), in units that suit every grid.
+    The centre shift of Ghorbani, Abid and Zou (AAAI 2019), in units that do not depend on the grid.
     """
     before, after, speaks = _comparable(before, after)
     return speaks * diagonals(centre_of_mass(after) - centre_of_mass(before), before)
 
 
 def manipulated_target(before: Tensor, after: Tensor, target: Tensor | None = None) -> Tensor:
-    """The cosine with the target that was gained, in [-1, 1].
+    """The gain in cosine similarity with the target, in [-1, 1].
 
     target: non-negative, (B, h', w') or one map (h', w') for all, resized to the maps' grid; None
-    is `far_disc(before)`. Dombrowski et al. (NeurIPS 2019) reach for a target map; their measures
-    of similarity depend on the maps' scale, the cosine does not.
+    is `far_disc(before)`. Dombrowski et al. (NeurIPS 2019) also attack towards a target map, but
+    their measures of similarity depend on the scale of the maps; the cosine does not.
     """
     before, after, speaks = _comparable(before, after)
     target = on_grid(target, before)
@@ -104,19 +104,19 @@ def manipulated_target(before: Tensor, after: Tensor, target: Tensor | None = No
 
 
 def manipulated_kept(before: Tensor, after: Tensor, kept: Tensor) -> Tensor:
-    """(B,) bool: the prediction is `kept` (B,) bool, and half of the top tenth or more is lost."""
+    """(B,) bool: the prediction is `kept` (B,), and at least half of the top tenth is lost."""
     return kept & (manipulated_topk(before, after) >= 0.5)
 
 
 def centre_of_mass(saliency: Tensor) -> Tensor:
-    """(B, 2): where the saliency (B, h, w) is on average, as shares of the height and width."""
+    """(B, 2): the centre of mass of saliency (B, h, w), as shares of the height and width."""
     mass = unit_mass(saliency)
     down, right = _places(mass)
     return torch.stack([(mass.sum(2) * down).sum(1), (mass.sum(1) * right).sum(1)], 1)
 
 
 def diagonals(shift: Tensor, saliency: Tensor) -> Tensor:
-    """(B, 2) as shares of height and width to (B,) as shares of the diagonal of (B, h, w)."""
+    """Lengths (B,) of shifts (B, 2) in shares of the sides, as shares of the map's diagonal."""
     h, w = saliency.shape[-2:]
     sides = torch.tensor([h, w], dtype=shift.dtype) / (h * h + w * w) ** 0.5
     return torch.linalg.vector_norm(shift * sides.to(shift.device), dim=1)
@@ -134,7 +134,7 @@ def far_disc(saliency: Tensor) -> Tensor:
 
 
 def on_grid(target: Tensor | None, clean: Tensor) -> Tensor:
-    """(B, h, w): the target of each clean map (B, h, w), by default its far disc."""
+    """(B, h, w): the target for each clean map (B, h, w), by default its far disc."""
     if target is None:
         return far_disc(clean)
     if target.ndim not in (2, 3) or (target.ndim == 3 and len(target) != len(clean)):
@@ -147,7 +147,7 @@ def on_grid(target: Tensor | None, clean: Tensor) -> Tensor:
 
 
 def _places(saliency: Tensor) -> tuple[Tensor, Tensor]:
-    """The middles of rows (h,) and columns (w,) as shares of the height and width."""
+    """The centres of the rows (h,) and columns (w,) as shares of the height and width."""
     down, right = (
         torch.arange(size, device=saliency.device, dtype=saliency.dtype).add(0.5) / size
         for size in saliency.shape[-2:]
@@ -156,11 +156,12 @@ def _places(saliency: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _comparable(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both maps, uniform where they say nothing, and (B,) 1 where the clean one says something."""
+    """Both maps, uniform where they are degenerate, and (B,) 1 where the clean one is not."""
     if before.ndim != 3 or before.shape != after.shape:
         raise UserError(
-            "A manipulate is from one batch of maps (B, h, w) to another of its shape, but got "
-            f"{tuple(before.shape)} and {tuple(after.shape)}; explain both with the same explainer."
+            "Manipulation compares two batches of maps (B, h, w) of the same shape, but got "
+            f"{tuple(before.shape)} and {tuple(after.shape)}; explain both with the same "
+            "explainer."
         )
     dtype = torch.promote_types(torch.promote_types(before.dtype, after.dtype), torch.float32)
     silent = degenerate(before)

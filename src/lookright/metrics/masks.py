@@ -1,7 +1,7 @@
-"""Is a learned mask the object: measures against the true mask, beside how much it covers.
+"""How well a learned mask matches the object: measures against the ground-truth mask.
 
-A mask of everything has the object's share of the image as its mass, so mass is read beside
-`mask_area`, the chance level, and `mask_coverage`.
+A mask that covers the whole image scores the object's area as its mass, so read the mass together
+with `mask_area`, the chance level, and `mask_coverage`.
 """
 
 from torch import Tensor
@@ -18,7 +18,7 @@ MASK_COVERAGE = Measure(
     "Coverage of learned mask",
     None,
     "score",
-    "Share of the image that the learned mask covers, of every image.",
+    "Share of the image that the learned mask covers, over all images.",
     question=LEARNED_MASK,
     order=30,
     absent=_NONE,
@@ -46,7 +46,7 @@ MASK_IOU = Measure(
     "IoU of learned mask",
     True,
     "score",
-    "Intersection over union of the object and where the learned mask is at least one half.",
+    "Intersection over union of the object's mask and the learned mask, thresholded at one half.",
     question=LEARNED_MASK,
     order=20,
     absent=_NONE,
@@ -56,15 +56,15 @@ MASK_IOU = Measure(
 def mask_mass(learned: Tensor, masks: Tensor) -> Tensor:
     """The share of the learned mask's mass on the object, in [0, 1].
 
-    learned, masks: (B, 1, H, W) in [0, 1]. A mask that is the same everywhere, a mask of nothing
-    too, has the object's area.
+    learned, masks: (B, 1, H, W) in [0, 1]. A constant mask, including an empty one, scores the
+    object's area.
     """
     _check(learned, masks)
     return localisation_mass(learned[:, 0], masks)
 
 
 def mask_iou(learned: Tensor, masks: Tensor) -> Tensor:
-    """IoU in [0, 1] of (B, 1, H, W) and (B, 1, H, W), each cut at 0.5; 0 where both are empty."""
+    """IoU in [0, 1] of two masks (B, 1, H, W), thresholded at 0.5; 0 if both are empty."""
     _check(learned, masks)
     one, other = learned[:, 0] >= 0.5, masks[:, 0] >= 0.5
     shared, union = (one & other).sum((-2, -1)), (one | other).sum((-2, -1))
@@ -74,6 +74,6 @@ def mask_iou(learned: Tensor, masks: Tensor) -> Tensor:
 def _check(learned: Tensor, masks: Tensor) -> None:
     if learned.ndim != 4 or learned.shape[1] != 1 or learned.shape != masks.shape:
         raise UserError(
-            "A learned mask is measured against masks (B, 1, H, W) of the same samples and size, "
-            f"but got {tuple(learned.shape)} and {tuple(masks.shape)}."
+            "A learned mask is compared with masks (B, 1, H, W) of the same samples and size, but "
+            f"got {tuple(learned.shape)} and {tuple(masks.shape)}."
         )

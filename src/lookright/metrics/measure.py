@@ -1,4 +1,4 @@
-"""What a measure is called, which way it points, what it counts and what a report makes of it."""
+"""The declaration of a measure: its name, its direction, its unit and how it is reported."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -13,19 +13,20 @@ _FORMS = {"rate": "{:.1%}", "score": "{:.3f}", "square": "{:.2g}"}
 
 @dataclass(frozen=True)
 class Measure:
-    """The declaration beside a metric: results, tables, the page and its sentences follow from it.
+    """Declares a measure: results, tables, the page and its sentences are made from it.
 
-    key: its name in a result; higher_is_better: None for a neutral one, reported for comparison
+    key: its name in a result; higher_is_better: None for a neutral measure, reported for comparison
     only; unit: "rate" is a share of successes in [0, 1] with a Wilson interval, "score" any other
-    number with the interval of its estimator, "square" one that is squared and so often near 0;
-    beats: the baselines that a good explanation does better than. Where staying is good, none beats
-    the middle of the image, which never moves.
+    number with the interval of its estimator, "square" a squared quantity, often near 0; beats: the
+    baselines that a good explanation should beat. No explanation beats the centre prior in a
+    measure of stability, since the centre prior never changes.
 
-    question: what it answers; order: its place among the measures of that question, by ascending
-    number; chance: the measure that is its level by chance, shown below it in place of a column;
-    absent: why a method may have no figure; terminal: whether the terminal's table has it in a
-    column, or below the name of a method that has it; counted: of a rate, what is true of the
-    images that count, as in "is right on" 12 images; finding: the sentence that tells its figures.
+    question: the question it answers; order: its position among the measures of that question,
+    ascending; chance: the measure that gives its chance level, shown below it instead of in a
+    column of its own; absent: what to say if a method has no figure; terminal: whether the
+    terminal's table shows it as a column, or below the name of each method that has it; counted:
+    for a rate, what is true of the images that count, as in "is right on" 12 images; finding: the
+    sentence that reports its figures.
     """
 
     key: str
@@ -51,23 +52,23 @@ class Measure:
         return {True: "higher is better", False: "lower is better", None: ""}[self.higher_is_better]
 
     def show(self, value: float) -> str:
-        """A rate as a percentage with one decimal, a score with three; a square in two significant
-        digits."""
+        """A rate as a percentage with one decimal, a score with three decimals, a square with two
+        significant digits."""
         return _FORMS[self.unit].format(value)
 
 
 def unknown(key: str) -> Measure:
-    """What can be said of a measure that nothing declares: its figures, without a direction."""
+    """A stand-in for an undeclared measure: its figures can be shown, without a direction."""
     return Measure(key, key, None, "score", "")
 
 
 def in_order(measures: Mapping[str, Measure]) -> list[Measure]:
-    """By question and the order that they declare, then as given."""
+    """Sorted by question, then by their declared order, then as given."""
     return sorted(measures.values(), key=lambda one: (one.question.place, one.order))
 
 
 def collected(namespace: Mapping[str, Any]) -> Iterator[Measure]:
-    """The measures that a module declares, on their own or as the values of a dictionary."""
+    """The measures in a module's namespace, including those that are values of a dictionary."""
     for value in namespace.values():
         for one in value.values() if isinstance(value, dict) else (value,):
             if isinstance(one, Measure):
@@ -81,7 +82,7 @@ _KINDS = {
 
 
 def as_data(declared: Any) -> Any:
-    """A declaration for JSON, so that a result can carry a measure of the user's own."""
+    """A declaration as JSON-ready data, so that a result can include the user's own measures."""
     if isinstance(declared, tuple):
         return [as_data(each) for each in declared]
     if is_dataclass(declared):
@@ -91,7 +92,7 @@ def as_data(declared: Any) -> Any:
 
 
 def from_data(data: Any) -> Measure:
-    """The measure that `as_data` was given; KeyError or TypeError where it was given none."""
+    """The inverse of `as_data`; raises KeyError or TypeError if the data is not a measure."""
     measure = _declared(data)
     if not isinstance(measure, Measure):
         raise TypeError(f"a measure is a mapping, but got {data!r}")

@@ -1,4 +1,4 @@
-"""What a metric of maps is: a pure function with its measure declared beside it."""
+"""Metrics of saliency maps: pure functions, each declared with its measure."""
 
 from collections.abc import Callable
 from inspect import Parameter, signature
@@ -18,13 +18,13 @@ INPUTS = ("saliency", "images", "masks", "labels", "logits", "target", "model")
 
 
 def metric(measure: Measure) -> Callable[[F], F]:
-    """Declare a function as the metric of a measure, so that every evaluation takes it.
+    """Declare a function as the metric of a measure, so that every evaluation computes it.
 
-    It asks for what it needs by the names of its parameters, of one batch: saliency (B, h, w),
-    non-negative, images (B, 3, H, W) in [0, 1], masks (B, 1, H, W) of the object, labels (B,),
-    logits (B, K), target (B,), the class explained, and model. It gives (B,). One that asks for
-    masks sees the images with a mask alone; one that asks for saliency is taken of the explanation
-    and of both baselines.
+    The names of its parameters say which inputs of a batch it needs: saliency (B, h, w),
+    non-negative; images (B, 3, H, W) in [0, 1]; masks (B, 1, H, W) of the object; labels (B,);
+    logits (B, K); target (B,), the explained class; model. It returns (B,). A metric that needs
+    masks is given only the images that have one; a metric that needs saliency is computed for the
+    explanation and for both baselines.
     """
 
     def declared(function: F) -> F:
@@ -35,7 +35,7 @@ def metric(measure: Measure) -> Callable[[F], F]:
 
 
 def measure_of(function: MapMetric) -> Measure:
-    """What was declared of it; raises UserError where nothing was."""
+    """The measure declared for a function; raises UserError if there is none."""
     measure = getattr(function, "measure", None)
     if not isinstance(measure, Measure):
         raise UserError(
@@ -46,21 +46,21 @@ def measure_of(function: MapMetric) -> Measure:
 
 
 def asked(function: MapMetric) -> tuple[str, ...]:
-    """The inputs that a metric asks for; raises UserError on another."""
+    """The names of the inputs that a metric needs; raises UserError on an unknown name."""
     measure_of(function)
     given = signature(function).parameters.values()
     wanted = [each.name for each in given if each.default is Parameter.empty]
     unknown = [name for name in wanted if name not in INPUTS]
     if unknown or not wanted:
         raise UserError(
-            f"A metric asks for {', '.join(INPUTS)} by these names, but {name_of(function)} asks "
-            f"for {unknown[0] if unknown else 'nothing'}: name its parameters so."
+            f"The parameters of a metric are named {', '.join(INPUTS)}, but {name_of(function)} "
+            f"has {unknown[0] if unknown else 'none'}: use these names."
         )
     return tuple(wanted)
 
 
 def declared_in(namespace: dict[str, Any]) -> list[MapMetric]:
-    """The metrics that a module declares, in its order."""
+    """The metrics in a module's namespace, in order."""
     name = namespace["__name__"]
     return [
         each

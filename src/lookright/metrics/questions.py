@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Question:
-    """What a reader asks of a model; the measures that answer it stand side by side.
+    """A question about a model; the measures that answer it are shown side by side.
 
-    words: the heading above their columns; place: questions are asked by ascending place; robust:
-    whether the answers are only as good as the attacks behind them.
+    words: the heading above their columns; place: the position among the questions, ascending;
+    robust: whether the answers depend on how strong the attacks are.
     """
 
     words: str

@@ -1,4 +1,4 @@
-"""The model-randomisation check: an explanation of the model must not outlive its weights."""
+"""The model-randomisation check: with random weights the explanation should change."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -19,8 +19,8 @@ RANDOMISATION_SPEARMAN = Measure(
     "Kept when randomised",
     False,
     "score",
-    "Rank correlation between the explanation of the model and that of the same model with all its "
-    "weights drawn anew; an explanation that shows what was learned is near 0.",
+    "Rank correlation between the explanations of the model and of the same model with random "
+    "weights; near 0 if the explanation depends on what was learned.",
     question=SPECIFIC,
     order=20,
 )
@@ -36,10 +36,10 @@ def randomisation_spearman(
 ) -> Tensor:
     """(B,) in [-1, 1]: Spearman correlation of the saliency and a randomised model's explanation.
 
-    The similarity of Adebayo et al. (NeurIPS 2018, section 4), of maps without signs. random_model:
-    from `randomised` or `cascade`; images: (B, 3, H, W) in [0, 1]; saliency: (B, h, w), the
-    explanation of the model as it was trained; target: (B,) int64, the class explained in both.
-    Where either map says nothing it is 0.
+    The similarity of Adebayo et al. (NeurIPS 2018, section 4), for maps without signs.
+    random_model: from `randomised` or `cascade`; images: (B, 3, H, W) in [0, 1]; saliency: (B, h,
+    w), the explanation of the trained model; target: (B,) int64, the class explained in both. The
+    result is 0 where either map is degenerate.
     """
     explain = explained_by(explainer, random_model)
     with frozen(random_model):
@@ -48,21 +48,21 @@ def randomisation_spearman(
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy in evaluation mode with every weight drawn anew; the model itself is untouched.
+    """A copy in evaluation mode with random weights; the model itself is not changed.
 
-    A layer with PyTorch's `reset_parameters` starts as it would untrained, BatchNorm's statistics
-    included; the entries of any other parameter (class tokens, scales, all of a program) are
-    shuffled. The same on every device for one seed.
+    A layer with PyTorch's `reset_parameters` is initialised again, including BatchNorm's
+    statistics; the entries of any other parameter (class tokens, scales, all those of an exported
+    program) are shuffled. One seed gives the same weights on every device.
     """
     copies = [copy for _, copy in cascade(model, seed)]
     return copies[-1] if copies else deepcopy(model)
 
 
 def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
-    """(name, copy) from the top layer down, each with that layer drawn anew beside all above it.
+    """(name, copy) from the top layer down; in each copy that layer and all above it are random.
 
-    The cascading randomisation of Adebayo et al.; layers from the last to the first registered. The
-    copy is one and the same object, changed from step to step.
+    The cascading randomisation of Adebayo et al., from the last registered layer to the first. The
+    copy is a single object that is changed at each step.
     """
     with frozen(model):  # the copied parameters of a TorchScript program cannot be frozen
         copy = deepcopy(model)

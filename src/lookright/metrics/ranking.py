@@ -1,4 +1,4 @@
-"""Ranks of batched values, with ties treated the same way on every device and every call."""
+"""Ranks of batched values; ties are broken in the same way on every device and in every call."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from lookright.errors import UserError
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """(R, n) to (R, n) float: ranks from 1 (smallest) along each row, ties sharing their mean."""
+    """(R, n) to (R, n) float: ranks from 1 (smallest) along each row; ties share their mean."""
     values = values.contiguous()
     ordered = values.sort(dim=1).values
     below = torch.searchsorted(ordered, values, right=False)
@@ -18,8 +18,8 @@ def average_ranks(values: Tensor) -> Tensor:
 def descending_ranks(saliency: Tensor) -> Tensor:
     """(B, h, w) to (B, h, w) int64: 0 for the most salient pixel, h * w - 1 for the least.
 
-    Ties follow one fixed shuffle of the pixels, so a map that says nothing ranks them at random
-    and not row by row. A map that holds a NaN or infinity counts as one that says nothing.
+    Ties are broken by one fixed shuffle of the pixels, so that a constant map ranks them at random
+    and not row by row. A map with a NaN or infinity counts as constant.
     """
     h, w = saliency.shape[-2:]
     finite = saliency.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
@@ -33,9 +33,9 @@ def descending_ranks(saliency: Tensor) -> Tensor:
 def top_places(saliency: Tensor, share: float) -> Tensor:
     """(B, h, w) bool: each map's most salient places, round(share * h * w) of them, at least one.
 
-    Fewer where that takes some but not all of the places of the map's least value: which they are
-    is chance, and two maps with only zeros in common would share it. Raises UserError on a share
-    outside (0, 1].
+    If this number would include some but not all of the places with the map's smallest value, those
+    places are left out: choosing among them would be arbitrary, and two maps that share only their
+    zeros would seem to agree. Raises UserError on a share outside (0, 1].
     """
     if not 0 < share <= 1:
         raise UserError(f"The share of places lies in (0, 1], but got {share}; give 0.1 for 10%.")
@@ -46,5 +46,5 @@ def top_places(saliency: Tensor, share: float) -> Tensor:
 
 
 def pixels(share: float, total: int) -> int:
-    """How many of `total` pixels a share in (0, 1] is: rounded, at least one."""
+    """The number of pixels in a share in (0, 1] of `total`: rounded, at least one."""
     return max(1, round(share * total))

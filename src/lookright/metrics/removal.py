@@ -1,4 +1,4 @@
-"""The class probability as pixels of an image become its fill: one engine for several measures."""
+"""Class probability as pixels are replaced by a fill, computed once for several measures."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -16,10 +16,9 @@ from lookright.modes import frozen
 def clean(
     model: nn.Module, images: Tensor, target: Tensor | None = None, max_images: int = 128
 ) -> tuple[Tensor, Tensor]:
-    """(B,) `target`, by default the predicted classes, and (B,) their probabilities.
+    """`target` (B,), by default the predicted classes, and their probabilities (B,).
 
-    Never more than `max_images` pass at once.
-    """
+    At most `max_images` images pass at once."""
     with frozen(model), torch.no_grad():
         logits = torch.cat([model(x) for x in images.split(max_images)])
     target = logits.argmax(1) if target is None else target.detach()
@@ -27,22 +26,22 @@ def clean(
 
 
 def class_probability(logits: Tensor, target: Tensor) -> Tensor:
-    """(..., B, K) and (B,) to (..., B)."""
+    """The softmax probability (..., B) of classes (B,), from logits (..., B, K)."""
     return logits.softmax(-1).gather(-1, target.expand(logits.shape[:-1])[..., None])[..., 0]
 
 
 def ranks_of(saliency: Tensor, images: Tensor) -> Tensor:
-    """(B, H, W) int32: 0 for the most salient pixel of each image, after bilinear enlargement.
+    """(B, H, W) int32: rank 0 for the most salient pixel of each image, after bilinear resizing.
 
-    Raises UserError on maps for another number of images.
+    Raises UserError if the number of maps and images differs.
     """
     return descending_ranks(on_images(saliency, images)).int()
 
 
 def on_images(saliency: Tensor, images: Tensor) -> Tensor:
-    """(B, h, w) to (B, H, W), in the images' type; a map that says nothing becomes zeros.
+    """(B, h, w) to (B, H, W) in the images' dtype; a degenerate map becomes zeros.
 
-    Before it is enlarged: the rounding of a constant one has rows and columns, and would be ranked.
+    It does so before resizing: the rounding errors of a resized constant map would be ranked.
     """
     if saliency.ndim != 3 or len(saliency) != len(images):
         raise UserError(
@@ -67,8 +66,8 @@ def removed_and_kept(
     """(kinds, M, B, S): the probability of `target` without the first pixels, or with only those.
 
     rankings: M of (B, H, W), as from `ranks_of`; counts: S numbers of first pixels, in [0, H * W];
-    kinds: False removes those pixels, True keeps only them. Images and variants of one image pass
-    together, `max_images` at once.
+    kinds: False removes those pixels, True keeps only them. Images and their variants are batched
+    together, at most `max_images` at once.
     """
     filled = fill(images)
     variants = list(product(kinds, range(len(rankings)), counts))
@@ -90,7 +89,7 @@ def removed_and_kept(
 
 
 def split(total: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of at most `size`; one that is empty where there is nothing."""
+    """Consecutive slices of at most `size`; one empty slice if `total` is 0."""
     for start in range(0, max(1, total), size):
         yield slice(start, min(start + size, total))
 

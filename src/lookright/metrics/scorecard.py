@@ -1,4 +1,4 @@
-"""Every measure of an explanation and of its baselines, from as few passes as they need."""
+"""All measures of an explanation and of its baselines, with as few passes as possible."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,13 +36,14 @@ Scores = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Scorecard:
-    """The measures that need more passes of one batch; those that several need are made once.
+    """The measures that need further passes of a batch; passes that several need are shared.
 
-    explainer: what is judged; fills: what removed pixels become, by name or as a function of your
-    own, two or more because the fill decides much; steps: points of the deletion and insertion
-    curves after the first; squares: per side, of infidelity; radius, samples: of max-sensitivity;
-    seed: of the randomised model. A batch costs about 2 * fills * 3 * (steps + 3) + fills *
-    squares^2 forward passes for the explanation and both baselines, and samples + 1 explanations.
+    explainer: the explainer to evaluate; fills: what replaces removed pixels, by name or as a
+    function of your own, preferably two or more since the scores depend much on it; steps: points
+    of the deletion and insertion curves after the first; squares: squares per side, for infidelity;
+    radius, samples: for max-sensitivity; seed: for the randomised model. A batch costs about 2 *
+    fills * 3 * (steps + 3) + fills * squares^2 forward passes for the explanation and both
+    baselines, and samples + 1 explanations.
 
     Raises UserError on an unknown fill.
     """
@@ -63,7 +64,7 @@ class Scorecard:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """Those of the scores that are one number for each image."""
+        """The measures of all scores that are one number per image."""
         families = (SUFFICIENCY, COMPREHENSIVENESS, DELETION, INSERTION, INFIDELITY)
         names = [fill_name(fill) for fill in self.fills]
         under = (under_fill(family, name) for family in families for name in names)
@@ -71,7 +72,7 @@ class Scorecard:
 
     @property
     def curve_shares(self) -> tuple[float, ...]:
-        """The shares of changed pixels, from 0 to 1, of the S points of every curve."""
+        """The shares of changed pixels, from 0 to 1, at the S points of every curve."""
         return tuple(k / self.steps for k in range(self.steps + 1))
 
     def __call__(
@@ -82,12 +83,13 @@ class Scorecard:
         target: Tensor,
         max_images: int = 128,
     ) -> Scores:
-        """Scores by `Measure` key: (B,); a baseline's under `key@random` and `key@centre`.
+        """Scores (B,) by `Measure` key; those of the baselines under `key@random` and `key@centre`.
 
         images: (B, 3, H, W) in [0, 1]; saliency: (B, h, w), the explanation of class target, (B,)
-        int64. Never more than `max_images` pass at once. An explainer that draws noise is asked
-        again under torch's last seed: explain the images straight after `torch.manual_seed`, lest
-        chance count as a change. The curves, by `curve_name`, are (B, S), at `curve_shares`.
+        int64. At most `max_images` images pass at once. An explainer that draws noise is run again
+        with torch's last seed: compute `saliency` right after `torch.manual_seed`, so that new
+        noise does not count as a change. The curves, under `curve_name`, are (B, S), at
+        `curve_shares`.
         """
         maps = {"": saliency} | {
             f"@{name}": one for name, one in baselines(images, _size(saliency)).items()
@@ -103,7 +105,7 @@ class Scorecard:
         target: Tensor,
         max_images: int,
     ) -> Scores:
-        """Removal curves and infidelity, of every map and fill."""
+        """Removal curves and infidelity, for every map and fill."""
         total = images.shape[-2] * images.shape[-1]
         steps, shares = step_counts(self.steps, total), share_counts(SHARES, images)
         counts = sorted({*steps[1:-1], *shares})
@@ -147,7 +149,7 @@ class Scorecard:
         target: Tensor,
         max_images: int,
     ) -> Scores:
-        """Max-sensitivity and the randomisation check: what needs new explanations."""
+        """Max-sensitivity and the randomisation check, which need new explanations."""
         size = _size(maps[""])
         explains: list[Callable[[Tensor, Tensor], Tensor]] = [
             explained_by(self.explainer, model),
@@ -165,13 +167,13 @@ class Scorecard:
         scores = {f"max_sensitivity{name}": sensitivity[number] for number, name in enumerate(maps)}
         scores["randomisation_spearman"] = kept
         for name, one in maps.items():
-            if name:  # a baseline does not know the model, so it stays as it is
+            if name:  # a baseline does not depend on the model, so it stays the same
                 scores[f"randomisation_spearman{name}"] = stability_spearman(one, one)
         return scores
 
 
 def curve_name(kind: str, fill: str) -> str:
-    """What a score that is a whole curve is called; kind: deletion or insertion."""
+    """The key of a score that is a whole curve; kind: deletion or insertion."""
     return f"{kind}_curve_{fill}"
 
 

@@ -1,4 +1,4 @@
-"""Max-sensitivity: how far the explanation moves when the image hardly does."""
+"""Max-sensitivity: how much the explanation changes under tiny changes of the image."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,8 +19,8 @@ MAX_SENSITIVITY = Measure(
     "Max-sensitivity",
     False,
     "score",
-    "Largest change of the explanation, as a share of its own length, over 10 random perturbations "
-    "of at most 0.02 in every pixel.",
+    "Largest change of the explanation, relative to its norm, over 10 random perturbations of at "
+    "most 0.02 per pixel.",
     beats=("random",),
     question=SPECIFIC,
     order=10,
@@ -43,10 +43,10 @@ def max_sensitivity(
     """(B,) max over d of |Phi(x + d) - Phi(x)| / |Phi(x)|, Frobenius norms, at least 0.
 
     Yeh et al. (NeurIPS 2019), section 4: d is drawn `samples` times, uniformly in [-radius, radius]
-    in pixel units, and x + d kept in [0, 1]; both numbers are captum's defaults. target: (B,)
-    int64, the class explained at x and at every x + d, by default the one predicted at x. Where the
-    explanation is zero its change is not divided, as in captum. One that is not finite counts as
-    zero, and noise that the explainer draws is the same at x and at every x + d.
+    in pixel units, and x + d is clipped to [0, 1]; the defaults are captum's. target: (B,) int64,
+    the class explained at x and at every x + d, by default the one predicted at x. If the norm of
+    the explanation is zero, its change is not divided, as in captum. An explanation that is not
+    finite counts as zero. Noise that the explainer draws is the same at x and at every x + d.
 
     Raises UserError on a negative radius or less than one sample.
     """
@@ -69,7 +69,7 @@ def largest_changes(
     samples: int = SAMPLES,
     max_images: int = 128,
 ) -> Tensor:
-    """(M, B) for M functions of (images, target) and their maps (B, h, w) at the images."""
+    """(M, B): largest changes for M functions of (images, target), given their M maps of images."""
     if radius < 0 or samples < 1:
         raise UserError(
             "Max-sensitivity needs a radius of at least 0 and at least 1 sample, but got "
@@ -90,15 +90,15 @@ def largest_changes(
 
 
 def relative_change(before: Tensor, after: Tensor) -> Tensor:
-    """(B, h, w) twice to (B,): |after - before| / |before|, not divided where that is zero.
+    """(B,): |after - before| / |before| for maps (B, h, w), not divided where |before| is zero.
 
     A map that is not finite counts as zero.
 
-    Raises UserError on maps of two sizes.
+    Raises UserError on maps of different shapes.
     """
     if before.shape != after.shape:
         raise UserError(
-            f"Max-sensitivity compares maps of one size, but got {tuple(before.shape)} and "
+            f"Max-sensitivity compares maps of the same shape, but got {tuple(before.shape)} and "
             f"{tuple(after.shape)}; pass the maps of the same explainer."
         )
     before, after = (
@@ -111,9 +111,9 @@ def relative_change(before: Tensor, after: Tensor) -> Tensor:
 
 
 def explained_by(explainer: Explainer, model: nn.Module) -> Explain:
-    """The explainer's maps of one model, without gradients.
+    """A function from (images, target) to the explainer's maps of one model, without gradients.
 
-    One that draws noise draws the same each time, that of torch's last seed.
+    An explainer that draws noise draws the same noise each time, from torch's last seed.
     """
 
     def explain(images: Tensor, target: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Does the explanation stay: similarity of two saliency maps of one image, before and after.
+"""Stability: similarity of an image's saliency maps before and after a change of the image.
 
-Every function takes two batches (B, h, w) on one grid and returns (B,); scaling either map changes
-nothing. Where either map is degenerate the similarity is 0: there is no explanation to be stable.
+Every function takes two batches (B, h, w) of the same shape and returns (B,); scaling either map
+changes nothing. If either map is degenerate, there is no explanation to compare, and the similarity
+is 0.
 """
 
 import torch
@@ -29,7 +30,7 @@ STABILITY_COSINE = Measure(
         "Similarity of the explanation before and after the attack",
         "keeps its explanation best",
         percent=False,
-        scale="1: unmoved",
+        scale="1: unchanged",
         baseline="random",
     ),
 )
@@ -48,7 +49,7 @@ STABILITY_TOPK = Measure(
     "Stability (top 10%)",
     True,
     "score",
-    "Share of the 10% most salient places that stay so under attack; chance is 0.1.",
+    "Share of the 10% most salient places that are still among them under attack; chance is 0.1.",
     beats=("random",),
     question=STAYS_UNDER_ATTACK,
     order=30,
@@ -58,8 +59,8 @@ STABILITY_DOMAIN = Measure(
     "Stability across domains",
     True,
     "score",
-    "Cosine between the saliency of a sample here and in the domain that was trained on, where the "
-    "same samples are in both.",
+    "Cosine between the saliency of a sample in this domain and in the training domain, if both "
+    "contain the same samples.",
     beats=("random",),
     question=STAYS_ELSEWHERE,
     order=10,
@@ -78,13 +79,13 @@ STABILITY_CORRUPTED = Measure(
 
 
 def stability_cosine(before: Tensor, after: Tensor) -> Tensor:
-    """Cosine of the maps as vectors, in [0, 1] for non-negative maps."""
+    """Cosine similarity of the maps as vectors, in [0, 1] for non-negative maps."""
     before, after, _ = _comparable(before, after)
     return 1 - Cosine()(before, after)
 
 
 def stability_spearman(before: Tensor, after: Tensor) -> Tensor:
-    """Spearman's rank correlation in [-1, 1], ties sharing their mean rank."""
+    """Spearman's rank correlation in [-1, 1]; ties share their mean rank."""
     before, after, _ = _comparable(before, after)
     a, b = _centred_ranks(before), _centred_ranks(after)
     return (1 - Cosine()(a[:, None], b[:, None])).clamp(min=-1)
@@ -94,7 +95,8 @@ def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
     """The share in [0, 1] of the most salient places that both maps have in common.
 
     The top-k intersection of Ghorbani, Abid and Zou (AAAI 2019). share: of the h * w places,
-    `top_places` compares round(share * h * w); where one map has fewer, of the larger number.
+    `top_places` compares round(share * h * w). If it gives different numbers for the two maps, the
+    larger is the denominator.
     """
     before, after, compared = _comparable(before, after)
     one, other = top_places(before, share), top_places(after, share)
@@ -103,11 +105,12 @@ def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
 
 
 def _comparable(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both maps, zeros where either is degenerate, and (B,) 1 where neither is."""
+    """Both maps, zero where either is degenerate, and (B,) 1 where neither is degenerate."""
     if before.ndim != 3 or before.shape != after.shape:
         raise UserError(
-            "Stability compares two batches of maps (B, h, w) of one shape, but got "
-            f"{tuple(before.shape)} and {tuple(after.shape)}; explain both with the same explainer."
+            "Stability compares two batches of maps (B, h, w) of the same shape, but got "
+            f"{tuple(before.shape)} and {tuple(after.shape)}; explain both with the same "
+            "explainer."
         )
     dtype = torch.promote_types(torch.promote_types(before.dtype, after.dtype), torch.float32)
     before, after = before.to(dtype), after.to(dtype)

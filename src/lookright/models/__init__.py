@@ -1,4 +1,4 @@
-"""Any classifier: by name, from a file, or a program that someone else has saved."""
+"""Classifiers by name, from a file of weights, or from an exported program."""
 
 from lookright.models.build import build_model, own_module
 from lookright.models.class_map import ClassMap, Mapped, read_class_map, read_classes

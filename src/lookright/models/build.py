@@ -1,4 +1,4 @@
-"""A classifier by its name, in any of the libraries or in a module of one's own."""
+"""Classifiers by name, from timm, torchvision or your own module."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -28,17 +28,17 @@ def build_model(
     """A classifier by name.
 
     Args:
-        name: `small_resnet`; a timm name; `torchvision/<name>`; or `package.module:function`,
-            which is called with the number of classes and gives a network for images in [0, 1].
+        name: `small_resnet`; a timm name; `torchvision/<name>`; or `package.module:function`, which
+            is called with the number of classes and returns a network for images in [0, 1].
         classes: names of the K classes.
         image_size: height and width of the images, in pixels.
-        pretrained: load the library's own weights, from its hub.
-        weights: a file of weights instead, `.safetensors` or a state dict of tensors. A head for
-            another number of classes is left out; anything else that does not fit is an error.
+        pretrained: download the library's pretrained weights.
+        weights: load weights from this file, `.safetensors` or a state dict of tensors. A head for
+            another number of classes is left out; any other mismatch is an error.
 
     Raises:
-        UserError: an unknown name (the nearest is suggested), weights that cannot be had or are
-            of another model.
+        UserError: an unknown name (the nearest is suggested); weights that cannot be downloaded or
+            belong to another model.
     """
     if len(classes) < 2:
         raise UserError(f"A classifier needs at least 2 classes, got {len(classes)}.")
@@ -56,16 +56,16 @@ def build_model(
 def make_network(
     name: str, num_classes: int | None, image_size: int, pretrained: bool
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], Sequence[str]]:
-    """The network, its mean and std, and the names of its heads: some transformers have two.
+    """The network, its mean and std, and the names of its heads (some transformers have two).
 
-    The number of classes may be unknown (None) of a function of one's own.
+    The number of classes may be unknown (None) for your own function.
     """
     require_name(name)
     if ":" in name:
         known = () if num_classes is None else (num_classes,)
         return own_module(name, *known), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ()
     if num_classes is None:
-        raise UserError(f"Say how many classes {name} has.")
+        raise UserError(f"Give the number of classes of {name}.")
     if name == "small_resnet":
         if pretrained:
             raise UserError("small_resnet has no pretrained weights; leave pretrained out.")
@@ -76,7 +76,7 @@ def make_network(
 
 
 def require_name(name: str) -> None:
-    """Raises UserError, with the nearest name, where no library has a model of that name."""
+    """Raise UserError, with the nearest name, if no library has a model of that name."""
     if name == "small_resnet" or ":" in name:
         return
     import timm
@@ -92,41 +92,41 @@ def require_name(name: str) -> None:
         return
     names = ["small_resnet", *timm.list_models()]
     raise UserError(
-        f"No model is called '{name}': expected small_resnet, a timm name, torchvision/<name> "
-        "or package.module:function; to judge one, a run's folder or a model's file too."
-        f"{did_you_mean(name, names)}"
+        f"No model is called '{name}': expected small_resnet, a timm name, torchvision/<name> or "
+        "package.module:function; for an evaluation, also a run's folder or a model's "
+        f"file.{did_you_mean(name, names)}"
     )
 
 
 def own_module(name: str, *arguments: Any) -> nn.Module:
-    """What the function or class `package.module:name`, or `package.module.name`, gives.
+    """The network made by the function or class `package.module:name` or `package.module.name`.
 
-    It is called with the arguments, or without where it takes none.
+    It is called with the arguments, or without arguments if it takes none.
 
     Raises:
-        UserError: it cannot be imported or called so, or gives something else than a module.
+        UserError: it cannot be imported or called in this way, or does not return a module.
     """
     module, _, function = name.rpartition(":" if ":" in name else ".")
     try:
         make = getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"No function '{function}' in a module '{module}' ({error}); one of your own is "
-            "named package.module:function and must be importable from here."
+            f"No function '{function}' in a module '{module}' ({error}); name your own function as "
+            "package.module:function, which must be importable from here."
         ) from error
     try:
         taken = arguments if signature(make).parameters else ()
         signature(make).bind(*taken)
-    except ValueError:  # a function without a signature, as some of C are
+    except ValueError:  # a function without a signature, such as some in C
         taken = arguments
     except TypeError as error:
         raise UserError(
-            f"{name} cannot be called with {arguments} ({error}): a network comes from a function "
-            "of the number of classes (--classes says it where no data do), or of nothing."
+            f"{name} cannot be called with {arguments} ({error}): the function must take the "
+            "number of classes (from the data, or --classes), or no arguments."
         ) from error
     network = make(*taken)
     if not isinstance(network, nn.Module):
-        raise UserError(f"{name} must give a torch.nn.Module, got {type(network).__name__}.")
+        raise UserError(f"{name} must return a torch.nn.Module, got {type(network).__name__}.")
     return network
 
 
@@ -135,7 +135,7 @@ def _torchvision(
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], Sequence[str]]:
     import torchvision
 
-    # Its vision transformers are built for one size of image and have to be told.
+    # Its vision transformers are built for a fixed image size.
     size: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") else {}
     network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **size)
     heads = (_last_layer(network),)
@@ -153,7 +153,7 @@ def _timm(
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], Sequence[str]]:
     import timm
 
-    # Transformers are built for one size of image and have to be told.
+    # Transformers are built for a fixed image size.
     config = timm.get_pretrained_cfg(name)
     size: dict[str, Any] = {"img_size": image_size} if config and config.fixed_input_size else {}
     try:
@@ -169,8 +169,8 @@ def _timm(
 
 def _no_hub(name: str, error: Exception) -> UserError:
     return UserError(
-        f"The pretrained weights of '{name}' could not be fetched ({type(error).__name__}); give a "
-        "file with weights=, or train without pretrained."
+        f"The pretrained weights of '{name}' could not be downloaded ({type(error).__name__}); "
+        "give a file with weights=, or train without pretrained."
     )
 
 

@@ -1,4 +1,4 @@
-"""Which of a model's classes count as which of the data's, and logits that say so."""
+"""Mapping a model's classes to the classes of a data set, and logits for the latter."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,20 +15,21 @@ from lookright.errors import UserError, did_you_mean
 from lookright.models.classifier import Classifier
 
 OTHER = "other"
-"""What the classes of a model that no group holds are called where they count."""
+"""The name of the class that stands for all of a model's classes in no group."""
 
 
 class Mapped(nn.Module):
-    """Logits (B, K) of groups out of a network's logits (B, C) of classes.
+    """Logits (B, K) of groups of classes, from a network's logits (B, C).
 
-    The logit of a group is the logsumexp of its classes', so that the softmax over the groups is
-    the softmax over all classes of all groups, added up in each: probabilities given that one of
-    the groups is right. Classes in no group are left out before the softmax, as ImageNet-R and
-    ImageNet-A are judged (Hendrycks et al., ICCV and CVPR 2021).
+    The logit of a group is the logsumexp of the logits of its classes. The softmax over the groups
+    is therefore the softmax over the classes of all groups, summed within each group: the
+    probabilities given that one of the groups is right. Classes in no group are left out before the
+    softmax, as in the evaluation on ImageNet-R and ImageNet-A (Hendrycks et al., ICCV and CVPR
+    2021).
 
     Args:
         network: images to logits (B, C).
-        groups: for each of the K groups the indices of its classes, one or more each.
+        groups: the indices of the classes of each of the K groups, at least one per group.
     """
 
     index: Tensor
@@ -50,7 +51,7 @@ class Mapped(nn.Module):
 
 @dataclass(frozen=True)
 class ClassMap:
-    """For each class of the data that has any, the indices of the model's classes it stands for."""
+    """For each mapped class of the data, the indices of the model's classes that count as it."""
 
     groups: Mapping[str, tuple[int, ...]]
 
@@ -69,22 +70,23 @@ class ClassMap:
         if len(self.groups) < 2:
             raise UserError(
                 f"The class map has {len(self.groups)} of the data's classes: at least 2 are "
-                "needed to judge a classifier."
+                "needed to evaluate a classifier."
             )
 
     def onto(self, model: Classifier, count: int, others: bool = False) -> Classifier:
-        """The model as one of the data's classes, those of `groups` in their order.
+        """The model as a classifier of the data's classes, those of `groups` in order.
 
-        With `others` there is one more class, `OTHER`, of all of the model's `count` classes that
-        are in no group. No image is of it, so to choose it is wrong, and an attack may aim for it.
-        Without, neither a prediction nor an attack can choose a class outside the groups.
+        With `others` there is one more class, `OTHER`, for all of the model's `count` classes that
+        are in no group. No image belongs to it, so predicting it is always wrong, and an attack may
+        aim for it. Without `others`, neither a prediction nor an attack can choose a class outside
+        the groups.
         """
         groups = dict(self.groups)
         if others:
             if OTHER in groups:
                 raise UserError(
-                    f"The data have a class called '{OTHER}', as the model's other classes would "
-                    "be: rename it, or leave those out."
+                    f"The data has a class called '{OTHER}', the name for the model's other "
+                    "classes: rename it, or leave the other classes out."
                 )
             held = {index for group in groups.values() for index in group}
             if rest := tuple(index for index in range(count) if index not in held):
@@ -101,17 +103,17 @@ class ClassMap:
 
 
 def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) -> ClassMap:
-    """A YAML or JSON file such as `dog: [151-268]`, `guitar: [acoustic guitar, 546]`.
+    """Read a class map from a YAML or JSON file, with lines such as `dog: [151-268]`.
 
     Args:
-        data: the data's classes; those that the file does not name are left out.
-        model: the model's classes, in the order of its logits. A class is named by its index, as
-            part of a range of indices, by its name, or by one of the names that it lists after
-            commas, as ImageNet's do.
+        data: the classes of the data; those that the file does not name are left out.
+        model: the model's classes, in the order of its logits. The file gives a class by its index,
+            in a range of indices, by its name, or by one part of a name that lists several,
+            separated by commas, as in ImageNet.
 
     Raises:
-        UserError: no such file, or one that is no map; a class that the data, or the model, has
-            not; an ambiguous name; one class in two groups; fewer than two groups.
+        UserError: no such file, or a file that is not a class map; a class that is not in the data
+            or the model; an ambiguous name; a class in two groups; fewer than two groups.
     """
     path = Path(path)
     raw = _read(path)
@@ -123,7 +125,7 @@ def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) 
     for name in raw:
         if name not in data:
             raise UserError(
-                f"The class map {path} names '{name}', which is no class of the data "
+                f"The class map {path} names '{name}', which is not a class of the data "
                 f"({', '.join(data)}).{did_you_mean(name, data)}"
             )
     found = {
@@ -135,22 +137,22 @@ def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) 
 
 
 def read_classes(path: Path | str) -> tuple[str, ...]:
-    """The names of a model's classes in their order: a line each, or a YAML or JSON list.
+    """Read the names of a model's classes in order: one per line, or a YAML or JSON list.
 
     Raises:
-        UserError: no such file, or one that is no list of names.
+        UserError: no such file, or a file that is not a list of names.
     """
     path = Path(path)
     raw = _read(path, plain=path.suffix.lower() not in (".yaml", ".yml", ".json"))
     names = raw.get("classes") if isinstance(raw, dict) else raw
     if not isinstance(names, list) or len(names) < 2:
-        raise UserError(f"Expected two or more names of classes in {path}, one a line or a list.")
+        raise UserError(f"Expected two or more class names in {path}, one per line or as a list.")
     return tuple(map(str, names))
 
 
 @cache
 def imagenet_classes(count: int) -> tuple[str, ...] | None:
-    """The names of ImageNet-1k's classes where there are 1000; None of any other number."""
+    """The names of ImageNet-1k's classes if `count` is 1000, otherwise None."""
     if count != 1000:
         return None
     from timm.data import ImageNetInfo
@@ -166,7 +168,7 @@ def _read(path: Path, plain: bool = False) -> Any:
             return [name for line in text.splitlines() if (name := line.strip())]
         return yaml.safe_load(text)
     except OSError as error:
-        raise UserError(f"No file at {path} ({error.strerror}): give one that is there.") from error
+        raise UserError(f"No file at {path} ({error.strerror}): give an existing file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read as YAML or JSON ({' '.join(str(error).split())})."
@@ -174,7 +176,7 @@ def _read(path: Path, plain: bool = False) -> Any:
 
 
 def _indices(entry: Any, model: Sequence[str], where: str) -> Iterator[int]:
-    """The model's classes that a list, an index, a range or a name stands for."""
+    """The indices of the model's classes given by a list, an index, a range or a name."""
     if entry is None:
         return
     if isinstance(entry, list):
@@ -194,19 +196,19 @@ def _indices(entry: Any, model: Sequence[str], where: str) -> Iterator[int]:
     named = _by_name(tuple(model))
     if text not in named:
         raise UserError(
-            f"The model has no class '{text}', asked for as {where}.{did_you_mean(text, named)}"
+            f"The model has no class '{text}', which {where} names.{did_you_mean(text, named)}"
         )
     if len(named[text]) > 1:
         raise UserError(
-            f"The model has several classes '{text}', asked for as {where}: name one by its index, "
-            f"out of {', '.join(map(str, named[text]))}."
+            f"The model has several classes '{text}', which {where} names: give one by its index, "
+            f"one of {', '.join(map(str, named[text]))}."
         )
     yield named[text][0]
 
 
 @cache
 def _by_name(model: tuple[str, ...]) -> dict[str, list[int]]:
-    """The indices of the classes by each of their names; a whole name comes before a part."""
+    """The indices of the classes by each of their names; full names precede parts of names."""
     whole: dict[str, list[int]] = {}
     parts: dict[str, list[int]] = {}
     for index, name in enumerate(model):

@@ -1,4 +1,4 @@
-"""A classifier: any network with its normalisation inside, so that images are in [0, 1] outside."""
+"""A classifier: a network with its normalisation inside, so that it takes images in [0, 1]."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ class Classifier(nn.Module):
     """Images (B, 3, H, W) in [0, 1] to logits (B, K).
 
     Args:
-        network: from normalised images to logits.
+        network: maps normalised images to logits.
         classes: the names of the K classes, in the order of the logits.
-        image_size: height and width that it was built for, in pixels.
+        image_size: height and width of the images it was built for, in pixels.
         mean, std: one value per channel; the network sees (x - mean) / std.
-        architecture: what `build_model` makes the network from.
-        origin: where the weights come from, as a run records it: "random", "given" by whoever made
-            the network, a "library", or a "file" by its name and hash.
+        architecture: the name from which `build_model` makes the network.
+        origin: where the weights come from, as recorded in a run: "random", "given" by the caller,
+            a "library", or a "file" with its name and hash.
     """
 
     mean: Tensor
@@ -40,7 +40,7 @@ class Classifier(nn.Module):
         self.image_size = image_size
         self.architecture = architecture
         self.origin = origin
-        # A library's network takes either layout of memory; one's own may flatten the image.
+        # Library networks accept either memory layout; your own network may flatten the image.
         by_library = architecture != "" and ":" not in architecture
         self.channels_last = by_library and may_be_channels_last(network)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)

@@ -1,4 +1,4 @@
-"""A model that is there, by its name or its file, with as many classes as it was made for."""
+"""Opening an existing model by its name or file, with the classes it was made for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,35 +26,37 @@ def open_model(
     classes: Sequence[str] | None = None,
     count: int | None = None,
 ) -> Classifier:
-    """A classifier to be judged, in evaluation mode, with classes of its own.
+    """A classifier for evaluation, in evaluation mode, with its own classes.
 
     Args:
-        model: a classifier's `.safetensors` file; a program (`programs.load_program`); or a name
-            that `build_model` knows, with its weights.
-        weights, pretrained: of a name. A function of one's own may do without.
-        image_size: pixels a side; by default what the file says, or the size at which timm or
-            torchvision judge the architecture.
+        model: a classifier's `.safetensors` file; an exported program (`programs.load_program`); or
+            a name for `build_model`, together with weights.
+        weights, pretrained: the weights for a name. Your own function may need neither.
+        image_size: height and width in pixels; by default that of the file, or the size at which
+            timm or torchvision evaluate the architecture.
         mean, std: one value per channel; the network sees (x - mean) / std of images x in [0, 1].
-            Known from a name or a classifier's file; a program, or a function of one's own, is
-            taken to have them inside.
-        classes: their names, in the order of the logits; ImageNet's by default where there are
-            1000, and numbers from 0 where the names are unknown.
-        count: the number of classes for a function of one's own, where `classes` does not say it.
+            Known for a name or a classifier's file; an exported program and your own function are
+            assumed to normalise their input themselves.
+        classes: class names in the order of the logits; by default ImageNet's if there are 1000,
+            otherwise numbers from 0.
+        count: the number of classes for your own function, if `classes` is not given.
 
     Raises:
-        UserError: an unknown name; a file that is no model, or needs an architecture; no weights;
-            no size; a wrong number of classes; and what `count_classes` refuses.
+        UserError: an unknown name; a file that is not a model, or that needs an architecture;
+            missing weights or image size; a wrong number of classes; the errors of `count_classes`.
     """
     weights = None if weights is None else Path(weights)
     path = Path(model).expanduser()
     stored = path.suffix in (*SUFFIXES, ".safetensors")
     if path.is_file() and not stored:
         raise UserError(
-            f"{model} is no model by its name: expected {', '.join(SUFFIXES)} or .safetensors. "
-            f"Where it is a state dict, give its architecture as the model, with --weights {model}."
+            f"{model} does not look like a model: expected {', '.join(SUFFIXES)} or .safetensors. "
+            f"If it is a state dict, give its architecture as the model, with --weights {model}."
         )
     if stored and (weights or pretrained):
-        raise UserError(f"{model} has its weights in it: leave out --weights and --pretrained.")
+        raise UserError(
+            f"{model} already contains its weights: leave out --weights and --pretrained."
+        )
     network: nn.Module
     centre: Sequence[float] = (0.0, 0.0, 0.0)
     scale: Sequence[float] = (1.0, 1.0, 1.0)
@@ -74,7 +76,7 @@ def open_model(
     pixels = _known(size if image_size is None else image_size, model)
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and (len(values) != 3 or (name == "std" and min(values) <= 0)):
-            raise UserError(f"Expected three numbers for {name}, of std above 0; got {values}.")
+            raise UserError(f"Expected three numbers for {name} (above 0 for std), got {values}.")
     made = Classifier(network, (), pixels, mean or centre, std or scale, architecture).eval()
     found = count_classes(made, pixels, model)
     made.classes = tuple(classes or imagenet_classes(found) or map(str, range(found)))
@@ -87,7 +89,7 @@ def open_model(
 
 
 def own_size(name: str) -> int | None:
-    """Pixels a side at which timm or torchvision judge their model; None of any other."""
+    """The image size at which timm or torchvision evaluate their model; None for other models."""
     import timm
     import torchvision
 
@@ -100,7 +102,7 @@ def own_size(name: str) -> int | None:
 
 def _known(size: int | None, model: str) -> int:
     if size is None:
-        raise UserError(f"Say for which size of image {model} was made: --image_size PIXELS.")
+        raise UserError(f"Give the image size that {model} was made for: --image_size PIXELS.")
     if size < 1:
         raise UserError(f"Expected an image size of 1 pixel or more; got {size}.")
     return size
@@ -111,7 +113,7 @@ def _named(
 ) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
     """The network of that name with its weights, its mean and its std."""
     if weights is None and not pretrained and ":" not in name:
-        raise UserError(f"{name} needs weights to be judged: --weights FILE, or --pretrained.")
+        raise UserError(f"{name} needs weights for an evaluation: --weights FILE, or --pretrained.")
     if weights is not None and pretrained:
         raise UserError("Give either pretrained or a file of weights, not both.")
     if ":" not in name:
@@ -130,11 +132,11 @@ def _named(
 
 
 def count_classes(model: nn.Module, image_size: int, called: str) -> int:
-    """The number of logits, from one look at random images.
+    """The number of logits, found by running the model on random images.
 
     Raises:
-        UserError: it cannot be run on one and on two such images; what it gives are no logits
-            (B, K); an image's logits depend on the images beside it, as in training mode.
+        UserError: it cannot be run on one and on two such images; its output is not (B, K); the
+            logits of an image depend on the other images of the batch, as in training mode.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(2, 3, image_size, image_size, generator=generator)
@@ -145,15 +147,17 @@ def count_classes(model: nn.Module, image_size: int, called: str) -> int:
         reason = " ".join(str(error).split())
         raise UserError(
             f"{called} could not be run on images of {image_size} px ({type(error).__name__}: "
-            f"{reason[-200:]}); --image_size says for which it was made."
+            f"{reason[-200:]}); give the size it was made for with --image_size."
         ) from error
     if not isinstance(together, Tensor) or together.ndim != 2 or together.shape[1] < 2:
         got = tuple(together.shape) if isinstance(together, Tensor) else type(together).__name__
-        raise UserError(f"Expected logits (B, K) of {called}, got {got}: wrap it to give these.")
+        raise UserError(
+            f"Expected logits (B, K) from {called}, got {got}: wrap it so that it returns logits."
+        )
     scale = together.abs().max().clamp_min(1)
     if not torch.allclose(together[:1] / scale, alone / scale, atol=1e-3):
         raise UserError(
-            f"{called} gives an image other logits when another is beside it, or a second time: "
+            f"{called} gives different logits for an image in another batch, or in a second pass: "
             "save it in evaluation mode, after model.eval()."
         )
     return together.shape[1]

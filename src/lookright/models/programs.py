@@ -1,4 +1,4 @@
-"""Programs that someone saved: TorchScript and torch.export, without the code they came from."""
+"""Exported programs, which run without their original code: TorchScript and torch.export."""
 
 import warnings
 from pathlib import Path
@@ -16,28 +16,30 @@ _ATTENTION: Final = ("scaled_dot_product_attention", "softmax")
 
 
 def load_program(path: Path) -> tuple[nn.Module, int | None]:
-    """The program in a file, and the size of image that it was exported for, where it says so.
+    """Load a program from a file; also gives the image size it was exported for, if known.
 
-    A program is code: load one only from where you would install a package. What `torch.jit.save`
-    wrote (.pt, .ts, .jit) keeps its submodules, but lets nobody look at what they give; so Grad-CAM
-    cannot explain it. What `torch.export.save` wrote (.pt2) is a graph. Its last feature map is
-    given a name here, `feature_map`, so that Grad-CAM can, unless the graph holds attention.
+    A program is code: load one only from a source that you would install a package from. A program
+    saved by `torch.jit.save` (.pt, .ts, .jit) keeps its submodules but hides their outputs, so
+    Grad-CAM cannot explain it. A program saved by `torch.export.save` (.pt2) is a graph. Its last
+    feature map is made a module named `feature_map`, so that Grad-CAM works, unless the graph
+    contains attention.
 
     Raises:
-        UserError: no such file, no program in it, or an exported one that does not take any number
-            of images.
+        UserError: no such file, no program in it, or an exported program with a fixed batch size.
     """
     if not path.is_file():
-        raise UserError(f"No file at {path}: give a program that is there.")
+        raise UserError(f"No file at {path}: give the path of an existing program.")
     if path.suffix == ".pt2":
         return _exported(path)
     if not _is_script(path):
         raise UserError(
-            f"{path} holds no TorchScript program (torch.jit.save): where it is a state dict, give "
+            f"{path} is not a TorchScript program (torch.jit.save): if it is a state dict, give "
             f"its architecture as the model, with --weights {path}."
         )
     try:
-        with warnings.catch_warnings(category=FutureWarning, action="ignore"):  # TorchScript ends
+        with warnings.catch_warnings(
+            category=FutureWarning, action="ignore"
+        ):  # TorchScript is deprecated
             return torch.jit.load(str(path), map_location="cpu"), None
     except RuntimeError as error:
         raise _unreadable(path, error) from error
@@ -60,25 +62,26 @@ def _exported(path: Path) -> tuple[nn.Module, int | None]:
     inputs = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
     if len(inputs) != 1 or not isinstance(inputs[0], Tensor) or inputs[0].ndim != 4:
         raise UserError(
-            f"Expected a program from images (B, 3, H, W) in {path}; this one has {len(inputs)} "
-            "inputs of other shapes: export the classifier alone."
+            f"Expected a program that takes images (B, 3, H, W) in {path}, but it has "
+            f"{len(inputs)} inputs of other shapes: export only the classifier."
         )
     batch, _, height, _ = inputs[0].shape
     if isinstance(batch, int):
         raise UserError(
-            f"{path} was exported for exactly {batch} images at once: export it for any number, "
-            "by torch.export.export(model, (x,), dynamic_shapes=({0: torch.export.Dim('batch')},))."
+            f"{path} was exported for a fixed batch size of {batch}: export it for any batch size, "
+            "with torch.export.export(model, (x,), "
+            "dynamic_shapes=({0: torch.export.Dim('batch')},))."
         )
     module.add_submodule("feature_map", nn.Identity())
     _name_feature_map(module.graph)
-    # A GraphModule of its own: that of a program refuses train() and eval().
+    # A new GraphModule, because that of a program refuses train() and eval().
     return torch.fx.GraphModule(module, module.graph), (height if isinstance(height, int) else None)
 
 
 def _name_feature_map(graph: torch.fx.Graph) -> None:
-    """The last value (B, C, h, h) larger than one place passes through a module `feature_map`.
+    """Route the last value (B, C, h, h) larger than 1 x 1 through a new module `feature_map`.
 
-    Images are square, and so are their feature maps unless their channels are last.
+    Images are square, so feature maps are square too, unless their channels come last.
     """
     maps = []
     for node in graph.nodes:
@@ -99,6 +102,6 @@ def _name_feature_map(graph: torch.fx.Graph) -> None:
 
 def _unreadable(path: Path, error: Exception) -> UserError:
     return UserError(
-        f"{path} cannot be read as a program ({type(error).__name__}): expected what "
-        "torch.jit.save (.pt, .ts) or torch.export.save (.pt2) wrote."
+        f"{path} cannot be read as a program ({type(error).__name__}): expected a file written by "
+        "torch.jit.save (.pt, .ts) or torch.export.save (.pt2)."
     )

@@ -1,16 +1,16 @@
-"""The network of the built-in data: small enough to be trained on a CPU in minutes."""
+"""The default network for the built-in data, small enough to train on a CPU in minutes."""
 
 from torch import Tensor, nn
 
 
 class SmallResNet(nn.Module):
-    """A residual network of 7 convolutions for images of 32 to 64 px on a CPU.
+    """A residual network with 7 convolutions for images of 32 to 64 px, for training on a CPU.
 
-    Its last feature map is a quarter of the image a side, fine enough to be looked at.
+    Its last feature map has a quarter of the image's side, which gives readable saliency maps.
 
     Args:
         num_classes: K.
-        width: channels of the first stage; the two later ones double them.
+        width: channels of the first stage; each of the two later stages doubles them.
     """
 
     def __init__(self, num_classes: int, width: int = 16) -> None:

@@ -1,4 +1,4 @@
-"""A classifier as one file: its weights, and all that is needed to build it again."""
+"""Saving a classifier as one file, with its weights and everything needed to rebuild it."""
 
 import json
 from pathlib import Path
@@ -38,10 +38,10 @@ def save_classifier(model: Classifier, path: Path | str) -> None:
 
 
 def load_classifier(path: Path | str, network: nn.Module | None = None) -> Classifier:
-    """The classifier that `save_classifier` wrote; `network` where it was the user's own module.
+    """Load a classifier written by `save_classifier`; pass `network` if it was your own module.
 
     Raises:
-        UserError: no such file, no classifier in it, or weights of another network.
+        UserError: no such file, no classifier in it, or the weights of another network.
     """
     state = read_weights(path)
     try:
@@ -49,13 +49,15 @@ def load_classifier(path: Path | str, network: nn.Module | None = None) -> Class
             about = json.loads(file.metadata()["lookright"])
     except (SafetensorError, TypeError, KeyError) as error:
         raise UserError(
-            f"{path} holds weights, but no lookright classifier: expected a file written by "
-            "lookright train or save_classifier; to judge another, give the name of its "
+            f"{path} holds weights, but not of a lookright classifier: expected a file written by "
+            "lookright train or save_classifier; for other weights, give the name of the "
             f"architecture, with --weights {path}."
         ) from error
     if network is None:
         if not about["architecture"]:
-            raise UserError(f"{path} was made from a module of your own; give it as network=.")
+            raise UserError(
+                f"{path} holds the weights of your own module; give the module as network=."
+            )
         size = about["image_size"]
         network = make_network(about["architecture"], len(about["classes"]), size, False)[0]
     load_weights(network, state, source=str(path))

@@ -1,4 +1,4 @@
-"""Tensors from a file into a network: plain data only, and all of them or an error."""
+"""Loading weights from a file into a network: only plain tensors, and all of them or an error."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -30,19 +30,22 @@ def read_weights(path: Path | str) -> Mapping[str, Tensor]:
             "a state dict of plain tensors saved by torch.save."
         ) from error
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"{path} is no state dict: expected names of parameters with tensors.")
+        raise UserError(
+            f"{path} is not a state dict: expected a mapping from parameter names to tensors."
+        )
     return state
 
 
 def load_weights(
     network: nn.Module, state: Mapping[str, Tensor], source: str, heads: Sequence[str] = ()
 ) -> None:
-    """Load a state dict; heads of another shape are left out, and start at zero instead.
+    """Load a state dict; a head of another shape is left out and starts at zero instead.
 
-    So fine-tuning begins with every class equally likely, not with a random head's certainty.
+    Fine-tuning therefore starts with all classes equally likely, not with a random head.
 
     Raises:
-        UserError: parameters missing, unexpected or of another shape elsewhere than in the heads.
+        UserError: missing or unexpected parameters, or parameters of another shape outside the
+            heads.
     """
     own = network.state_dict()
     in_head = [name for name in own if name.startswith(tuple(f"{head}." for head in heads))]
@@ -57,13 +60,13 @@ def load_weights(
         raise UserError(
             f"{source} holds the weights of another model: {len(missing)} parameters missing, "
             f"{len(surplus)} unexpected, {len(shapes)} of another shape (such as {examples}): give "
-            "the weights of this one, or name the model that these are of."
+            "the weights of this model, or name the model that they belong to."
         )
     network.load_state_dict(state)
 
 
 def fingerprint(network: nn.Module) -> str:
-    """16 hexadecimal digits that follow from the names and values of its state."""
+    """16 hexadecimal digits: a hash of the names and values of its state."""
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         digest.update(name.encode())

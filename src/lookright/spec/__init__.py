@@ -1,4 +1,4 @@
-"""What a thing is, as JSON and back: `build(spec_of(thing))` is equal to the thing."""
+"""Objects as JSON and back: `build(spec_of(thing))` is equal to `thing`."""
 
 from lookright.spec.build import build, build_read, convert, converted
 from lookright.spec.describe import arguments_of, identity, parameters, spec_of

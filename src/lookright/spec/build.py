@@ -1,8 +1,9 @@
-"""Values as annotations want them: words of a command line, YAML, JSON and specs, all in one way.
+"""Values converted to their annotated types, from the command line, YAML, JSON and specs.
 
-A member of a kind is its name, `{class_path: NAME, init_args: {...}}`, or its options alone where
-it is known which member is meant; a list of members may be a mapping of their names to their
-options. A number may be a fraction, such as 8/255.
+An instance of an abstract class (a member of a kind, such as an attack) is given by its name, by
+`{class_path: NAME, init_args: {...}}`, or by its options alone if there is a default member. A list
+of members may be a mapping of their names to their options. A number may be a fraction such as
+8/255.
 """
 
 import functools
@@ -36,31 +37,31 @@ _IMPORTABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
 def build(spec: Any, **given: Any) -> Any:
-    """The thing of a spec; `given` are arguments that no spec holds, such as a method's model.
+    """Build the object of a spec. `given`: arguments that specs do not contain, such as a model.
 
     Raises:
-        UserError: a class that cannot be imported, or options that it does not take.
+        UserError: a class that cannot be imported, or options that it does not have.
     """
     return convert(spec, Any, Place(given=given))
 
 
 def build_read(spec: Any, kind: type, **given: Any) -> Any:
-    """The thing of a kind whose spec a file holds, which may come from anywhere.
+    """Build an object of a kind from a spec read from a file, which may come from someone else.
 
-    As `build`, but nothing is called by it but dataclasses of the library and classes that are
-    parts (`registry.is_part`), and no module is imported because a file names it.
+    Unlike `build` it imports no module outside lookright, and calls only the classes that
+    `registry.is_part` allows.
 
     Raises:
-        UserError: as `build`; a module that nobody else has imported; another class or function.
+        UserError: as for `build`, or the file names a module not imported yet or another function.
     """
     return convert(spec, kind, Place(given=given, trusted=False))
 
 
 def convert(value: Any, kind: Any, place: Place) -> Any:
-    """The value as `kind`, an annotation, wants it; one that is so already is left alone.
+    """The value converted to `kind`, a type annotation; unchanged if it already has that type.
 
     Raises:
-        UserError: a value of another kind.
+        UserError: the value cannot be converted.
     """
     value = _special(value, place)
     origin, inner = get_origin(kind), get_args(kind)
@@ -87,10 +88,10 @@ def convert(value: Any, kind: Any, place: Place) -> Any:
 
 
 def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """The options of a class or function as its annotations want them.
+    """The options of a class or function, converted to its annotated types.
 
     Raises:
-        UserError: an option that it does not have (the nearest is suggested), or a missing one.
+        UserError: an unknown option (the nearest name is suggested), or a missing one.
     """
     known, name = parameters(make), getattr(make, "__name__", str(make))
     free = any(each.kind is each.VAR_KEYWORD for each in known.values())
@@ -98,8 +99,8 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
     for option, value in options.items():
         if option not in known and not free:
             raise UserError(
-                f"{name} has no option '{option}', but {', '.join(known) or 'none at all'}."
-                f"{did_you_mean(option, known)}"
+                f"{name} has no option '{option}'; its options: "
+                f"{', '.join(known) or 'none'}.{did_you_mean(option, known)}"
             )
         each = known.get(option, Parameter(option, Parameter.KEYWORD_ONLY))
         inner = Place(
@@ -115,7 +116,7 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
     needs = [n for n in ignored(make) if n in taken and taken[n].default is Parameter.empty]
     if absent := [n for n in needs if n not in found]:
         raise UserError(
-            f"{name} is made of {', '.join(absent)}, which no spec holds: give "
+            f"{name} needs {', '.join(absent)}, which a spec does not contain: give "
             f"{', '.join(f'{each}=...' for each in absent)}."
         )
     variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
@@ -129,7 +130,7 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
 
 
 def _special(value: Any, place: Place) -> Any:
-    """What a spec of one of the reserved forms stands for; the value itself, where it is none."""
+    """The value of a spec in one of the reserved forms; other values are returned unchanged."""
     match value:
         case {"import": str(path), **rest} if not rest:
             return place.found(path)
@@ -143,7 +144,7 @@ def _special(value: Any, place: Place) -> Any:
 
 
 def _untyped(value: Any, place: Place) -> Any:
-    """A value of which nothing is known but what it says itself."""
+    """The value of a spec without a type annotation."""
     value = _special(value, place)
     if isinstance(value, list | tuple):
         return tuple(_untyped(each, place) for each in value)
@@ -153,8 +154,8 @@ def _untyped(value: Any, place: Place) -> Any:
         made = place.found(path := _path(value, place))
         if not (place.trusted or is_part(made)):
             raise UserError(
-                f"A file names {path}, which is no part of lookright and is not called: build it "
-                "yourself, lookright.spec.build(...), if you trust the file."
+                f"A file names {path}, which is not a lookright class and is not called: if you "
+                "trust the file, build it by lookright.spec.build(...)."
             )
         return _made(made, value, place)
     return {name: _untyped(each, place) for name, each in value.items()}
@@ -197,7 +198,7 @@ def _choice(value: Any, choices: tuple[Any, ...], place: Place) -> Any:
 
 
 def _plain(value: Any, kind: type, place: Place) -> Any:
-    """Numbers, bools, text and paths, which words may stand for."""
+    """Numbers, bools, text and paths, which may be given as text."""
     found: Any = None
     if kind is bool:
         found = value if isinstance(value, bool) else _BOOLS.get(str(value).lower())
@@ -215,7 +216,7 @@ def _plain(value: Any, kind: type, place: Place) -> Any:
 
 
 def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
-    """A list, a tuple, one thing alone, words with commas, or a mapping of members to options."""
+    """A list, from a list, tuple, single value, comma-separated text or mapping of members."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         value = _loaded(value, place)
     elif isinstance(value, str):
@@ -238,7 +239,7 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
 
 
 def _maker(value: Any, kind: Any, place: Place) -> Any:
-    """A function that gives one of a kind: its class, with options as a partial."""
+    """A function that makes a member of a kind: its class, or a partial of it with options."""
     if callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class":
         found = place.found(value, "function") if isinstance(value, str) else value
         return _untyped(found, place)
@@ -247,7 +248,7 @@ def _maker(value: Any, kind: Any, place: Place) -> Any:
         return made
     if isinstance(place.default, functools.partial) and made is place.default.func:
         options = {**place.default.keywords, **options}
-    # What the function is called with later, as a model, is not an option.
+    # Arguments passed later, such as a model, are not options.
     keywords = _keywords(made, options, place)
     return functools.partial(made, **keywords) if keywords else made
 
@@ -265,7 +266,7 @@ def _instance(value: Any, kind: type, place: Place) -> Any:
 
 
 def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The member that is meant, and its options."""
+    """The class of the member, and its options."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         value = _loaded(value, place)
     if isinstance(value, str):
@@ -287,7 +288,8 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
         return only[0], value
     option = next(iter(value), "option")
     raise UserError(
-        f"Say which before --{place.name}.{option}: --{place.name} NAME --{place.name}.{option} ..."
+        f"Choose one before --{place.name}.{option}: --{place.name} NAME --{place.name}.{option} "
+        "..."
     )
 
 
@@ -314,7 +316,7 @@ def _made(made: Any, value: Mapping[str, Any], place: Place) -> Any:
 
 
 def _keywords(made: Any, options: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """The options alone, of a class that gets its other arguments later."""
+    """Converted options of a class whose other arguments are passed later."""
     later = {
         n: None for n, each in signature(made).parameters.items() if each.default is each.empty
     }
@@ -323,7 +325,7 @@ def _keywords(made: Any, options: Mapping[str, Any], place: Place) -> dict[str, 
 
 
 def _loaded(value: Any, place: Place) -> Any:
-    """Text as the YAML that it is."""
+    """Text parsed as YAML."""
     if not isinstance(value, str):
         return value
     try:

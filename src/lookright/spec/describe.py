@@ -1,18 +1,15 @@
-"""What a thing is, as JSON and back: `build(spec_of(thing))` is equal to the thing.
+"""Objects as JSON: `build(spec_of(thing))` is equal to `thing`.
 
-| a thing | its spec |
-|---|---|
-| None, a bool, a number, text | itself; an infinite number or NaN is `{"float": "inf"}` |
-| a path | its text |
-| a list or tuple | a list |
-| a small tensor | `{"tensor": [...], "dtype": "float32"}` |
-| a class or function | `{"import": "package.module.name"}` |
-| an instance | `{"class_path": "lookright.attacks.PGD", "init_args": {"eps": 0.03, ...}}` |
-| `functools.partial` of a class | as an instance, with `"partial": true` |
+| an object | its spec | |---|---| | None, a bool, a number, text | itself; an infinite number or
+NaN is `{"float": "inf"}` | | a path | its text | | a list or tuple | a list | | a small tensor |
+`{"tensor": [...], "dtype": "float32"}` | | a class or function | `{"import":
+"package.module.name"}` | | an instance | `{"class_path": "lookright.attacks.PGD", "init_args":
+{"eps": 0.03, ...}}` | | `functools.partial` of a class | as an instance, with `"partial": true` |
 
 An instance is described by the arguments of its class: the fields of a dataclass, or the parameters
-of `__init__` that it keeps under their own names. A class lists in `SPEC_IGNORES` the parameters
-that do not belong to what it is, such as the model of a method; `build` is given those.
+of `__init__`, which the class must keep as attributes of the same names. A class lists in
+`SPEC_IGNORES` the parameters that are not part of its spec, such as the model of a method; they are
+passed to `build`.
 """
 
 import functools
@@ -32,10 +29,11 @@ _LARGEST = 2**16
 
 
 def spec_of(thing: Any) -> Any:
-    """The thing as JSON.
+    """The spec of an object, JSON-ready.
 
     Raises:
-        UserError: what cannot be told so that it can be built again, with the mend.
+        UserError: an object that could not be built again from its spec; the message says how to
+            change that.
     """
     if isinstance(thing, float) and not math.isfinite(thing):
         return {"float": str(thing)}
@@ -50,7 +48,7 @@ def spec_of(thing: Any) -> Any:
     if isinstance(thing, functools.partial):
         if thing.args:
             raise UserError(
-                f"A partial of {path_of(thing.func)} has arguments without a name: name them."
+                f"A partial of {path_of(thing.func)} has positional arguments: pass them by name."
             )
         options = {name: spec_of(each) for name, each in thing.keywords.items()}
         return {"class_path": path_of(thing.func), "init_args": options, "partial": True}
@@ -63,16 +61,16 @@ def spec_of(thing: Any) -> Any:
 
 
 def identity(thing: Any) -> str:
-    """16 hexadecimal digits that two things share where they have the same spec."""
+    """16 hexadecimal digits that are the same for objects with the same spec."""
     text = json.dumps(spec_of(thing), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def arguments_of(thing: Any) -> dict[str, Any]:
-    """The arguments with which a thing's class makes it again.
+    """The arguments from which the object's class can make it again.
 
     Raises:
-        UserError: the class does not keep one of them.
+        UserError: the class does not keep one of them as an attribute.
     """
     if is_dataclass(thing):
         return {each.name: getattr(thing, each.name) for each in fields(thing) if each.init}
@@ -80,8 +78,8 @@ def arguments_of(thing: Any) -> dict[str, Any]:
     for name, parameter in parameters(type(thing)).items():
         if not hasattr(thing, name):
             raise UserError(
-                f"{type(thing).__name__} does not keep its argument '{name}', so it cannot be made "
-                f"again: set self.{name} in its __init__, or make it a dataclass."
+                f"{type(thing).__name__} does not keep its argument '{name}', so it cannot be "
+                f"rebuilt: set self.{name} in its __init__, or make it a dataclass."
             )
         kept = getattr(thing, name)
         found |= kept if parameter.kind is parameter.VAR_KEYWORD else {name: kept}
@@ -89,12 +87,12 @@ def arguments_of(thing: Any) -> dict[str, Any]:
 
 
 def ignored(make: Any) -> tuple[str, ...]:
-    """The parameters of a class that do not belong to what it is."""
+    """The parameters of a class that are not part of its spec."""
     return tuple(getattr(make, "SPEC_IGNORES", ()))
 
 
 def parameters(make: Any) -> dict[str, inspect.Parameter]:
-    """What a class or function takes, by name, without what `SPEC_IGNORES`; with real types."""
+    """The parameters of a class or function by name, without `SPEC_IGNORES`; types resolved."""
     signature = inspect.signature(make)
     try:
         hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
@@ -117,8 +115,8 @@ def parameters(make: Any) -> dict[str, inspect.Parameter]:
 def _tensor(tensor: Any) -> dict[str, Any]:
     if tensor.numel() > _LARGEST:
         raise UserError(
-            f"A tensor of shape {tuple(tensor.shape)} is too large to be written down; name a file "
-            "that holds it."
+            f"A tensor of shape {tuple(tensor.shape)} is too large for a spec; give a file that "
+            "contains it."
         )
     values = tensor.detach().cpu()
     return {"tensor": values.tolist(), "dtype": str(values.dtype).removeprefix("torch.")}
@@ -126,5 +124,5 @@ def _tensor(tensor: Any) -> dict[str, Any]:
 
 def _text(name: Any) -> str:
     if not isinstance(name, str):
-        raise UserError(f"Expected names that are text in a mapping, got {name!r}.")
+        raise UserError(f"Expected text as the keys of a mapping, got {name!r}.")
     return name

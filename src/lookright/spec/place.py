@@ -1,4 +1,4 @@
-"""Where a value stands that is to be made into what an annotation wants."""
+"""The place of a value that is being converted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,12 @@ from lookright.registry import already_imported, imported
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value stands.
+    """The place of a value, for messages and defaults.
 
-    name: what to call it in a message; taker: the class or function that takes it; default: the
-    member that is meant where options are given alone; given: arguments for every class that takes
-    them and is not told them; trusted: whether modules may be imported because they are named here.
+    name: the name of the value in messages; taker: the class or function that takes it; default:
+    the member that is meant if only options are given; given: arguments passed to every class that
+    takes them, unless its spec sets them; trusted: False for a spec read from a file, which may not
+    import modules.
     """
 
     name: str = ""
@@ -23,5 +24,5 @@ class Place:
     trusted: bool = True
 
     def found(self, path: str, what: str = "class") -> Any:
-        """What is at an import path."""
+        """The class or function at an import path."""
         return (imported if self.trusted else already_imported)(path, what)

@@ -26,8 +26,8 @@ def rate(successes: Tensor | tuple[int, int]) -> Estimate:
     """The share of successes with its Wilson score interval.
 
     successes: any bool tensor, or (k, n), k successes out of n. The interval keeps its coverage
-    near 0 and 1, where the normal one collapses (Wilson, JASA 1927; Brown, Cai and DasGupta,
-    Statistical Science 2001). Raises UserError when there is nothing to count.
+    near 0 and 1, where the normal interval fails (Wilson, JASA 1927; Brown, Cai and DasGupta,
+    Statistical Science 2001). Raises UserError if n is 0.
     """
     from scipy import stats
 
@@ -49,15 +49,18 @@ def rate(successes: Tensor | tuple[int, int]) -> Estimate:
 def mean(values: Tensor) -> Estimate:
     """The mean of per-sample scores with its Student t interval (Student, Biometrika 1908).
 
-    values: any shape; entries that are not finite are left out, and n counts the rest. The spread
-    of a single value is unknown: its interval is the value itself. Raises UserError when no value
-    is finite.
+    values: any shape; entries that are not finite are left out, and n counts the others. For a
+    single value the interval is the value itself, as its spread is unknown. Raises UserError if no
+    value is finite.
     """
     finite = values.detach().cpu().double()
     finite = finite[finite.isfinite()]
     n = len(finite)
     if n == 0:
-        raise UserError(f"A mean needs at least one finite value, but got {values.numel()} others.")
+        raise UserError(
+            f"A mean needs at least one finite value, but got {values.numel()} values that are not "
+            "finite."
+        )
     centre = float(finite.mean())
     if n == 1:
         return Estimate(centre, centre, centre, n)

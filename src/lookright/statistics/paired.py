@@ -1,4 +1,4 @@
-"""Is an explanation better than a baseline: the exact sign test on the same images."""
+"""Is an explanation better than a baseline? The exact sign test on the same images."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,11 +14,11 @@ ALIKE = 1e-6
 
 @dataclass(frozen=True)
 class Paired:
-    """On how many of n images one map scores better than another, and on how many worse.
+    """The number of images, of n, on which one map scores better than another, and worse.
 
-    On the rest they are alike, to a millionth of the largest score. Were either as likely on every
-    image, counts as uneven would come up with probability `p` (exact, two-sided; for bools it is
-    McNemar's, Psychometrika 1947).
+    On the other images they are equal, to a millionth of the largest score. `p` is the exact
+    two-sided p-value of the hypothesis that both are equally likely on every image (the sign test;
+    for bools it is McNemar's, Psychometrika 1947).
     """
 
     better: int
@@ -32,14 +32,14 @@ class Paired:
 
     @property
     def verdict(self) -> Verdict:
-        """What may be said at the level of 0.05."""
+        """The conclusion at the significance level of 0.05."""
         if self.p > LEVEL:
             return "not told apart from"
         return "better than" if self.better > self.worse else "worse than"
 
 
 def paired(own: Tensor, other: Tensor, higher_is_better: bool) -> Paired:
-    """Scores (n,) of the same images, under one measure."""
+    """Compare two sets of scores (n,) of the same images under one measure."""
     own, other = own.double(), other.double()
     alike = ALIKE * max(float(each.abs().amax()) for each in (own, other))
     gain = own - other if higher_is_better else other - own

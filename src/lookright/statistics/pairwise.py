@@ -1,4 +1,4 @@
-"""Do two models differ: exact tests and intervals of paired values, one pair for each image."""
+"""Do two models differ? Exact tests and intervals for paired values, one pair per image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ Values = NDArray[np.float64]
 class Difference:
     """The first model's mean minus the second's on the same n images.
 
-    low, high: the 95% interval of the difference; more, less: on how many images the first has the
-    higher value, and the lower one; p: exact and two-sided, the probability of counts as uneven
-    where either is as likely.
+    low, high: the 95% interval of the difference; more, less: the number of images on which the
+    first model has the higher value, and the lower value; p: the exact two-sided p-value of the
+    hypothesis that both are equally likely.
     """
 
     value: float
@@ -37,10 +37,10 @@ class Difference:
 
 
 def rate_difference(first: Values, second: Values) -> Difference:
-    """Of two shares of successes, (n,) of 0 and 1 each.
+    """The difference of two shares of successes, given as values 0 and 1, (n,) each.
 
-    The test is McNemar's in its exact form (Psychometrika 1947, with the binomial distribution in
-    place of chi-square); the interval is the hybrid score interval, method 10 of Newcombe
+    The test is McNemar's in its exact form (Psychometrika 1947, with the binomial instead of the
+    chi-square distribution); the interval is the hybrid score interval, method 10 of Newcombe
     (Statistics in Medicine 17, 1998, 2635-2650).
 
     Raises:
@@ -48,7 +48,7 @@ def rate_difference(first: Values, second: Values) -> Difference:
     """
     _check(first, second)
     if not np.isin([first, second], (0, 1)).all():
-        raise UserError("A rate counts successes, so its values are 0 or 1, but others came.")
+        raise UserError("A rate counts successes, so its values are 0 or 1, but got other values.")
     one, two = first == 1, second == 1
     more, less = int((one & ~two).sum()), int((two & ~one).sum())
     low, high = _newcombe(int((one & two).sum()), more, less, int((~one & ~two).sum()))
@@ -56,11 +56,11 @@ def rate_difference(first: Values, second: Values) -> Difference:
 
 
 def score_difference(first: Values, second: Values) -> Difference:
-    """Of the means of two scores, (n,) each.
+    """The difference of the means of two scores, (n,) each.
 
-    The test is the exact sign test, in which values are alike that differ by no more than a
-    millionth of the largest; the interval is Student's t interval of the paired differences
-    (Biometrika 1908), without bounds for a single pair.
+    The test is the exact sign test; values that differ by at most a millionth of the largest count
+    as equal. The interval is Student's t interval of the paired differences (Biometrika 1908),
+    which is infinite for a single pair.
 
     Raises:
         UserError: there is no pair, or a value is not finite.
@@ -78,11 +78,11 @@ def score_difference(first: Values, second: Values) -> Difference:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Each p-value corrected for the whole family of them, in the order given.
+    """The p-values corrected for multiple testing (Holm), in the order given.
 
-    Where a difference is claimed if this is at most 0.05, the probability that any claim of the
-    family is false is at most 5%, whatever the dependence of the tests (Holm, Scandinavian Journal
-    of Statistics 1979).
+    If only differences with a corrected p-value of at most 0.05 are reported, the probability that
+    any reported difference is false is at most 5%, however the tests depend on each other (Holm,
+    Scandinavian Journal of Statistics 1979).
     """
     corrected, least = [0.0] * len(p), 0.0
     for rank, index in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
@@ -100,7 +100,7 @@ def _check(first: Values, second: Values) -> None:
 
 
 def _newcombe(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
-    """The interval of the difference of two paired shares, from the images with each outcome."""
+    """The interval of the difference of two paired shares, from the number of each outcome."""
     n = both + first + second + neither
     one, two = rate((both + first, n)), rate((both + second, n))
     margins = (both + first) * (second + neither) * (both + second) * (first + neither)

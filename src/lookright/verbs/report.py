@@ -20,8 +20,8 @@ def report(
         results: folders of results, or of runs that were evaluated; of a run that has several, the
             newest is taken.
         page: where the page goes.
-        stages: stages of your own that made the results, as package.module.Name,...: they are
-            imported, and have their sections on the page.
+        stages: your own stages whose sections the page should show, as package.module.Name,...;
+            they are imported.
     """
     for stage in stages or ():
         member(stage, Stage)
