@@ -12,6 +12,7 @@ from lookright.attacks import APGD, FGSM, PGD, AutoAttack, Square, WorstCase
 from lookright.cli import run, verbs
 from lookright.console import mistake_behind
 from lookright.errors import UserError
+from lookright.evaluation import Answers, Corruptions
 from lookright.guides import HumanMask, LearnedMask, Part
 from lookright.loading import ModelOptions
 from lookright.methods import ALIGN, AT, EGAT, TRADES
@@ -194,6 +195,23 @@ def test_a_file_says_what_options_say_and_options_change_it(tmp_path):
         file.write_text(content)
         with pytest.raises(UserError, match=message):
             values(f"train --config {file}")
+
+
+@pytest.mark.parametrize("listed", [[], ["Corruptions"], ["corruptions", "Answers"]])
+def test_an_option_changes_a_member_of_a_list_in_a_file(tmp_path, listed):
+    file, line = tmp_path / "a.yaml", "evaluate r --protocol.stages.corruptions.severities 2"
+    file.write_text(yaml.dump({"protocol": {"stages": listed}}))
+    stages = values(f"{line} --config {file}")["protocol"].stages
+    assert [each for each in stages if isinstance(each, Corruptions)] == [
+        Corruptions(severities=(2,))
+    ]
+    written = [spec_of(each) for each in (Corruptions(("fog",)), Answers())]
+    file.write_text(yaml.dump({"protocol": {"stages": written}}))
+    stages = values(f"{line} --config {file}")["protocol"].stages
+    assert stages == (Corruptions(("fog",), (2,)), Answers())
+    file.write_text(yaml.dump({"protocol": {"stages": ["Corruptions", "Corruptions"]}}))
+    with pytest.raises(UserError, match="lists Corruptions twice"):
+        values(f"{line} --config {file}")
 
 
 def test_every_verb_says_in_one_sentence_what_it_does():

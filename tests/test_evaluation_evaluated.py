@@ -98,3 +98,12 @@ def test_another_model_or_other_images_are_not_answered(home, tmp_path):
     assert asked(home, data=Dark()) is None
     assert asked(home, domain="train") is None
     assert asked(tmp_path) is None
+
+
+def test_a_smaller_evaluation_that_came_later_hides_no_larger_one(tmp_path):
+    for name, limit in (("whole", None), ("part", 10)):
+        folder, limited = tmp_path / "results" / name, replace(PROTOCOL, limit=limit)
+        evaluate(
+            tiny_classifier(), DATA, folder, domains=["other"], protocol=limited, progress=False
+        )
+    assert len(asked(tmp_path).images) == len(DATA.keys("other"))

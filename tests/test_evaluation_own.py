@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lookright import cli
-from lookright.attacks import L2, Ball
+from lookright.attacks import L2, PGD, Attack, Ball, CarliniWagner, WorstCase
 from lookright.corruptions import Corruption, corruption_of
 from lookright.errors import UserError
 from lookright.evaluation import (
@@ -19,6 +19,7 @@ from lookright.evaluation import (
     Explanations,
     Protocol,
     Stage,
+    evaluate,
 )
 from lookright.evaluation.places import results_in
 from lookright.evaluation.result import read_examples, read_result
@@ -90,6 +91,31 @@ def test_a_metric_asks_by_name_and_is_taken_of_the_baselines_where_it_is_one_of_
     batch = Margins().samples("other", range(16))
     expected = float(batch.images.mean((1, 2, 3)).mean())
     assert here.measures["brightness"].value == pytest.approx(expected)
+
+
+def test_an_attack_left_in_its_usual_ball_is_run_in_the_protocols_ball():
+    ball = Ball(L2(), 0.3)
+    attacks = (CarliniWagner(steps=2), WorstCase((PGD(norm=L2(), eps=0.3),)))
+    Protocol(ball=ball, stages=(Attacks(attacks=attacks),))
+    with pytest.raises(UserError, match=r"share its ball, 0\.3, L2, but CarliniWagner has 0\.45"):
+        Protocol(ball=ball, stages=(Attacks(attacks=(CarliniWagner(0.45),)),))
+
+
+class Far(Attack):
+    """Ten times as far as the ball reaches."""
+
+    def __call__(self, model, x, y, generator=None):
+        return (x + 0.2).clamp(0, 1)
+
+
+@pytest.mark.parametrize("ball", [Ball(eps=0.02), Ball(L2(), 0.5)])
+def test_an_attack_that_leaves_the_ball_has_no_figure_in_it(ball):
+    protocol = Protocol(ball, stages=(Attacks(1, 1, (), (Far(),)),), only=True)
+    with pytest.raises(UserError, match="Far left the ball of the protocol"):
+        evaluate(tiny_classifier(), Blobs(), protocol=protocol, progress=False)
+    wide = Protocol(Ball(eps=0.2), stages=(Attacks(1, 1, (), (Far(),)),), only=True, limit=4)
+    found = evaluate(tiny_classifier(), Blobs(), protocol=wide, progress=False)
+    assert "accuracy_far" in found.domains["train"].measures
 
 
 def test_an_attack_without_a_norm_is_run_in_the_protocols_ball():

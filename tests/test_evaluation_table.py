@@ -17,7 +17,7 @@ from lookright.statistics.intervals import mean, rate
 from models_for_tests import BrokenError
 from test_evaluation import ChannelMeans, Killed, Margins, judge, protocol
 from test_evaluation_stages import GIVEN, learned  # noqa: F401
-from tiny import Blobs
+from tiny import Blobs, tiny_classifier
 
 AWKWARD = {
     "image": np.array(['a, "b"', "line\nbreak", "ünder/1"]),
@@ -130,6 +130,29 @@ def test_a_result_without_its_table_is_made_anew(tmp_path):
     (tmp_path / FILE).unlink()
     judge(tmp_path, domains=["other"])
     assert read_table(tmp_path).keys() == {"other"}
+
+
+@pytest.mark.parametrize("stopped", ["write_examples", "write_table", "write_result"])
+def test_a_stopped_replacement_leaves_no_result_beside_another_table(
+    tmp_path, monkeypatch, stopped
+):
+    judge(tmp_path, tiny_classifier(0), Blobs(), domains=["other"])
+    with monkeypatch.context() as patch:
+        home = sys.modules["lookright.evaluation.evaluate"]
+        patch.setattr(home, stopped, lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            judge(tmp_path, tiny_classifier(1), Blobs(), domains=["other"], overwrite=True)
+    judge(tmp_path, tiny_classifier(0), Blobs(), domains=["other"])
+    judge(tmp_path / "again", tiny_classifier(0), Blobs(), domains=["other"])
+    assert (tmp_path / FILE).read_bytes() == (tmp_path / "again" / FILE).read_bytes()
+
+
+def test_a_result_whose_table_lacks_a_domain_is_made_anew(tmp_path):
+    judge(tmp_path, domains=["train", "other"])
+    whole = read_table(tmp_path)
+    write_table(tmp_path, {"train": whole["train"]})
+    judge(tmp_path, domains=["train", "other"])
+    assert same(read_table(tmp_path)["other"], whole["other"])
 
 
 def test_nothing_is_kept_on_disk_without_a_folder(tmp_path, monkeypatch):

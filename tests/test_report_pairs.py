@@ -97,7 +97,7 @@ def test_only_common_images_count_whatever_their_order(tmp_path):
     order = random.permutation(N)
     whole = table(accuracy=A_RIGHT)
     part = {name: values[order][:60] for name, values in table(accuracy=B_RIGHT).items()}
-    a, b = judged(tmp_path, "A", here=whole), judged(tmp_path, "B", "0", "part", 60, here=part)
+    a, b = judged(tmp_path, "A", here=whole), judged(tmp_path, "B", n=60, here=part)
     seed = pairs(a, b)[0].measures[0][1][0].seeds[0]
     kept = np.sort(order[:60])
     assert seed.difference.n == 60
@@ -162,6 +162,7 @@ def others(**changes):
         ({}, {"here": table(first=N, accuracy=B_RIGHT)}, "evaluated on other images"),
         ({}, others(label=(np.arange(N) + 1) % 10), "evaluated on other images"),
         ({"samples": "others"}, others(), "evaluated on other images"),
+        ({"samples": "others", "n": 150}, others(), "evaluated on other images"),
         ({"classes": 9}, others(), "evaluated on other images"),
         ({}, {}, "does not have them: evaluate it again"),
     ],

@@ -14,7 +14,7 @@ from torch.optim import SGD
 
 import cases
 from lookright.attacks import KL, PGD, Attack, CarliniWagner, TargetMap, WorstCase
-from lookright.corruptions import Corruption
+from lookright.corruptions import Corruption, Corrupts
 from lookright.data import Augment
 from lookright.errors import UserError
 from lookright.explainers import Captum
@@ -169,6 +169,8 @@ def test_values_become_what_the_annotation_wants(value, kind, expected):
         ({"steps": 1}, Attack, "Choose one before --it.steps: --it NAME"),
         ("[{pgd", tuple[Attack, ...], r"names with options, as in \[AutoAttack"),
         ("nowhere.Mine", Attack, "no module 'nowhere'"),
+        ("nowhere.mine", str | Corruption, "no module 'nowhere'"),
+        ("own_parts.smok", str | Corrupts, "no function 'smok'.*Did you mean 'smoke'"),
         ("models_for_tests.Tiny", Attack, "'Tiny' .*under lookright.attacks"),
         (7, Attack, "Expected an attack for it: its name, or"),
     ],
@@ -196,6 +198,13 @@ def test_what_a_method_uses_inside_is_not_offered():
     assert "FreeAT" in names("method")
     assert not {"CarriedPerturbation", "Attack"} & set(names("attack"))
     assert type(FreeAT(Smooth()).attack).__name__ not in names("attack")
+
+
+def test_what_others_are_made_from_is_not_offered():
+    assert not {"Decoded", "ImageData"} & set(names("data"))
+    assert "Folder" in names("data")
+    assert "Corruption" not in names("corruption")
+    assert "fog" in names("corruption")
 
 
 def test_a_worst_case_of_names():

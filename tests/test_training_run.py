@@ -13,6 +13,7 @@ from lookright import cli
 from lookright.attacks import PGD
 from lookright.data import Shortcut
 from lookright.errors import UserError
+from lookright.loading import load_subject
 from lookright.methods import AT, EGAT
 from lookright.models import SmallResNet, build_model, read_weights
 from lookright.spec import spec_of
@@ -77,6 +78,13 @@ def test_data_that_no_spec_holds_are_asked_for(tmp_path):
         UserError, match="InMemory needs images, labels, which a spec does not contain"
     ):
         run.data()
+
+
+@pytest.mark.parametrize("config", ['{"format": 1, "settings": {"epochs": 1}}', "{}", "[1]"])
+def test_a_run_of_another_version_is_refused_in_one_line(tmp_path, config):
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(UserError, match=r"Expected a run of format 2.*train again"):
+        load_subject(str(tmp_path), "Shortcut")
 
 
 def test_a_lambda_is_refused_before_anything_is_written(tmp_path):

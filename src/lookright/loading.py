@@ -148,12 +148,12 @@ def load_subject(
 
     if is_run(model):
         run = Run(Path(model).expanduser())
-        config, settings = run.config, run.settings
+        config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
         found = of_run(run, size)
         own, learned = _of_run(run, options)
         judged, chosen, _ = _fitted(own, found, options)
-        trained = settings.domains
+        trained = settings["domains"]
         if not set(trained) & set(chosen.domains):
             warnings.warn(
                 f"{found.name} has none of the domains that {model} was trained on "
@@ -165,7 +165,7 @@ def load_subject(
             chosen,
             method_title(config["method"]),
             tuple(domain for domain in trained if domain in chosen.domains),
-            settings.seed,
+            settings["seed"],
             config,
             learned,
             run.folder,

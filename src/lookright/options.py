@@ -125,7 +125,10 @@ def _insert(tree: Tree, path: Sequence[str], value: Any) -> None:
     *above, last = path
     node = tree
     for name in above:
+        name = next((key for key in node if _names(key, name)), name)
         below = node.setdefault(name, {})
+        if isinstance(below, list):
+            below = node[name] = _by_name(below)
         if not isinstance(below, dict):
             below = node[name] = {"": below}
         inside = below.setdefault("init_args", {}) if "class_path" in below else below
@@ -134,6 +137,27 @@ def _insert(tree: Tree, path: Sequence[str], value: Any) -> None:
         _rename(node[last], value)
     else:
         node[last] = value
+
+
+def _names(key: str, name: str) -> bool:
+    """Whether a member in a file, by its name or import path, is the one that an option names."""
+    short = key.rpartition(".")[2]
+    return short[:1].isupper() and short.lower() == name.replace("_", "").lower()
+
+
+def _by_name(members: Sequence[Any]) -> Tree:
+    """A list of members as their names with their options.
+
+    Raises:
+        UserError: two of one name.
+    """
+    found: Tree = {}
+    for each in members:
+        name = str(each["class_path"] if isinstance(each, dict) else each)
+        if name in found:
+            raise UserError(f"A file lists {name} twice: give the options of each there.")
+        found[name] = dict(each.get("init_args") or {}) if isinstance(each, dict) else {}
+    return found
 
 
 def _rename(node: Tree, name: Any) -> None:

@@ -4,8 +4,10 @@ A kind is an abstract class, such as `Attack`. Its members are the public subcla
 of its package, so a class in a new file there is found without being registered.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from inspect import isabstract, isclass
@@ -53,6 +55,32 @@ def imported(path: str, what: str = "class") -> Any:
     return getattr(home, last)
 
 
+def already_imported(path: str, what: str = "class") -> Any:
+    """Like `imported`, but never imports a module outside lookright; for paths read from a file.
+
+    Importing a module runs its code, and a run or a result may come from someone else.
+
+    Raises:
+        UserError: the module is not part of lookright and has not been imported yet.
+    """
+    module = path.rpartition(".")[0]
+    if module.partition(".")[0] != "lookright" and module not in sys.modules:
+        raise UserError(
+            f"A file names the {what} {path}, but its module has not been imported, and reading a "
+            f"file does not import modules: if you trust it, import {module} first."
+        )
+    return imported(path, what)
+
+
+def is_part(thing: Any) -> bool:
+    """Whether it is a class of a kind, an optimizer or a dataclass of lookright."""
+    if not isclass(thing):
+        return False
+    own = thing.__module__.partition(".")[0] == "lookright" and is_dataclass(thing)
+    kinds = [*KINDS.values(), "torch.optim.Optimizer"]
+    return own or any(issubclass(thing, imported(path)) for path in kinds)
+
+
 def kind_named(kind: str) -> type:
     """The base class of a kind by its name, such as `attack`.
 
@@ -94,28 +122,30 @@ def names(kind: str) -> list[str]:
     Raises:
         UserError: no such kind.
     """
-    return list(members(kind_named(kind)))
+    above = kind_named(kind)
+    return [name for name, thing in members(above).items() if thing is not above]
 
 
-def member(name: str, kind: type, taker: str = "") -> Any:
+def member(name: str, kind: type, taker: str = "", at: Callable[[str, str], Any] = imported) -> Any:
     """A member by its name, ignoring case and underscores, or your own class by its import path.
 
-    taker: the class or function that takes it, for the error message.
+    taker: the class or function that takes it, for the error message; at: the function that
+    imports a path.
 
     Raises:
         UserError: no such member, or an object of another kind at the import path.
     """
-    word, known = word_of(kind), members(kind)
-    plainly = {_plain(each): thing for each, thing in known.items()}
+    word, own = word_of(kind), members(kind)
+    plainly = {_plain(each): thing for each, thing in own.items()}
     if _plain(name) in plainly:
         return plainly[_plain(name)]
     if "." not in name:
         raise UserError(
             f"There is no {word} '{name}'{f' for {taker}' if taker else ''}: expected one of "
-            f"{', '.join(known)}, or one of your own as package.module.Name."
-            f"{did_you_mean(name, known)}"
+            f"{', '.join(own)}, or one of your own as package.module.Name."
+            f"{did_you_mean(name, own)}"
         )
-    found = imported(name, word)
+    found = at(name, word)
     if isinstance(found, kind) or (isclass(found) and issubclass(found, kind)):
         return found
     module, _, last = name.rpartition(".")

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ class Decoded(ImageData):
     _offered: frozenset[What]
     """Whether there are masks, and tool masks, at all."""
 
+    @abstractmethod
     def __init__(self, root: Path, image_size: int, skip_unreadable: bool, cache: bool) -> None:
         if image_size < 1:
             raise UserError(f"Expected an image size of 1 pixel or more; got {image_size}.")

@@ -173,6 +173,8 @@ class _Kept:
         """Write all files, result.json last because it lists what is there; nothing without a
         folder."""
         if self.result.saved is not None:
+            if len(self.result.domains) == 1:  # another one's table is never beside this result
+                (self.result.folder / "result.json").unlink(missing_ok=True)
             write_examples(self.result.folder, self.examples)
             write_table(self.result.folder, self.table)
             write_result(self.result)
@@ -192,9 +194,10 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
         )
     shown = {domain: read_examples(before, domain) for domain in before.domains}
     examples = {domain: each for domain, each in shown.items() if each is not None}
-    if examples.keys() != before.domains.keys() or not (folder / FILE).exists():
+    table = read_table(folder) if (folder / FILE).exists() else {}
+    if not examples.keys() == before.domains.keys() <= table.keys():
         return _Kept(result)
-    return _Kept(before, examples, {**read_table(folder)})
+    return _Kept(before, examples, {**table})
 
 
 def _check_samples(result: Result, samples: Mapping[str, str]) -> None:

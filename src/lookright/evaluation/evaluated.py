@@ -4,24 +4,25 @@ from pathlib import Path
 
 from torch import nn
 
+from lookright.attacks import Ball
 from lookright.claims import Evaluated, Plan
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.evaluation.places import results_in
-from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Result, read_result
 from lookright.evaluation.stages.answers import RIGHT
 from lookright.evaluation.stages.attacks import KEPT, Attacks
 from lookright.evaluation.table import read_table
 from lookright.models import fingerprint
 from lookright.perturbations import Attacked
-from lookright.spec import build, spec_of
+from lookright.registry import path_of
+from lookright.spec import build_read, spec_of
 
 
 def evaluated(
     home: Path, model: nn.Module, data: ImageData, domain: str, plan: Plan
 ) -> Evaluated | None:
-    """The values of every image of the domain, from the newest result in `home` that has them.
+    """The values of the domain's images, from the result in `home` that has most of them.
 
     It must be of the same weights and images, with the plan's explainer, and with the plan's
     perturbation as its main attack, whatever the seed. None where there is no such result. home: a
@@ -32,6 +33,7 @@ def evaluated(
     except UserError:
         return None
     weights, samples = fingerprint(model), data.fingerprint(domain)
+    found: Evaluated | None = None
     for folder in folders:
         result = read_result(folder)
         here = result.domains.get(domain)
@@ -39,21 +41,24 @@ def evaluated(
         if here is None or judged != weights or here.samples != samples:
             continue
         similarity = f"stability_{plan.similarity}"
-        if _answers(result, plan):
+        known = 0 if found is None else len(found.images)
+        if here.n > known and _answers(result, plan):
             rows = read_table(folder).get(domain, {})
             if {RIGHT.name, KEPT.name, similarity} <= rows.keys():
                 kept = rows[RIGHT.name], rows[KEPT.name]
-                return Evaluated(rows["image"].tolist(), *kept, rows[similarity])
-    return None
+                found = Evaluated(rows["image"].tolist(), *kept, rows[similarity])
+    return found
 
 
 def _answers(result: Result, plan: Plan) -> bool:
     """Whether the result was made with the plan's perturbation and explainer."""
-    protocol = build(result.settings)
-    if not isinstance(protocol, Protocol):
+    told = result.settings.get("init_args", {})
+    if told.get("explainer") != spec_of(plan.explainer):
         return False
-    attacks = [each for each in protocol.chosen if isinstance(each, Attacks)]
-    asked = spec_of([plan.perturbation, plan.explainer])
-    return asked in [
-        spec_of([Attacked(each.main(protocol.ball)), protocol.explainer]) for each in attacks
-    ]
+    ball = build_read(told["ball"], Ball)
+    mains = (
+        Attacks(each["init_args"]["steps"], each["init_args"]["restarts"]).main(ball)
+        for each in told["stages"]
+        if each["class_path"] == path_of(Attacks)
+    )
+    return spec_of(plan.perturbation) in [spec_of(Attacked(main)) for main in mains]

@@ -22,7 +22,7 @@ from lookright.evaluation.stages.attacks import eps_of
 from lookright.evaluation.stages.diagnostics import verdicts
 from lookright.files import write_atomically
 from lookright.methods import Method
-from lookright.registry import imported, members
+from lookright.registry import already_imported, members
 from lookright.report.baselines import baseline_names, in_short
 from lookright.report.claims import claims
 from lookright.report.columns import column_groups
@@ -112,13 +112,14 @@ def _sections(
 def stages_of(results: ResultSet) -> list[type[Stage]]:
     """The library's stages, and your own that made any of the results, by their place.
 
-    One of your own that cannot be imported from here is left out with a warning.
+    One of your own is left out, with a warning, unless its module is already imported: a result
+    may come from anywhere, and does not decide which code runs here.
     """
     found = {stage.name: stage for stage in all_stages()}
     given = (run.settings.get("init_args", {}).get("stages", ()) for run in results.runs)
     for path in dict.fromkeys(stage["class_path"] for stages in given for stage in stages):
         try:
-            stage = imported(path, "stage")
+            stage = already_imported(path, "stage")
         except UserError as error:
             warnings.warn(f"The page has no section of the stage {path}: {error}", stacklevel=2)
             continue

@@ -10,7 +10,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from inspect import Parameter, isabstract, isclass, signature
 from pathlib import Path
 from types import NoneType, UnionType
@@ -19,24 +19,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 
 from lookright.errors import UserError, did_you_mean
-from lookright.registry import imported, member, members, word_of
+from lookright.registry import is_part, member, members, word_of
 from lookright.spec.describe import arguments_of, ignored, parameters
-
-
-@dataclass(frozen=True)
-class Place:
-    """The place of a value, for messages and defaults.
-
-    name: the name of the value in messages; taker: the class or function that takes it; default:
-    the member that is meant if only options are given; given: arguments passed to every class that
-    takes them, unless its spec sets them.
-    """
-
-    name: str = ""
-    taker: str = ""
-    default: Any = None
-    given: Mapping[str, Any] = field(default_factory=dict)
-
+from lookright.spec.place import Place
 
 _WORDS: Mapping[Any, str] = {
     int: "a whole number",
@@ -60,13 +45,25 @@ def build(spec: Any, **given: Any) -> Any:
     return convert(spec, Any, Place(given=given))
 
 
+def build_read(spec: Any, kind: type, **given: Any) -> Any:
+    """Build an object of a kind from a spec read from a file, which may come from someone else.
+
+    Unlike `build` it imports no module outside lookright, and calls only the classes that
+    `registry.is_part` allows.
+
+    Raises:
+        UserError: as for `build`, or the file names a module not imported yet or another function.
+    """
+    return convert(spec, kind, Place(given=given, trusted=False))
+
+
 def convert(value: Any, kind: Any, place: Place) -> Any:
     """The value converted to `kind`, a type annotation; unchanged if it already has that type.
 
     Raises:
         UserError: the value cannot be converted.
     """
-    value = _special(value)
+    value = _special(value, place)
     origin, inner = get_origin(kind), get_args(kind)
     if kind in (Any, Parameter.empty):
         return _untyped(value, place)
@@ -111,6 +108,7 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
             name if isclass(make) else "",
             None if each.default is each.empty else each.default,
             place.given,
+            place.trusted,
         )
         found[option] = convert(value, each.annotation, inner)
     taken = signature(make).parameters
@@ -131,11 +129,11 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
     return found
 
 
-def _special(value: Any) -> Any:
+def _special(value: Any, place: Place) -> Any:
     """The value of a spec in one of the reserved forms; other values are returned unchanged."""
     match value:
         case {"import": str(path), **rest} if not rest:
-            return imported(path)
+            return place.found(path)
         case {"float": str(number), **rest} if not rest:
             return float(number)
         case {"tensor": values, "dtype": str(dtype), **rest} if not rest:
@@ -147,13 +145,19 @@ def _special(value: Any) -> Any:
 
 def _untyped(value: Any, place: Place) -> Any:
     """The value of a spec without a type annotation."""
-    value = _special(value)
+    value = _special(value, place)
     if isinstance(value, list | tuple):
         return tuple(_untyped(each, place) for each in value)
     if not isinstance(value, Mapping):
         return value
     if "class_path" in value:
-        return _made(imported(_path(value, place)), value, place)
+        made = place.found(path := _path(value, place))
+        if not (place.trusted or is_part(made)):
+            raise UserError(
+                f"A file names {path}, which is not a lookright class and is not called: if you "
+                "trust the file, build it by lookright.spec.build(...)."
+            )
+        return _made(made, value, place)
     return {name: _untyped(each, place) for name, each in value.items()}
 
 
@@ -164,7 +168,7 @@ def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
     plain = [kind for kind in others if kind in _WORDS or get_origin(kind) is Literal]
     parts = [kind for kind in others if kind not in plain]
     if isinstance(value, str) and str in plain and parts and _IMPORTABLE.fullmatch(value):
-        plain, parts = [], [*parts, *plain]
+        plain = []
     for kind in plain:
         with suppress(UserError):
             return convert(value, kind, place)
@@ -237,7 +241,8 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
 def _maker(value: Any, kind: Any, place: Place) -> Any:
     """A function that makes a member of a kind: its class, or a partial of it with options."""
     if callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class":
-        return _untyped(imported(value, "function") if isinstance(value, str) else value, place)
+        found = place.found(value, "function") if isinstance(value, str) else value
+        return _untyped(found, place)
     made, options = _chosen(value, kind, place, getattr(place.default, "func", place.default))
     if not isclass(made):
         return made
@@ -265,14 +270,14 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         value = _loaded(value, place)
     if isinstance(value, str):
-        return member(value, kind, place.taker), {}
+        return member(value, kind, place.taker, place.found), {}
     if not isinstance(value, Mapping):
         raise UserError(
             f"Expected {_a(word_of(kind))} for {place.name}: its name, or {{class_path: NAME, "
             f"init_args: {{...}}}}; got '{value}'."
         )
     if "class_path" in value:
-        found = member(_path(value, place), kind, place.taker)
+        found = member(_path(value, place), kind, place.taker, place.found)
         return found, value.get("init_args") or {}
     only = [each for each in members(kind).values() if isclass(each)]
     if isclass(default) and issubclass(default, kind):

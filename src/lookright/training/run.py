@@ -18,8 +18,8 @@ from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_classifier
-from lookright.spec import build
-from lookright.training.config import flat
+from lookright.spec import build_read
+from lookright.training.config import FORMAT, flat
 from lookright.training.settings import Settings
 from lookright.versions import versions
 
@@ -68,14 +68,21 @@ class Run:
         """What was run: method, model, data and settings.
 
         Raises:
-            UserError: no run in this folder.
+            UserError: no run in this folder, or one of another version.
         """
         try:
-            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(
                 f"No run in {self.folder}: expected the folder of a training, with its config.json."
             ) from error
+        version = found.get("format") if isinstance(found, dict) else None
+        if version != FORMAT:
+            raise UserError(
+                f"Expected a run of format {FORMAT}, but that in {self.folder} has format "
+                f"{version!r}: train again with this version of lookright and --overwrite."
+            )
+        return found
 
     @property
     def history(self) -> list[Row]:
@@ -94,12 +101,13 @@ class Run:
     def finished(self) -> bool:
         """Whether all epochs asked for are there."""
         history = self.history
-        return bool(history) and history[-1]["epoch"] >= self.settings.epochs
+        epochs = self.config["settings"]["init_args"]["epochs"]
+        return bool(history) and history[-1]["epoch"] >= epochs
 
     @property
     def settings(self) -> Settings:
         """The arguments of the training."""
-        return build(self.config["settings"])
+        return build_read(self.config["settings"], Settings)
 
     def model(self, which: Which = "best", network: nn.Module | None = None) -> Classifier:
         """The trained classifier, on the CPU; `network` where it was the user's own module."""
@@ -111,7 +119,8 @@ class Run:
         A learned masker gets its trained weights. Modules and functions of your own must still be
         importable under their old names.
         """
-        method: Method = build(self.config["method"], model=model or self.model(which))
+        model = model or self.model(which)
+        method: Method = build_read(self.config["method"], Method, model=model)
         if self.masker_file(which).exists() and isinstance(method.guide, LearnedMask):
             load_masker(self.masker_file(which), method.guide.masker)
         return method
@@ -125,7 +134,8 @@ class Run:
             UserError: the images are not where they were.
         """
         spec = self.config["data"]["spec"]
-        return build({**spec, "init_args": {**spec["init_args"], **others}}, read=False)
+        told = {**spec, "init_args": {**spec["init_args"], **others}}
+        return build_read(told, ImageData, read=False)
 
     def masker_file(self, which: Which) -> Path:
         """The masker of the same epoch as `best` or `last`, where a mask was learned."""

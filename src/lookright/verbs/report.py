@@ -5,18 +5,26 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lookright.evaluation import Stage
 from lookright.evaluation.places import results_in
+from lookright.registry import member
 from lookright.report import difference_table, method_table, read_result, write_page
 
 
-def report(results: list[Path], page: Path = Path("report.html")) -> None:
+def report(
+    results: list[Path], page: Path = Path("report.html"), stages: list[str] | None = None
+) -> None:
     """Write one page, and print the table, from existing results.
 
     Args:
         results: folders of results, or of runs that were evaluated; where a run has several
             results, the newest is taken.
         page: where the page goes.
+        stages: your own stages whose sections the page should show, as package.module.Name,...;
+            they are imported.
     """
+    for stage in stages or ():
+        member(stage, Stage)
     folders = [_newest(folder) for folder in results]
     found = [read_result(folder) for folder in folders]
     Console().print(method_table(found))

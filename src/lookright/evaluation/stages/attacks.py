@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor
 
 from lookright import metrics
-from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball
+from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball, LInf, Norm
 from lookright.errors import UserError
 from lookright.evaluation.column import Column, Columns, measuring
 from lookright.evaluation.grouping import ResultSet
@@ -25,6 +25,7 @@ from lookright.metrics.classification import (
     accuracy_under,
 )
 from lookright.metrics.stability import STABILITY_COSINE, STABILITY_SPEARMAN, STABILITY_TOPK
+from lookright.spec import parameters
 
 ATTACKED = Column("attacked", kept=False)
 """The images (B, 3, H, W) after the main attack."""
@@ -47,6 +48,8 @@ _STABILITY: dict[Column, Callable[[Tensor, Tensor], Tensor]] = {
     measuring(STABILITY_TOPK): metrics.stability_topk,
 }
 _CURVE_STEPS = 10
+_ROUNDING = 1e-3
+"""By how much a pixel may lie outside the ball, of others' arithmetic."""
 
 
 def right_at(eps: float) -> Column:
@@ -152,7 +155,9 @@ class Attacks(Stage):
         for number, (name, attack) in enumerate(zip(names, self.attacks, strict=True)):
             before = names[:number].count(name)  # a repeated attack gets a random start of its own
             generator = view.generator(f"{name} {before}" if before else name)
-            under.append(view.right(_within(attack, ball)(model, x, y, generator)))
+            z = _within(attack, ball)(model, x, y, generator)
+            _check_inside(ball, z, x, attack)
+            under.append(view.right(z))
             column = _under(attack)
             found[column] = found.get(column, under[-1]) & under[-1]
         at = {0.0: view[RIGHT], ball.eps: metrics.correct_under_all(under)}
@@ -212,9 +217,25 @@ def _under(attack: Attack) -> Column:
 
 def _within(attack: Attack, ball: Ball) -> Attack:
     """The attack in the protocol's ball; refused if it names another ball."""
-    if attack.ball not in (None, Ball(), ball):
+    if attack.ball not in (None, Ball(), ball, _usual_ball(attack)):
         raise UserError(
             f"The attacks of a protocol share its ball, {ball.words}, but {type(attack).__name__} "
             f"has {attack.ball.words}: leave out its norm and eps, or make them those of the ball."
         )
     return attack.within(ball)
+
+
+def _usual_ball(attack: Attack) -> Ball | None:
+    """The ball of such an attack where nothing is said of it."""
+    known = {name: each.default for name, each in parameters(type(attack)).items()}
+    eps, norm = known.get("eps"), known.get("norm", getattr(attack, "norm", LInf()))
+    return Ball(norm, eps) if isinstance(eps, float) and isinstance(norm, Norm) else None
+
+
+def _check_inside(ball: Ball, z: Tensor, x: Tensor, attack: Attack) -> None:
+    """Refuse images that are not those of the ball, whose figure is not that of the ball."""
+    if not (z - ball.project(z, x)).abs().amax() <= _ROUNDING:
+        raise UserError(
+            f"{type(attack).__name__} left the ball of the protocol, {ball.words}, in which its "
+            "figure would stand: keep its images in ball.project(z, x), or give it a field eps."
+        )
