@@ -1,6 +1,6 @@
 """Every stage of a thorough evaluation on planted models: the figures are those of the images."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from lookright.evaluation import (
     ExplanationAttacks,
     Explanations,
     Protocol,
+    evaluate,
 )
 from lookright.evaluation.column import measuring
 from lookright.evaluation.result import read_examples, read_result
@@ -279,3 +280,22 @@ def test_an_explanation_is_judged_under_the_noise_that_it_was_made_under(learned
         found = Explanations(removal_steps=1).see(view)
     expected = max_sensitivity(learned, batch.images, Under5(2, 0.3), view.predicted)
     assert found[measuring(MAX_SENSITIVITY)].tolist() == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize("size", [7, 1])
+def test_an_explainers_noise_does_not_depend_on_the_batches(learned, size):  # noqa: F811
+    images, labels = torch.rand(24, 3, 8, 8), torch.arange(24) % 3
+    stages = (Attacks(steps=2, restarts=1, curve=()),)
+    given = Protocol(explainer=SmoothGrad(), stages=stages, only=True)
+    whole, apart = (
+        evaluate(
+            learned,
+            images=images,
+            labels=labels,
+            protocol=replace(given, batch_size=batch),
+            progress=False,
+        )
+        for batch in (24, size)
+    )
+    stable = (each.domains["data"].measures["stability_cosine"].value for each in (whole, apart))
+    assert next(stable) == pytest.approx(next(stable), abs=1e-5)

@@ -51,7 +51,7 @@ def try_batches(
 
         def explain(images: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
             # The same noise for both, so that a random explainer does not count as a change.
-            torch.manual_seed(derived_seed(plan.seed, "noise", drawn.domain, start))
+            torch.manual_seed(derived_seed(plan.seed, "noise", drawn.domain))
             with torch.no_grad():
                 return plan.explainer(model, images, y)
 

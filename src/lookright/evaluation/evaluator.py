@@ -42,7 +42,7 @@ class Evaluator:
                 derived_seed(seed, self.domain, start, purpose),
             )
 
-        noise = derived_seed(self.protocol.seed, self.domain, start)
+        noise = derived_seed(self.protocol.seed, self.domain)
         view = View(
             self.model, self.protocol, batch, generator, noise, self.total, twin, self.masker
         )

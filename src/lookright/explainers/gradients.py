@@ -64,8 +64,9 @@ class SmoothGrad(Explainer):
     """The sum over channels of |mean gradient over noisy copies| (Smilkov et al., 2017, eq. 1).
 
     `samples` copies with Gaussian noise of standard deviation `sigma` (pixel units, the paper's 10
-    to 20% of the range) pass forward together with x; the noise comes from torch's global
-    generator.
+    to 20% of the range) pass forward together with x. The noise comes from torch's global generator
+    and is the same for all images of a batch, so that under one seed the map of an image does not
+    depend on the images beside it.
     """
 
     samples: int = 8
@@ -81,8 +82,8 @@ class SmoothGrad(Explainer):
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        noise = self.sigma * torch.randn(self.samples, *x.shape, device=x.device, dtype=x.dtype)
-        logits, _, gradient = _mean_gradient(model, x, x + noise, y)
+        noise = torch.randn(self.samples, 1, *x.shape[1:], device=x.device, dtype=x.dtype)
+        logits, _, gradient = _mean_gradient(model, x, x + self.sigma * noise, y)
         return logits, gradient.abs().sum(1)
 
 
