@@ -1,7 +1,7 @@
 """The output of `--help`: the options of a verb, or of a class that it takes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from inspect import Parameter, cleandoc, isclass
 from textwrap import dedent, fill
@@ -89,10 +89,14 @@ def _type(kind: Any) -> str:
     plain = {int: "whole number", float: "number", bool: "switch", str: "text"}
     if kind in plain:
         return plain[kind]
-    if inner := [each for each in get_args(kind) if each is not Ellipsis]:
-        if get_origin(kind) in (list, tuple):
-            return f"list of {_type(inner[0])}"
-        return _type(inner[-1]) if isinstance(inner[0], list) else " or ".join(map(_type, inner))
+    inner = [each for each in get_args(kind) if each is not Ellipsis]
+    if get_origin(kind) is Callable:
+        given = inner[-1]
+        return word_of(given) if isclass(given) and members_of(given) else "function"
+    if get_origin(kind) in (list, tuple):
+        return f"list of {_type(inner[0])}"
+    if inner:
+        return " or ".join(map(_type, inner))
     return word_of(kind) if isclass(kind) and members_of(kind) else getattr(kind, "__name__", "")
 
 

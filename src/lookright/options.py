@@ -38,7 +38,8 @@ class Options:
         self.known: dict[str, Parameter] = {}
         for name, each in self.own.items():
             self.known |= parameters(each.annotation) if name in self.groups else {name: each}
-        self.about = "\n\n".join([verb.__doc__ or "", *(g.__doc__ for g in self.groups.values())])
+        groups = ((group.__doc__ or "").partition("\n\n")[2] for group in self.groups.values())
+        self.about = "\n\n".join([verb.__doc__ or "", *groups])
 
     def pairs(self, words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         """Pairs (option, value), with None if no value was given; ("", value) without an option."""
