@@ -42,6 +42,7 @@ def stored_loader(
     so that copies are asynchronous. workers: the number of decoding processes; None is
     `default_workers`.
     """
+    check_workers(workers)
     workers = default_workers(part) if workers is None else workers
     return Loader(
         part.as_stored(),
@@ -55,6 +56,12 @@ def stored_loader(
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),
     )
+
+
+def check_workers(workers: int | None) -> None:
+    """Raises UserError for fewer than no processes."""
+    if workers is not None and workers < 0:
+        raise UserError(f"workers is a number of processes, 0 or more; got {workers}.")
 
 
 def default_workers(part: Split) -> int:

@@ -54,6 +54,7 @@ def evaluate(
     seed: int | None = None,
     config: Mapping[str, Any] | None = None,
     device: str | torch.device | None = None,
+    workers: int | None = None,
     overwrite: bool = False,
     progress: bool | Progress = True,
 ) -> Result:
@@ -79,6 +80,8 @@ def evaluate(
             the seed of its training, and how it was made.
         device: the first accelerator by default; model and masker are moved there for the
             evaluation, then back.
+        workers: processes that decode images; None is one per core, up to four, where many images
+            are to be decoded, and none for data in memory.
         overwrite: replace a result of another model or protocol in that folder.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
 
@@ -140,7 +143,7 @@ def evaluate(
                 cache = BatchCache(folder, asked | {"domain": (domain, samples[domain])})
                 home = next(iter(train_domains), None)
                 with frozen(both), own_noise(device):
-                    records = list(judged(judge, data, where, cache, told, home, device))
+                    records = list(judged(judge, data, where, cache, told, home, device, workers))
                 summary = Summary(judge, records)
                 here = summary.result(
                     in_distribution=domain in train_domains,

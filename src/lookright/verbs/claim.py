@@ -43,6 +43,7 @@ def claim(
     output: Path | None = None,
     batch_size: int = 64,
     seed: int = 0,
+    device: str | None = None,
     skip_unreadable: bool = False,
 ) -> None:
     """Bound the share of a domain's images that keep prediction and explanation when perturbed.
@@ -77,6 +78,7 @@ def claim(
         output: folder of claims.json; the run's by default, else a folder in results.
         batch_size: images at once.
         seed: of the draw and of the perturbation's random numbers.
+        device: cpu, cuda, cuda:1, mps; the first accelerator by default.
         skip_unreadable: go on without images that cannot be read.
     """
     opened = Opened()
@@ -122,6 +124,7 @@ def claim(
         images,
         plan,
         save=folder,
+        device=device,
         train_domains=trained,
         evaluated=_evaluated(named, images, plan, plan.domain_of(images, trained)),
         lemmas=lemmas,

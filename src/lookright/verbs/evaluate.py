@@ -26,6 +26,8 @@ def evaluate(
     names: str | None = None,
     output: Path | None = None,
     page: Path | None = None,
+    device: str | None = None,
+    workers: int | None = None,
     skip_unreadable: bool = False,
     overwrite: bool = False,
 ) -> None:
@@ -47,6 +49,9 @@ def evaluate(
             run go into the run's own folder, and those of any other model into `results`.
         page: where report.html goes; by default into the folder of a single model, or for several
             models into the folder above theirs.
+        device: cpu, cuda, cuda:1, mps; the first accelerator by default.
+        workers: processes that decode images; null is one per core, up to four, where many images
+            are to be decoded.
         skip_unreadable: go on without images that cannot be read.
         overwrite: evaluate again where there is a result already.
     """
@@ -88,6 +93,8 @@ def evaluate(
                 subject.data,
                 folder,
                 domains=domains or (),
+                device=device,
+                workers=workers,
                 overwrite=overwrite,
                 **about,
             )

@@ -10,6 +10,7 @@ import torch
 
 from lookright.attacks import Attack
 from lookright.data import Augment, ImageData, load_data
+from lookright.data.loaders import check_workers
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, build_model
@@ -98,8 +99,7 @@ def train(
         overwrite: replace the run in that folder.
     """
     built_in = data.lower() == "shortcut"
-    if workers is not None and workers < 0:
-        raise UserError(f"workers is a number of processes, 0 or more; got {workers}.")
+    check_workers(workers)
     if image_size is None:
         image_size = 32 if built_in else 128
     if augment is None:
