@@ -14,7 +14,6 @@ from lookright import distances
 from lookright.attacks import (
     APGD,
     FGSM,
-    KL,
     L2,
     PGD,
     Attack,
@@ -23,6 +22,7 @@ from lookright.attacks import (
     CarliniWagner,
     CrossEntropy,
     ExplanationChange,
+    KLDivergence,
     LInf,
     Margin,
     Norm,
@@ -88,7 +88,7 @@ LABEL_OBJECTIVES: Mapping[str, Objective] = {"cross_entropy": CrossEntropy(), "m
 """Objectives that say how wrong the label is: these can be targeted and start anywhere."""
 
 DRIFT_OBJECTIVES: Mapping[str, Objective] = {
-    "kl": KL(),
+    "kl": KLDivergence(),
     "explanation": ExplanationChange(InputGradient(), Cosine()),
 }
 """Objectives that say how far the output has moved: flat at x, so they need a random start."""
@@ -170,7 +170,7 @@ _ATTACK = PGD(steps=2)
 DISTANCES: Mapping[str, Distance] = {
     "bce": distances.BCE(),
     "l1": distances.L1(),
-    "l2": distances.L2(),
+    "mse": distances.MSE(),
     "kl": distances.KL(),
     "cosine": Cosine(),
     "soft_iou": distances.SoftIoU(),
@@ -218,7 +218,7 @@ ALP = _of_the_page()
 METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "erm": ERM,
     "at": lambda model: AT(model, _ATTACK),
-    "trades": lambda model: TRADES(model, PGD(steps=2, objective=KL())),
+    "trades": lambda model: TRADES(model, PGD(steps=2, objective=KLDivergence())),
     "egat": lambda model: EGAT(model, _ATTACK),
     "egat-detached": lambda model: EGAT(model, _ATTACK, guide=CleanExplanation(detach=True)),
     "egat-human": lambda model: EGAT(model, _ATTACK, guide=HumanMask()),
@@ -246,7 +246,7 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "free-at": lambda model: FreeAT(model, replays=2),
     "fast-at": FastAT,
     "awp-at": lambda model: AWP(AT(model, _ATTACK)),
-    "awp-trades": lambda model: AWP(TRADES(model, PGD(steps=2, objective=KL()))),
+    "awp-trades": lambda model: AWP(TRADES(model, PGD(steps=2, objective=KLDivergence()))),
     "awp-egat": lambda model: AWP(EGAT(model, _ATTACK, mixup=1.0)),
     "awp-free-at": lambda model: AWP(FreeAT(model, replays=2)),
     "awp-mart": lambda model: AWP(MART(model, _ATTACK)),

@@ -7,11 +7,11 @@ from torch import Generator, Tensor
 from cases import NORMS
 from lookright.attacks import (
     APGD,
-    KL,
     PGD,
     Attack,
     Ball,
     ExplanationAttack,
+    KLDivergence,
     MassCentre,
     TopK,
     WorstCase,
@@ -29,7 +29,7 @@ def attacks() -> dict[str, Attack]:
         small = PGD(eps / 40, 2, norm=norm, restarts=2)
         table |= {
             f"pgd-{row}": pgd,
-            f"pgd-kl-{row}": PGD(eps, 3, norm=norm, objective=KL()),
+            f"pgd-kl-{row}": PGD(eps, 3, norm=norm, objective=KLDivergence()),
             f"apgd-{row}": apgd,
             f"apgd-small-{row}": APGD(eps / 8, 4, 2, norm),
             f"worst-case-{row}": WorstCase((small, APGD(eps / 40, 4, 2, norm), small)),

@@ -13,7 +13,7 @@ from lookright.distances import (
     BCE,
     KL,
     L1,
-    L2,
+    MSE,
     Cosine,
     SoftIoU,
     degenerate,
@@ -23,11 +23,11 @@ from lookright.distances import (
 )
 from lookright.errors import UserError
 
-DISTANCES = [L1(), L2(), BCE(), SoftIoU(), KL(), Cosine()]
-MASK_DISTANCES = [L1(mask_target=True), L2(mask_target=True), BCE(mask_target=True),
+DISTANCES = [L1(), MSE(), BCE(), SoftIoU(), KL(), Cosine()]
+MASK_DISTANCES = [L1(mask_target=True), MSE(mask_target=True), BCE(mask_target=True),
                   SoftIoU(mask_target=True)]  # fmt: skip
-ZERO_AT_EQUAL = [L1(), L2(), SoftIoU(), KL(), Cosine()]
-SYMMETRIC = [L1(), L2(), SoftIoU(), Cosine()]
+ZERO_AT_EQUAL = [L1(), MSE(), SoftIoU(), KL(), Cosine()]
+SYMMETRIC = [L1(), MSE(), SoftIoU(), Cosine()]
 every_distance = pytest.mark.parametrize("distance", DISTANCES + MASK_DISTANCES, ids=repr)
 
 A = torch.tensor([[[0.0, 2.0], [4.0, 8.0]]])
@@ -56,7 +56,7 @@ def independent_kl():
     ("distance", "expected"),
     [
         (L1(), np.abs(MIN_MAX_A - MIN_MAX_B).mean()),
-        (L2(), ((MIN_MAX_A - MIN_MAX_B) ** 2).mean()),
+        (MSE(), ((MIN_MAX_A - MIN_MAX_B) ** 2).mean()),
         (SoftIoU(), 1 - 0 / (1 + 0.25 + 0.5 + 1)),
         (BCE(), independent_bce()),
         (KL(), independent_kl()),
@@ -230,7 +230,7 @@ def test_laws_on_any_maps(first, second):
         value = distance(a, b)
         assert value.isfinite().all(), distance
         assert (value >= 0).all(), distance
-    for distance in (L1(), L2(), SoftIoU(), Cosine()):
+    for distance in (L1(), MSE(), SoftIoU(), Cosine()):
         assert (distance(a, b) <= 1 + 1e-9).all(), distance
     for distance in SYMMETRIC:
         assert torch.allclose(distance(a, b), distance(b, a)), distance

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 
 import cases
-from lookright.attacks import KL, PGD, Attack, CarliniWagner, TargetMap, WorstCase
+from lookright.attacks import PGD, Attack, CarliniWagner, KLDivergence, TargetMap, WorstCase
 from lookright.corruptions import Corruption, Corrupts
 from lookright.data import Augment
 from lookright.errors import UserError
@@ -137,8 +137,8 @@ def told(value: Any, kind: Any, default: Any = None) -> Any:
         ("a, b", list[str], ["a", "b"]),
         ("2,3", tuple[int, int], (2, 3)),
         ("pgd", Attack, PGD()),
-        ("{class_path: PGD, init_args: {eps: 1/2, objective: kl}}", Attack,
-            PGD(0.5, objective=KL())),
+        ("{class_path: PGD, init_args: {eps: 1/2, objective: kldivergence}}", Attack,
+            PGD(0.5, objective=KLDivergence())),
         ({"fgsm": None, "pgd": {"steps": "3"}}, tuple[Attack, ...], None),
         ("fog", str | Corruption, "fog"),
     ],

@@ -7,12 +7,12 @@ import pytest
 from lookright.attacks import (
     APGD,
     FGSM,
-    KL,
     L2,
     PGD,
     Attack,
     Ball,
     CarliniWagner,
+    KLDivergence,
     Square,
     WorstCase,
 )
@@ -62,7 +62,7 @@ L2_BALL, LINF_BALL = Ball(L2(), 0.5), Ball(eps=0.1)
         (lambda model: AT(model, CarliniWagner()), L2_BALL),
         (lambda model: AT(model, WorstCase((PGD(0.5, norm=L2()),))), L2_BALL),
         (lambda model: AT(model, FGSM(0.5, L2())), L2_BALL),
-        (lambda model: TRADES(model, PGD(0.1, objective=KL())), LINF_BALL),
+        (lambda model: TRADES(model, PGD(0.1, objective=KLDivergence())), LINF_BALL),
         (lambda model: AWP(AT(model, APGD(0.5, norm=L2()))), L2_BALL),
         (lambda model: FreeAT(model, 0.1), LINF_BALL),
         (lambda model: FastAT(model, 0.1), LINF_BALL),

@@ -118,7 +118,7 @@ class L1(MinMaxDistance):
 
 
 @dataclass(frozen=True)
-class L2(MinMaxDistance):
+class MSE(MinMaxDistance):
     """Mean squared difference of min-max-normalised maps, in [0, 1]; smooth at equal maps."""
 
     def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ from lookright.attacks.goals import GOALS, Goal, MassCentre, TargetMap, TopK
 from lookright.attacks.gradient import FGSM, PGD, Attack
 from lookright.attacks.norms import L2, LInf, Norm
 from lookright.attacks.objectives import (
-    KL,
     CrossEntropy,
     ExplanationChange,
+    KLDivergence,
     Margin,
     Objective,
 )
@@ -22,7 +22,6 @@ __all__ = [
     "APGD",
     "FGSM",
     "GOALS",
-    "KL",
     "L2",
     "PGD",
     "Attack",
@@ -33,6 +32,7 @@ __all__ = [
     "ExplanationAttack",
     "ExplanationChange",
     "Goal",
+    "KLDivergence",
     "LInf",
     "Margin",
     "MassCentre",

@@ -35,7 +35,7 @@ class CrossEntropy(Objective):
 
 
 @dataclass(frozen=True)
-class KL(Objective):
+class KLDivergence(Objective):
     """KL(f(x) || f(x')), f(x) being the clean output (TRADES, Zhang et al., ICML 2019, eq. 5).
 
     Its gradient is zero at x itself, so the attack needs a random start.

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lookright.attacks import KL, PGD, Attack
+from lookright.attacks import PGD, Attack, KLDivergence
 from lookright.batch import Batch
 from lookright.methods.method import Method, check_weights
 
@@ -27,7 +27,7 @@ class TRADES(Method):
     ) -> None:
         super().__init__(model)
         check_weights(beta=beta)
-        self.attack = attack or PGD(objective=KL())
+        self.attack = attack or PGD(objective=KLDivergence())
         self.beta = beta
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
