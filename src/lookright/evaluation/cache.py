@@ -1,6 +1,5 @@
 """The values of each batch, on disk until the result is written: a kill loses one batch."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lookright.data.dataset import hashed
 from lookright.evaluation.column import LABEL
 from lookright.files import write_atomically
+from lookright.spec import identity
 
 PARTIAL = "partial"
 
@@ -34,12 +33,12 @@ class BatchResult:
 class BatchCache:
     """The records of one domain in `folder`/partial; without a folder nothing is kept.
 
-    Each is found by `identity` and the number of its first image. Another model, other data or
-    another protocol has another identity, so its records are not mixed up with these.
+    Each is found by `asked` and the number of its first image. Another model, other data or
+    another protocol asks for something else, so its records are not mixed up with these.
     """
 
-    def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
-        name = hashed(json.dumps(identity, sort_keys=True))
+    def __init__(self, folder: Path | None, asked: Mapping[str, Any]) -> None:
+        name = identity(asked)
         self.folder = None if folder is None else folder / PARTIAL / name
 
     def read(self, start: int) -> BatchResult | None:

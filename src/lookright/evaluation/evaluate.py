@@ -17,7 +17,7 @@ from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
 from lookright.evaluation.evaluator import Evaluator
-from lookright.evaluation.places import begun, identity
+from lookright.evaluation.places import asked_for, begun
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import (
     Examples,
@@ -115,7 +115,7 @@ def evaluate(
     )
     folder = None if save is None else Path(save)
     known = versions()
-    asked = identity(result) | {"by": known["revision"]}
+    asked = asked_for(result) | {"by": known["revision"]}
     kept = _resumed(replace(result, saved=folder), overwrite)
     if folder is not None:
         require_writable(folder)
@@ -189,7 +189,7 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
     if overwrite or folder is None or not (folder / "result.json").exists():
         return _Kept(result)
     before = read_result(folder)
-    old, new = identity(before), identity(result)
+    old, new = asked_for(before), asked_for(result)
     if old != new:
         raise UserError(
             f"{folder} holds another result, with {_difference('', old, new)}: name "

@@ -9,12 +9,11 @@ from typing import Any
 from torch import nn
 
 from lookright.data import ImageData
-from lookright.data.dataset import hashed
 from lookright.errors import UserError
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Result
 from lookright.models import fingerprint
-from lookright.spec import spec_of
+from lookright.spec import identity, spec_of
 
 RESULTS = "results"
 
@@ -46,7 +45,7 @@ def begun(
     )
 
 
-def identity(result: Result) -> dict[str, Any]:
+def asked_for(result: Result) -> dict[str, Any]:
     """What must be equal in two results of the same evaluation: model, data, protocol and names."""
     names = ("name", "seed", "classes", "train_domain", "config", "settings")
     return json.loads(json.dumps({name: getattr(result, name) for name in names}))
@@ -57,8 +56,7 @@ def place(home: Path, model: nn.Module, data: ImageData, **about: Any) -> Path:
 
     about: as in `begun`.
     """
-    asked = identity(begun(model, data, **about))
-    return home / RESULTS / hashed(json.dumps(asked, sort_keys=True))
+    return home / RESULTS / identity(asked_for(begun(model, data, **about)))
 
 
 def home_of(folder: Path) -> Path:
