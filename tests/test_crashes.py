@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-SETTINGS = Path(__file__).parent.parent / "pyproject.toml"
+TESTS = Path(__file__).parent
+SETTINGS = TESTS.parent / "pyproject.toml"
 CRASHES = """
 import os
 
@@ -28,6 +29,8 @@ def test_after():
 def test_a_crashed_worker_is_told_by_its_test_s_name(files, tmp_path):
     (tmp_path / "pyproject.toml").write_text(SETTINGS.read_text())
     (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text("from scheduling import *\n")
+    (tmp_path / "tests" / "scheduling.py").write_text((TESTS / "scheduling.py").read_text())
     for number in range(files):
         (tmp_path / "tests" / f"test_{number}.py").write_text(CRASHES)
     command = [sys.executable, "-m", "pytest", "-n", "3", "-p", "no:cacheprovider"]
