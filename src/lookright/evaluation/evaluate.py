@@ -17,7 +17,7 @@ from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
 from lookright.evaluation.evaluator import Evaluator
-from lookright.evaluation.places import asked_for, begun
+from lookright.evaluation.places import asked_for, begun, placed
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import (
     Examples,
@@ -29,7 +29,8 @@ from lookright.evaluation.result import (
 )
 from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
-from lookright.files import require_writable
+from lookright.files import together, verified
+from lookright.locks import locked
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
@@ -41,6 +42,7 @@ def evaluate(
     data: Any = None,
     save: Path | str | None = None,
     *,
+    home: Path | str | None = None,
     images: Any = None,
     labels: Any = None,
     masks: Any = None,
@@ -71,6 +73,8 @@ def evaluate(
         images, labels, masks, has_mask: tensors in place of data (`lookright.data.InMemory`).
         save: the folder of this one result. Without it nothing is kept on disk, and a killed
             evaluation starts from the beginning.
+        home: in place of `save`, a folder of many results, such as a run's; this one goes into
+            home/results/<hash of model, data, protocol and names>.
         masker: maps images to masks (B, 1, h, w) in [0, 1], learned with the model. Its masks are
             measured too, against the ground-truth masks where there are any.
         domains: those to evaluate on; all by default.
@@ -114,16 +118,17 @@ def evaluate(
         config=config,
     )
     folder = None if save is None else Path(save)
+    folder = folder if home is None else placed(Path(home), result)
     known = versions()
     asked = asked_for(result) | {"by": known["revision"]}
-    kept = _resumed(replace(result, saved=folder), overwrite)
-    if folder is not None:
-        require_writable(folder)
-    data.read(chosen, progress is True and sys.stderr.isatty())
-    samples = {domain: data.fingerprint(domain) for domain in chosen}
-    _check_samples(kept.result, samples)
     both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(locked(folder))
+        kept = _resumed(replace(result, saved=folder), overwrite)
+        data.read(chosen, progress is True and sys.stderr.isatty())
+        samples = {domain: data.fingerprint(domain) for domain in chosen}
+        _check_samples(kept.result, samples)
         stack.enter_context(borrowed(both, device=device))
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
@@ -159,8 +164,8 @@ def evaluate(
                 kept.write()
             before += len(where)
             told(0, "done")
-    if folder is not None:
-        forget(folder)
+        if folder is not None:
+            forget(folder)
     return kept.result
 
 
@@ -173,14 +178,12 @@ class _Kept:
     table: dict[str, Rows] = field(default_factory=dict)
 
     def write(self) -> None:
-        """Write all files, result.json last because it lists what is there; nothing without a
-        folder."""
+        """Replace all files together; nothing without a folder."""
         if self.result.saved is not None:
-            if len(self.result.domains) == 1:  # another one's table is never beside this result
-                (self.result.folder / "result.json").unlink(missing_ok=True)
-            write_examples(self.result.folder, self.examples)
-            write_table(self.result.folder, self.table)
-            write_result(self.result)
+            with together(self.result.saved) as new:
+                write_examples(new, self.examples)
+                write_table(new, self.table)
+                write_result(replace(self.result, saved=new))
 
 
 def _resumed(result: Result, overwrite: bool) -> _Kept:
@@ -200,6 +203,7 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
     table = read_table(folder) if (folder / FILE).exists() else {}
     if not examples.keys() == before.domains.keys() <= table.keys():
         return _Kept(result)
+    verified(folder / FILE)
     return _Kept(before, examples, {**table})
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from io import BytesIO
@@ -13,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
-from lookright.files import write_atomically
+from lookright.files import verified, write_atomically
+from lookright.locks import settled
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
 
 FORMAT = 2
+
+DAMAGED = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, NotImplementedError)
+"""What numpy raises where an archive of arrays is damaged."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ def read_result(folder: Path | str) -> Result:
     Raises:
         UserError: there is no such file, it is damaged, or it is of another format version.
     """
-    folder = Path(folder)
+    folder = settled(Path(folder))
     path = folder / "result.json"
     if not path.is_file():
         raise UserError(
@@ -157,8 +162,8 @@ def read_result(folder: Path | str) -> Result:
             "give a folder that `lookright evaluate` wrote."
         )
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        raw = json.loads(verified(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(_damaged(path, error)) from error
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
@@ -168,7 +173,7 @@ def read_result(folder: Path | str) -> Result:
         )
     try:
         return _result(folder, raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(_damaged(path, error)) from error
 
 
@@ -211,7 +216,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
     if result.saved is None or not (path := result.saved / "examples.npz").is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(verified(path), allow_pickle=False) as arrays:
             names = {
                 name: name.removeprefix(f"{domain}/")
                 for name in arrays.files
@@ -222,7 +227,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
             return None
         examples = Examples.of(found)
         _check(examples, len(result.classes))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except DAMAGED as error:
         raise UserError(_damaged(path, error)) from error
     return examples
 

@@ -11,7 +11,6 @@ import torch
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.evaluation import Protocol, evaluate
-from lookright.evaluation.places import place
 from lookright.evaluation.result import Result
 from lookright.methods import Method
 from lookright.models import Classifier, build_model
@@ -92,7 +91,7 @@ def compare(
                 result = evaluate(
                     trained,
                     data,
-                    place(run.folder, trained, data, **about),
+                    home=run.folder,
                     domains=domains,
                     progress=bar,
                     **about,

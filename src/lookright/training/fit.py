@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,15 @@ from lookright.batch import Batch
 from lookright.data import ImageData, Split, SplitName, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
-from lookright.files import full_disk
+from lookright.files import full_disk, verified
+from lookright.locks import locked
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_weights, read_weights
 from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
-from lookright.training.run import Run, open_run
+from lookright.training.run import Opened, Row, Run, open_run
 from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
 
@@ -104,12 +105,14 @@ def fit(
             the method's attack, or that attack itself where it names no ball.
         validate_every: in epochs; None is each epoch up to 30 of them, then 30 times in all. The
             last epoch is always validated.
-        precision, accelerator, devices, strategy: as in `lightning.Trainer`.
+        precision: one of `settings.Precision`.
+        accelerator, devices, strategy: as in `lightning.Trainer`.
         workers: processes that decode images. None means one per core, up to four, where many
             images have to be decoded, and no process for data in memory.
         resume: continue after the last finished epoch of the run in this folder. A finished run is
             returned as it is; a run that does not exist yet is started.
-        overwrite: replace the run in this folder.
+        overwrite: replace the run in this folder, with its results and claims, when the first epoch
+            of the new one is finished; until then the former one stays as it is.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
         callbacks: more of Lightning's.
 
@@ -149,7 +152,6 @@ def fit(
     parts = _parts(method, images, settings.domains, validation)
     unguided = check_guided(method, parts["train"])
     accelerator = _accelerator(accelerator)
-    import lightning as L
     from lightning.pytorch.utilities import rank_zero_only
 
     from lookright.training.module import Module
@@ -165,30 +167,35 @@ def fit(
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
         config = describe_run(method, model, images, parts, settings)
-        opened = Run(Path(run))
+        opened = Opened(Run(Path(run)))
+        trained = opened.run
         if first:
-            opened = open_run(Path(run), config, resume, overwrite)
-        if resume and opened.finished:
-            load_weights(model.network, read_weights(opened.last), source=str(opened.last))
-            opened.masker("last", masker_of(method))
-            return opened
-        if unguided and first:
-            opened.log(unguided)
-            warnings.warn(unguided, stacklevel=2)
+            stack.enter_context(locked(trained.folder))
+            opened = open_run(trained.folder, config, resume, overwrite)
+        if resume and trained.finished:
+            load_weights(model.network, read_weights(verified(trained.last)), str(trained.last))
+            trained.masker("last", masker_of(method))
+            return trained
         records = RunRecorder(opened, method, model, selected_by(method), _speaker(bar))
+        if unguided and first:
+            records.note(unguided)
+            warnings.warn(unguided, stacklevel=2)
+        earlier = trained.history if resume else []
         stack.enter_context(_quiet())
-        switches: dict[str, Any] = {"precision": precision}
-        trainer = L.Trainer(
+        switches: dict[str, Any] = {
+            "accelerator": accelerator,
+            "devices": devices,
+            "strategy": _strategy(strategy, method),
+            "precision": precision,
+        }
+        trainer = _trainer(
+            switches,
             max_epochs=epochs,
-            accelerator=accelerator,
-            devices=devices,
-            strategy=_strategy(strategy, method),
-            **switches,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
-            logger=_tensorboard(opened),
+            logger=_tensorboard(trained.folder, earlier),
             log_every_n_steps=10,
-            callbacks=[*shown, *callbacks, OverfittingCheck(opened), records],
+            callbacks=[*shown, *callbacks, OverfittingCheck(records.note, earlier), records],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
             inference_mode=False,
@@ -197,10 +204,12 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        stack.enter_context(full_disk(opened.folder))
+        stack.enter_context(full_disk(trained.folder))
+        if opened.config and not opened.former:
+            trained.write_start(opened.config)
         stack.enter_context(borrowed(method))
-        _train(trainer, module, opened if resume else None, records)
-    return opened
+        _train(trainer, module, trained if resume else None, records)
+    return trained
 
 
 def _parts(
@@ -262,13 +271,24 @@ def _checked(method: Method, data: ImageData) -> Classifier:
     return model
 
 
-def _tensorboard(run: Run) -> "TensorBoardLogger":
-    """Its curves continue where `run` stopped; later entries are dropped."""
+def _trainer(switches: Mapping[str, Any], **others: Any) -> "L.Trainer":
+    """switches: those that depend on the machine, on which Lightning's errors are about them."""
+    import lightning as L
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    try:
+        return L.Trainer(**switches, **others)
+    except (ImportError, TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+        given = ", ".join(f"{name}={value}" for name, value in switches.items())
+        raise UserError(f"No training here with {given}: {' '.join(str(error).split())}") from error
+
+
+def _tensorboard(folder: Path, earlier: Sequence[Row]) -> "TensorBoardLogger":
+    """Its curves continue where the run stopped; later entries are dropped."""
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    history = run.history
-    step = int(history[-1]["step"]) if history else None
-    return TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
+    step = int(earlier[-1]["step"]) if earlier else None
+    return TensorBoardLogger(folder, name="", version="tensorboard", purge_step=step)
 
 
 def _train(
