@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from lookright.console import note
 from lookright.data import ImageData, Selected, load_data
 from lookright.errors import UserError
+from lookright.files import checksums
 from lookright.models import (
     Classifier,
     ClassMap,
@@ -143,6 +145,7 @@ def load_subject(
         others |= {"masks": masks} if masks else {}
         asked = (identity([spec, others]),)
         if asked not in opened:
+            _say_where(run, spec, {"root"} if data else set(), {"masks"} if masks else set())
             opened[asked] = run.data(**others)
         return opened[asked]
 
@@ -150,8 +153,13 @@ def load_subject(
         run = Run(Path(model).expanduser())
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
-        found = of_run(run, size)
         own, learned = _of_run(run, options)
+        if size != own.image_size and not options.image_size:
+            raise UserError(
+                f"{run.folder / 'config.json'} is damaged: it says images of {size} pixels, but "
+                f"the model was trained on {own.image_size}; take it from a copy."
+            )
+        found = of_run(run, size)
         judged, chosen, _ = _fitted(own, found, options)
         trained = settings["domains"]
         if not set(trained) & set(chosen.domains):
@@ -228,8 +236,29 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
         raise UserError(
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
-    learned = run.masker(options.which, own_module(options.masker) if options.masker else None)
-    return run.model(options.which), learned
+    if run.changed:
+        note(
+            f"{run.folder / 'config.json'} was changed after the training, by hand or by damage: "
+            "what it says of the run is taken as it stands.",
+            UserWarning,
+        )
+    own = own_module(options.masker) if options.masker else None
+    before: Mapping[str, str] | None = None
+    while (now := checksums(run.folder)) != before:  # a run being trained may replace both
+        before, learned, model = now, run.masker(options.which, own), run.model(options.which)
+    return model, learned
+
+
+def _say_where(run: Run, spec: Mapping[str, Any], *named: set[str]) -> None:
+    """Tell which folders are read that nobody but the run's config.json names."""
+    own = {name for name in ("root", "masks", "tool_masks") if spec["init_args"].get(name)}
+    places = [str(spec["init_args"][name]) for name in sorted(own.difference(*named))]
+    if places:
+        note(
+            f"Images and masks are read from {' and '.join(places)}, as config.json in "
+            f"{run.folder} says; name others by --data and --masks.",
+            UserWarning,
+        )
 
 
 def _fitted(

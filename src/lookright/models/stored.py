@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import atomic, verified
 from lookright.models.build import make_network
 from lookright.models.classifier import Classifier
 from lookright.models.weights import load_weights, read_weights
@@ -43,7 +43,7 @@ def load_classifier(path: Path | str, network: nn.Module | None = None) -> Class
     Raises:
         UserError: no such file, no classifier in it, or the weights of another network.
     """
-    state = read_weights(path)
+    state = read_weights(verified(Path(path)))
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["lookright"])

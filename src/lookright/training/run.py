@@ -132,7 +132,7 @@ class Run:
 
     def model(self, which: Which = "best", network: nn.Module | None = None) -> Classifier:
         """The trained classifier, on the CPU; `network` where it was the user's own module."""
-        return load_classifier(verified(self.best if which == "best" else self.last), network)
+        return load_classifier(self.best if which == "best" else self.last, network)
 
     def method(self, which: Which = "best", model: Classifier | None = None) -> Method:
         """The method with its options, for the trained classifier or another `model`.
