@@ -16,7 +16,11 @@ from lookright.evaluation import (
     Diagnostics,
     ExplanationAttacks,
     Explanations,
+    Protocol,
+    evaluate,
+    places,
 )
+from lookright.evaluation.places import results_in
 from lookright.evaluation.result import (
     DomainResult,
     Examples,
@@ -31,6 +35,7 @@ from lookright.evaluation.stages.corruptions import Corrupted
 from lookright.evaluation.stages.explanations import RemovalCurve
 from lookright.evaluation.typed import as_json
 from lookright.metrics import Estimate, Measure, Paired
+from tiny import Blobs, tiny_classifier
 
 
 def estimate(value: float) -> Estimate:
@@ -198,3 +203,13 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="choose another folder"):
         write_result(result(tmp_path / "file"))
+
+
+def test_the_weights_are_hashed_once_for_a_result(tmp_path, monkeypatch):
+    hashed = []
+    own = places.fingerprint
+    monkeypatch.setattr(places, "fingerprint", lambda network: hashed.append(1) or own(network))
+    light = Protocol(limit=2, stages=())
+    found = evaluate(tiny_classifier(), Blobs(), home=tmp_path, protocol=light, progress=False)
+    assert len(hashed) == 1
+    assert results_in(tmp_path) == [found.folder]

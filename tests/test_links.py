@@ -85,6 +85,17 @@ def test_a_folder_of_a_run_that_leads_elsewhere_is_refused(tmp_path, name):
     assert sorted(os.listdir(tmp_path / "elsewhere")) == before
 
 
+def test_what_others_write_follows_no_link(tmp_path, victim):
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match="Stopped"):
+        train(run, epochs=2, callbacks=[Hook(interrupt, 2, 0)])
+    linked(run / "tensorboard" / "hparams.yaml", tmp_path / "made")
+    linked(run / "log.txt", victim)
+    train(run, epochs=2, resume=True)
+    assert not (tmp_path / "made").exists()
+    assert "mine" not in (run / "log.txt").read_text()
+
+
 @pytest.mark.parametrize("name", ["results", "partial"])
 def test_a_folder_of_results_that_leads_elsewhere_is_refused(tmp_path, name):
     (tmp_path / "elsewhere").mkdir()

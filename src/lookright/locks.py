@@ -49,16 +49,17 @@ def locked(folder: Path) -> Iterator[None]:
         path.unlink()
     lock = FileLock(path, timeout=0, fallback_to_soft=False, on_acquired=_sign)
     with writing(path):
-        held = _acquired(lock, folder)
+        _acquire(lock, folder)
     try:
         with writing(folder):
             finish(folder)
             forget_unfinished(folder)
         yield
     finally:
-        if held:
+        try:
             with suppress(OSError):  # Windows does not delete open files
                 path.unlink(missing_ok=True)
+        finally:
             lock.release()
         if new:
             with suppress(OSError):
@@ -83,8 +84,8 @@ def settled(folder: Path) -> Path:
     return folder
 
 
-def _acquired(lock: FileLock, folder: Path) -> bool:
-    """Whether the lock is held; False on a file system without locks."""
+def _acquire(lock: FileLock, folder: Path) -> None:
+    """Take the lock; on a file system without locks, only say that there are none."""
     try:
         lock.acquire()
     except Timeout:
@@ -100,8 +101,6 @@ def _acquired(lock: FileLock, folder: Path) -> bool:
             "writes into that folder meanwhile.",
             stacklevel=4,
         )
-        return False
-    return True
 
 
 def _sign(opened: int) -> None:

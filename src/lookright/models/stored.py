@@ -47,7 +47,7 @@ def load_classifier(path: Path | str, network: nn.Module | None = None) -> Class
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["lookright"])
-    except (SafetensorError, TypeError, KeyError) as error:
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
         raise UserError(
             f"{path} holds weights, but not of a lookright classifier: expected a file written by "
             "lookright train or save_classifier; for other weights, give the name of the "

@@ -189,7 +189,8 @@ class Run:
     def lines(self) -> list[str]:
         """Those of log.txt."""
         path = settled(self.folder) / "log.txt"
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        there = path.is_file() and not path.is_symlink()
+        text = path.read_text(encoding="utf-8", errors="replace") if there else ""
         return text.splitlines(keepends=True)
 
 
@@ -224,6 +225,9 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: b
         )
     for name in ("tensorboard", "checkpoints"):
         inside(folder, f"{name}/file")
+    for path in (folder / "tensorboard").glob("*"):
+        if path.is_symlink():  # others write there, who follow links
+            path.unlink()
     if present and resume:
         _check_same(run, config)
         return Opened(run)
