@@ -1,7 +1,7 @@
 """Every file of a run and a result, cut, with flipped bits and with replaced values, at every verb
 that reads it: what is neither one line that names the file nor the right answer.
 
-    python benchmarks/damage.py [tries for each file and kind of damage, 50 by default]
+    python benchmarks/damage.py [tries for each file and kind of damage, 50 by default] [seed]
 """
 
 import os
@@ -34,5 +34,6 @@ if __name__ == "__main__":
         test_damage.narrow(patch)
         os.chdir(folder)
         test_damage.made(Path(folder))
-        wrong = test_damage.tries(int(sys.argv[1]) if len(sys.argv) > 1 else 50, 0, call)
+        each, seed = map(int, (*sys.argv[1:], *("50", "0")[len(sys.argv) - 1 :]))
+        wrong = test_damage.tries(each, seed, call)
         print("\n".join(wrong), f"\n{len(wrong)} wrong")

@@ -264,8 +264,8 @@ def _check_same(run: Run, config: Mapping[str, Any]) -> None:
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise UserError(
-            f"The run in {run.folder} is of another config: {', '.join(differing[:3])}{more}; "
-            "resume it with its own config, or name another folder."
+            f"{run.folder / 'config.json'} is of another config: {', '.join(differing[:3])}{more}; "
+            "resume the run with its own config, or name another folder."
         )
 
 
