@@ -1,5 +1,7 @@
 """What is written is what is read, and a damaged file is one clear line."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +36,8 @@ from lookright.evaluation.stages.attacks import CurvePoint, Robustness
 from lookright.evaluation.stages.corruptions import Corrupted
 from lookright.evaluation.stages.explanations import RemovalCurve
 from lookright.evaluation.typed import as_json
+from lookright.files import together
+from lookright.locks import locked
 from lookright.metrics import Estimate, Measure, Paired
 from tiny import Blobs, tiny_classifier
 
@@ -213,3 +217,29 @@ def test_the_weights_are_hashed_once_for_a_result(tmp_path, monkeypatch):
     found = evaluate(tiny_classifier(), Blobs(), home=tmp_path, protocol=light, progress=False)
     assert len(hashed) == 1
     assert results_in(tmp_path) == [found.folder]
+
+
+def test_a_reader_beside_a_writer_sees_whole_results(tmp_path):
+    def write(number: int) -> None:
+        with locked(tmp_path), together(tmp_path) as new:
+            write_examples(new, {"home": examples(number % 5 + 1)})
+            write_result(replace(result(new), about=str(number)))
+
+    write(0)
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            found = read_result(tmp_path)
+            assert read_examples(found, "home") is not None
+            seen.append(found.about)
+
+    seen: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for number in range(1, 30):
+            write(number)
+        done.set()
+        for reader in readers:
+            reader.result()
+    assert len({*seen}) > 3

@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,9 @@ CHECKSUMS = "checksums.json"
 
 WRITING, WRITTEN = ".writing", ".written"
 _REMOVED = "removed.json"
+_LOOKS = 100
+"""How often a reader looks again, 50 ms apart, while a writer moves files into place."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -149,13 +153,23 @@ def verified(path: Path) -> Path:
     """
     for folder in (path.parent, path.parent.parent):
         name = path.relative_to(folder).as_posix()
-        expected = checksums(folder).get(name)
-        if expected is not None and path.is_file() and content_hash(path) != expected:
-            raise UserError(
-                f"{path} is damaged (its checksum is not the one in {folder / CHECKSUMS}): take it "
-                "from a copy, or make it again, with --overwrite."
-            )
+        for _ in range(_LOOKS):
+            expected = checksums(folder).get(name)
+            if expected is None or not path.is_file() or content_hash(path) == expected:
+                break
+            if not (folder / WRITTEN).is_dir() and checksums(folder).get(name) == expected:
+                raise _changed(path, folder)
+            time.sleep(0.05)  # another process is moving new files into place
+        else:
+            raise _changed(path, folder)
     return path
+
+
+def _changed(path: Path, folder: Path) -> UserError:
+    return UserError(
+        f"{path} is damaged (its checksum is not the one in {folder / CHECKSUMS}): take it from a "
+        "copy, or make it again, with --overwrite."
+    )
 
 
 def checksums(folder: Path) -> Mapping[str, str]:
@@ -222,7 +236,7 @@ def full_disk(path: Path) -> Iterator[None]:
         raise UserError(
             f"No space left on the disk while writing {path} (the disk or your quota is full, or "
             "files are limited in size): nothing written before is lost; free some space and run "
-            "the command again."
+            "the command again, a training with --resume."
         ) from error
 
 
