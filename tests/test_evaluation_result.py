@@ -217,6 +217,8 @@ def test_the_weights_are_hashed_once_for_a_result(tmp_path, monkeypatch):
     found = evaluate(tiny_classifier(), Blobs(), home=tmp_path, protocol=light, progress=False)
     assert len(hashed) == 1
     assert results_in(tmp_path) == [found.folder]
+    with pytest.raises(UserError, match="not by both"):
+        evaluate(tiny_classifier(), Blobs(), tmp_path, home=tmp_path, progress=False)
 
 
 def test_a_reader_beside_a_writer_sees_whole_results(tmp_path):

@@ -4,15 +4,22 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lookright.attacks import PGD
 from lookright.claims import Plan, claim
+from lookright.data import Folder
 from lookright.errors import UserError
 from lookright.evaluation import evaluate
 from lookright.files import WRITING, WRITTEN, inside, together, write_atomically
+from lookright.loading import load_subject
 from lookright.locks import locked, settled
+from lookright.methods import ERM
+from lookright.models import build_model
 from lookright.perturbations import Attacked
 from lookright.report import write_page
+from lookright.training import fit
+from test_damage import narrow
 from test_evaluation import judge
 from test_locks import train
 from test_training import Hook
@@ -136,3 +143,27 @@ def test_a_link_in_place_of_what_is_being_written_is_replaced(tmp_path, name):
         write_atomically(new / "file", b"new")
     assert (tmp_path / "elsewhere" / "file").read_text() == "mine"
     assert (tmp_path / "run" / "file").read_text() == "new"
+
+
+def test_folders_and_changes_that_only_a_config_tells_of_are_said(tmp_path, monkeypatch, capsys):
+    narrow(monkeypatch)
+    for name, level in (("cat", 0), ("dog", 200)):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for at in range(12):
+            Image.new("RGB", (32, 32), (level, at, 0)).save(tmp_path / "pets" / name / f"{at}.png")
+    data = Folder(tmp_path / "pets", 32)
+    model = build_model("small_resnet", data.classes, 32)
+    run = fit(ERM(model), data, run=tmp_path / "run", epochs=1, batch_size=4, progress=False)
+
+    def said(*given: str) -> str:
+        load_subject(str(run.folder), *given)
+        return " ".join(capsys.readouterr().err.split())
+
+    assert f"note: Images and masks are read from {tmp_path / 'pets'}, as config.json" in said()
+    assert said(str(tmp_path / "pets")) == ""
+    config = run.folder / "config.json"
+    config.write_text(config.read_text().replace('"seed": 0', '"seed": 9'))
+    assert f"note: {config} was changed after the training" in said(str(tmp_path / "pets"))
+    config.write_text(config.read_text().replace('"image_size": 32', '"image_size": 48'))
+    with pytest.raises(UserError, match=r"config.json is damaged: it says images of 48 pixels"):
+        said()

@@ -117,8 +117,11 @@ def evaluate(
         seed=seed,
         config=config,
     )
+    if save is not None and home is not None:
+        raise UserError("Say where the result goes by save=FOLDER or by home=FOLDER, not by both.")
     folder = None if save is None else Path(save)
-    folder = folder if home is None else placed(Path(home), result)
+    if home is not None:
+        folder = placed(Path(home), result)
     known = versions()
     asked = asked_for(result) | {"by": known["revision"]}
     both = nn.ModuleList([model] if masker is None else [model, masker])
