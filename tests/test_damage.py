@@ -57,6 +57,7 @@ def made(folder: Path) -> None:
     cli.main(f"evaluate run {LIGHT}".split())
     cli.main(CLAIM.split())
     shutil.copytree("run", "other")
+    shutil.rmtree("other/results")
     cli.main(f"evaluate other --names Other {LIGHT} --overwrite".split())
     shutil.copytree("run", "cut")
     rows = Path("cut/metrics.csv").read_text().splitlines(keepends=True)
