@@ -327,7 +327,7 @@ BAD = [
     (nothing, f"{ON_PETS} --config none.yaml", r"none.yaml cannot be read .*: name a YAML file"),
     (nothing, "train --strength 2", r"strength from 0 to 1 for Shortcut; got 2"),
     (file_in_the_way, f"{ON_PETS} --run file", r"needs a folder, but file is a file; name another"),
-    (file_in_the_way, f"{ON_PETS} --run file/run", r"system says '.+' for file/run: correct that"),
+    (file_in_the_way, f"{ON_PETS} --run file/run", r"Expected to write into file/run, .* says"),
     (
         nothing,
         f"train --method at --method.attack pgd --method.attack.eps 8 --data pets {SMALL}",

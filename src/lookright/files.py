@@ -203,14 +203,14 @@ def require_writable(folder: Path) -> None:
     Raises:
         UserError: the folder cannot be created or written to.
     """
-    with writing(folder):
+    with writing(folder, "write into"):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, what: str = "write") -> Iterator[None]:
     """Turn what the system says while `path` is written into one UserError that names it."""
     with full_disk(path):
         try:
@@ -219,7 +219,7 @@ def writing(path: Path) -> Iterator[None]:
             if _no_space(error):
                 raise
             raise UserError(
-                f"Expected to write {path}, but the system says '{error.strerror or error}': "
+                f"Expected to {what} {path}, but the system says '{error.strerror or error}': "
                 "choose another folder."
             ) from error
 

@@ -42,8 +42,6 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: another command writes into the folder, or nothing can be written there.
     """
     new, path = not folder.exists(), folder / _LOCK
-    if not new and not folder.is_dir():
-        raise UserError(f"Expected a folder to write into, but {folder} is a file; name another.")
     require_writable(folder)
     if path.is_symlink():
         path.unlink()

@@ -124,6 +124,8 @@ def fit(
     """
     if not run:
         raise UserError("Say which folder the run goes to: run='runs/mine'.")
+    if Path(run).is_file():
+        raise UserError(f"A run needs a folder, but {run} is a file; name another.")
     if not isinstance(domains, str | Sequence):
         raise UserError(
             f"Expected names of domains, got {type(domains).__name__}: images to validate on are "
