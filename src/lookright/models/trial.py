@@ -73,7 +73,9 @@ def giving_logits(
         return model
     if found is Outputs.LOGITS and _is_plain(model, x[:2]):
         return model
-    return Classifier(model, classes, x.shape[-1], outputs=found)
+    made = Classifier(model, classes, image_size, outputs=found)
+    made.classes = made.classes or tuple(map(str, range(_run(made, called, x[:1]).shape[1])))
+    return made
 
 
 def in_float32(network: nn.Module, called: str) -> nn.Module:
