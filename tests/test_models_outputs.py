@@ -170,7 +170,7 @@ def test_they_have_a_gradient_where_the_network_is_certain(end):
         (gradient,) = torch.autograd.grad(logits[0, y], z, create_graph=True)
         assert gradient.isfinite().all()
         squared = gradient.square().sum() + 0 * z.square().sum()
-            (second,) = torch.autograd.grad(squared, z, retain_graph=True)
+        (second,) = torch.autograd.grad(squared, z, retain_graph=True)
         assert second.isfinite().all()
 
 

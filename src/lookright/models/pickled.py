@@ -1,10 +1,14 @@
 """Recognising a whole model that `torch.save(model)` pickled, without running code in it."""
 
 import pickletools
+from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
-_CONTAINERS = ("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "MARK")
+_CONTAINERS = ("EMPTY_DICT", "EMPTY_LIST")
+
+_OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""The first of three short pickles that precede the content in a file of torch before 1.6."""
 
 
 def pickled_class(path: Path) -> str | None:
@@ -33,8 +37,10 @@ def whole_model(path: Path, name: str) -> str:
 
 
 def _outermost(content: bytes) -> str | None:
-    texts: list[str] = []
-    for operation, argument, _ in pickletools.genops(content):
+    stream, texts = BytesIO(content), list[str]()
+    for _ in range(3 if content.startswith(_OLD) else 0):
+        list(pickletools.genops(stream))
+    for operation, argument, _ in pickletools.genops(stream):
         if operation.name in _CONTAINERS:
             return None
         if operation.name in ("GLOBAL", "STACK_GLOBAL"):

@@ -33,10 +33,12 @@ def tried_outputs(model: nn.Module, called: str, x: Tensor, classes: Sequence[st
 
     Raises:
         UserError: it cannot be run on them, with the reason; its output is not (B, K), (B, 1) or
-            (B,).
+            (B,), or no numbers; one output for more than two classes.
     """
     values = _run(model, called, x)
     finite = values.isfinite().reshape(len(x), -1).all(1)
+    if not finite.any():
+        raise UserError(f"{called} {_not_finite(model)}")
     found = kind_of(values[finite], model, x)
     if found in (Outputs.ONE_LOGIT, Outputs.ONE_PROBABILITY) and len(classes) > 2:
         raise UserError(
