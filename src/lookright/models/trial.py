@@ -224,10 +224,10 @@ def _failure(model: nn.Module, called: str, x: Tensor, error: Exception) -> User
                 f"{called} could not be run on images of {size} px, but it can on images of "
                 f"{other} px: give the size it was made for with --image_size ({reason})."
             )
-    return UserError(
-        f"{called} could not be run on images of {size} px ({reason}): if it was made for another "
-        "size, give that with --image_size."
-    )
+    mend = "if it was made for another size, give that with --image_size"
+    if not isinstance(error, RuntimeError | ValueError | AssertionError):
+        mend = "correct its code"
+    return UserError(f"{called} could not be run on images of {size} px ({reason}): {mend}.")
 
 
 def _name(dtype: torch.dtype) -> str:
