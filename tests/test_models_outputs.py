@@ -361,8 +361,8 @@ def test_several_outputs_have_their_logits_found(kind, network, recwarn):
 @pytest.mark.parametrize(
     ("end", "says"),
     [
-        (lambda z: (z.new_zeros(len(z), 64), z), r"got tuple of 0: \(8, 64\), 1: \(8, 3\)"),
-        (lambda z: {"features": z[:, :2], "scores": z}, r"got dict of features: \(8, 2\)"),
+        (lambda z: (z.new_zeros(len(z), 64), z), r"got tuple of 0: \(4, 64\), 1: \(4, 3\)"),
+        (lambda z: {"features": z[:, :2], "scores": z}, r"got dict of features: \(4, 2\)"),
         (lambda z: (), "got tuple of nothing"),
         (lambda z: None, "got NoneType"),
         (lambda z: "cat", "got str"),

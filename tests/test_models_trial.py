@@ -67,15 +67,15 @@ WRONG = {
     ),
     "segmentation": (
         segments,
-        r"scores for each place, \(8, 5, 12, 12\), as a network for segmentation",
+        r"scores for each place, \(4, 5, 12, 12\), as a network for segmentation",
     ),
     "transposed": (
         lambda: Changed(after=lambda z: z.T),
-        r"gives \(3, 8\) for 8 images, with the classes first",
+        r"gives \(3, 4\) for 4 images, with the classes first",
     ),
     "tokens": (
         lambda: Changed(after=lambda z: z[:, None].expand(-1, 7, -1)),
-        r"gives \(8, 7, 3\) for 8 images: expected logits",
+        r"gives \(4, 7, 3\) for 4 images: expected logits",
     ),
     "mixed": (
         lambda: nn.Sequential(network().double(), nn.Linear(3, 3)),

@@ -43,9 +43,18 @@ class Method(nn.Module, ABC):
         self.guide = None
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        wrong = None
         if not self.tried:
-            self.give_logits(batch.images.shape[-1], like=batch.images)
-        found: dict[str, Tensor] = super().__call__(batch)
+            try:
+                self.give_logits(batch.images.shape[-1], like=batch.images)
+            except UserError as error:  # only trial images may be too much for it
+                wrong, self.tried = error, True
+        try:
+            found: dict[str, Tensor] = super().__call__(batch)
+        except Exception as error:
+            if wrong is None or isinstance(error, UserError):
+                raise
+            raise wrong from error
         return found
 
     def give_logits(

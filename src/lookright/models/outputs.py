@@ -114,7 +114,8 @@ def kind_of(values: Tensor, model: nn.Module, x: Tensor) -> Outputs:
         return Outputs.ONE_LOGIT if single else Outputs.LOGITS
     if not single and bool(((values.sum(1) - 1).abs() < 1e-3).all()):
         return Outputs.PROBABILITIES
-    if "igmoid" in (_last_operation(model, x[:1]) or "sigmoid"):
+    operation = _last_operation(model, x[:1])
+    if "igmoid" in operation or (not operation and bool((values != values[:1]).any())):
         return Outputs.ONE_PROBABILITY if single else Outputs.SIGMOIDS
     return Outputs.ONE_LOGIT if single else Outputs.LOGITS
 

@@ -16,15 +16,20 @@ from lookright.modes import frozen
 
 _SIZES: Final = (28, 32, 64, 96, 128, 224, 256, 299, 384, 512)
 _CHANNELS: Final = (1, 4, 2)
+_AT_ONCE: Final = 4
 
 
 def trial_images(size: int, like: Tensor | None = None) -> Tensor:
-    """(8, 3, size, size) in [0, 1]: noise, coarse noise, black and white; of the type of `like`."""
+    """(8, 3, size, size) in [0, 1]: noise, coarse noise, black and white.
+
+    They are of the type, and of the shape if it is one of images, of `like`.
+    """
+    shape = (3, size, size) if like is None or like.ndim != 4 else tuple(like.shape[1:])
     generator = torch.Generator().manual_seed(0)
-    noise = torch.rand(3, 3, size, size, generator=generator)
-    coarse = torch.rand(3, 3, 4, 4, generator=generator)
-    coarse = nn.functional.interpolate(coarse, size=(size, size))
-    x = torch.cat([noise, coarse, torch.zeros(1, 3, size, size), torch.ones(1, 3, size, size)])
+    noise = torch.rand(3, *shape, generator=generator)
+    coarse = torch.rand(3, shape[0], 4, 4, generator=generator)
+    coarse = nn.functional.interpolate(coarse, size=shape[1:])
+    x = torch.cat([noise, coarse, torch.zeros(1, *shape), torch.ones(1, *shape)])
     return x if like is None else x.to(like)
 
 
@@ -135,17 +140,20 @@ def count_classes(model: nn.Module, image_size: int, called: str) -> int:
 
 
 def _run(model: nn.Module, called: str, x: Tensor) -> Tensor:
-    """The model's outputs (B, K), (B, 1) or (B,) for images x, in evaluation mode."""
-    try:
-        with frozen(model), torch.no_grad():
-            values = main_output(model(x))
-    except UserError:
-        raise
-    except Exception as error:
-        raise _failure(model, called, x, error) from error
-    if values.ndim not in (1, 2) or len(values) != len(x):
-        raise UserError(f"{called} {_shape_mend(values, len(x))}")
-    return values
+    """The model's outputs (B, K), (B, 1) or (B,) for images x, a few at once, in evaluation."""
+    found = []
+    for few in x.split(_AT_ONCE):
+        try:
+            with frozen(model), torch.no_grad():
+                values = main_output(model(few))
+        except UserError:
+            raise
+        except Exception as error:
+            raise _failure(model, called, x, error) from error
+        if values.ndim not in (1, 2) or len(values) != len(few):
+            raise UserError(f"{called} {_shape_mend(values, len(few))}")
+        found.append(values)
+    return torch.cat(found)
 
 
 def _weights(network: nn.Module) -> list[Tensor]:
@@ -219,7 +227,7 @@ def _failure(model: nn.Module, called: str, x: Tensor, error: Exception) -> User
             "[0, 1], through which gradients flow: convert them in its forward."
         )
     for other in _SIZES:
-        if other != size and runs(trial_images(other, like=x)[:2]):
+        if other != size and runs(trial_images(other, like=x[0])[:2]):
             return UserError(
                 f"{called} could not be run on images of {size} px, but it can on images of "
                 f"{other} px: give the size it was made for with --image_size ({reason})."
