@@ -26,8 +26,8 @@ def trial_images(size: int, like: Tensor | None = None) -> Tensor:
     """
     shape = (3, size, size) if like is None or like.ndim != 4 else tuple(like.shape[1:])
     generator = torch.Generator().manual_seed(0)
-    noise = torch.rand(3, *shape, generator=generator)
-    coarse = torch.rand(3, shape[0], 4, 4, generator=generator)
+    noise = torch.empty(3, *shape).uniform_(generator=generator)
+    coarse = torch.empty(3, shape[0], 4, 4).uniform_(generator=generator)
     coarse = nn.functional.interpolate(coarse, size=shape[1:])
     x = torch.cat([noise, coarse, torch.zeros(1, *shape), torch.ones(1, *shape)])
     return x if like is None else x.to(like)
