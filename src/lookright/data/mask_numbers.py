@@ -37,8 +37,10 @@ class Numbers:
     @property
     def grey(self) -> NDArray[np.uint8]:
         """The numbers as grey levels (H, W), from 0 to 255."""
+        if self.values.dtype == np.uint8:
+            return self.values
         levels = np.maximum(self.values, 0)
-        if levels.dtype != np.uint8 and levels.max(initial=0) > 255:
+        if levels.max(initial=0) > 255:
             levels = (levels.astype(np.int64) + 128) // 257
         return levels.astype(np.uint8)
 
@@ -70,13 +72,15 @@ def levels_of(values: NDArray[Any], name: str, lossy: bool = False) -> Numbers:
     Raises UserError for many levels that are neither class numbers nor grey levels, and for the
     class numbers of a lossy file, which its compression has changed.
     """
+    if (binary := _binary(values)) is not None:
+        return Numbers(values, binary)
     if values.dtype == np.uint8:
         counts = np.bincount(values.ravel(), minlength=256)
         levels = np.flatnonzero(counts)
     else:
         levels = np.unique(values)
     seen = frozenset(levels.tolist())
-    if lossy and not (seen <= {0, 255} or seen <= {0, 1}):
+    if lossy:
         return _of_lossy(values, counts, name)
     middle = seen.difference(range(_NOISE + 1), range(255 - _NOISE, 256))
     if len(seen) > 2 and not middle and not seen.isdisjoint(range(255 - _NOISE, 255)):
@@ -91,6 +95,14 @@ def levels_of(values: NDArray[Any], name: str, lossy: bool = False) -> Numbers:
             "object and 0 elsewhere."
         )
     return Numbers(values, None)
+
+
+def _binary(values: NDArray[Any]) -> frozenset[int] | None:
+    """The distinct values of a mask of only 0 and 1, or only 0 and 255; None for any other."""
+    least, most = int(values.min()), int(values.max())
+    if least >= 0 and (most <= 1 or (most == 255 and ((values == 0) | (values == 255)).all())):
+        return frozenset({least, most})
+    return None
 
 
 def _of_lossy(values: NDArray[Any], counts: NDArray[Any], name: str) -> Numbers:

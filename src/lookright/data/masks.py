@@ -3,8 +3,9 @@
 A mask is read by the set of its numbers, and all masks of a folder, column or tensor must agree:
 
 - 0 is the background, and a single other number is the object, whatever it is;
-- few numbers are those of classes, and all but 0 are the object; beside class numbers up to 31, 255
-  (65535 with 16 bits) is a border to leave out, and so are negative numbers and VOC's void colour;
+- few numbers are those of classes, up to eight of them above 31, and all but 0 are the object;
+  beside class numbers up to 31, 255 (65535 with 16 bits) is a border to leave out, and so are
+  negative numbers and VOC's void colour;
 - many levels are soft edges, 255 on the object; if one mask of a set has soft edges, all have.
 
 What remains ambiguous is refused; `MaskValues` then says what is meant.
@@ -24,7 +25,9 @@ from lookright.data.mask_numbers import Numbers, numbers_of
 from lookright.errors import UserError
 
 _HIGHEST_CLASS: Final = 31
-"""Numbers up to this one beside a 255 are classes; higher ones may be grey levels."""
+"""Numbers up to this one are classes; several higher ones, or one beside a 255, may be levels."""
+
+_MANY_LEVELS: Final = 8
 
 _FULL: Final = (255, 65535)
 
@@ -113,9 +116,9 @@ class MaskSet:
         else:
             ignored = (*ignored, *border)
             grey = numbers.grey if seen and seen <= {0, 255} else _where(values > 0)
-        outside = np.isin(values, ignored) if ignored else np.zeros(values.shape, np.bool_)
-        if values.dtype != np.uint8:
-            outside |= values < 0
+        if not ignored and values.dtype == np.uint8:
+            return grey, None
+        outside = np.isin(values, ignored) | (values < 0)
         if not outside.any():
             return grey, None
         return np.where(outside, np.uint8(0), grey), outside
@@ -171,8 +174,8 @@ class MaskSet:
             soft = f"{self._option}.soft true"
             numbers = f"{self._option}.object [1] {self._option}.ignore [3]"
         else:
-            soft = f"{self._option}=MaskValues(soft=True)"
-            numbers = f"{self._option}=MaskValues(object=(1,), ignore=(3,))"
+            soft = f"as_data(..., {self._option}=MaskValues(soft=True))"
+            numbers = f"as_data(..., {self._option}=MaskValues(object=(1,), ignore=(3,)))"
         mend = f"give {soft} {if_soft}, else " if if_soft else ""
         return UserError(
             f"Expected {self._words} whose values show where the object is; {why}: {mend}say which "
@@ -186,18 +189,18 @@ def _border(seen: Seen, soft: bool) -> frozenset[int] | None:
         return None
     highest = max(seen, default=0)
     full = _FULL[highest > 255]
+    high = [each for each in seen if each > _HIGHEST_CLASS]
     if seen <= {0, 1} or seen <= {0, full}:
         return frozenset()
-    if soft:
+    if soft or len(high) > _MANY_LEVELS:
         return None
-    below = max(seen - {full}, default=0)
-    if full not in seen or below <= 0:
+    if full not in seen or not seen - {0, full}:
         return frozenset()
-    return frozenset({full}) if below <= _HIGHEST_CLASS else None
+    return None if high != [full] else frozenset({full})
 
 
 def _where(there: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return np.where(there, np.uint8(255), np.uint8(0))
+    return there.view(np.uint8) * np.uint8(255)
 
 
 def _shrunk(values: NDArray[Any], size: int) -> Tensor:
@@ -205,4 +208,6 @@ def _shrunk(values: NDArray[Any], size: int) -> Tensor:
 
 
 def _listed(seen: Seen) -> str:
-    return ", ".join(map(str, sorted(seen or ())))
+    first, *others = sorted(seen or ())
+    middle = others if len(others) < 8 else [*others[:5], "...", others[-1]]
+    return ", ".join(map(str, [first, *middle]))
