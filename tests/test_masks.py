@@ -109,6 +109,10 @@ BORDERED: dict[str, tuple[str, Made]] = {
     "16 bits with a border of 65535": ("png", levels(1, 65535, np.uint16)),
     "a border of -1": ("tif", levels(1, -1, np.int32)),
     "VOC's palette": ("png", palette(1, 255, VOC)),
+    "a palette with a high number": (
+        "png",
+        palette(62, 255, [0, 0, 0, *range(1, 254), *VOC[:512]]),
+    ),
     "a palette with a white border": ("png", palette(1, 255, [*VOC[:-3], 255, 255, 255])),
     "VOC's colours": ("png", colours((128, 0, 0), (224, 224, 192))),
 }
@@ -260,6 +264,10 @@ def test_soft_masks_keep_their_levels(tmp_path: Path, mask: Grid, way: str) -> N
 
 AMBIGUOUS: dict[str, tuple[str, list[Made]]] = {
     "a pet's trimap": ("values 1, 2, 3, and none has a 0", [TOLD["a pet's trimap"][1]]),
+    "a pet's trimap beside an empty mask": (
+        "values 1, 2, 3, and none has a 0",
+        [TOLD["a pet's trimap"][1], levels(0)],
+    ),
     "a matte's trimap": ("has the values 0, 128, 255", [levels(255, 128)]),
     "few grey levels": (r"soft(=True\)\)| true) if these are soft edges", [levels(255, 64)]),
     "eleven levels": (
@@ -346,6 +354,14 @@ def test_an_ignored_border_that_turns_out_soft_is_read_again(tmp_path: Path) -> 
         seen = data.samples("here", range(COUNT))
         assert seen.ignored is None or not seen.ignored.any()
         assert set((seen.masks * 255).unique().tolist()) == {0, 3, 255}
+
+
+@pytest.mark.parametrize("hard", [colours((128, 0, 0)), palette(2, 255, VOC)])
+def test_colours_beside_soft_masks_are_no_grey_levels(tmp_path: Path, hard: Made) -> None:
+    soft: Made = lambda objects, border: Image.fromarray(SOFT)  # noqa: E731
+    root = two_domains(tmp_path, hard, soft)
+    seen = load_data(root, SIZE, masks=tmp_path / "masks").samples("here", range(COUNT))
+    assert torch.equal(seen.masks, expected()[0].float())
 
 
 def test_values_that_contradict_each_other_or_belong_to_nothing_are_refused(tmp_path: Path) -> None:

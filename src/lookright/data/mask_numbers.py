@@ -26,12 +26,13 @@ class Numbers:
     """The number of each pixel (H, W): a grey level, class number, palette index or opacity.
 
     0 is black or transparent; numbers below 0 are left out. seen: the distinct numbers, or None if
-    there are more than FEW, which are then the levels of a soft mask. coloured: the numbers only
-    tell colours apart.
+    there are more than FEW, which are then the levels of a soft mask. classes: they cannot be grey
+    levels. coloured: they only tell colours apart.
     """
 
     values: NDArray[Any]
     seen: frozenset[int] | None
+    classes: bool = False
     coloured: bool = False
 
     @property
@@ -138,7 +139,7 @@ def _of_palette(mask: Image.Image) -> Numbers | None:
     if 0 not in black:
         numbers[0] = 256
     numbers[np.flatnonzero((palette == _VOID).all(1))] = -1
-    return Numbers(numbers[indices], frozenset(numbers[used].tolist()))
+    return Numbers(numbers[indices], frozenset(numbers[used].tolist()), classes=True)
 
 
 def _of_cut_out(pixels: NDArray[np.uint8], name: str) -> Numbers:
@@ -166,14 +167,14 @@ def _of_colours(pixels: NDArray[np.uint8], name: str, lossy: bool) -> Numbers:
         named = np.arange(len(distinct)) + (distinct[0] != 0)
         if len(distinct) > 1:
             named[distinct == _packed(np.array(_VOID))] = -1
-        return Numbers(named[numbers.reshape(highest.shape)], frozenset(named.tolist()), True)
+        return Numbers(named[numbers.reshape(highest.shape)], frozenset(named.tolist()), True, True)
     coloured = highest > (_LOSSY_BLACK if lossy else _NOISE)
     if coloured.mean() > 0.99:
         raise UserError(
             f"Expected a mask in '{name}', black where the object is not; it looks like a "
             "photograph: give the folder of masks."
         )
-    return Numbers(coloured.astype(np.uint8), frozenset({0, int(coloured.max())}), True)
+    return Numbers(coloured.astype(np.uint8), frozenset({0, int(coloured.max())}), True, True)
 
 
 def _packed(colours: NDArray[Any]) -> NDArray[np.int64]:

@@ -107,11 +107,12 @@ class MaskSet:
         ignored = self.values.ignore
         if seen is not None:
             seen = frozenset(each for each in seen if each >= 0 and each not in ignored)
+            seen = _alike(seen) if numbers.classes else seen
         if not self.values.object:
             self._new[name] = seen
         if self.values.object:
             grey = _where(np.isin(values, self.values.object))
-        elif (border := _border(seen, self._soft)) is None:
+        elif (border := _border(seen, self._soft and not numbers.classes)) is None:
             grey = numbers.grey
         else:
             ignored = (*ignored, *border)
@@ -164,7 +165,7 @@ class MaskSet:
                     f"{number} is the object in '{whole[number]}', but seems to be a border beside "
                     f"the values {_listed(seen)} of '{name}'"
                 )
-            if len(seen) > 1 and not any(0 in each for each in named):
+            if len(seen) > 1 and not any(0 in each and len(each) > 1 for each in named):
                 raise self._ambiguous(
                     f"'{name}' has the values {_listed(seen)}, and none has a 0 for the background"
                 )
@@ -197,6 +198,13 @@ def _border(seen: Seen, soft: bool) -> frozenset[int] | None:
     if full not in seen or not seen - {0, full}:
         return frozenset()
     return None if high != [full] else frozenset({full})
+
+
+def _alike(classes: frozenset[int]) -> frozenset[int]:
+    """Class numbers with 1 for each, or 1 and 2 if there are several and no background."""
+    others = classes - {0, 255}
+    several = {2} if len(others) > 1 and 0 not in classes else set()
+    return (classes & {0, 255}) | ({1} if others else set()) | several
 
 
 def _where(there: NDArray[np.bool_]) -> NDArray[np.uint8]:
