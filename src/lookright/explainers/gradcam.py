@@ -34,7 +34,8 @@ class GradCAM(Explainer):
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         keep = torch.is_grad_enabled()
-        layer = named_layer(model, self.layer) if self.layer else find_layer(model, x)
+        name = self.layer
+        layer = named_layer(model, name, x, self.grid) if name else find_layer(model, x)
         logits, features = _forward(model, layer, x, keep)
         with differentiation(keep):
             gradient = gradient_or_zero(class_score(logits, y), features, keep)
