@@ -149,6 +149,8 @@ def _map(logits: Tensor, outputs: list[_Output]) -> _Output | str:
     if not logits.requires_grad:  # the model blocks the gradient
         return next((output for output in outputs[::-1] if output.grid), _NONE)
     outputs = [output for output in outputs if output.value.requires_grad]
+    if not outputs:
+        return _NONE
     gradients = _gradients(logits, outputs)
     blocked = not any(gradient.any() for gradient in gradients.values())
 
