@@ -34,8 +34,11 @@ class GradCAM(Explainer):
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         keep = torch.is_grad_enabled()
-        name = self.layer
-        layer = named_layer(model, name, x, self.grid) if name else find_layer(model, x)
+        layer = (
+            named_layer(model, self.layer, x, any_layout=self.grid is not None)
+            if self.layer
+            else find_layer(model, x)
+        )
         logits, features = _forward(model, layer, x, keep)
         with differentiation(keep):
             gradient = gradient_or_zero(class_score(logits, y), features, keep)
