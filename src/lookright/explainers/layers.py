@@ -31,7 +31,10 @@ class FeatureLayer:
     grid: Grid
 
 
-_NONE = "no layer of known layout lies on every path to the logits in the last part of the network"
+_NONE = (
+    "no layer on every path to the logits, in the last part of the network, has a known layout "
+    "(tokens must form a square)"
+)
 _LATE = 0.75
 """The last part of a network: the last quarter of the outputs that have several positions."""
 
@@ -91,7 +94,7 @@ def _search(model: nn.Module, x: Tensor) -> _Found:
     found = _map(model, logits, outputs)
     if isinstance(found, str):
         raise _no_map(model, outputs, found)
-    if not changes_logits(model, x, found.name):
+    if not changes_logits(model, x, found):
         raise _no_map(model, outputs, f"the logits do not depend on '{found.name}'")
     assert found.grid is not None
     return found.name, found.grid
@@ -112,10 +115,10 @@ def _named(model: nn.Module, x: Tensor, name: str, any_layout: bool) -> _Found:
             f"{output.value.ndim} dimensions, {tuple(output.value.shape)}, of '{name}'; name "
             "another, or give the function that arranges it, GradCAM(layer=..., grid=...)."
         )
-    if not changes_logits(model, x, name):
+    if not changes_logits(model, x, output):
         raise UserError(
-            f"The logits do not depend on Grad-CAM's layer '{name}'; name another, such as "
-            f"{', '.join(_near_the_end(model))}."
+            f"The logits do not depend on the map of Grad-CAM's layer '{name}'; name another, such "
+            f"as {', '.join(_near_the_end(model))}."
         )
     return name, grid
 
@@ -163,7 +166,7 @@ def _map(model: nn.Module, logits: Tensor, outputs: list[Output]) -> Output | st
             return gathered
     late = [output for output in maps if outputs.index(output) + 1 >= _LATE * len(outputs)]
     whole = [output for output in late if is_whole(output)]
-    return (whole or late or [_NONE])[-1]
+    return (whole or late)[-1] if late else _NONE
 
 
 def _passes_all(before: Output, output: Output, gradients: dict[str, Tensor]) -> bool:
@@ -200,13 +203,13 @@ def _adapted(model: nn.Module, outputs: list[Output]) -> Output | None:
     """The input of the last block's attention in families whose blocks give several tensors."""
     from timm.models import TNT, MultiScaleVit
 
-    networks: list[Any] = list(model.modules())
-    found = [network.blocks[-1].norm_out for network in networks if isinstance(network, TNT)]
-    found += [
-        network.stages[-1].blocks[-1].norm1
-        for network in networks
-        if isinstance(network, MultiScaleVit)
-    ]
+    found = []
+    for module in model.modules():
+        network: Any = module
+        if isinstance(module, TNT):
+            found.append(network.blocks[-1].norm_out)
+        elif isinstance(module, MultiScaleVit):
+            found.append(network.stages[-1].blocks[-1].norm1)
     return next((output for output in outputs if model.get_submodule(output.name) in found), None)
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lookright.errors import UserError
-
 Grid = Callable[[Tensor], Tensor]
 """Arranges a layer's output as (B, C, h, w)."""
 
@@ -31,11 +29,6 @@ class Tokens:
 
     def __call__(self, tokens: Tensor) -> Tensor:
         side = round((tokens.shape[1] - self.skip) ** 0.5)
-        if self.skip + side * side != tokens.shape[1]:
-            raise UserError(
-                f"Grad-CAM arranges a transformer's tokens as a square, got {tokens.shape[1]} "
-                f"tokens of which {self.skip} are not image patches; use square images."
-            )
         return tokens[:, self.skip :].unflatten(1, (side, side)).permute(0, 3, 1, 2)
 
 
@@ -45,7 +38,8 @@ class Layouts:
     timm's networks give their features as (B, C, h, w) (`forward_intermediates`). An output with
     the same values as such a feature lies as the arrangement that makes it equal, and so do all
     outputs with as many tokens. Other outputs with four dimensions lie as the shape of the image
-    says: two neighbouring dimensions have its aspect ratio. Other tokens are not known.
+    says: two neighbouring dimensions have its aspect ratio. Tokens elsewhere, or those that form no
+    square, are not known.
     """
 
     def __init__(self, model: nn.Module, x: Tensor) -> None:
@@ -61,8 +55,13 @@ class Layouts:
         """Compare an output with the library's features."""
         if output.ndim == 3 and output.shape[1] not in self._skip:
             for feature in self._features:
-                skip = output.shape[1] - feature[0, 0].numel()
-                if skip >= 0 and _equal(output[:, skip:].mT, feature.flatten(2)):
+                height, width = feature.shape[2:]
+                skip = output.shape[1] - height * width
+                if (
+                    height == width
+                    and skip >= 0
+                    and _equal(output[:, skip:].mT, feature.flatten(2))
+                ):
                     self._skip[output.shape[1]] = skip
         elif output.ndim == 4:
             arranged = channels_last(output)

@@ -54,16 +54,19 @@ def outputs_of(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Output]]:
     return logits, [Output(name, value, layouts.of(value)) for name, value in values.items()]
 
 
-def changes_logits(model: nn.Module, x: Tensor, name: str) -> bool:
-    """Whether noise in place of a layer's output changes any logit."""
+def changes_logits(model: nn.Module, x: Tensor, output: Output) -> bool:
+    """Whether noise at the positions of an output changes any logit."""
     random = torch.Generator().manual_seed(0)
 
     def replace(with_noise: bool) -> Tensor:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-            noise = torch.randn(output.shape, generator=random).to(output)
-            return noise if with_noise else output.clone()
+        def hook(module: nn.Module, inputs: object, output_: Tensor) -> Tensor:
+            changed = output_.clone()
+            if with_noise:
+                places = changed[:, output.skip :]
+                places.copy_(torch.randn(places.shape, generator=random))
+            return changed
 
-        handle = model.get_submodule(name).register_forward_hook(hook)
+        handle = model.get_submodule(output.name).register_forward_hook(hook)
         try:
             with torch.no_grad():
                 return model(x)
