@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from lookright.errors import UserError
 from lookright.explainers import GradCAM
 from lookright.explainers.layers import find_layer
+from lookright.explainers.layouts import Grid, Tokens, channels_first
 
 FEATURES: Final = "forward_features"
 REFUSED: Final = "refused"
@@ -134,13 +135,13 @@ def check(family: Family) -> tuple[str, str, float]:
     assert right.amax() > 0, "the reference map is empty"
     gap = float((ours - right).abs().max() / right.max())
     assert gap < 1e-3, f"{name}: {gap:.1e}"
-    return name, _words(family.layout), gap
+    return name, _words(layer.grid), gap
 
 
-def _words(layout: str | int) -> str:
-    if isinstance(layout, str):
-        return layout
-    return f"tokens after {layout} others" if layout else "tokens"
+def _words(grid: Grid) -> str:
+    if isinstance(grid, Tokens):
+        return f"tokens after {grid.skip} others" if grid.skip else "tokens"
+    return NCHW if grid is channels_first else NHWC
 
 
 CHANNELS_FIRST = """

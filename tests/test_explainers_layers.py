@@ -420,6 +420,12 @@ def test_the_layout_of_a_named_layer_is_known(
         assert GradCAM(layer)(network, x)[1].shape == (3, *shape)
 
 
+def test_a_method_that_only_has_the_name_of_timms_is_no_trouble() -> None:
+    network, x = Tiny().eval(), torch.rand(1, 3, 12, 12)
+    network.forward_intermediates = lambda first, second: None
+    assert find_layer(network, x).module is network.act
+
+
 # --- Exported programs -----------------------------------------------------------------------
 
 

@@ -108,14 +108,19 @@ def _library_features(model: nn.Module, x: Tensor) -> Iterable[Tensor]:
     if network is None:
         return
     inputs: list[Any] = []
-    handle = network.register_forward_pre_hook(lambda module, given: inputs.extend(given))
+
+    def keep(module: nn.Module, given: tuple[Any, ...]) -> None:
+        inputs[:] = given
+
+    handle = network.register_forward_pre_hook(keep)
     try:
         with torch.no_grad():
             model(x)
-            handle.remove()
-            features = network.forward_intermediates(*inputs, intermediates_only=True)
-    except (AssertionError, NotImplementedError):
-        return  # it has none in this configuration
     finally:
         handle.remove()
-    yield from (feature for feature in features if feature.ndim == 4)
+    try:
+        with torch.no_grad():
+            features = network.forward_intermediates(*inputs, intermediates_only=True)
+    except Exception:
+        return  # not in this configuration, or a function of another meaning
+    yield from (part for part in features if isinstance(part, Tensor) and part.ndim == 4)
