@@ -445,6 +445,29 @@ def test_an_exported_program_has_the_map_of_its_network(kind: str, tmp_path: Pat
     assert (found - right).abs().max() <= 1e-4 * right.max()
 
 
+class Reshapes(nn.Module):
+    """Asks the image for the size of the batch, and pools what it has rearranged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(3, 8, 3, 2, 1), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.first(x).relu()
+        return self.head(seen.reshape(x.shape[0], 8, -1).mean(2))
+
+
+def test_an_exported_program_may_ask_for_sizes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, x = Reshapes().eval(), torch.rand(2, 3, 12, 12)
+    saliency = GradCAM()(exported(network, x, tmp_path / "net.pt2"), x)[1]
+    y = network(x).argmax(1)
+    features = network.first(x).relu()
+    right = (network.head.weight[y][:, :, None, None] * features).sum(1).relu() / 36
+    assert right.any()
+    torch.testing.assert_close(saliency, right)
+
+
 @pytest.mark.parametrize("kind", ["resmlp", "vit"])
 def test_an_exported_program_of_tokens_is_refused(kind: str, tmp_path: Path) -> None:
     network, x = network_of(kind)

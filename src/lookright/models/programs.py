@@ -15,7 +15,17 @@ SUFFIXES: Final = (".pt", ".ts", ".jit", ".pt2")
 _ATTENTION: Final = ("scaled_dot_product_attention", "softmax")
 _POOLED: Final = (
     *("adaptive", "amax", "mean", "sum"),
-    *("clone", "contiguous", "dropout", "flatten", "permute", "reshape", "transpose", "view"),
+    *(
+        "clone",
+        "contiguous",
+        "dropout",
+        "flatten",
+        "permute",
+        "reshape",
+        "transpose",
+        "unsafe_view",
+        "view",
+    ),
 )
 """Operations that pool or rearrange a map that another gave."""
 
@@ -93,7 +103,7 @@ def _name_feature_map(graph: torch.fx.Graph) -> None:
         value, name = node.meta.get("val"), str(node.target)
         if not isinstance(value, Tensor) or sum(size != 1 for size in value.shape[1:]) < 2:
             continue
-        if any(pooled in name for pooled in _POOLED):
+        if name.removeprefix("aten.").lstrip("_").startswith(_POOLED):
             continue
         if not any(attention in name for attention in _ATTENTION):
             _route(graph, node)
@@ -110,15 +120,21 @@ def _on_every_path(graph: torch.fx.Graph) -> list[torch.fx.Node]:
     """The operations that no value made of the image goes around."""
     place = {node: index for index, node in enumerate(graph.nodes)}
     image = next(node for node in graph.nodes if node.op == "placeholder")
-    of_image, furthest, found = {image}, place[image], []
+    of_image, furthest, found = {image}, 0, []
     for node in graph.nodes:
-        if node is not image and of_image.isdisjoint(node.all_input_nodes):
-            continue
-        of_image.add(node)
-        if node.op == "call_function" and furthest <= place[node]:
-            found.append(node)
-        furthest = max([furthest, *(place[user] for user in node.users)])
+        if node is not image:
+            if of_image.isdisjoint(node.all_input_nodes) or not _is_tensor(node):
+                continue  # a weight, or a size
+            of_image.add(node)
+            if furthest <= place[node]:
+                found.append(node)
+        users = (place[user] for user in node.users if _is_tensor(user) or user.op == "output")
+        furthest = max([furthest, *users])
     return found
+
+
+def _is_tensor(node: torch.fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), Tensor)
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
