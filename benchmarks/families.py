@@ -219,7 +219,7 @@ FAMILIES = [
     Family("efficientnet", "torchvision/efficientnet_b0", "features"),
     Family("googlenet", "torchvision/googlenet", "inception5b"),
     Family("inception", "torchvision/inception_v3", "Mixed_7c"),
-    Family("maxvit", "torchvision/maxvit_t", "blocks", size=224),
+    Family("maxvit", "torchvision/maxvit_t", "blocks.3", size=224),
     Family("mnasnet", "torchvision/mnasnet0_5", "layers"),
     Family("mobilenetv2", "torchvision/mobilenet_v2", "features"),
     Family("mobilenetv3", "torchvision/mobilenet_v3_small", "features"),

@@ -14,18 +14,8 @@ SUFFIXES: Final = (".pt", ".ts", ".jit", ".pt2")
 
 _ATTENTION: Final = ("scaled_dot_product_attention", "softmax")
 _POOLED: Final = (
-    *("adaptive", "amax", "mean", "sum"),
-    *(
-        "clone",
-        "contiguous",
-        "dropout",
-        "flatten",
-        "permute",
-        "reshape",
-        "transpose",
-        "unsafe_view",
-        "view",
-    ),
+    *("adaptive", "amax", "mean", "sum", "clone", "contiguous", "dropout"),
+    *("flatten", "permute", "reshape", "transpose", "unsafe_view", "view"),
 )
 """Operations that pool or rearrange a map that another gave."""
 
