@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from lookright.data import ImageData, Selected, load_data
+from lookright.data import ImageData, MaskValues, Selected, load_data
 from lookright.errors import UserError
 from lookright.models import (
     Classifier,
@@ -117,6 +117,7 @@ def load_subject(
     options: ModelOptions = ModelOptions(),
     *,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     skip_unreadable: bool = False,
     opened: Opened | None = None,
 ) -> Subject:
@@ -127,6 +128,7 @@ def load_subject(
         data: what `load_data` takes; a run's own by default.
         options: how to open the model.
         masks: folder of masks; a run's own by default.
+        mask_values: what the values in them mean; a run's own by default.
         skip_unreadable: as in `load_data`. The images are read when they are first used.
         opened: data of earlier calls, to be used again; newly loaded data are added.
 
@@ -136,7 +138,7 @@ def load_subject(
     opened = {} if opened is None else opened
 
     def images(name: str, size: int, how: Preprocessing | None) -> ImageData:
-        asked = (name, size, how, str(masks), skip_unreadable)
+        asked = (name, size, how, str(masks), mask_values, skip_unreadable)
         if asked not in opened:
             opened[asked] = load_data(
                 name,
@@ -144,23 +146,23 @@ def load_subject(
                 masks=masks,
                 skip_unreadable=skip_unreadable,
                 read=False,
+                mask_values=mask_values,
                 preprocessing=how,
             )
         return opened[asked]
 
-    def of_run(run: Run, size: int, how: Preprocessing | None) -> ImageData:
+    def of_run(run: Run, size: int) -> ImageData:
         spec = run.config["data"]["spec"]
+        how = options.preprocessing
         if data is not None and not _is_same(data, spec):
-            return images(data, size, how)
-        known = {
-            "image_size": size,
-            "skip_unreadable": skip_unreadable,
-            "preprocessing": how,
-        }
+            return images(data, size, run.model().preprocessing if how is True else how or None)
+        known: dict[str, Any] = {"image_size": size, "skip_unreadable": skip_unreadable}
+        known |= {} if how is True else {"preprocessing": how or None}
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
         others |= {"masks": masks} if masks else {}
+        others |= {"mask_values": mask_values} if mask_values else {}
         asked = (identity([spec, others]),)
         if asked not in opened:
             opened[asked] = run.data(**others)
@@ -170,8 +172,8 @@ def load_subject(
         run = Run(Path(model).expanduser())
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
+        found = of_run(run, size)
         own, learned = _of_run(run, options)
-        found = of_run(run, size, own.preprocessing)
         judged, chosen, _ = _fitted(own, found, options)
         trained = settings["domains"]
         if not set(trained) & set(chosen.domains):
