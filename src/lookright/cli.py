@@ -13,6 +13,7 @@ from lookright import __doc__ as description
 from lookright.console import fail, mistake_behind, note
 from lookright.errors import UserError, did_you_mean
 from lookright.help import describe_member, describe_verb
+from lookright.imports import working_folder
 from lookright.options import Options
 from lookright.spec import spec_of
 
@@ -21,10 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point `lookright`."""
     warnings.showwarning = note
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if "" not in sys.path:
-        sys.path.append("")  # the user's own models, guides and maskers in the working folder
     try:
-        run(given)
+        with working_folder():
+            run(given)
     except KeyboardInterrupt:
         more = " with --resume" if given[:1] == ["train"] else ""
         fail(f"Stopped; finished work is kept, and the same command{more} continues it.", 130)

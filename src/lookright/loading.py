@@ -19,7 +19,7 @@ from lookright.models import (
     read_class_map,
     read_classes,
 )
-from lookright.spec import identity
+from lookright.spec import ClassPath, identity
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
 
@@ -85,7 +85,7 @@ class ModelOptions:
     class_map: Path | None = None
     others: bool = False
     which: Which = "best"
-    masker: str | None = None
+    masker: ClassPath | None = None
 
     @property
     def named(self) -> dict[str, Any]:

@@ -14,7 +14,9 @@ import yaml
 
 from lookright.errors import UserError, did_you_mean
 from lookright.help import kind_of
-from lookright.spec import Place, converted, parameters
+from lookright.spec import Place, converted, parameters, said
+
+_FLAGS = ("help", "print_config", "trust_config")
 
 Tree = dict[str, Any]
 """Nested options by name; the name of a member is under "", next to its options."""
@@ -60,21 +62,25 @@ class Options:
             elif switch:
                 explicit = bool(waiting) and waiting[0].lower() in ("true", "false")
                 yield option, waiting.pop(0) if explicit else "true"
-            elif option in ("help", "print_config") or not waiting or waiting[0][:2] == "--":
+            elif option in _FLAGS or not waiting or waiting[0][:2] == "--":
                 yield option, None
             else:
                 yield option, waiting.pop(0)
 
     def tree(self, words: Sequence[tuple[str, str | None]]) -> Tree:
-        """All options as one tree: first files, then options, then positional values."""
+        """All options as one tree: first files, then options, then positional values.
+
+        What the words say is `Said`, and so is what files say where `trust_config` is among them.
+        """
         tree: Tree = {}
+        trusted = any(option == "trust_config" and value != "false" for option, value in words)
         for option, value in words:
             if option == "config":
-                tree = _merged(tree, _read(value))
+                tree = _merged(tree, said(_read(value)) if trusted else _read(value))
         for option, value in words:
-            if option and option != "config":
-                _insert(tree, option.split("."), self._value(option, value))
-        loose = [value for option, value in words if not option and value is not None]
+            if option and option not in ("config", "trust_config"):
+                _insert(tree, option.split("."), said(self._value(option, value)))
+        loose = [said(value) for option, value in words if not option and value is not None]
         for name, each in self.known.items():
             if each.default is not each.empty or name in tree or not loose:
                 continue
@@ -98,10 +104,11 @@ class Options:
         if needed:
             raise UserError(f"Still needed: {', '.join(needed)}; see --help.")
         _seed_parts(tree.get("seed", 0))
-        values = converted(self.verb, {n: v for n, v in tree.items() if n in self.own}, Place())
+        place = Place(trust="said")
+        values = converted(self.verb, {n: v for n, v in tree.items() if n in self.own}, place)
         for name, group in self.groups.items():
             inside = {n: v for n, v in tree.items() if n in parameters(group)}
-            values[name] = group(**converted(group, inside, Place()))
+            values[name] = group(**converted(group, inside, place))
         return values
 
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +161,7 @@ def _by_name(members: Sequence[Any]) -> Tree:
     """
     found: Tree = {}
     for each in members:
-        name = str(each["class_path"] if isinstance(each, dict) else each)
+        name = each["class_path"] if isinstance(each, dict) else each
         if name in found:
             raise UserError(f"A file lists {name} twice: give the options of each there.")
         found[name] = dict(each.get("init_args") or {}) if isinstance(each, dict) else {}

@@ -19,9 +19,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 
 from lookright.errors import UserError, did_you_mean
-from lookright.registry import is_part, member, members, word_of
+from lookright.registry import member, members, word_of
 from lookright.spec.describe import arguments_of, ignored, parameters
-from lookright.spec.place import Place
+from lookright.spec.place import PROGRAMS, ClassPath, ModelName, Place, Said, said
 
 _WORDS: Mapping[Any, str] = {
     int: "a whole number",
@@ -54,7 +54,7 @@ def build_read(spec: Any, kind: type, **given: Any) -> Any:
     Raises:
         UserError: as for `build`, or the file names a module not imported yet or another function.
     """
-    return convert(spec, kind, Place(given=given, trusted=False))
+    return convert(spec, kind, Place(given=given, trust="imported"))
 
 
 def convert(value: Any, kind: Any, place: Place) -> Any:
@@ -82,6 +82,8 @@ def convert(value: Any, kind: Any, place: Place) -> Any:
                 f"Expected a mapping, {{name: value}}, for {place.name}, got '{value}'."
             )
         return {key: convert(each, inner[1], place) for key, each in items.items()}
+    if kind in (ModelName, ClassPath):
+        return _code(value, kind, place)
     if kind in _WORDS:
         return _plain(value, kind, place)
     return _instance(value, kind, place) if isclass(kind) else value
@@ -108,7 +110,7 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
             name if isclass(make) else "",
             None if each.default is each.empty else each.default,
             place.given,
-            place.trusted,
+            place.trust,
         )
         found[option] = convert(value, each.annotation, inner)
     taken = signature(make).parameters
@@ -149,13 +151,13 @@ def _untyped(value: Any, place: Place) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_untyped(each, place) for each in value)
     if not isinstance(value, Mapping):
-        return value
+        return str(value) if isinstance(value, Said) else value
     if "class_path" in value:
         made = place.found(path := _path(value, place))
-        if not (place.trusted or is_part(made)):
+        if not place.may_call(path, made):
             raise UserError(
                 f"A file names {path}, which is not a lookright class and is not called: if you "
-                "trust the file, build it by lookright.spec.build(...)."
+                "trust the file, build it by lookright.spec.build(...), or say --trust_config."
             )
         return _made(made, value, place)
     return {name: _untyped(each, place) for name, each in value.items()}
@@ -215,12 +217,21 @@ def _plain(value: Any, kind: type, place: Place) -> Any:
     return found
 
 
+def _code(value: Any, kind: Any, place: Place) -> str:
+    """Text that may name code."""
+    text = _plain(value, str, place)
+    program = kind is ModelName and Path(text).suffix in PROGRAMS
+    if ":" in text or program or (kind is ClassPath and "." in text):
+        place.require_trusted(value)
+    return text
+
+
 def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
     """A list, from a list, tuple, single value, comma-separated text or mapping of members."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         value = _loaded(value, place)
     elif isinstance(value, str):
-        value = [each.strip() for each in value.split(",") if each.strip()]
+        value = [type(value)(each.strip()) for each in value.split(",") if each.strip()]
     if isinstance(value, Mapping) and "class_path" not in value:
         value = [
             {"class_path": name, "init_args": _loaded(options, place) or {}}
@@ -329,7 +340,8 @@ def _loaded(value: Any, place: Place) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return yaml.safe_load(value)
+        found = yaml.safe_load(value)
+        return said(found) if isinstance(value, Said) else found
     except yaml.YAMLError as error:
         raise UserError(
             f"Expected a list such as [a, b] or names with options, as in [AutoAttack, "
