@@ -19,6 +19,7 @@ from lookright.models import (
     read_class_map,
     read_classes,
 )
+from lookright.models.names import is_name
 from lookright.spec import ClassPath, identity
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
@@ -187,7 +188,7 @@ def load_subject(
         "std": own.std.flatten().tolist(),
         "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
     }
-    name = Path(model).stem if Path(model).is_file() else model
+    name = Path(model).stem if Path(model).is_file() and not is_name(model) else model
     return Subject(judged, chosen, name, config={"model": about})
 
 
@@ -219,8 +220,17 @@ def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
 def is_run(model: str) -> bool:
     """Whether a folder is meant, rather than a file or a name."""
     path = Path(model).expanduser()
+    if path.is_dir():
+        if not is_name(model):
+            return True
+        warnings.warn(
+            f"{model} is the name of a model, and is taken as that: write ./{model} for the folder "
+            "of that name.",
+            stacklevel=2,
+        )
+        return False
     named = ":" in model or path.parts[:1] == ("torchvision",)
-    return path.is_dir() or (len(path.parts) > 1 and not path.suffix and not named)
+    return len(path.parts) > 1 and not path.suffix and not named
 
 
 def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:

@@ -10,6 +10,7 @@ from lookright.errors import UserError
 from lookright.models.build import make_network, require_name
 from lookright.models.class_map import imagenet_classes
 from lookright.models.classifier import Classifier
+from lookright.models.names import is_name
 from lookright.models.programs import SUFFIXES, load_program
 from lookright.models.stored import load_classifier
 from lookright.models.weights import load_weights, read_weights
@@ -48,7 +49,7 @@ def open_model(
     weights = None if weights is None else Path(weights)
     path = Path(model).expanduser()
     stored = path.suffix in (*SUFFIXES, ".safetensors")
-    if path.is_file() and not stored:
+    if path.is_file() and not stored and not is_name(model):
         raise UserError(
             f"{model} does not look like a model: expected {', '.join(SUFFIXES)} or .safetensors. "
             f"If it is a state dict, give its architecture as the model, with --weights {model}."
