@@ -17,6 +17,9 @@ from lookright.imports import working_folder
 from lookright.options import Options
 from lookright.spec import spec_of
 
+_LONGEST = 1500
+"""Characters of an error that are shown."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point `lookright`."""
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         mistake = mistake_behind(error)
         if mistake is None:
             raise
-        fail(mistake, 1)
+        fail(_short(mistake), 1)
 
 
 def run(given: Sequence[str]) -> None:
@@ -75,6 +78,12 @@ def run(given: Sequence[str]) -> None:
         print(yaml.safe_dump(plain, sort_keys=False), end="")
         return
     function(**values)
+
+
+def _short(message: str) -> str:
+    """A message without the middle of what a user has given at length."""
+    half = _LONGEST // 2
+    return message if len(message) <= _LONGEST else f"{message[:half]} ... {message[-half:]}"
 
 
 def verbs() -> dict[str, str]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from lookright.data import ImageData, Selected, load_data
 from lookright.errors import UserError
+from lookright.files import as_path
 from lookright.models import (
     Classifier,
     ClassMap,
@@ -148,7 +149,7 @@ def load_subject(
         return opened[asked]
 
     if is_run(model):
-        run = Run(Path(model).expanduser())
+        run = Run(as_path(model))
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
         found = of_run(run, size)
@@ -206,7 +207,7 @@ def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module
     """The model alone, without data, and the masker learned in its run."""
     if not is_run(model):
         return open_model(model, **options.named), None
-    return _of_run(Run(Path(model)), options)
+    return _of_run(Run(as_path(model)), options)
 
 
 def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
@@ -214,12 +215,12 @@ def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
     root = spec["init_args"].get("root")
     if root is None:
         return named.lower() == spec["class_path"].rpartition(".")[2].lower()
-    return Path(named).expanduser().resolve() == Path(root)
+    return as_path(named).resolve() == Path(root)
 
 
 def is_run(model: str) -> bool:
     """Whether a folder is meant, rather than a file or a name."""
-    path = Path(model).expanduser()
+    path = as_path(model)
     if path.is_dir():
         if not is_name(model):
             return True

@@ -13,6 +13,7 @@ from lookright.data.dataset import hashed
 from lookright.data.decoded import Decoded, Masks, What
 from lookright.data.images import check_image, read_bytes, read_image, read_mask, square
 from lookright.data.layout import find_images, find_masks, require_images
+from lookright.files import as_path
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ class Folder(Decoded):
         progress: bool = False,
         read: bool = True,
     ) -> None:
-        root = Path(root)
-        masks = None if masks is None else Path(masks)
-        tool_masks = None if tool_masks is None else Path(tool_masks)
+        root = as_path(root)
+        masks = None if masks is None else as_path(masks)
+        tool_masks = None if tool_masks is None else as_path(tool_masks)
         super().__init__(root, image_size, skip_unreadable, cache)
         self.masks = masks.resolve() if masks else None
         self.tool_masks = tool_masks.resolve() if tool_masks else None

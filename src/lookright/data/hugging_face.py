@@ -21,6 +21,7 @@ from lookright.data.images import (
     square,
 )
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 
 _IMAGE: Final = ("image", "img")
 _LABEL: Final = ("label", "labels", "class")
@@ -102,7 +103,7 @@ class HuggingFace(Decoded):
         progress: bool = False,
         read: bool = True,
     ) -> None:
-        root = Path(root)
+        root = as_path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
         splits = _splits(root)
         features = next(iter(splits.values())).features

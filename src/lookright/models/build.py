@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from lookright.errors import UserError, did_you_mean
-from lookright.files import content_hash
+from lookright.files import as_path, content_hash
 from lookright.imports import import_named
 from lookright.models.classifier import Classifier
 from lookright.models.small_resnet import SmallResNet
@@ -47,7 +47,7 @@ def build_model(
     network, mean, std, heads = make_network(name, len(classes), image_size, pretrained)
     origin = "library" if pretrained else "given" if ":" in name else "random"
     if weights is not None:
-        weights = Path(weights)
+        weights = as_path(weights)
         load_weights(network, read_weights(weights), source=str(weights), heads=heads)
         origin = f"file {weights.name} {content_hash(weights)}"
     return Classifier(network, classes, image_size, mean, std, name, origin)

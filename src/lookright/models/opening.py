@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.files import as_path
 from lookright.models.build import make_network, require_name
 from lookright.models.class_map import imagenet_classes
 from lookright.models.classifier import Classifier
@@ -46,8 +47,8 @@ def open_model(
         UserError: an unknown name; a file that is not a model, or that needs an architecture;
             missing weights or image size; a wrong number of classes; the errors of `count_classes`.
     """
-    weights = None if weights is None else Path(weights)
-    path = Path(model).expanduser()
+    weights = None if weights is None else as_path(weights)
+    path = as_path(model)
     stored = path.suffix in (*SUFFIXES, ".safetensors")
     if path.is_file() and not stored and not is_name(model):
         raise UserError(

@@ -12,27 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from inspect import Parameter, isabstract, isclass, signature
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
-
-import yaml
 
 from lookright.errors import UserError, did_you_mean
 from lookright.registry import member, members, word_of
 from lookright.spec.describe import arguments_of, ignored, parameters
-from lookright.spec.place import PROGRAMS, ClassPath, ModelName, Place, Said, said
+from lookright.spec.place import ClassPath, ModelName, Place, Said, said
+from lookright.spec.plain import WORDS, choice, code, plain, words_for
+from lookright.spec.text import plain_values
 
-_WORDS: Mapping[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    Path: "a path",
-}
 _NULL = (None, "null", "None", "none")
-_BOOLS = {"true": True, "yes": True, "false": False, "no": False}
-_FRACTION = re.compile(r"(-?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 _IMPORTABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
@@ -70,7 +60,7 @@ def convert(value: Any, kind: Any, place: Place) -> Any:
     if origin in (Union, UnionType):
         return _any_of(value, inner, place)
     if origin is Literal:
-        return _choice(value, inner, place)
+        return choice(value, inner, place)
     if origin in (list, tuple, Sequence):
         return _list(value, origin, inner, place)
     if origin is Callable:
@@ -83,9 +73,9 @@ def convert(value: Any, kind: Any, place: Place) -> Any:
             )
         return {key: convert(each, inner[1], place) for key, each in items.items()}
     if kind in (ModelName, ClassPath):
-        return _code(value, kind, place)
-    if kind in _WORDS:
-        return _plain(value, kind, place)
+        return code(value, kind, place)
+    if kind in WORDS:
+        return plain(value, kind, place)
     return _instance(value, kind, place) if isclass(kind) else value
 
 
@@ -137,12 +127,22 @@ def _special(value: Any, place: Place) -> Any:
         case {"import": str(path), **rest} if not rest:
             return place.found(path)
         case {"float": str(number), **rest} if not rest:
-            return float(number)
+            return plain(number, float, place)
         case {"tensor": values, "dtype": str(dtype), **rest} if not rest:
-            import torch
-
-            return torch.tensor(values, dtype=getattr(torch, dtype))
+            return _tensor(values, dtype, place)
     return value
+
+
+def _tensor(values: Any, name: str, place: Place) -> Any:
+    import torch
+
+    dtype = getattr(torch, name, None)
+    try:
+        if isinstance(dtype, torch.dtype):
+            return torch.tensor(values, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise UserError(f"Expected numbers of a dtype of torch for {place.name}, got {name} {values}.")
 
 
 def _untyped(value: Any, place: Place) -> Any:
@@ -167,11 +167,11 @@ def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
     if NoneType in kinds and (value is None or (isinstance(value, str) and value in _NULL)):
         return None
     others = [kind for kind in kinds if kind is not NoneType]
-    plain = [kind for kind in others if kind in _WORDS or get_origin(kind) is Literal]
-    parts = [kind for kind in others if kind not in plain]
-    if isinstance(value, str) and str in plain and parts and _IMPORTABLE.fullmatch(value):
-        plain = []
-    for kind in plain:
+    simple = [kind for kind in others if kind in WORDS or get_origin(kind) is Literal]
+    parts = [kind for kind in others if kind not in simple]
+    if isinstance(value, str) and str in simple and parts and _IMPORTABLE.fullmatch(value):
+        simple = []
+    for kind in simple:
         with suppress(UserError):
             return convert(value, kind, place)
     if parts:
@@ -180,50 +180,8 @@ def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
             with suppress(UserError):
                 return convert(value, kind, place)
         return convert(value, last, place)
-    words = [_words(kind) for kind in plain] + ["null"] * (NoneType in kinds)
+    words = [words_for(kind) for kind in simple] + ["null"] * (NoneType in kinds)
     raise UserError(f"Expected {' or '.join(words)} for {place.name}, got '{value}'.")
-
-
-def _words(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(map(repr, get_args(kind)))}"
-    return _WORDS[kind]
-
-
-def _choice(value: Any, choices: tuple[Any, ...], place: Place) -> Any:
-    by_text = {str(choice): choice for choice in choices}
-    if str(value) in by_text:
-        return by_text[str(value)]
-    near = did_you_mean(str(value), by_text)
-    listed = ", ".join(map(repr, choices))
-    raise UserError(f"Expected one of {listed} for {place.name}, got '{value}'.{near}")
-
-
-def _plain(value: Any, kind: type, place: Place) -> Any:
-    """Numbers, bools, text and paths, which may be given as text."""
-    found: Any = None
-    if kind is bool:
-        found = value if isinstance(value, bool) else _BOOLS.get(str(value).lower())
-    elif kind is str or kind is Path:
-        found = kind(str(value)) if isinstance(value, str | int | float | Path) else None
-    elif not isinstance(value, bool):
-        with suppress(ValueError, TypeError, ZeroDivisionError):
-            part = _FRACTION.fullmatch(value.strip()) if isinstance(value, str) else None
-            found = float(part[1]) / float(part[2]) if part else kind(value)
-            if kind is int and (part or found != float(value)):
-                found = None
-    if found is None:
-        raise UserError(f"Expected {_WORDS[kind]} for {place.name}, got '{value}'.")
-    return found
-
-
-def _code(value: Any, kind: Any, place: Place) -> str:
-    """Text that may name code."""
-    text = _plain(value, str, place)
-    program = kind is ModelName and Path(text).suffix in PROGRAMS
-    if ":" in text or program or (kind is ClassPath and "." in text):
-        place.require_trusted(value)
-    return text
 
 
 def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
@@ -340,9 +298,9 @@ def _loaded(value: Any, place: Place) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        found = yaml.safe_load(value)
+        found = plain_values(value)
         return said(found) if isinstance(value, Said) else found
-    except yaml.YAMLError as error:
+    except UserError as error:
         raise UserError(
             f"Expected a list such as [a, b] or names with options, as in [AutoAttack, "
             f"{{class_path: APGD, init_args: {{loss: dlr}}}}], for {place.name}, got '{value}'."

@@ -13,7 +13,7 @@ from torch import nn
 
 from lookright.data import ImageData
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import as_path, atomic
 from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
 from lookright.methods.method import Method
@@ -46,7 +46,7 @@ class Run:
     folder: Path
 
     def __init__(self, folder: Path | str) -> None:
-        object.__setattr__(self, "folder", Path(folder))
+        object.__setattr__(self, "folder", as_path(folder))
 
     @property
     def best(self) -> Path:

@@ -50,7 +50,7 @@ def train(
     precision: Precision = "32-true",
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
     devices: int = 1,
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto",
     workers: int | None = None,
     skip_unreadable: bool = False,
     resume: bool = False,
