@@ -1,6 +1,7 @@
 """Files that lie in the working folder run only where the user has named them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from PIL import Image
 from lookright.errors import UserError
 from lookright.imports import working_folder
 from lookright.report import explanation_figure
+from lookright.spec.place import PROGRAMS
 from lookright.versions import versions
 from test_cli_options import values
 
@@ -139,8 +141,12 @@ LATE = "from torch import nn\ndef net(n): return nn.Sequential(nn.Flatten(), nn.
 
 @pytest.mark.parametrize(
     ("entry", "planted"),
-    [(("-m", "lookright"), (*LIBRARIES, *OPTIONAL)), (("-c", MAIN), OPTIONAL)],
-    ids=["module", "text"],
+    [
+        (("-m", "lookright"), (*LIBRARIES, *OPTIONAL)),
+        (("-P", "-m", "lookright"), (*LIBRARIES, *OPTIONAL, "pkgutil", "typing")),
+        (("-c", MAIN), OPTIONAL),
+    ],
+    ids=["module", "module without path", "text"],
 )
 def test_however_it_is_started_what_the_user_names_is_found(here, entry, planted):
     """A network of one's own and what it imports, but no file that only lies there."""
@@ -271,3 +277,12 @@ def test_a_config_may_name_what_is_installed(own, monkeypatch):
         values("explain r a.png --config a.yaml")
     monkeypatch.setattr("site.getsitepackages", lambda: [str(room)])
     assert type(values("explain r a.png --config a.yaml")["explainer"]).__name__ == "Map"
+
+
+def test_the_page_on_safety_names_what_is_code():
+    page = (SOURCE.parent / "docs" / "safety.md").read_text()
+    (code,) = [line for line in page.splitlines() if line.startswith("| exported programs")]
+    assert set(re.findall(r"`(\.\w+)`", code)) == {*PROGRAMS, ".py"}
+    assert "| no |" in code
+    for told in ("--trust_config", "./resnet18", "python -P -m lookright", "matplotlibrc"):
+        assert f"`{told}`" in page

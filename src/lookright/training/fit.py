@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from rich.progress import Progress
@@ -262,8 +263,10 @@ def _checked(method: Method, data: ImageData) -> Classifier:
     return model
 
 
-def _tensorboard(run: Run) -> "TensorBoardLogger":
-    """Its curves continue where `run` stopped; later entries are dropped."""
+def _tensorboard(run: Run) -> "TensorBoardLogger | Literal[False]":
+    """Its curves continue where `run` stopped; later entries are dropped. False: not installed."""
+    if find_spec("tensorboard") is None:
+        return False
     from lightning.pytorch.loggers import TensorBoardLogger
 
     history = run.history

@@ -37,10 +37,10 @@ class Run:
     """A run's folder.
 
     `config.json` says what was run, `versions.json` with which versions; `metrics.csv` has a row
-    and `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/`
-    holds `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker`
-    and `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from
-    which an interrupted run goes on.
+    and `log.txt` a line for each finished epoch; `tensorboard/` the same curves, where TensorBoard
+    is installed; `checkpoints/` holds `best.safetensors` and `last.safetensors`
+    (`save_classifier`), beside them `best-masker` and `last-masker.safetensors` (`save_masker`)
+    where a mask was learned, and `last.ckpt`, from which an interrupted run goes on.
     """
 
     folder: Path
