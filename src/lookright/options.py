@@ -133,7 +133,7 @@ class Options:
 
     def _value(self, option: str, value: str | None) -> Any:
         if value is not None or option == "print_config":
-            return value or True
+            return True if value is None else value
         if kind_of(option, self.known):
             raise UserError(f"--{option} needs a name after it; --{option}.help lists the names.")
         raise UserError(f"--{option} needs a value after it.")

@@ -211,7 +211,12 @@ def _maker(value: Any, kind: Any, place: Place) -> Any:
     """A function that makes a member of a kind: its class, or a partial of it with options."""
     if callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class":
         found = place.found(value, "function") if isinstance(value, str) else value
-        return _untyped(found, place)
+        made = _untyped(found, place)
+        if not callable(made):
+            raise UserError(
+                f"Expected a function for {place.name}, as package.module.name; got '{value}'."
+            )
+        return made
     made, options = _chosen(value, kind, place, getattr(place.default, "func", place.default))
     if not isclass(made):
         return made
