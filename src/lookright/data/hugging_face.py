@@ -21,6 +21,7 @@ from lookright.data.images import (
 )
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 
 _IMAGE: Final = ("image", "img")
 _LABEL: Final = ("label", "labels", "class")
@@ -103,7 +104,7 @@ class HuggingFace(Decoded):
         read: bool = True,
         mask_values: MaskValues | None = None,
     ) -> None:
-        root = Path(root)
+        root = as_path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
         splits = _splits(root)
         features = next(iter(splits.values())).features

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.spec.place import PROGRAMS
 
-SUFFIXES: Final = (".pt", ".ts", ".jit", ".pt2")
+SUFFIXES: Final = PROGRAMS
+
 
 _ATTENTION: Final = ("scaled_dot_product_attention", "softmax")
 _POOLED: Final = (
