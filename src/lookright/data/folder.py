@@ -15,6 +15,7 @@ from lookright.data.images import check_image, read_bytes, read_image, squared
 from lookright.data.layout import find_images, find_masks, require_images
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError
+from lookright.files import as_path
 from lookright.models.preprocessing import Preprocessing
 
 
@@ -80,9 +81,9 @@ class Folder(Decoded):
         tool_mask_values: MaskValues | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> None:
-        root = Path(root)
-        masks = None if masks is None else Path(masks)
-        tool_masks = None if tool_masks is None else Path(tool_masks)
+        root = as_path(root)
+        masks = None if masks is None else as_path(masks)
+        tool_masks = None if tool_masks is None else as_path(tool_masks)
         super().__init__(root, image_size, skip_unreadable, cache)
         self.preprocessing = preprocessing
         self.masks = masks.resolve() if masks else None

@@ -21,6 +21,7 @@ from lookright.data.images import (
 )
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 from lookright.models.preprocessing import Preprocessing
 
 _IMAGE: Final = ("image", "img")
@@ -106,7 +107,7 @@ class HuggingFace(Decoded):
         mask_values: MaskValues | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> None:
-        root = Path(root)
+        root = as_path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
         self.preprocessing = preprocessing
         splits = _splits(root)

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 from lookright.models.preprocessing import Preprocessing
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -119,7 +120,7 @@ def load_image(
     path: Path | str, image_size: int, preprocessing: Preprocessing | None = None
 ) -> Tensor:
     """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `squared`."""
-    return squared(read_image(Path(path)), image_size, preprocessing).float() / 255
+    return squared(read_image(as_path(path)), image_size, preprocessing).float() / 255
 
 
 def check_image(path: File) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookright.errors import UserError
+from lookright.files import as_path
 from lookright.models.build import make_network, require_name
 from lookright.models.class_map import imagenet_classes
 from lookright.models.classifier import Classifier
 from lookright.models.library import expected_images, without_auxiliary
+from lookright.models.names import is_name
 from lookright.models.outputs import Outputs
 from lookright.models.pickled import pickled_class, whole_model
 from lookright.models.preprocessing import Preprocessing
@@ -53,10 +55,10 @@ def open_model(
             missing weights or image size; a wrong number of classes; the errors of `tried_outputs`
             and `count_classes`.
     """
-    weights = None if weights is None else Path(weights)
-    path = Path(model).expanduser()
+    weights = None if weights is None else as_path(weights)
+    path = as_path(model)
     stored = path.suffix in (*SUFFIXES, ".safetensors")
-    if path.is_file() and not stored:
+    if path.is_file() and not stored and not is_name(model):
         raise UserError(_no_model(path))
     if stored and (weights or pretrained):
         raise UserError(

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError
 from lookright.models.pickled import pickled_class, whole_model
+from lookright.spec.place import PROGRAMS
 
-SUFFIXES: Final = (".pt", ".ts", ".jit", ".pt2")
+SUFFIXES: Final = PROGRAMS
 
 _ATTENTION: Final = ("scaled_dot_product_attention", "softmax")
 _POOLED: Final = (
