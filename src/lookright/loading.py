@@ -5,25 +5,29 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
 from lookright.console import note
-from lookright.data import ImageData, Selected, load_data
+from lookright.data import ImageData, MaskValues, Selected, load_data
 from lookright.errors import UserError
-from lookright.files import checksums
+from lookright.files import as_path, checksums
 from lookright.models import (
     Classifier,
     ClassMap,
+    Preprocessing,
     open_model,
     own_module,
     read_class_map,
     read_classes,
 )
-from lookright.spec import identity
+from lookright.models.names import is_name
+from lookright.spec import ClassPath, identity, spec_of
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
+
+OutputsName = Literal["logits", "probabilities", "sigmoids", "one_logit", "one_probability"]
 
 Opened = dict[tuple[Any, ...], ImageData]
 """Data sets that were loaded before, by the arguments that loaded them."""
@@ -74,6 +78,10 @@ class ModelOptions:
             wrong.
         which: the best or the last epoch of a run.
         masker: package.module.Name of a run's masker, if it is one of your own.
+        outputs: what the network gives, if it is not found out rightly: logits, probabilities (that
+            sum to 1), sigmoids (one for each class), one_logit or one_probability.
+        preprocessing: how image files become square; by default as the library of a named model
+            does it for its weights; false for the central square; or its own options.
     """
 
     FLAT: ClassVar[bool] = True
@@ -87,7 +95,9 @@ class ModelOptions:
     class_map: Path | None = None
     others: bool = False
     which: Which = "best"
-    masker: str | None = None
+    masker: ClassPath | None = None
+    outputs: OutputsName | None = None
+    preprocessing: Preprocessing | bool = True
 
     @property
     def named(self) -> dict[str, Any]:
@@ -99,6 +109,8 @@ class ModelOptions:
             "mean": self.mean,
             "std": self.std,
             "classes": read_classes(self.classes) if self.classes else None,
+            "outputs": self.outputs,
+            "preprocessing": self.preprocessing,
         }
 
 
@@ -108,6 +120,7 @@ def load_subject(
     options: ModelOptions = ModelOptions(),
     *,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     skip_unreadable: bool = False,
     opened: Opened | None = None,
 ) -> Subject:
@@ -118,6 +131,7 @@ def load_subject(
         data: what `load_data` takes; a run's own by default.
         options: how to open the model.
         masks: folder of masks; a run's own by default.
+        mask_values: what the values in them mean; a run's own by default.
         skip_unreadable: as in `load_data`. The images are read when they are first used.
         opened: data of earlier calls, to be used again; newly loaded data are added.
 
@@ -126,23 +140,32 @@ def load_subject(
     """
     opened = {} if opened is None else opened
 
-    def images(name: str, size: int) -> ImageData:
-        asked = (name, size, str(masks), skip_unreadable)
+    def images(name: str, size: int, how: Preprocessing | None) -> ImageData:
+        asked = (name, size, how, str(masks), mask_values, skip_unreadable)
         if asked not in opened:
             opened[asked] = load_data(
-                name, size, masks=masks, skip_unreadable=skip_unreadable, read=False
+                name,
+                size,
+                masks=masks,
+                skip_unreadable=skip_unreadable,
+                read=False,
+                mask_values=mask_values,
+                preprocessing=how,
             )
         return opened[asked]
 
     def of_run(run: Run, size: int) -> ImageData:
         spec = run.config["data"]["spec"]
+        how = options.preprocessing
         if data is not None and not _is_same(data, spec):
-            return images(data, size)
-        known = {"image_size": size, "skip_unreadable": skip_unreadable}
+            return images(data, size, run.model().preprocessing if how is True else how or None)
+        known: dict[str, Any] = {"image_size": size, "skip_unreadable": skip_unreadable}
+        known |= {} if how is True else {"preprocessing": how or None}
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
         others |= {"masks": masks} if masks else {}
+        others |= {"mask_values": mask_values} if mask_values else {}
         asked = (identity([spec, others]),)
         if asked not in opened:
             _say_where(run, spec, {"root"} if data else set(), {"masks"} if masks else set())
@@ -150,7 +173,7 @@ def load_subject(
         return opened[asked]
 
     if is_run(model):
-        run = Run(Path(model).expanduser())
+        run = Run(as_path(model))
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
         own, learned = _of_run(run, options)
@@ -183,19 +206,22 @@ def load_subject(
             f"Say on which images {model} is evaluated: --data; only a run knows its own data."
         )
     count = None
+    how = options.preprocessing if isinstance(options.preprocessing, Preprocessing) else None
     if ":" in model and options.image_size and not options.classes and not options.class_map:
-        count = len(images(data, options.image_size).classes)
+        count = len(images(data, options.image_size, how).classes)
     own = open_model(model, **options.named, count=count)
-    judged, chosen, mapped = _fitted(own, images(data, own.image_size), options)
+    judged, chosen, mapped = _fitted(own, images(data, own.image_size, own.preprocessing), options)
     about = {
         "name": model,
         "architecture": own.architecture or type(own.network).__name__,
         "image_size": own.image_size,
+        "preprocessing": spec_of(own.preprocessing),
+        "outputs": str(own.outputs),
         "mean": own.mean.flatten().tolist(),
         "std": own.std.flatten().tolist(),
         "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
     }
-    name = Path(model).stem if Path(model).is_file() else model
+    name = Path(model).stem if Path(model).is_file() and not is_name(model) else model
     return Subject(judged, chosen, name, config={"model": about})
 
 
@@ -213,7 +239,7 @@ def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module
     """The model alone, without data, and the masker learned in its run."""
     if not is_run(model):
         return open_model(model, **options.named), None
-    return _of_run(Run(Path(model)), options)
+    return _of_run(Run(as_path(model)), options)
 
 
 def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
@@ -221,14 +247,23 @@ def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
     root = spec["init_args"].get("root")
     if root is None:
         return named.lower() == spec["class_path"].rpartition(".")[2].lower()
-    return Path(named).expanduser().resolve() == Path(root)
+    return as_path(named).resolve() == Path(root)
 
 
 def is_run(model: str) -> bool:
     """Whether a folder is meant, rather than a file or a name."""
-    path = Path(model).expanduser()
+    path = as_path(model)
+    if path.is_dir():
+        if not is_name(model):
+            return True
+        warnings.warn(
+            f"{model} is the name of a model, and is taken as that: write ./{model} for the folder "
+            "of that name.",
+            stacklevel=2,
+        )
+        return False
     named = ":" in model or path.parts[:1] == ("torchvision",)
-    return path.is_dir() or (len(path.parts) > 1 and not path.suffix and not named)
+    return len(path.parts) > 1 and not path.suffix and not named
 
 
 def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
@@ -246,6 +281,8 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
     before: Mapping[str, str] | None = None
     while (now := checksums(run.folder)) != before:  # a run being trained may replace both
         before, learned, model = now, run.masker(options.which, own), run.model(options.which)
+    if options.preprocessing is not True:
+        model.preprocessing = options.preprocessing or None
     return model, learned
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
-from lookright.files import verified, write_atomically
+from lookright.files import as_path, verified, write_atomically
 from lookright.locks import settled
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
@@ -154,7 +154,7 @@ def read_result(folder: Path | str) -> Result:
     Raises:
         UserError: there is no such file, it is damaged, or it is of another format version.
     """
-    folder = settled(Path(folder))
+    folder = settled(as_path(folder))
     path = folder / "result.json"
     if not path.is_file():
         raise UserError(

@@ -12,7 +12,9 @@ import yaml
 from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 from lookright.models.classifier import Classifier
+from lookright.models.outputs import Outputs
 
 OTHER = "other"
 """The name of the class that stands for all of a model's classes in no group."""
@@ -28,16 +30,22 @@ class Mapped(nn.Module):
     2021).
 
     Args:
-        network: images to logits (B, C).
+        network: images to logits (B, C), or to what `outputs` says.
         groups: the indices of the classes of each of the K groups, at least one per group.
     """
 
     index: Tensor
     taken: Tensor
 
-    def __init__(self, network: nn.Module, groups: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        groups: Sequence[Sequence[int]],
+        outputs: Outputs = Outputs.LOGITS,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.outputs = outputs
         widest = max(map(len, groups))
         padded = [[*group, *[group[0]] * (widest - len(group))] for group in groups]
         taken = [[at < len(group) for at in range(widest)] for group in groups]
@@ -45,7 +53,7 @@ class Mapped(nn.Module):
         self.register_buffer("taken", torch.tensor(taken))
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = self.network(x)[:, self.index]
+        logits = self.outputs(self.network(x))[:, self.index]
         return logits.masked_fill(~self.taken, -torch.inf).logsumexp(2)
 
 
@@ -91,15 +99,8 @@ class ClassMap:
             held = {index for group in groups.values() for index in group}
             if rest := tuple(index for index in range(count) if index not in held):
                 groups[OTHER] = rest
-        return Classifier(
-            Mapped(model.network, list(groups.values())),
-            tuple(groups),
-            model.image_size,
-            model.mean.flatten().tolist(),
-            model.std.flatten().tolist(),
-            model.architecture,
-            model.origin,
-        )
+        mapped = Mapped(model.network, list(groups.values()), model.outputs)
+        return model.around(mapped, tuple(groups))
 
 
 def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) -> ClassMap:
@@ -115,7 +116,7 @@ def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) 
         UserError: no such file, or a file that is not a class map; a class that is not in the data
             or the model; an ambiguous name; a class in two groups; fewer than two groups.
     """
-    path = Path(path)
+    path = as_path(path)
     raw = _read(path)
     if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw):
         raise UserError(
@@ -142,7 +143,7 @@ def read_classes(path: Path | str) -> tuple[str, ...]:
     Raises:
         UserError: no such file, or a file that is not a list of names.
     """
-    path = Path(path)
+    path = as_path(path)
     raw = _read(path, plain=path.suffix.lower() not in (".yaml", ".yml", ".json"))
     names = raw.get("classes") if isinstance(raw, dict) else raw
     if not isinstance(names, list) or len(names) < 2:

@@ -10,11 +10,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.files import as_path
+from lookright.models.pickled import pickled_class, whole_model
 
 
 def read_weights(path: Path | str) -> Mapping[str, Tensor]:
     """The tensors of a `.safetensors` file or of a state dict, read with `weights_only=True`."""
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise UserError(f"No file of weights at {path}.")
     state: Any
@@ -25,6 +27,8 @@ def read_weights(path: Path | str) -> Mapping[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
             state = state.get("state_dict", state) if isinstance(state, Mapping) else state
     except Exception as error:
+        if whole := pickled_class(path):
+            raise UserError(whole_model(path, whole)) from error
         raise UserError(
             f"{path} cannot be read as weights ({type(error).__name__}): expected .safetensors or "
             "a state dict of plain tensors saved by torch.save."

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,23 +16,24 @@ from rich.progress import Progress
 from lookright.attacks import Attack
 from lookright.batch import Batch
 from lookright.data import ImageData, Split, SplitName, as_data
+from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
-from lookright.files import full_disk, verified
+from lookright.files import as_path, full_disk, verified
 from lookright.locks import locked
 from lookright.methods.method import Method
-from lookright.models import Classifier, load_weights, read_weights
+from lookright.models import Classifier, known_of, load_weights, read_weights
 from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
-from lookright.training.run import Opened, Row, Run, open_run
+from lookright.training.run import Opened, Run, open_run
 from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
+from lookright.training.trainer import tensorboard, trainer_with
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training needs
     import lightning as L
-    from lightning.pytorch.loggers import TensorBoardLogger
 
     from lookright.training.module import Module
     from lookright.training.recorder import RunRecorder
@@ -124,14 +125,14 @@ def fit(
     """
     if not run:
         raise UserError("Say which folder the run goes to: run='runs/mine'.")
-    if Path(run).is_file():
+    if as_path(run).is_file():
         raise UserError(f"A run needs a folder, but {run} is a file; name another.")
     if not isinstance(domains, str | Sequence):
         raise UserError(
             f"Expected names of domains, got {type(domains).__name__}: images to validate on are "
             "given as validation=..."
         )
-    images = as_data(data, classes=getattr(method.model, "classes", None))
+    images = as_data(data, **known_of(method.model))
     named = (domains,) if isinstance(domains, str) else tuple(domains)
     settings = Settings(
         domains=named or images.domains,
@@ -150,6 +151,9 @@ def fit(
         seed=seed,
     )
     model = _checked(method, images)
+    method.give_logits(images.image_size, images.classes)
+    if isinstance(images, Decoded):
+        model.preprocessing = images.preprocessing
     check_domains(method, settings)
     parts = _parts(method, images, settings.domains, validation)
     unguided = check_guided(method, parts["train"])
@@ -169,7 +173,7 @@ def fit(
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
         config = describe_run(method, model, images, parts, settings)
-        opened = Opened(Run(Path(run)))
+        opened = Opened(Run(as_path(run)))
         trained = opened.run
         if first:
             stack.enter_context(locked(trained.folder))
@@ -190,12 +194,12 @@ def fit(
             "strategy": _strategy(strategy, method),
             "precision": precision,
         }
-        trainer = _trainer(
+        trainer = trainer_with(
             switches,
             max_epochs=epochs,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
-            logger=_tensorboard(trained.folder, earlier),
+            logger=tensorboard(trained.folder, earlier),
             log_every_n_steps=10,
             callbacks=[*shown, *callbacks, OverfittingCheck(records.note, earlier), records],
             plugins=[AtomicCheckpoints()],
@@ -271,26 +275,6 @@ def _checked(method: Method, data: ImageData) -> Classifier:
             f"{data.image_size} px: build both with one image_size."
         )
     return model
-
-
-def _trainer(switches: Mapping[str, Any], **others: Any) -> "L.Trainer":
-    """switches: those that depend on the machine, on which Lightning's errors are about them."""
-    import lightning as L
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
-
-    try:
-        return L.Trainer(**switches, **others)
-    except (ImportError, TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
-        given = ", ".join(f"{name}={value}" for name, value in switches.items())
-        raise UserError(f"No training here with {given}: {' '.join(str(error).split())}") from error
-
-
-def _tensorboard(folder: Path, earlier: Sequence[Row]) -> "TensorBoardLogger":
-    """Its curves continue where the run stopped; later entries are dropped."""
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    step = int(earlier[-1]["step"]) if earlier else None
-    return TensorBoardLogger(folder, name="", version="tensorboard", purge_step=step)
 
 
 def _train(

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from lookright.claims import Claim, DifferenceClaim, Evaluated, Plan, Similarity
 from lookright.claims import claim as claimed_of
-from lookright.data import ImageData
+from lookright.data import ImageData, MaskValues
 from lookright.errors import UserError
 from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
 from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subject
 from lookright.perturbations import Attacked, Perturbation
+from lookright.spec import ModelName
 
 _PROVIDED = (
     "This holds for images drawn independently from one distribution and not used in training, if "
@@ -26,11 +27,11 @@ _EVALUATED = (
 
 
 def claim(
-    model: str,
+    model: ModelName,
     perturbation: Perturbation = Attacked(),  # noqa: B008
     data: str | None = None,
     domain: str | None = None,
-    against: str | None = None,
+    against: ModelName | None = None,
     n: int = 200,
     delta: float = 0.05,
     tau: float = 0.8,
@@ -39,6 +40,7 @@ def claim(
     family: int | None = None,
     lemmas: bool = False,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     options: ModelOptions = ModelOptions(),  # noqa: B008
     output: Path | None = None,
     batch_size: int = 64,
@@ -74,6 +76,8 @@ def claim(
         lemmas: measure ALIGN's lemmas too, with the perturbation as the shift of domain; the data
             need masks.
         masks: folder of masks; those of the run by default.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
         options: how to open the model; they apply to `against` too, except weights.
         output: folder of claims.json; the run's by default, else a folder in results.
         batch_size: images at once.
@@ -89,6 +93,7 @@ def claim(
             data,
             options,
             masks=masks,
+            mask_values=mask_values,
             skip_unreadable=skip_unreadable,
             opened=opened,
         )
@@ -157,9 +162,11 @@ def _evaluated(
 
 def _check_same_images(first: ImageData, second: ImageData) -> None:
     same = first.image_size == second.image_size and first.domains == second.domains
+    same = same and first.preprocessing == second.preprocessing
     if not same or any(first.keys(each) != second.keys(each) for each in first.domains):
         raise UserError(
             f"Two models are compared on the same images, but these are made for {first.name} at "
-            f"{first.image_size} pixels and {second.name} at {second.image_size}: name the images "
-            "by --data."
+            f"{first.image_size} pixels and {second.name} at {second.image_size}, or are made "
+            "square in two ways: name the images by --data, their size by --image_size, and give "
+            "--preprocessing false."
         )

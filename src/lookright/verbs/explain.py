@@ -18,10 +18,11 @@ from lookright.models import Classifier
 from lookright.modes import frozen, full_precision
 from lookright.report import explanation_figure
 from lookright.seeds import derived_seed, own_noise
+from lookright.spec import ModelName
 
 
 def explain(
-    model: str,
+    model: ModelName,
     images: list[Path],
     explainer: Explainer = GradCAM(),  # noqa: B008
     attack: Attack = PGD(),  # noqa: B008
@@ -61,7 +62,7 @@ def explain(
                 stack.enter_context(frozen(lent))
         stack.enter_context(full_precision(where))
         for path, target in targets(images, output).items():
-            image = load_image(path, judged.image_size)
+            image = load_image(path, judged.image_size, judged.preprocessing)
             seen = _seen(judged, found, image[None].to(where), explainer, attack, truth, seed)
             explanation_figure(target, **seen, classes=judged.classes, label=truth, title=path.name)
             clean, moved = (

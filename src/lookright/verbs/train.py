@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 
 from lookright.attacks import Attack
-from lookright.data import Augment, ImageData, load_data
+from lookright.data import Augment, ImageData, MaskValues, load_data
 from lookright.data.loaders import check_workers
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
-from lookright.models import Classifier, build_model
-from lookright.spec import spec_of
+from lookright.models import Classifier, Preprocessing, build_model, expected_images
+from lookright.spec import ModelName, spec_of
 from lookright.training import fit
 from lookright.training.config import method_title
 from lookright.training.settings import Precision
@@ -28,12 +28,15 @@ def train(
     data: str = "Shortcut",
     train_domain: list[str] | None = None,
     test_domain: list[str] | None = None,
-    model: str = "small_resnet",
+    model: ModelName = ModelName("small_resnet"),  # noqa: B008
     weights: Path | None = None,
     pretrained: bool = False,
     image_size: int | None = None,
+    preprocessing: Preprocessing | bool = True,
     masks: Path | None = None,
     tool_masks: Path | None = None,
+    mask_values: MaskValues | None = None,
+    tool_mask_values: MaskValues | None = None,
     strength: float = 0.9,
     run: Path | None = None,
     epochs: int = 30,
@@ -49,7 +52,7 @@ def train(
     precision: Precision = "32-true",
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
     devices: int = 1,
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto",
     workers: int | None = None,
     skip_unreadable: bool = False,
     resume: bool = False,
@@ -68,9 +71,15 @@ def train(
         weights: file of weights to begin with (.safetensors or a state dict).
         pretrained: begin with the library's own weights, from its hub.
         image_size: side length in pixels; 32 for Shortcut and 128 for a folder by default.
+        preprocessing: how image files become square; by default as the library of the model does it
+            for its weights, or without weights the central square, as false does; or its own
+            options.
         masks: folder of object masks, laid out as the images are.
         tool_masks: folder of masks made by a tool such as SAM, laid out alike, for --method.guide
             PrecomputedMask; they are never used to evaluate a model.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
+        tool_mask_values: the same of tool masks.
         strength: of Shortcut's correlation in its domain train, from 0 to 1.
         run: folder of the run; by default runs/<data>-<method>-<seed>, which also names a guide
             other than the method's default.
@@ -106,8 +115,22 @@ def train(
         augment = not built_in
     if lr is None:
         lr = 1e-2 if model == "small_resnet" else 1e-3
+    if preprocessing is True:
+        expected = expected_images(model, weights) if weights or pretrained else None
+        how = expected.preprocessing if expected else None
+    else:
+        how = preprocessing or None
     images = load_data(
-        data, image_size, 0, strength, masks, tool_masks, skip_unreadable, read=False
+        data,
+        image_size,
+        strength=strength,
+        masks=masks,
+        tool_masks=tool_masks,
+        skip_unreadable=skip_unreadable,
+        read=False,
+        mask_values=mask_values,
+        tool_mask_values=tool_mask_values,
+        preprocessing=how,
     )
     chosen, left_out = train_domain or [], set(test_domain or ())
     for domain in (*chosen, *left_out):
