@@ -1,7 +1,9 @@
 """Classifiers by name, from a file of weights, or from an exported program."""
 
 from lookright.models.build import build_model, own_module
+from lookright.models.checkpoint import find_weights
 from lookright.models.class_map import ClassMap, Mapped, read_class_map, read_classes
+from lookright.models.class_names import ClassOrder, example_map, named_after
 from lookright.models.classifier import Classifier
 from lookright.models.opening import open_model
 from lookright.models.small_resnet import SmallResNet
@@ -10,13 +12,17 @@ from lookright.models.weights import fingerprint, load_weights, read_weights
 
 __all__ = [
     "ClassMap",
+    "ClassOrder",
     "Classifier",
     "Mapped",
     "SmallResNet",
     "build_model",
+    "example_map",
+    "find_weights",
     "fingerprint",
     "load_classifier",
     "load_weights",
+    "named_after",
     "open_model",
     "own_module",
     "read_class_map",

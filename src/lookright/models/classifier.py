@@ -19,6 +19,7 @@ class Classifier(nn.Module):
         architecture: the name from which `build_model` makes the network.
         origin: where the weights come from, as recorded in a run: "random", "given" by the caller,
             a "library", or a "file" with its name and hash.
+        nameless: whether the classes are only numbers from 0, because their names are not known.
     """
 
     mean: Tensor
@@ -33,6 +34,7 @@ class Classifier(nn.Module):
         std: Sequence[float] = (1.0, 1.0, 1.0),
         architecture: str = "",
         origin: str = "given",
+        nameless: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -40,6 +42,7 @@ class Classifier(nn.Module):
         self.image_size = image_size
         self.architecture = architecture
         self.origin = origin
+        self.nameless = nameless
         # Library networks accept either memory layout; your own network may flatten the image.
         by_library = architecture != "" and ":" not in architecture
         self.channels_last = by_library and may_be_channels_last(network)

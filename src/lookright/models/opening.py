@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError
 from lookright.models.build import make_network, require_name
-from lookright.models.class_map import imagenet_classes
+from lookright.models.checkpoint import find_weights
+from lookright.models.class_names import imagenet_classes
 from lookright.models.classifier import Classifier
 from lookright.models.programs import SUFFIXES, load_program
 from lookright.models.stored import load_classifier
-from lookright.models.weights import load_weights, read_weights
+from lookright.models.weights import load_weights
 
 
 def open_model(
@@ -25,6 +26,7 @@ def open_model(
     std: Sequence[float] | None = None,
     classes: Sequence[str] | None = None,
     count: int | None = None,
+    architecture: str | None = None,
 ) -> Classifier:
     """A classifier for evaluation, in evaluation mode, with its own classes.
 
@@ -40,6 +42,8 @@ def open_model(
         classes: class names in the order of the logits; by default ImageNet's if there are 1000,
             otherwise numbers from 0.
         count: the number of classes for your own function, if `classes` is not given.
+        architecture: the function that makes the network of a classifier's file, if it is your own
+            (`load_classifier`).
 
     Raises:
         UserError: an unknown name; a file that is not a model, or that needs an architecture;
@@ -60,26 +64,27 @@ def open_model(
     network: nn.Module
     centre: Sequence[float] = (0.0, 0.0, 0.0)
     scale: Sequence[float] = (1.0, 1.0, 1.0)
-    architecture, size = "", image_size
+    made_by, size = "", image_size
     if path.suffix == ".safetensors":
-        opened = load_classifier(path)
-        network, size, architecture = opened.network, opened.image_size, opened.architecture
+        opened = load_classifier(path, architecture=architecture)
+        network, size, made_by = opened.network, opened.image_size, opened.architecture
         centre, scale = opened.mean.flatten().tolist(), opened.std.flatten().tolist()
-        classes = classes or opened.classes
+        classes = classes or (None if opened.nameless else opened.classes)
     elif stored:
         network, size = load_program(path)
     else:
         require_name(model)
-        architecture, size = model, own_size(model) if image_size is None else image_size
+        made_by, size = model, own_size(model) if image_size is None else image_size
         count = len(classes) if classes else count
         network, centre, scale = _named(model, _known(size, model), weights, pretrained, count)
     pixels = _known(size if image_size is None else image_size, model)
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and (len(values) != 3 or (name == "std" and min(values) <= 0)):
             raise UserError(f"Expected three numbers for {name} (above 0 for std), got {values}.")
-    made = Classifier(network, (), pixels, mean or centre, std or scale, architecture).eval()
+    made = Classifier(network, (), pixels, mean or centre, std or scale, made_by).eval()
     found = count_classes(made, pixels, model)
-    made.classes = tuple(classes or imagenet_classes(found) or map(str, range(found)))
+    named = classes or imagenet_classes(found)
+    made.classes, made.nameless = tuple(named or map(str, range(found))), named is None
     if len(made.classes) != found:
         raise UserError(
             f"{model} has {found} classes, but {len(made.classes)} names were given: name each of "
@@ -123,11 +128,12 @@ def _named(
         count = config.num_classes if config and config.num_classes else 1000
     network, mean, std, heads = make_network(name, count, size, pretrained)
     if weights is not None:
-        state = read_weights(weights)
-        rows = [len(state[weight]) for head in heads if (weight := f"{head}.weight") in state]
+        found = find_weights(network, weights, heads)
+        rows = [len(found.state[f"{head}.weight"]) for head in heads]
         if rows and rows[0] != count:
             network, mean, std, heads = make_network(name, rows[0], size, pretrained)
-        load_weights(network, state, source=str(weights))
+        load_weights(network, found.state, source=str(weights))
+        mean, std = found.normalisation or (mean, std)
     return network, mean, std
 
 
