@@ -112,7 +112,11 @@ SAVED = {
     ),
     "MadryLab": (robustness, r"'model'; .*'module.model.'; left out .*its mean \[0.4, 0.5, 0.6\]"),
     "RobustBench": (
-        lambda s: {**under("model.", s), "mu": MEAN.view(1, 3, 1, 1), "sigma": STD.view(1, 3, 1, 1)},
+        lambda s: {
+            **under("model.", s),
+            "mu": MEAN.view(1, 3, 1, 1),
+            "sigma": STD.view(1, 3, 1, 1),
+        },
         r"prefix 'model.'.*mean \[0.4, 0.5, 0.6\] and std \[0.2, 0.25, 0.3\]",
     ),
     "a wrapper with normalisation": (
@@ -248,14 +252,20 @@ ANOTHER = "weights of another model: "
     [
         (shallower, rf"{ANOTHER}[1-9]\d* parameters missing.*expected stages\.2"),
         (lambda s: {"model": under("module.", shallower(s))}, r"under 'model\.module\.'"),
-        (deeper, rf"{ANOTHER}0 parameters missing, 1 unexpected.*has stages\.7\.conv\.weight \(4x4"),
+        (
+            deeper,
+            rf"{ANOTHER}0 parameters missing, 1 unexpected.*has stages\.7\.conv\.weight \(4x4",
+        ),
         (in_a_block, rf"{ANOTHER}0 parameters missing, 1 unexpected.*gate\.weight"),
         (wider, rf"{ANOTHER}0 parameters missing, 0 unexpected, [1-9]\d* of another shape"),
         (without_head, r"no head that can be told \(expected head.weight, a row of \d+ for each"),
         (projection, "no head that can be told"),
         (neck, "no head that can be told"),
         (two_heads, "no head that can be told"),
-        (lambda s: Tiny().state_dict(), rf"{ANOTHER}.*expected .*the file has .*norm\.weight \(8\)"),
+        (
+            lambda s: Tiny().state_dict(),
+            rf"{ANOTHER}.*expected .*the file has .*norm\.weight \(8\)",
+        ),
         (lambda s: {"optimizer": {"state": {0: torch.ones(3)}}}, ANOTHER),
         (lambda s: {"epoch": 1, "args": Run()}, "is not a state dict"),
         (lambda s: Run(), "is not a state dict"),
@@ -269,7 +279,9 @@ def test_another_network_is_refused_with_the_nearest_names(make, says, tmp_path)
     said = str(raised.value)
     assert "\n" not in said
     if ANOTHER in said and "epoch" not in said:
-        ours, theirs = re.search("expected (.*); the file has (.*?)(?: under .*)?: give", said).groups()
+        ours, theirs = re.search(
+            "expected (.*); the file has (.*?)(?: under .*)?: give", said
+        ).groups()
         assert 1 <= len(ours.split(", ")) <= 5
         assert 1 <= len(theirs.split(", ")) <= 5
 
@@ -366,7 +378,9 @@ def test_no_code_of_a_checkpoint_runs(zipped, tmp_path, monkeypatch):
 def test_what_cannot_be_read_without_code_is_one_line_with_the_mend(tmp_path):
     path = tmp_path / "x.pth"
     torch.save({"a": network().state_dict(), "b": Run()}, path, pickle_protocol=4)
-    with pytest.raises(UserError, match=r"cannot be read.*torch\.save\(model\.state_dict\(\)") as of:
+    with pytest.raises(
+        UserError, match=r"cannot be read.*torch\.save\(model\.state_dict\(\)"
+    ) as of:
         open_model("small_resnet", weights=path, image_size=SIZE)
     assert "\n" not in str(of.value)
     loop = {"a": torch.ones(1)}

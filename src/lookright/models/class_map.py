@@ -170,7 +170,9 @@ class _Names(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Names.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"(0|[1-9][0-9]*)\Z"), [*"0123456789"])
+_Names.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"(0|[1-9][0-9]*)\Z"), [*"0123456789"]
+)
 _Names.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(|~|null)\Z"), ["", "~", "n"])
 
 
