@@ -342,6 +342,39 @@ def test_a_network_of_ones_own_takes_all_layers_or_none(tmp_path):
         find_weights(Tiny(), path)
 
 
+class Normalise(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("new_mean", MEAN.view(3, 1, 1))
+        self.register_buffer("new_std", STD.view(3, 1, 1))
+
+    def forward(self, x):
+        return (x - self.new_mean) / self.new_std
+
+
+class Wrapped(nn.Module):
+    """MadryLab's model, as a network of one's own: it normalises its images itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.normalizer, self.model = Normalise(), network()
+
+    def forward(self, x):
+        return self.model(self.normalizer(x))
+
+
+def test_a_network_that_normalises_itself_does_so_once(tmp_path):
+    theirs = Wrapped()
+    torch.save(robustness(theirs.model.state_dict()), tmp_path / "theirs.pth")
+    name = "test_models_checkpoints:Wrapped"
+    with pytest.warns(
+        UserWarning, match="without the prefix 'module.'; left out 'module.attacker'"
+    ):
+        model = open_model(name, weights=tmp_path / "theirs.pth", image_size=SIZE)
+    x = torch.rand(4, 3, SIZE, SIZE)
+    torch.testing.assert_close(model(x), theirs(x))
+
+
 class Evil:
     """A pickle that would write a file when it is loaded."""
 

@@ -143,7 +143,7 @@ class _Search:
         """Layers beside the copy's, without which the network would be another one.
 
         They are in a module of the network, or in a sequence. Beside a network of one's own, whose
-        head is not known, all layers count.
+        head is not known, all layers count, except for its own once more.
         """
         modules = {name.partition(".")[0] for name in self.own if "." in name}
         taken = {key for each in copies for key in each.used}
@@ -152,7 +152,9 @@ class _Search:
             name = key.removeprefix(copy.prefix)
             if above != copy.above or key in taken or not key.startswith(copy.prefix):
                 continue
-            first, strict = name.partition(".")[0], not self.heads and value.numel() > 3
+            again = any(rest in self.own for _, rest in _divisions(name))
+            strict = not self.heads and value.numel() > 3 and not again
+            first = name.partition(".")[0]
             if value.is_floating_point() and not self.of_head(name):
                 found += [name] * (first in modules or first.isdigit() or strict)
         return found
@@ -205,20 +207,12 @@ class _Search:
         return all(torch.equal(mine[name], theirs[name]) for name in mine.keys() & theirs.keys())
 
     def normalisation(self, copy: _Copy) -> Normalisation | None:
-        """Mean and std from the nearest pair of buffers of three numbers."""
-        pairs: dict[str, dict[str, Tensor]] = {}
-        for key, (_, value) in self.held.items():
-            parent, _, name = f".{key}".rpartition(".")
-            words = set(name.lower().split("_"))
-            if value.numel() != 3 or not value.is_floating_point() or key in copy.used:
-                continue
-            for what, called in (("mean", {"mean", "mu"}), ("std", {"std", "sigma"})):
-                if words & called and "running" not in words:
-                    pairs.setdefault(f"{parent}.", {})[what] = value.flatten().double()
-        whole = {parent: pair for parent, pair in pairs.items() if len(pair) == 2}
-        if not whole:
+        """That of the buffers nearest to the copy, for a network that does not do it itself."""
+        unused = {key: value for key, (_, value) in self.held.items() if key not in copy.used}
+        found = _normalisers(unused)
+        if not found or _normalisers(self.own):
             return None
-        pair = whole[max(whole, key=lambda parent: _shared(f".{copy.prefix}", parent))]
+        pair = found[max(found, key=lambda parent: _shared(copy.prefix, parent))]
         scale = 255 if pair["mean"].max() > 1 else 1  # for images from 0 to 255
         mean, std = pair["mean"] / scale, pair["std"] / scale
         if not (mean.isfinite().all() and std.isfinite().all() and std.min() > 0):
@@ -299,6 +293,18 @@ def _divisions(key: str) -> Iterator[tuple[str, str]]:
     yield "", key
     for dot in re.finditer(r"\.", key):
         yield key[: dot.end()], key[dot.end() :]
+
+
+def _normalisers(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Pairs of three numbers each, mean (or mu) and std (or sigma), by what is above them."""
+    pairs: dict[str, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        *above, name = key.split(".")
+        words = set(name.lower().split("_"))
+        for what, called in (("mean", {"mean", "mu"}), ("std", {"std", "sigma"})):
+            if value.numel() == 3 and words & called and "running" not in words:
+                pairs.setdefault("".join(f"{part}." for part in above), {})[what] = value.flatten()
+    return {above: pair for above, pair in pairs.items() if len(pair) == 2}
 
 
 def _counts(value: Tensor) -> bool:
