@@ -239,7 +239,7 @@ def of_text(tmp_path: Path) -> str:
         (
             in_training,
             {"image_size": SIZE},
-            r"in another batch, or in a second pass.*model\.eval\(\)",
+            r"in a second pass.*model\.eval\(\)",
         ),
         (in_training, {}, "image size that .* was made for: --image_size"),
         (fixed, {}, "a fixed batch size of 4: .*Dim"),

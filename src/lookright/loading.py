@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
@@ -15,6 +15,7 @@ from lookright.models import (
     Classifier,
     ClassMap,
     ClassOrder,
+    Preprocessing,
     example_map,
     named_after,
     open_model,
@@ -22,9 +23,11 @@ from lookright.models import (
     read_class_map,
     read_classes,
 )
-from lookright.spec import identity
+from lookright.spec import identity, spec_of
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
+
+OutputsName = Literal["logits", "probabilities", "sigmoids", "one_logit", "one_probability"]
 
 Opened = dict[tuple[Any, ...], ImageData]
 """Data sets that were loaded before, by the arguments that loaded them."""
@@ -80,6 +83,10 @@ class ModelOptions:
         architecture: package.module:function that makes the network of a run or of a .safetensors
             file, if it is one of your own.
         masker: package.module.Name of a run's masker, if it is one of your own.
+        outputs: what the network gives, if it is not found out rightly: logits, probabilities (that
+            sum to 1), sigmoids (one for each class), one_logit or one_probability.
+        preprocessing: how image files become square; by default as the library of a named model
+            does it for its weights; false for the central square; or its own options.
     """
 
     FLAT: ClassVar[bool] = True
@@ -96,6 +103,8 @@ class ModelOptions:
     which: Which = "best"
     architecture: str | None = None
     masker: str | None = None
+    outputs: OutputsName | None = None
+    preprocessing: Preprocessing | bool = True
 
     @property
     def named(self) -> dict[str, Any]:
@@ -108,6 +117,8 @@ class ModelOptions:
             "std": self.std,
             "classes": read_classes(self.classes) if self.classes else None,
             "architecture": self.architecture,
+            "outputs": self.outputs,
+            "preprocessing": self.preprocessing,
         }
 
 
@@ -135,19 +146,28 @@ def load_subject(
     """
     opened = {} if opened is None else opened
 
-    def images(name: str, size: int) -> ImageData:
-        asked = (name, size, str(masks), skip_unreadable)
+    def images(name: str, size: int, how: Preprocessing | None) -> ImageData:
+        asked = (name, size, how, str(masks), skip_unreadable)
         if asked not in opened:
             opened[asked] = load_data(
-                name, size, masks=masks, skip_unreadable=skip_unreadable, read=False
+                name,
+                size,
+                masks=masks,
+                skip_unreadable=skip_unreadable,
+                read=False,
+                preprocessing=how,
             )
         return opened[asked]
 
-    def of_run(run: Run, size: int) -> ImageData:
+    def of_run(run: Run, size: int, how: Preprocessing | None) -> ImageData:
         spec = run.config["data"]["spec"]
         if data is not None and not _is_same(data, spec):
-            return images(data, size)
-        known = {"image_size": size, "skip_unreadable": skip_unreadable}
+            return images(data, size, how)
+        known = {
+            "image_size": size,
+            "skip_unreadable": skip_unreadable,
+            "preprocessing": how,
+        }
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
@@ -161,8 +181,8 @@ def load_subject(
         run = Run(Path(model).expanduser())
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
-        found = of_run(run, size)
         own, learned = _of_run(run, options)
+        found = of_run(run, size, own.preprocessing)
         judged, chosen, _ = _fitted(own, found, options)
         trained = settings["domains"]
         if not set(trained) & set(chosen.domains):
@@ -186,14 +206,17 @@ def load_subject(
             f"Say on which images {model} is evaluated: --data; only a run knows its own data."
         )
     count = None
+    how = options.preprocessing if isinstance(options.preprocessing, Preprocessing) else None
     if ":" in model and options.image_size and not options.classes and not options.class_map:
-        count = len(images(data, options.image_size).classes)
+        count = len(images(data, options.image_size, how).classes)
     own = open_model(model, **options.named, count=count)
-    judged, chosen, mapped = _fitted(own, images(data, own.image_size), options)
+    judged, chosen, mapped = _fitted(own, images(data, own.image_size, own.preprocessing), options)
     about = {
         "name": model,
         "architecture": own.architecture or type(own.network).__name__,
         "image_size": own.image_size,
+        "preprocessing": spec_of(own.preprocessing),
+        "outputs": str(own.outputs),
         "mean": own.mean.flatten().tolist(),
         "std": own.std.flatten().tolist(),
         "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
@@ -240,7 +263,10 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
     learned = run.masker(options.which, own_module(options.masker) if options.masker else None)
-    return run.model(options.which, architecture=options.architecture), learned
+    model = run.model(options.which, architecture=options.architecture)
+    if options.preprocessing is not True:
+        model.preprocessing = options.preprocessing or None
+    return model, learned
 
 
 def _fitted(

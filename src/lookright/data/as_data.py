@@ -1,6 +1,7 @@
 """Tensors, a DataLoader or a torch Dataset as an `ImageData`."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lookright.data.in_memory import InMemory
 from lookright.data.load import load_data
 from lookright.data.tensors import checked_images, checked_masks
 from lookright.errors import UserError
+from lookright.models.preprocessing import Preprocessing
 
 _TAKEN = (
     "tensors (images, labels) or (images, labels, masks), a DataLoader or Dataset of these, or the "
@@ -31,6 +33,7 @@ def as_data(
     has_mask: Any = None,
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> ImageData:
     """Images and labels in any usual form as an `ImageData`; an ImageData is returned as is.
 
@@ -46,6 +49,7 @@ def as_data(
         classes: the names of the classes; by default those of the Dataset, or "0", "1", ... If a
             Dataset has the same names in another order, its order is used.
         image_size: height and width in pixels, for a path; by default that of `load_data`.
+        preprocessing: as in `load_data`, for a path.
 
     Raises:
         UserError: data in another form; the errors of `InMemory`, such as normalised images; a
@@ -60,7 +64,8 @@ def as_data(
     if isinstance(data, ImageData):
         return data
     if isinstance(data, str | Path):
-        return load_data(data) if image_size is None else load_data(data, image_size)
+        load = partial(load_data, data, preprocessing=preprocessing)
+        return load() if image_size is None else load(image_size)
     if isinstance(data, Batch):
         data, has_mask = (data.images, data.labels, data.masks), data.has_mask
     if isinstance(data, tuple | list):

@@ -141,7 +141,8 @@ class Decoded(ImageData):
         self.read([domain])
         names = (self.classes[label] for _, label in self._samples[domain])
         digests = (self._known[sample.name].digest for sample, _ in self._samples[domain])
-        return hashed(domain, str(self.image_size), *self.keys(domain), *names, *digests)
+        made = str(self.image_size) + (f" {self.preprocessing}" if self.preprocessing else "")
+        return hashed(domain, made, *self.keys(domain), *names, *digests)
 
     def stored(self, domain: str, indices: Sequence[int]) -> Batch:
         number = self.domain_index(domain)

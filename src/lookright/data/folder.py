@@ -11,8 +11,9 @@ from torch import Tensor
 
 from lookright.data.dataset import hashed
 from lookright.data.decoded import Decoded, Masks, What
-from lookright.data.images import check_image, read_bytes, read_image, read_mask, square
+from lookright.data.images import check_image, read_bytes, read_image, read_mask, squared
 from lookright.data.layout import find_images, find_masks, require_images
+from lookright.models.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class _File:
     path: Path
     key: str
     maps: dict[What, Path]
+    preprocessing: Preprocessing | None
 
     @property
     def name(self) -> str:
@@ -34,11 +36,13 @@ class _File:
         return hashed(*digests)
 
     def image(self, size: int) -> Tensor:
-        return square(read_image(self.path), size)
+        return squared(read_image(self.path), size, self.preprocessing)
 
     def masks(self, size: int) -> Masks:
         maps = {
-            what: square(read_mask(path, self.path), size, soft=what == "tool_masks")
+            what: squared(
+                read_mask(path, self.path), size, self.preprocessing, soft=what == "tool_masks"
+            )
             for what, path in self.maps.items()
         }
         return {what: pixels for what, pixels in maps.items() if pixels.any()}
@@ -49,9 +53,10 @@ class Folder(Decoded):
     """The images under `root`, with the masks under `masks` at the same paths below it.
 
     `tool_masks` are masks made by a tool, such as a segmentation model, and may be soft. Each image
-    is cropped to its central square and resized (`images.square`), together with its masks. An
-    image without a mask, or whose mask is empty in that square, has `has_mask` False; likewise for
-    tool masks. A sample's key is its path below `root`.
+    is cropped to its central square and resized (`images.square`), or made square by
+    `preprocessing`, together with its masks. An image without a mask, or whose mask is empty in
+    that square, has `has_mask` False; likewise for tool masks. A sample's key is its path below
+    `root`.
 
     Every file is checked at the start, or, with `read=False`, when its domain is first used, so
     that all unreadable files are reported together. `skip_unreadable` leaves out images that cannot
@@ -70,11 +75,13 @@ class Folder(Decoded):
         cache: bool = True,
         progress: bool = False,
         read: bool = True,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         root = Path(root)
         masks = None if masks is None else Path(masks)
         tool_masks = None if tool_masks is None else Path(tool_masks)
         super().__init__(root, image_size, skip_unreadable, cache)
+        self.preprocessing = preprocessing
         self.masks = masks.resolve() if masks else None
         self.tool_masks = tool_masks.resolve() if tool_masks else None
         self.has_masks = masks is not None
@@ -90,7 +97,12 @@ class Folder(Decoded):
         }
         maps = {what: find_masks(at, [*keys.values()], what) for what, at in self._folders.items()}
         self._files = {
-            path: _File(path, key.as_posix(), {w: of[key] for w, of in maps.items() if key in of})
+            path: _File(
+                path,
+                key.as_posix(),
+                {w: of[key] for w, of in maps.items() if key in of},
+                preprocessing,
+            )
             for path, key in keys.items()
         }
         self.domains = tuple(self._tree)

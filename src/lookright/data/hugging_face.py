@@ -18,9 +18,10 @@ from lookright.data.images import (
     read_bytes,
     read_image,
     read_mask,
-    square,
+    squared,
 )
 from lookright.errors import UserError, did_you_mean
+from lookright.models.preprocessing import Preprocessing
 
 _IMAGE: Final = ("image", "img")
 _LABEL: Final = ("label", "labels", "class")
@@ -44,6 +45,7 @@ class _Row:
     mask_column: str | None
     name: str
     key: str
+    preprocessing: Preprocessing | None
 
     def check(self) -> str:
         image, mask = self._files()
@@ -51,13 +53,13 @@ class _Row:
         return hashed(check_image(image), *of_mask)
 
     def image(self, size: int) -> Tensor:
-        return square(read_image(self._files()[0]), size)
+        return squared(read_image(self._files()[0]), size, self.preprocessing)
 
     def masks(self, size: int) -> Masks:
         image, mask = self._files()
         if mask is None:
             return {}
-        pixels = square(read_mask(mask, image), size, soft=False)
+        pixels = squared(read_mask(mask, image), size, self.preprocessing, soft=False)
         return {"masks": pixels} if pixels.any() else {}
 
     def _files(self) -> tuple[File, File | None]:
@@ -79,8 +81,8 @@ class HuggingFace(Decoded):
         domain: the column of domains; `domain` by default. Without such a column each split is a
             domain; a data set without splits is a single domain with the folder's name.
         mask: the column of masks; by default `mask` or `masks`, if it contains images.
-        image_size, skip_unreadable, cache, progress, read: as in `Folder`; images are cropped
-            alike.
+        image_size, skip_unreadable, cache, progress, read, preprocessing: as in `Folder`; images
+            are made square alike.
 
     A sample's key is a hash of its image file, so its part does not depend on its position. Raises
     UserError if `datasets` is not installed, and for a damaged data set, a missing or ambiguous
@@ -101,9 +103,11 @@ class HuggingFace(Decoded):
         cache: bool = True,
         progress: bool = False,
         read: bool = True,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         root = Path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
+        self.preprocessing = preprocessing
         splits = _splits(root)
         features = next(iter(splits.values())).features
         images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
@@ -140,7 +144,7 @@ class HuggingFace(Decoded):
             for index, (of, name) in enumerate(zip(domains, labels[split], strict=True)):
                 called = f"{split}[{index}]"
                 key = _hash(chosen[index][picked_image], called)
-                row = _Row(chosen, index, picked_image, picked_mask, called, key)
+                row = _Row(chosen, index, picked_image, picked_mask, called, key, preprocessing)
                 samples.setdefault(of, []).append((row, self.classes.index(name)))
         self._samples = samples
         self.domains = tuple(samples)

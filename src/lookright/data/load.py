@@ -10,6 +10,7 @@ from lookright.data.hugging_face import HuggingFace, is_saved
 from lookright.data.layout import require_folder
 from lookright.data.shortcut import Shortcut
 from lookright.errors import UserError, did_you_mean
+from lookright.models.preprocessing import Preprocessing
 
 
 def load_data(
@@ -23,13 +24,15 @@ def load_data(
     cache: bool = True,
     progress: bool = False,
     read: bool = True,
+    preprocessing: Preprocessing | None = None,
 ) -> ImageData:
     """The built-in `Shortcut` by its name (in any case), or the data set at a path.
 
     A path gives a `Folder` or a `HuggingFace`, whose columns may be named after the path, as in
     `pets?image=photo&label=kind`. image_size: height and width in pixels. seed and strength are for
-    Shortcut; masks and tool_masks for Folder; skip_unreadable, cache, progress and read for Folder
-    and HuggingFace. Raises UserError for a missing path, with a similar name, and the errors of
+    Shortcut; masks and tool_masks for Folder; skip_unreadable, cache, progress, read and
+    preprocessing (as of a library's model, `Classifier.preprocessing`) for Folder and HuggingFace.
+    Raises UserError for a missing path, with a similar name, and the errors of
     each class.
     """
     if str(data).lower() == Shortcut.name.lower():
@@ -63,6 +66,7 @@ def load_data(
             cache=cache,
             progress=progress,
             read=read,
+            preprocessing=preprocessing,
         )
     if query:
         raise UserError(
@@ -70,7 +74,15 @@ def load_data(
             f"out ?{query}."
         )
     return Folder(
-        root, image_size, _path(masks), _path(tool_masks), skip_unreadable, cache, progress, read
+        root,
+        image_size,
+        _path(masks),
+        _path(tool_masks),
+        skip_unreadable,
+        cache,
+        progress,
+        read,
+        preprocessing,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
 from lookright.models.classifier import Classifier
+from lookright.models.outputs import Outputs
 
 OTHER = "other"
 """The name of the class that stands for all of a model's classes in no group."""
@@ -28,16 +29,22 @@ class Mapped(nn.Module):
     2021).
 
     Args:
-        network: images to logits (B, C).
+        network: images to logits (B, C), or to what `outputs` says.
         groups: the indices of the classes of each of the K groups, at least one per group.
     """
 
     index: Tensor
     taken: Tensor
 
-    def __init__(self, network: nn.Module, groups: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        groups: Sequence[Sequence[int]],
+        outputs: Outputs = Outputs.LOGITS,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.outputs = outputs
         widest = max(map(len, groups))
         padded = [[*group, *[group[0]] * (widest - len(group))] for group in groups]
         taken = [[at < len(group) for at in range(widest)] for group in groups]
@@ -45,7 +52,7 @@ class Mapped(nn.Module):
         self.register_buffer("taken", torch.tensor(taken))
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = self.network(x)[:, self.index]
+        logits = self.outputs(self.network(x))[:, self.index]
         return logits.masked_fill(~self.taken, -torch.inf).logsumexp(2)
 
 
@@ -91,15 +98,8 @@ class ClassMap:
             held = {index for group in groups.values() for index in group}
             if rest := tuple(index for index in range(count) if index not in held):
                 groups[OTHER] = rest
-        return Classifier(
-            Mapped(model.network, list(groups.values())),
-            tuple(groups),
-            model.image_size,
-            model.mean.flatten().tolist(),
-            model.std.flatten().tolist(),
-            model.architecture,
-            model.origin,
-        )
+        mapped = Mapped(model.network, list(groups.values()), model.outputs)
+        return model.around(mapped, tuple(groups))
 
 
 def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) -> ClassMap:

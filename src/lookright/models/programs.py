@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.models.pickled import pickled_class, whole_model
 
 SUFFIXES: Final = (".pt", ".ts", ".jit", ".pt2")
 
@@ -32,6 +33,8 @@ def load_program(path: Path) -> tuple[nn.Module, int | None]:
     if path.suffix == ".pt2":
         return _exported(path)
     if not _is_script(path):
+        if whole := pickled_class(path):
+            raise UserError(whole_model(path, whole))
         raise UserError(
             f"{path} is not a TorchScript program (torch.jit.save): if it is a state dict, give "
             f"its architecture as the model, with --weights {path}."

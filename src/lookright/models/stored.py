@@ -1,6 +1,7 @@
 """Saving a classifier as one file, with its weights and everything needed to rebuild it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,20 @@ from lookright.errors import UserError
 from lookright.files import atomic
 from lookright.models.build import is_own, make_network
 from lookright.models.classifier import Classifier
+from lookright.models.preprocessing import Preprocessing
 from lookright.models.weights import load_weights, read_weights
 
 
 def save_classifier(model: Classifier, path: Path | str) -> None:
-    """Write weights, architecture, classes, size and normalisation to one `.safetensors` file.
+    """Write the weights to one `.safetensors` file, with all that is known of the classifier.
 
-    The file is replaced atomically.
+    That is its architecture, classes, image size, normalisation, outputs and preprocessing. An
+    older file is replaced atomically.
 
     Raises:
         UserError: the disk is full.
     """
-    path = Path(path)
+    path, how = Path(path), model.preprocessing
     about = {
         "architecture": model.architecture,
         "classes": model.classes,
@@ -31,6 +34,8 @@ def save_classifier(model: Classifier, path: Path | str) -> None:
         "mean": model.mean.flatten().tolist(),
         "std": model.std.flatten().tolist(),
         "nameless": model.nameless,
+        "outputs": str(model.outputs),
+        "preprocessing": None if how is None else asdict(how),
     }
     state = {
         name: value.detach().contiguous() for name, value in model.network.state_dict().items()
@@ -65,6 +70,7 @@ def load_classifier(
             raise _not_given(Path(path), about["architecture"])
         network = make_network(made_by, len(about["classes"]), size, False)[0]
     load_weights(network, state, source=str(path))
+    how = about["preprocessing"]
     return Classifier(
         network,
         about["classes"],
@@ -73,6 +79,8 @@ def load_classifier(
         about["std"],
         about["architecture"],
         nameless=about["nameless"],
+        outputs=about["outputs"],
+        preprocessing=None if how is None else Preprocessing(**how | {"fill": tuple(how["fill"])}),
     )
 
 
@@ -97,6 +105,8 @@ def _about(path: Path) -> dict[str, Any]:
             "mean": [float(), float(), float()],
             "std": [float(), float(), float()],
             "nameless": bool(),
+            "outputs": str(),
+            "preprocessing": None | dict(),
         } if size > 0 and all(isinstance(name, str) for name in classes):
             return dict(found)
     raise UserError(

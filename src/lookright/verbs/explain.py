@@ -61,7 +61,7 @@ def explain(
                 stack.enter_context(frozen(lent))
         stack.enter_context(full_precision(where))
         for path, target in targets(images, output).items():
-            image = load_image(path, judged.image_size)
+            image = load_image(path, judged.image_size, judged.preprocessing)
             seen = _seen(judged, found, image[None].to(where), explainer, attack, truth, seed)
             explanation_figure(target, **seen, classes=judged.classes, label=truth, title=path.name)
             clean, moved = (
