@@ -189,10 +189,10 @@ def test_a_file_and_a_class_map_keep_the_preprocessing(tmp_path):
         assert opened.preprocessing == how
         assert ClassMap({"x": (0,), "y": (1, 2)}).onto(opened, 3).preprocessing == how
         assert build(spec_of(how)) == how
-        without = open_model(str(tmp_path / "kept.safetensors"), preprocessing=False)
+        without = open_model(str(tmp_path / "kept.safetensors"), preprocessing=False, **own)
         assert without.preprocessing is None
         other = Preprocessing(0.5)
-        given = open_model(str(tmp_path / "kept.safetensors"), preprocessing=other)
+        given = open_model(str(tmp_path / "kept.safetensors"), preprocessing=other, **own)
         assert given.preprocessing == other
 
 
