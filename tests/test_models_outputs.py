@@ -243,9 +243,10 @@ def test_a_file_and_a_class_map_know_what_the_outputs_are(end, tmp_path, monkeyp
     model = open_model("test_models_outputs:this", image_size=SIZE)
     save_classifier(model, tmp_path / "kept.safetensors")
     x = torch.rand(4, 3, SIZE, SIZE)
-    again = load_classifier(tmp_path / "kept.safetensors")
+    own = {"architecture": "test_models_outputs:this"}
+    again = load_classifier(tmp_path / "kept.safetensors", **own)
     assert torch.equal(again.eval()(x), model(x))
-    for way in (again, open_model(str(tmp_path / "kept.safetensors"))):
+    for way in (again, open_model(str(tmp_path / "kept.safetensors"), **own)):
         assert torch.equal(way.eval()(x), model(x))
     whole = expected(made(end), end, x)
     groups = {"a": (1,), "b": (0, 2) if whole.shape[1] == 3 else (0,)}
@@ -296,7 +297,8 @@ def test_a_run_remembers_what_its_network_gives(end, tmp_path, monkeypatch, recw
     run = fit(EGAT(model), data, "train", tmp_path / "run", epochs=1, progress=False)
     assert run.config["model"]["outputs"] == ENDS[end][2]
     x = torch.rand(2, 3, SIZE, SIZE)
-    assert torch.equal(run.model("last").eval()(x), model.eval()(x))
+    again = run.model("last", architecture="test_models_outputs:this")
+    assert torch.equal(again.eval()(x), model.eval()(x))
 
 
 def test_a_classifier_learns_what_its_network_gives_when_it_is_trained(tmp_path):

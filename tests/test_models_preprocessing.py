@@ -147,7 +147,8 @@ def test_inception_and_googlenet_give_torchvisions_logits(name, tmp_path, photog
     ).eval()
     reference.load_state_dict(whole.state_dict())
     torch.save(whole.state_dict(), tmp_path / "w.pth")
-    model = open_model(f"torchvision/{name}", weights=tmp_path / "w.pth")
+    with pytest.warns(UserWarning, match=r"left out '(aux1|AuxLogits)'"):
+        model = open_model(f"torchvision/{name}", weights=tmp_path / "w.pth")
     path = photographs / "wide.png"
     wanted = reference(theirs(f"torchvision/{name}")(Image.open(path))[None])
     seen = model(load_image(path, model.image_size, model.preprocessing)[None])
@@ -182,15 +183,16 @@ def test_a_file_and_a_class_map_keep_the_preprocessing(tmp_path):
             preprocessing=how,
         )
         save_classifier(model, tmp_path / "kept.safetensors")
-        assert load_classifier(tmp_path / "kept.safetensors").preprocessing == how
-        opened = open_model(str(tmp_path / "kept.safetensors"))
+        own = {"architecture": "models_for_tests:Smooth"}
+        assert load_classifier(tmp_path / "kept.safetensors", **own).preprocessing == how
+        opened = open_model(str(tmp_path / "kept.safetensors"), **own)
         assert opened.preprocessing == how
         assert ClassMap({"x": (0,), "y": (1, 2)}).onto(opened, 3).preprocessing == how
         assert build(spec_of(how)) == how
-        without = open_model(str(tmp_path / "kept.safetensors"), preprocessing=False)
+        without = open_model(str(tmp_path / "kept.safetensors"), preprocessing=False, **own)
         assert without.preprocessing is None
         other = Preprocessing(0.5)
-        given = open_model(str(tmp_path / "kept.safetensors"), preprocessing=other)
+        given = open_model(str(tmp_path / "kept.safetensors"), preprocessing=other, **own)
         assert given.preprocessing == other
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path, content_hash
 from lookright.imports import import_named
+from lookright.models.checkpoint import find_weights
 from lookright.models.classifier import Classifier
 from lookright.models.library import (
     PREFIX,
@@ -20,7 +21,7 @@ from lookright.models.library import (
 )
 from lookright.models.small_resnet import SmallResNet
 from lookright.models.trial import trial_images, tried_outputs
-from lookright.models.weights import load_weights, read_weights
+from lookright.models.weights import load_weights
 
 _HALF = (0.5, 0.5, 0.5)
 
@@ -40,7 +41,7 @@ def build_model(
         classes: names of the K classes.
         image_size: height and width of the images, in pixels.
         pretrained: download the library's pretrained weights.
-        weights: load weights from this file, `.safetensors` or a state dict of tensors. A head for
+        weights: load weights from this file, in which they are found by `find_weights`. A head for
             another number of classes is left out; any other mismatch is an error.
 
     With weights, a library's model has the library's preprocessing of images.
@@ -57,8 +58,9 @@ def build_model(
     origin = "library" if pretrained else "given" if ":" in name else "random"
     if weights is not None:
         weights = as_path(weights)
-        state = without_auxiliary(name, read_weights(weights))
-        load_weights(network, state, source=str(weights), heads=heads)
+        found = find_weights(network, weights, heads, headless=True)
+        load_weights(network, found.state, source=str(weights), heads=heads)
+        mean, std = found.normalisation or (mean, std)
         origin = f"file {weights.name} {content_hash(weights)}"
     expected = expected_images(name, weights) if weights or pretrained else None
     made = Classifier(network, classes, image_size, mean, std, name, origin)
@@ -88,6 +90,11 @@ def make_network(
     if name.startswith(PREFIX):
         return _torchvision(name.removeprefix(PREFIX), num_classes, image_size, pretrained)
     return _timm(name, num_classes, image_size, pretrained)
+
+
+def is_own(name: str) -> bool:
+    """Whether it names a function of the user's own, rather than a network of a library."""
+    return name == "" or ":" in name
 
 
 def require_name(name: str) -> None:

@@ -34,6 +34,7 @@ class Classifier(nn.Module):
         architecture: the name from which `build_model` makes the network.
         origin: where the weights come from, as recorded in a run: "random", "given" by the caller,
             a "library", or a "file" with its name and hash.
+        nameless: whether the classes are only numbers from 0, because their names are not known.
         outputs: what the network gives, such as probabilities.
         preprocessing: how image files become the square images that its weights were made for;
             None is `data.images.square`.
@@ -51,6 +52,7 @@ class Classifier(nn.Module):
         std: Sequence[float] = (1.0, 1.0, 1.0),
         architecture: str = "",
         origin: str = "given",
+        nameless: bool = False,
         outputs: Outputs | str = Outputs.LOGITS,
         preprocessing: Preprocessing | None = None,
     ) -> None:
@@ -60,6 +62,7 @@ class Classifier(nn.Module):
         self.image_size = image_size
         self.architecture = architecture
         self.origin = origin
+        self.nameless = nameless
         self.outputs = Outputs(outputs)
         self.preprocessing = preprocessing
         # Library networks accept either memory layout; your own network may flatten the image.

@@ -6,9 +6,10 @@ from pathlib import Path
 from lookright.errors import UserError
 from lookright.files import as_path
 from lookright.models.build import make_network, require_name
-from lookright.models.class_map import imagenet_classes
+from lookright.models.checkpoint import find_weights
+from lookright.models.class_names import imagenet_classes
 from lookright.models.classifier import Classifier
-from lookright.models.library import expected_images, without_auxiliary
+from lookright.models.library import expected_images
 from lookright.models.names import is_name
 from lookright.models.outputs import Outputs
 from lookright.models.pickled import pickled_class, whole_model
@@ -16,7 +17,7 @@ from lookright.models.preprocessing import Preprocessing
 from lookright.models.programs import SUFFIXES, load_program
 from lookright.models.stored import load_classifier
 from lookright.models.trial import count_classes, in_float32, trial_images, tried_outputs
-from lookright.models.weights import load_weights, read_weights
+from lookright.models.weights import load_weights
 
 
 def open_model(
@@ -29,6 +30,7 @@ def open_model(
     std: Sequence[float] | None = None,
     classes: Sequence[str] | None = None,
     count: int | None = None,
+    architecture: str | None = None,
     outputs: Outputs | str | None = None,
     preprocessing: Preprocessing | bool = True,
 ) -> Classifier:
@@ -46,6 +48,8 @@ def open_model(
         classes: class names in the order of the logits; by default ImageNet's if there are 1000,
             otherwise numbers from 0.
         count: the number of classes for your own function, if `classes` is not given.
+        architecture: the function that makes the network of a classifier's file, if it is your own
+            (`load_classifier`).
         outputs: what the network gives, if that is not what `tried_outputs` finds.
         preprocessing: how image files are made square; by default (True) as the library of a named
             model does, or as a classifier's file says. False is `data.images.square`.
@@ -65,7 +69,7 @@ def open_model(
             f"{model} already contains its weights: leave out --weights and --pretrained."
         )
     if path.suffix == ".safetensors":
-        base = load_classifier(path)
+        base = load_classifier(path, architecture=architecture)
     elif stored:
         network, size = load_program(path)
         base = Classifier(network, (), _known(size if image_size is None else image_size, model))
@@ -86,11 +90,12 @@ def open_model(
         outputs=outputs or base.outputs,
         preprocessing=base.preprocessing if preprocessing is True else preprocessing or None,
     ).eval()
-    classes = classes or base.classes
+    classes = classes or (() if base.nameless else base.classes)
     if made.outputs is Outputs.LOGITS and not outputs and not made.by_library:
         made.outputs = tried_outputs(made, model, trial_images(made.image_size), classes)
     found = count_classes(made, made.image_size, model)
-    made.classes = tuple(classes or imagenet_classes(found) or map(str, range(found)))
+    named = classes or imagenet_classes(found)
+    made.classes, made.nameless = tuple(named or map(str, range(found))), named is None
     if len(made.classes) != found:
         raise UserError(
             f"{model} has {found} classes, but {len(made.classes)} names were given: name each of "
@@ -124,11 +129,12 @@ def _named(
         count = config.num_classes if config and config.num_classes else 1000
     network, mean, std, heads = make_network(name, count, size, pretrained)
     if weights is not None:
-        state = without_auxiliary(name, read_weights(weights))
-        rows = [len(state[weight]) for head in heads if (weight := f"{head}.weight") in state]
+        found = find_weights(network, weights, heads)
+        rows = [len(found.state[f"{head}.weight"]) for head in heads]
         if rows and rows[0] != count:
             network, mean, std, heads = make_network(name, rows[0], size, pretrained)
-        load_weights(network, state, source=str(weights))
+        load_weights(network, found.state, source=str(weights))
+        mean, std = found.normalisation or (mean, std)
     how = expected.preprocessing if expected else None
     return Classifier(network, (), size, mean, std, name, preprocessing=how)
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from lookright.attacks import PGD, Attack
 from lookright.data import load_image
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError, did_you_mean
+from lookright.errors import UserError, did_you_mean, some
 from lookright.explainers import Explainer, GradCAM
 from lookright.guides.masker import masks_of
-from lookright.loading import ModelOptions, load_model, some
+from lookright.loading import ModelOptions, load_model
 from lookright.models import Classifier
 from lookright.modes import frozen, full_precision
 from lookright.report import explanation_figure
