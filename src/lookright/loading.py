@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from lookright.console import note
 from lookright.data import ImageData, MaskValues, Selected, load_data
 from lookright.errors import UserError, some
 from lookright.files import as_path, checksums
@@ -29,6 +28,7 @@ from lookright.models.names import is_name
 from lookright.spec import ClassPath, identity, spec_of
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
+from lookright.training.told import say_changed, say_where
 
 OutputsName = Literal["logits", "probabilities", "sigmoids", "one_logit", "one_probability"]
 
@@ -179,7 +179,7 @@ def load_subject(
         others |= {"mask_values": mask_values} if mask_values else {}
         asked = (identity([spec, others]),)
         if asked not in opened:
-            _say_where(run, spec, {"root"} if data else set(), {"masks"} if masks else set())
+            say_where(run, spec, {"root"} if data else set(), {"masks"} if masks else set())
             opened[asked] = run.data(**others)
         return opened[asked]
 
@@ -282,12 +282,7 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
         raise UserError(
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
-    if run.changed:
-        note(
-            f"{run.folder / 'config.json'} was changed after the training, by hand or by damage: "
-            "what it says of the run is taken as it stands.",
-            UserWarning,
-        )
+    say_changed(run)
     own = own_module(options.masker) if options.masker else None
     before: Mapping[str, str] | None = None
     while (now := checksums(run.folder)) != before:  # a run being trained may replace both
@@ -296,18 +291,6 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
     if options.preprocessing is not True:
         model.preprocessing = options.preprocessing or None
     return model, learned
-
-
-def _say_where(run: Run, spec: Mapping[str, Any], *named: set[str]) -> None:
-    """Tell which folders are read that nobody but the run's config.json names."""
-    own = {name for name in ("root", "masks", "tool_masks") if spec["init_args"].get(name)}
-    places = [str(spec["init_args"][name]) for name in sorted(own.difference(*named))]
-    if places:
-        note(
-            f"Images and masks are read from {' and '.join(places)}, as config.json in "
-            f"{run.folder} says; name others by --data and --masks.",
-            UserWarning,
-        )
 
 
 def _fitted(
