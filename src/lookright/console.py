@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from lookright.errors import UserError
+from lookright.errors import UserError, printable
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -38,7 +38,7 @@ def mistake_behind(error: BaseException) -> str | None:
 
 
 def _escaped(message: str) -> str:
-    return message.replace("[", r"\[")
+    return printable(message).replace("[", r"\[")
 
 
 def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

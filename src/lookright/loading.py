@@ -1,6 +1,7 @@
 """Opens the model and the data that a user names, and finds what is known of both."""
 
 import re
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from lookright.data import ImageData, Selected, load_data
+from lookright.data import ImageData, Seen, Selected, load_data
+from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.models import (
     Classifier,
@@ -31,8 +33,9 @@ Opened = dict[tuple[Any, ...], ImageData]
 class Subject:
     """A model and the data it is evaluated on, with the same classes in the same order.
 
-    name: a run's method, else the name of the file or the architecture. train_domains: the domains
-    that it was trained on, where that is known. seed: of its training. config: how it was made.
+    name: a run's method, else the name of the file or the architecture. train_domains: the names of
+    the domains that it was trained on, and seen: its images, where that is known. seed: of its
+    training. config: how it was made.
     masker: the masker learned with it. run: its run's folder.
     """
 
@@ -40,6 +43,7 @@ class Subject:
     data: ImageData
     name: str
     train_domains: tuple[str, ...] = ()
+    seen: Seen | None = None
     seed: int | None = None
     config: dict[str, Any] | None = None
     masker: nn.Module | None = None
@@ -107,6 +111,8 @@ def load_subject(
     *,
     masks: Path | None = None,
     skip_unreadable: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
     opened: Opened | None = None,
 ) -> Subject:
     """Open a model and its data by the names that a user gives.
@@ -116,7 +122,8 @@ def load_subject(
         data: what `load_data` takes; a run's own by default.
         options: how to open the model.
         masks: folder of masks; a run's own by default.
-        skip_unreadable: as in `load_data`. The images are read when they are first used.
+        skip_unreadable, layout, subfolders: as in `load_data`. The images are read when they are
+            first used.
         opened: data of earlier calls, to be used again; newly loaded data are added.
 
     Raises:
@@ -124,11 +131,20 @@ def load_subject(
     """
     opened = {} if opened is None else opened
 
+    bar = sys.stderr.isatty()
+
     def images(name: str, size: int) -> ImageData:
-        asked = (name, size, str(masks), skip_unreadable)
+        asked = (name, size, str(masks), skip_unreadable, layout, subfolders)
         if asked not in opened:
             opened[asked] = load_data(
-                name, size, masks=masks, skip_unreadable=skip_unreadable, read=False
+                name,
+                size,
+                masks=masks,
+                skip_unreadable=skip_unreadable,
+                progress=bar,
+                read=False,
+                layout=layout,
+                subfolders=subfolders,
             )
         return opened[asked]
 
@@ -140,7 +156,8 @@ def load_subject(
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
-        others |= {"masks": masks} if masks else {}
+        given = {"masks": masks, "layout": layout, "subfolders": subfolders}
+        others |= {name: value for name, value in given.items() if value}
         asked = (identity([spec, others]),)
         if asked not in opened:
             opened[asked] = run.data(**others)
@@ -153,18 +170,12 @@ def load_subject(
         found = of_run(run, size)
         own, learned = _of_run(run, options)
         judged, chosen, _ = _fitted(own, found, options)
-        trained = settings["domains"]
-        if not set(trained) & set(chosen.domains):
-            warnings.warn(
-                f"{found.name} has none of the domains that {model} was trained on "
-                f"({', '.join(trained)}): all of its images are treated as unseen by the model.",
-                stacklevel=2,
-            )
         return Subject(
             judged,
             chosen,
             method_title(config["method"]),
-            tuple(domain for domain in trained if domain in chosen.domains),
+            tuple(settings["domains"]),
+            run.seen,
             settings["seed"],
             config,
             learned,

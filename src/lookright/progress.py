@@ -1,5 +1,8 @@
 """The progress bar of long computations."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,3 +26,19 @@ def progress_bar() -> Progress:
         TextColumn("{task.fields[note]}", markup=False),
         console=Console(stderr=True),
     )
+
+
+@contextmanager
+def counting(what: str, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A count on stderr for work of unknown length; gives a function that adds to it."""
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.completed:,.0f}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not shown,
+    )
+    with bar:
+        task = bar.add_task(what, total=None)
+        yield lambda count: bar.advance(task, count)

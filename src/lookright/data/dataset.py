@@ -39,8 +39,8 @@ def hashed(*texts: str) -> str:
 class ImageData(ABC):
     """Square images of `image_size` pixels, of `classes`, in named `domains`.
 
-    A sample's part (train, validation, test) is derived from a hash of its key, so adding or
-    removing samples does not move others to another part. Part "all" contains every sample of a
+    A sample's part (train, validation, test) is derived from a hash of its key, so adding, moving
+    or removing samples does not move others to another part. Part "all" contains every sample of a
     domain, for domains that are not trained on.
     """
 
@@ -50,9 +50,33 @@ class ImageData(ABC):
     image_size: int
     has_masks: bool
 
+    parts_given: bool = False
+    """Whether the data says itself which part a sample is in; then only `test` ones are judged."""
+
+    passed_over: Sequence[str] = ()
+    """What the data leaves out of its folder, a line for each reason."""
+
     @abstractmethod
     def keys(self, domain: str) -> Sequence[str]:
-        """One key per sample of the domain; samples with the same key are in the same part."""
+        """One key per sample of the domain: samples with the same key show the same scene, in
+        whatever domain or data set, and are in the same part."""
+
+    def names(self, domain: str) -> Sequence[str]:
+        """What each of `keys` is called in tables and messages; by default its key."""
+        return self.keys(domain)
+
+    def contents(self, domain: str) -> Sequence[str]:
+        """For each of `keys`, a hash of the image, the same for equal images wherever they lie.
+
+        By default a hash of the spec (or name), the domain and the key. It equals the key where
+        that is such a hash already.
+        """
+        what = self._identity()
+        return [hashed(what, domain, key) for key in self.keys(domain)]
+
+    def parts(self, domain: str) -> Sequence[SplitName]:
+        """The part of each of `keys`: train, validation or test; by default `part_of` its key."""
+        return [part_of(key) for key in self.keys(domain)]
 
     @abstractmethod
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
@@ -98,11 +122,13 @@ class ImageData(ABC):
         A hash of the spec and the keys, which is enough if these determine the images; if the data
         set has no spec, a hash of its name and the keys.
         """
+        return hashed(self._identity(), domain, *self.keys(domain))
+
+    def _identity(self) -> str:
         try:
-            what = identity(self)
+            return identity(self)
         except UserError:
-            what = self.name
-        return hashed(what, domain, *self.keys(domain))
+            return self.name
 
     @final
     def split(self, domains: str | Sequence[str], part: SplitName) -> "Split":
@@ -121,13 +147,13 @@ class ImageData(ABC):
             self.domain_index(domain)
             found = [
                 (domain, index)
-                for index, key in enumerate(self.keys(domain))
-                if part == "all" or part_of(key) == part
+                for index, own in enumerate(self.parts(domain))
+                if part in ("all", own)
             ]
             if not found:
                 raise UserError(
                     f"Expected images in the {part} part of domain '{domain}' of {self.name}; its "
-                    f"{len(self.keys(domain))} images all hash into other parts: add images."
+                    f"{len(self.keys(domain))} images are all in other parts: add images."
                 )
             where += found
         return Split(self, where)

@@ -3,11 +3,11 @@
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol, TypeVar
 
 import torch
 from rich.console import Console
@@ -15,16 +15,21 @@ from rich.progress import track
 from torch import Tensor
 
 from lookright.batch import Batch
-from lookright.data.dataset import ImageData, hashed
+from lookright.data.dataset import ImageData, SplitName, hashed
 from lookright.data.images import UnreadableImageError
 from lookright.data.shared import SharedRows
-from lookright.errors import UserError
+from lookright.errors import UserError, printable
+
+T = TypeVar("T")
 
 CACHE_LIMIT: Final = 2 * 2**30
 """Maximum bytes of resized images, masks and tool masks that a data set keeps in memory."""
 
 What = Literal["masks", "tool_masks"]
 Masks = dict[What, Tensor]
+
+KEY: Final = 24
+"""Hexadecimal digits of a key."""
 
 _LISTED: Final = 10
 
@@ -36,15 +41,15 @@ class Sample(Protocol):
     """
 
     @property
-    def key(self) -> str:
-        """The key that determines its part; copies of an image may have the same key."""
-
-    @property
     def name(self) -> str:
-        """Its name in messages, unique in the data set."""
+        """Its name in tables and messages, unique in the data set."""
 
-    def check(self) -> str:
-        """A hash of its files' bytes; raises an error on damage that shows without decoding."""
+    def content(self) -> str:
+        """A hash of the image file's bytes, hexadecimal."""
+
+    def check(self) -> tuple[str, str]:
+        """`content`, and a hash of the bytes of all its files; raises an error on damage that shows
+        without decoding."""
 
     def image(self, size: int) -> Tensor:
         """The image, (3, size, size) uint8."""
@@ -67,6 +72,9 @@ class _Known:
 class Decoded(ImageData):
     """An ImageData of encoded images, which are checked one domain at a time.
 
+    A sample's key is a hash of its image file. So copies are in the same part, and names, folders
+    and order decide nothing. Where a domain was not checked yet, its files are hashed for its keys.
+
     The check hashes every file, decodes the masks, and checks the images without decoding them
     (`images.check_image`). All damaged images of a domain are reported in one error. With
     `skip_unreadable` they are left out and counted instead; the check then decodes every image,
@@ -85,6 +93,9 @@ class Decoded(ImageData):
     _samples: dict[str, list[tuple[Sample, int]]]
     """The samples of each domain, with their labels."""
 
+    _parts: Mapping[str, SplitName | None]
+    """By name, the parts that the data gives; None is divided into train and validation."""
+
     _offered: frozenset[What]
     """Whether there are masks, and tool masks, at all."""
 
@@ -93,14 +104,18 @@ class Decoded(ImageData):
         if image_size < 1:
             raise UserError(f"Expected an image size of 1 pixel or more; got {image_size}.")
         self.root, self._given = root.resolve(), root
-        self.name = self.root.name
+        self.name = printable(self.root.name)
         self.image_size = image_size
         self.skip_unreadable, self._keep = skip_unreadable, cache
+        self._keys: dict[str, str] = {}
         self._known: dict[str, _Known] = {}
         self._read: set[str] = set()
 
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
         super().read(domains)
+        self._read_files(domains, progress)
+
+    def _read_files(self, domains: Sequence[str], progress: bool = False) -> None:
         new = [each for each in dict.fromkeys(domains) if each not in self._read]
         samples = [sample for domain in new for sample, _ in self._samples[domain]]
         if unreadable := self._checked(samples, progress):
@@ -121,7 +136,26 @@ class Decoded(ImageData):
         self._read.update(new)
 
     def keys(self, domain: str) -> Sequence[str]:
-        return [sample.key for sample, _ in self._readable(domain)]
+        samples = [sample for sample, _ in self._readable(domain)]
+        new = [sample for sample in samples if sample.name not in self._keys]
+        self._keys |= dict(self._each(_keyed, new, progress=False))
+        return [self._keys[sample.name] for sample in samples]
+
+    def names(self, domain: str) -> Sequence[str]:
+        return [sample.name for sample, _ in self._readable(domain)]
+
+    def contents(self, domain: str) -> Sequence[str]:
+        return self.keys(domain)
+
+    def parts(self, domain: str) -> Sequence[SplitName]:
+        if not self.parts_given:
+            return super().parts(domain)
+        hashes = super().parts(domain)
+        divided: Mapping[SplitName, SplitName] = {"validation": "validation"}
+        return [
+            self._parts[name] or divided.get(own, "train")
+            for name, own in zip(self.names(domain), hashes, strict=True)
+        ]
 
     def labels(self, domain: str) -> Sequence[int]:
         return [label for _, label in self._readable(domain)]
@@ -195,7 +229,7 @@ class Decoded(ImageData):
     def _readable(self, domain: str) -> Sequence[tuple[Sample, int]]:
         """The domain's samples; with `skip_unreadable` the domain is checked first."""
         if self.skip_unreadable:
-            self.read([domain])
+            self._read_files([domain])
         return self._samples[domain]
 
     def _has(self, domain: str, what: What) -> Sequence[bool]:
@@ -222,7 +256,7 @@ class Decoded(ImageData):
 
         def check(row: int, sample: Sample) -> tuple[str, str | None]:
             try:
-                digest, maps = sample.check(), sample.masks(size)
+                (content, digest), maps = sample.check(), sample.masks(size)
                 if self.skip_unreadable:
                     image = sample.image(size)
                     if images:
@@ -232,22 +266,40 @@ class Decoded(ImageData):
             if masks and maps:
                 none = torch.zeros(1, size, size, dtype=torch.uint8)
                 masks.put(row, torch.stack([maps.get(of, none) for of in sorted(self._offered)]))
+            self._keys[sample.name] = content[:KEY]
             self._known[sample.name] = _Known(digest, frozenset(maps), row, images, masks)
             return sample.name, None
 
+        rows = {sample.name: row for row, sample in enumerate(samples)}
+        outcomes = self._each(lambda sample: check(rows[sample.name], sample), samples, progress)
+        return {name: reason for name, reason in outcomes if reason is not None}
+
+    def _each(
+        self, function: Callable[[Sample], T], samples: Sequence[Sample], progress: bool
+    ) -> list[T]:
+        """The function of every sample, in threads."""
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
-            outcomes = track(
-                pool.map(check, range(len(samples)), samples),
-                description=f"Checking {self.name}",
-                total=len(samples),
-                console=Console(stderr=True),
-                transient=True,
-                disable=not progress,
+            return list(
+                track(
+                    pool.map(function, samples),
+                    description=f"Checking {self.name}",
+                    total=len(samples),
+                    console=Console(stderr=True),
+                    transient=True,
+                    disable=not progress,
+                )
             )
-            return {key: reason for key, reason in outcomes if reason is not None}
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _keyed(sample: Sample) -> tuple[str, str]:
+    """Its name and its key; that of a file that cannot be read is a hash of its name."""
+    try:
+        return sample.name, sample.content()[:KEY]
+    except UnreadableImageError:
+        return sample.name, hashed(sample.name)
 
 
 def _refuse(where: Path, unreadable: dict[str, str], total: int) -> None:

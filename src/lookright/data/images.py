@@ -134,7 +134,9 @@ def check_image(path: File) -> str:
 def read_bytes(path: File) -> bytes:
     """The bytes of the file; raises UnreadableImageError if it cannot be read."""
     try:
-        return path.content if isinstance(path, Encoded) else path.read_bytes()
+        if isinstance(path, Encoded):
+            return path.content
+        return _regular(path).read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -171,7 +173,14 @@ def _header(path: File) -> tuple[tuple[int, int], int]:
 
 
 def _stream(path: File) -> Path | BytesIO:
-    return BytesIO(path.content) if isinstance(path, Encoded) else path
+    return BytesIO(path.content) if isinstance(path, Encoded) else _regular(path)
+
+
+def _regular(path: Path) -> Path:
+    """The path, unless it is a pipe, socket or device, of which a read may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("it is a pipe, socket or device")
+    return path
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

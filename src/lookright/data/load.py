@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from lookright.data.dataset import ImageData
 from lookright.data.folder import Folder
 from lookright.data.hugging_face import HuggingFace, is_saved
-from lookright.data.layout import require_folder
+from lookright.data.layout import Layout, Subfolders, require_folder
 from lookright.data.shortcut import Shortcut
 from lookright.errors import UserError, did_you_mean
 
@@ -23,14 +23,16 @@ def load_data(
     cache: bool = True,
     progress: bool = False,
     read: bool = True,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
 ) -> ImageData:
     """The built-in `Shortcut` by its name (in any case), or the data set at a path.
 
     A path gives a `Folder` or a `HuggingFace`, whose columns may be named after the path, as in
     `pets?image=photo&label=kind`. image_size: height and width in pixels. seed and strength are for
-    Shortcut; masks and tool_masks for Folder; skip_unreadable, cache, progress and read for Folder
-    and HuggingFace. Raises UserError for a missing path, with a similar name, and the errors of
-    each class.
+    Shortcut; masks, tool_masks and subfolders for Folder; skip_unreadable, cache, progress, read
+    and layout for Folder and HuggingFace. Raises UserError for a missing path, with a similar name,
+    and the errors of each class.
     """
     if str(data).lower() == Shortcut.name.lower():
         if masks is not None:
@@ -63,6 +65,7 @@ def load_data(
             cache=cache,
             progress=progress,
             read=read,
+            layout=layout,
         )
     if query:
         raise UserError(
@@ -70,7 +73,16 @@ def load_data(
             f"out ?{query}."
         )
     return Folder(
-        root, image_size, _path(masks), _path(tool_masks), skip_unreadable, cache, progress, read
+        root,
+        image_size,
+        _path(masks),
+        _path(tool_masks),
+        skip_unreadable,
+        cache,
+        progress,
+        read,
+        layout,
+        subfolders,
     )
 
 

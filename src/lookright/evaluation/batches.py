@@ -83,10 +83,11 @@ def _seen(
 def _twins(
     data: ImageData, domain: str, where: Sequence[int], home: str | None
 ) -> list[int] | None:
-    """The positions of the same samples in `home`; None unless all of them are there."""
-    if home is None or home == domain:
+    """The positions of the same scenes in `home`; None unless all of them are there, or where a
+    sample of the same key is the same image."""
+    keys = data.keys(domain)
+    if home is None or home == domain or keys == data.contents(domain):
         return None
     at = {key: index for index, key in enumerate(data.keys(home))}
-    keys = data.keys(domain)
     found = [at.get(keys[index]) for index in where]
     return [index for index in found if index is not None] if None not in found else None

@@ -1,6 +1,7 @@
 """`evaluate`: measure a model on data; the result holds figures, intervals, curves and examples."""
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from lookright.data import ImageData, SplitName, as_data
+from lookright.data import ImageData, Seen, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
@@ -48,6 +49,7 @@ def evaluate(
     masker: nn.Module | None = None,
     domains: Sequence[str] = (),
     train_domains: Sequence[str] = (),
+    seen: Seen | None = None,
     protocol: Protocol = Protocol(),  # noqa: B008
     name: str = "model",
     about: str = "",
@@ -60,9 +62,10 @@ def evaluate(
 ) -> Result:
     """Evaluate a model in each domain and write the result to the folder `save`, domain by domain.
 
-    In a training domain, or one that shares samples with it, only the test part is evaluated; in
-    any other domain, all images. A killed evaluation that is started again continues after its last
-    batch. Where a batch does not fit into memory, it is halved, with a warning.
+    Images that the model was trained or validated on are left out wherever they lie, so that in a
+    training domain the test part is evaluated, in any other domain all images. A killed evaluation
+    that is started again continues after its last batch. Where a batch does not fit into memory, it
+    is halved, with a warning.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
@@ -74,7 +77,9 @@ def evaluate(
         masker: maps images to masks (B, 1, h, w) in [0, 1], learned with the model. Its masks are
             measured too, against the ground-truth masks where there are any.
         domains: those to evaluate on; all by default.
-        train_domains: those that the model was trained on.
+        train_domains: the names of those that the model was trained on.
+        seen: the images of its training (`Run.seen`), in these data or others; by default those of
+            `train_domains` outside their test parts.
         protocol: how to evaluate: the attacks' ball, explainer, stages, number of images.
         name, about, seed, config: recorded in the result: the model's name, a sentence about it,
             the seed of its training, and how it was made.
@@ -94,7 +99,7 @@ def evaluate(
         data, images=images, labels=labels, masks=masks, has_mask=has_mask, classes=classes
     )
     chosen = tuple(domains) or data.domains
-    for domain in (*chosen, *train_domains):
+    for domain in (*chosen, *(train_domains if seen is None else ())):
         data.domain_index(domain)
     if classes is not None and tuple(classes) != tuple(data.classes):
         raise UserError(
@@ -107,6 +112,7 @@ def evaluate(
         data,
         masker=masker,
         train_domains=train_domains,
+        seen=seen,
         protocol=protocol,
         name=name,
         about=about,
@@ -120,8 +126,12 @@ def evaluate(
     if folder is not None:
         require_writable(folder)
     data.read(chosen, progress is True and sys.stderr.isatty())
+    if seen is None:
+        seen = Seen.in_domains(data, train_domains)
     samples = {domain: data.fingerprint(domain) for domain in chosen}
     _check_samples(kept.result, samples)
+    splits = {domain: _where(data, domain, seen, protocol) for domain in chosen}
+    notes = {domain: _told(data, domain, seen) for domain in chosen}
     both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
         stack.enter_context(borrowed(both, device=device))
@@ -130,7 +140,6 @@ def evaluate(
             bar = stack.enter_context(progress_bar())
         stack.enter_context(full_precision(device))
         task = bar.add_task(f"evaluating {name}", total=None, note="") if bar else None
-        splits = {domain: _where(data, domain, train_domains, protocol) for domain in chosen}
         total, before = sum(map(len, splits.values())), 0
 
         def told(done: float, what: str) -> None:
@@ -141,21 +150,22 @@ def evaluate(
             if domain not in kept.result.domains:
                 judge = Evaluator(model, protocol, domain, len(where), masker)
                 cache = BatchCache(folder, asked | {"domain": (domain, samples[domain])})
-                home = next(iter(train_domains), None)
+                home = next((each for each in train_domains if each in data.domains), None)
                 with frozen(both), own_noise(device):
                     records = list(judged(judge, data, where, cache, told, home, device, workers))
                 summary = Summary(judge, records)
                 here = summary.result(
-                    in_distribution=domain in train_domains,
+                    in_distribution=seen.in_distribution(data, domain),
                     samples=samples[domain],
                     revision=known["revision"],
                     versions={k: str(v) for k, v in known.items() if k != "revision"},
                 )
-                keys = data.keys(domain)
+                here = replace(here, warnings=(*notes[domain], *here.warnings))
+                names = data.names(domain)
                 kept.result.declared.update(summary.declared(here.measures))
                 kept.result.domains[domain] = here
                 kept.examples[domain] = summary.examples()
-                kept.table[domain] = summary.rows([keys[at] for at in where])
+                kept.table[domain] = summary.rows([names[at] for at in where])
                 kept.write()
             before += len(where)
             told(0, "done")
@@ -225,13 +235,24 @@ def _difference(what: str, old: Any, new: Any) -> str:
     return f"{what} {old} instead of {new}"
 
 
-def _where(
-    data: ImageData, domain: str, train_domains: Sequence[str], protocol: Protocol
-) -> list[int]:
+def _told(data: ImageData, domain: str, seen: Seen) -> list[str]:
+    """What is to be said, now and on the page, of the domain's images among those of training."""
+    note = seen.note(data, domain)
+    if note is None:
+        return []
+    warnings.warn(f"Domain '{domain}' of {data.name}: {note}", stacklevel=3)
+    return [note]
+
+
+def _where(data: ImageData, domain: str, seen: Seen, protocol: Protocol) -> list[int]:
     """Positions of the samples to be evaluated, in an order drawn by the seed."""
-    seen = {key for trained in train_domains for key in data.keys(trained)}
-    part: SplitName = "all" if seen.isdisjoint(data.keys(domain)) else "test"
-    where = [position for _, position in data.split(domain, part).where]
+    where = seen.unseen(data, domain)
+    if not where:
+        raise UserError(
+            f"The model was trained or validated on all {len(data.keys(domain))} images of domain "
+            f"'{domain}' of {data.name}: evaluate it on other images, or name other domains "
+            "(--domains)."
+        )
     generator = torch.Generator().manual_seed(derived_seed(protocol.seed, "draw"))
     order = torch.randperm(len(where), generator=generator)[: protocol.limit]
     return [where[at] for at in order.tolist()]

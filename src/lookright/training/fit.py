@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from lookright.attacks import Attack
 from lookright.batch import Batch
-from lookright.data import ImageData, Split, SplitName, as_data
+from lookright.data import ImageData, Seen, Split, SplitName, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.files import full_disk
@@ -168,6 +168,7 @@ def fit(
         opened = Run(Path(run))
         if first:
             opened = open_run(Path(run), config, resume, overwrite)
+            opened.write_seen(Seen.of(parts.values()))
         if resume and opened.finished:
             load_weights(model.network, read_weights(opened.last), source=str(opened.last))
             opened.masker("last", masker_of(method))

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from torch import nn
 
-from lookright.data import ImageData
+from lookright.data import ImageData, Seen
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import atomic, write_atomically
 from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
 from lookright.methods.method import Method
@@ -26,7 +26,16 @@ from lookright.versions import versions
 Row = dict[str, float]
 Which = Literal["best", "last"]
 
-_OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
+_SEEN = "seen.json.gz"
+_OURS = (
+    "config.json",
+    "versions.json",
+    _SEEN,
+    "log.txt",
+    "metrics.csv",
+    "tensorboard",
+    "checkpoints",
+)
 
 _PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
 """The folders of the data may change; the samples themselves are compared by their fingerprint."""
@@ -36,7 +45,8 @@ _PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
 class Run:
     """A run's folder.
 
-    `config.json` says what was run, `versions.json` with which versions; `metrics.csv` has a row
+    `config.json` says what was run, `versions.json` with which versions; `seen.json.gz` on which
+    images, by their hashes (`Seen`); `metrics.csv` has a row
     and `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/`
     holds `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker`
     and `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from
@@ -103,6 +113,19 @@ class Run:
         history = self.history
         epochs = self.config["settings"]["init_args"]["epochs"]
         return bool(history) and history[-1]["epoch"] >= epochs
+
+    @property
+    def seen(self) -> Seen:
+        """The images that were trained and validated on, by their content.
+
+        Raises:
+            UserError: the run does not say, or its file is damaged.
+        """
+        return Seen.read(self.folder / _SEEN)
+
+    def write_seen(self, seen: Seen) -> None:
+        """Keep which images are trained and validated on."""
+        write_atomically(self.folder / _SEEN, seen.as_file())
 
     @property
     def settings(self) -> Settings:

@@ -2,14 +2,15 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from lookright.attacks import Attack
-from lookright.data import Augment, ImageData, load_data
+from lookright.data import Augment, ImageData, Seen, load_data
+from lookright.data.layout import Layout, Subfolders
 from lookright.data.loaders import check_workers
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
@@ -53,6 +54,8 @@ def train(
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
     workers: int | None = None,
     skip_unreadable: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> None:
@@ -95,6 +98,9 @@ def train(
         workers: processes that decode images; null is one per core, up to four, where many images
             have to be decoded, and none otherwise.
         skip_unreadable: go on without images that cannot be read.
+        layout: whether folders (or splits) called train, val and test are domains, or the parts of
+            one domain.
+        subfolders: take or skip the images in folders within those of the classes.
         resume: continue the run in that folder after its last finished epoch.
         overwrite: replace the run in that folder.
     """
@@ -106,8 +112,19 @@ def train(
         augment = not built_in
     if lr is None:
         lr = 1e-2 if model == "small_resnet" else 1e-3
+    bar = sys.stderr.isatty()
     images = load_data(
-        data, image_size, 0, strength, masks, tool_masks, skip_unreadable, read=False
+        data,
+        image_size,
+        0,
+        strength,
+        masks,
+        tool_masks,
+        skip_unreadable,
+        progress=bar,
+        read=False,
+        layout=layout,
+        subfolders=subfolders,
     )
     chosen, left_out = train_domain or [], set(test_domain or ())
     for domain in (*chosen, *left_out):
@@ -131,7 +148,8 @@ def train(
             "does.",
             stacklevel=1,
         )
-    images.read(domains, sys.stderr.isatty())
+    images.read(domains, bar)
+    _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
     trained = fit(
         objective,
         images,
@@ -156,6 +174,19 @@ def train(
     )
     print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
     print(f"Evaluate it: lookright evaluate {trained.folder}")
+
+
+def _tell_leaks(data: ImageData, trained: Sequence[str], tested: Sequence[str]) -> None:
+    """Warn of images of the training domains in others, in which the model is to be judged."""
+    seen = Seen.in_domains(data, trained)
+    for domain in tested:
+        if known := seen.at_home(data, domain):
+            warnings.warn(
+                f"{known} of the {len(data.keys(domain))} images of domain '{domain}' are also in "
+                f"the training domains ({', '.join(trained)}): the model is not judged on them "
+                "there.",
+                stacklevel=2,
+            )
 
 
 def _name(data: ImageData, objective: Method, seed: int) -> str:
