@@ -4,6 +4,7 @@ import hashlib
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Literal, final
@@ -12,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from lookright.batch import Batch, collate
+from lookright.data.images import UnreadableImageError
 from lookright.errors import UserError, did_you_mean
 from lookright.spec import identity
 
@@ -116,6 +118,11 @@ class ImageData(ABC):
         for domain in domains:
             self.domain_index(domain)
 
+    def unreadable(self, domains: Sequence[str], progress: bool = False) -> dict[str, str]:
+        """As `read`, but damaged images are no error: the reason for each, by its name."""
+        self.read(domains, progress)
+        return {}
+
     def fingerprint(self, domain: str) -> str:
         """16 hexadecimal digits that distinguish these samples from others with the same keys.
 
@@ -198,19 +205,24 @@ class Split(Dataset[Batch]):
     """Selected samples of a data set; an item is a Batch of one sample, and `collate` joins them.
 
     where: the domain and the position in it of each sample. stored: items are those of
-    `ImageData.stored`, for a loader, instead of `ImageData.samples`.
+    `ImageData.stored`, for a loader, instead of `ImageData.samples`. forgiving: an image that
+    cannot be read is no error; its sample has the label -1 and pixels that mean nothing.
     """
 
     def __init__(
-        self, data: ImageData, where: Sequence[tuple[str, int]], stored: bool = False
+        self,
+        data: ImageData,
+        where: Sequence[tuple[str, int]],
+        stored: bool = False,
+        forgiving: bool = False,
     ) -> None:
         self.data = data
         self.where = tuple(where)
-        self.stored = stored
+        self.stored, self.forgiving = stored, forgiving
 
     def as_stored(self) -> "Split":
         """The same samples, as `ImageData.stored` gives them."""
-        return Split(self.data, self.where, stored=True)
+        return Split(self.data, self.where, True, self.forgiving)
 
     def __len__(self) -> int:
         return len(self.where)
@@ -222,8 +234,31 @@ class Split(Dataset[Batch]):
     def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
         """The samples in order, as a few large batches; DataLoader calls this for a whole batch."""
         wanted = (self.where[index] for index in indices)
-        read = self.data.stored if self.stored else self.data.samples
         return [
-            read(domain, [position for _, position in group])
+            self._batch(domain, [position for _, position in group])
             for domain, group in groupby(wanted, key=itemgetter(0))
         ]
+
+    def _batch(self, domain: str, positions: Sequence[int]) -> Batch:
+        read = self.data.stored if self.stored else self.data.samples
+        try:
+            return read(domain, positions)
+        except UnreadableImageError:
+            if not self.forgiving:
+                raise
+        whole = [at for at in positions if unreadable(self.data, domain, at) is None]
+        if not whole:
+            size = (len(positions), 3, self.data.image_size, self.data.image_size)
+            return Batch(torch.zeros(size), torch.full((len(positions),), -1))
+        batch = read(domain, [at if at in whole else whole[0] for at in positions])
+        lost = torch.tensor([at not in whole for at in positions])
+        return replace(batch, labels=batch.labels.masked_fill(lost, -1))
+
+
+def unreadable(data: ImageData, domain: str, position: int) -> str | None:
+    """Why an image cannot be read; None if it can."""
+    try:
+        data.stored(domain, [position])
+    except UnreadableImageError as error:
+        return error.reason
+    return None

@@ -69,6 +69,9 @@ class _Known:
     masks: SharedRows | None
 
 
+_NOTHING: Final = _Known("unreadable", frozenset(), 0, None, None)
+
+
 class Decoded(ImageData):
     """An ImageData of encoded images, which are checked one domain at a time.
 
@@ -109,16 +112,35 @@ class Decoded(ImageData):
         self.skip_unreadable, self._keep = skip_unreadable, cache
         self._keys: dict[str, str] = {}
         self._known: dict[str, _Known] = {}
+        self._broken: dict[str, str] = {}
         self._read: set[str] = set()
 
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
         super().read(domains)
+        self._require(domains)
         self._read_files(domains, progress)
 
-    def _read_files(self, domains: Sequence[str], progress: bool = False) -> None:
+    def unreadable(self, domains: Sequence[str], progress: bool = False) -> dict[str, str]:
+        super().read(domains)
+        self._require(domains)
+        self._read_files(domains, progress, forgiving=True)
+        samples = [sample.name for domain in domains for sample, _ in self._samples[domain]]
+        return {name: self._broken[name] for name in samples if name in self._broken}
+
+    def _require(self, domains: Sequence[str]) -> None:
+        """Raise UserError for domains that cannot be used."""
+        return None
+
+    def _read_files(
+        self, domains: Sequence[str], progress: bool = False, forgiving: bool = False
+    ) -> None:
         new = [each for each in dict.fromkeys(domains) if each not in self._read]
         samples = [sample for domain in new for sample, _ in self._samples[domain]]
-        if unreadable := self._checked(samples, progress):
+        unreadable = self._checked(samples, progress)
+        if forgiving and not self.skip_unreadable:
+            self._broken |= {name: error.reason for name, error in unreadable.items()}
+            self._known |= dict.fromkeys(unreadable, _NOTHING)
+        elif unreadable:
             if not self.skip_unreadable:
                 _refuse(self._given, unreadable, len(samples))
             warnings.warn(
@@ -245,8 +267,10 @@ class Decoded(ImageData):
                     "read: replace them, or use other domains."
                 )
 
-    def _checked(self, samples: Sequence[Sample], progress: bool) -> dict[str, str]:
-        """Check every sample, in threads; returns the reason for each unreadable one, by name."""
+    def _checked(
+        self, samples: Sequence[Sample], progress: bool
+    ) -> dict[str, UnreadableImageError]:
+        """Check every sample, in threads; returns the error of each unreadable one, by name."""
         size = self.image_size
         count = len(samples) + len(self._known)
         keep = self._keep and count * (3 + len(self._offered)) * size**2 <= CACHE_LIMIT
@@ -254,7 +278,7 @@ class Decoded(ImageData):
         shape = (len(self._offered), 1, size, size)
         masks = SharedRows(len(samples), shape) if keep and self._offered else None
 
-        def check(row: int, sample: Sample) -> tuple[str, str | None]:
+        def check(row: int, sample: Sample) -> tuple[str, UnreadableImageError | None]:
             try:
                 (content, digest), maps = sample.check(), sample.masks(size)
                 if self.skip_unreadable:
@@ -262,7 +286,7 @@ class Decoded(ImageData):
                     if images:
                         images.put(row, image)
             except UnreadableImageError as error:
-                return sample.name, str(error)
+                return sample.name, error
             if masks and maps:
                 none = torch.zeros(1, size, size, dtype=torch.uint8)
                 masks.put(row, torch.stack([maps.get(of, none) for of in sorted(self._offered)]))
@@ -272,7 +296,7 @@ class Decoded(ImageData):
 
         rows = {sample.name: row for row, sample in enumerate(samples)}
         outcomes = self._each(lambda sample: check(rows[sample.name], sample), samples, progress)
-        return {name: reason for name, reason in outcomes if reason is not None}
+        return {name: error for name, error in outcomes if error is not None}
 
     def _each(
         self, function: Callable[[Sample], T], samples: Sequence[Sample], progress: bool
@@ -302,11 +326,11 @@ def _keyed(sample: Sample) -> tuple[str, str]:
         return sample.name, hashed(sample.name)
 
 
-def _refuse(where: Path, unreadable: dict[str, str], total: int) -> None:
+def _refuse(where: Path, unreadable: Mapping[str, UnreadableImageError], total: int) -> None:
     """Raise UserError with the names of the images that cannot be read."""
     if len(unreadable) == 1:
-        (reason,) = unreadable.values()
-        raise UserError(f"{reason.removesuffix('.')}, or leave it out with --skip-unreadable.")
+        (error,) = unreadable.values()
+        raise UserError(f"{str(error).removesuffix('.')}, or leave it out with --skip-unreadable.")
     listed = ", ".join(f"'{key}'" for key in list(unreadable)[:_LISTED])
     rest = len(unreadable) - _LISTED
     raise UserError(

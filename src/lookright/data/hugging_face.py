@@ -172,7 +172,7 @@ class HuggingFace(Decoded):
         if read:
             self.read(self.domains, progress)
 
-    def read(self, domains: Sequence[str], progress: bool = False) -> None:
+    def _require(self, domains: Sequence[str]) -> None:
         for domain in domains:
             if rows := self._unlabelled.get(domain):
                 raise UserError(
@@ -180,7 +180,6 @@ class HuggingFace(Decoded):
                     f"column '{self.label}' has none in {len(rows)} rows, such as {rows[0]}: leave "
                     "them out, or name other domains."
                 )
-        super().read(domains, progress)
 
 
 def _splits(root: Path) -> dict[str, Any]:

@@ -39,7 +39,11 @@ _UPRIGHT: Final = {
 
 
 class UnreadableImageError(UserError):
-    """A file that is not an image, or a damaged image."""
+    """A file that is not an image, or a damaged image; `reason` says so without its path."""
+
+    def __init__(self, message: str, reason: str = "it cannot be read") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -224,5 +228,5 @@ def _unreadable(path: File, error: Exception) -> UnreadableImageError:
     fake = isinstance(error, Image.UnidentifiedImageError)
     reason = "its content is no known image format" if fake else str(error) or "it is damaged"
     return UnreadableImageError(
-        f"Expected a readable image at '{path}'; {reason}: replace or remove the file."
+        f"Expected a readable image at '{path}'; {reason}: replace or remove the file.", reason
     )

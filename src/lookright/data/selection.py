@@ -58,6 +58,9 @@ class Selected(ImageData):
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
         self.data.read(domains, progress)
 
+    def unreadable(self, domains: Sequence[str], progress: bool = False) -> dict[str, str]:
+        return self.data.unreadable(domains, progress)
+
     def undecoded(self, domains: Sequence[str]) -> int:
         return self.data.undecoded(domains)
 

@@ -40,7 +40,7 @@ def judged(
     twins = _twins(data, judge.domain, where, home)
 
     def loaded(domain: str, positions: Sequence[int]) -> Iterator[Batch]:
-        part = Split(data, [(domain, positions[at]) for at in missing])
+        part = Split(data, [(domain, positions[at]) for at in missing], forgiving=True)
         return to_device(stored_loader(part, judge.protocol.batch_size, device, workers), device)
 
     batches = loaded(judge.domain, where)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lookright.evaluation.column import LABEL
 from lookright.files import write_atomically
 from lookright.spec import identity
 
@@ -21,13 +20,17 @@ PARTIAL = "partial"
 
 @dataclass(frozen=True)
 class BatchResult:
-    """The values of one batch, by column and with a row for each image, and its first images."""
+    """The values of one batch, by column and with a row for each image, and its first images.
+
+    judged: (B,) bool; the images that have no row could not be read, or gave no finite logits.
+    """
 
     values: dict[str, Tensor]
     shown: dict[str, Tensor]
+    judged: Tensor
 
     def __len__(self) -> int:
-        return len(self.values[LABEL.name])
+        return len(self.judged)
 
 
 class BatchCache:
@@ -47,11 +50,11 @@ class BatchCache:
             return None
         try:
             with np.load(_path(self.folder, start), allow_pickle=False) as arrays:
-                parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}}
+                parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}, "of": {}}
                 for name in arrays.files:
                     part, _, key = name.partition("/")
                     parts[part][key] = torch.from_numpy(arrays[name])
-                return BatchResult(**parts)
+                return BatchResult(parts["values"], parts["shown"], parts["of"]["judged"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
@@ -62,7 +65,11 @@ class BatchCache:
         file = BytesIO()
         arrays: dict[str, Any] = {
             f"{part}/{name}": value.numpy()
-            for part, of in (("values", record.values), ("shown", record.shown))
+            for part, of in (
+                ("values", record.values),
+                ("shown", record.shown),
+                ("of", {"judged": record.judged}),
+            )
             for name, value in of.items()
         }
         np.savez(file, **arrays)

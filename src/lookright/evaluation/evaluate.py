@@ -18,6 +18,7 @@ from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
 from lookright.evaluation.evaluator import Evaluator
+from lookright.evaluation.left_out import in_words, judgeable, lost
 from lookright.evaluation.places import asked_for, begun
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import (
@@ -125,12 +126,13 @@ def evaluate(
     kept = _resumed(replace(result, saved=folder), overwrite)
     if folder is not None:
         require_writable(folder)
-    data.read(chosen, progress is True and sys.stderr.isatty())
+    broken = data.unreadable(chosen, progress is True and sys.stderr.isatty())
     if seen is None:
         seen = Seen.in_domains(data, train_domains)
     samples = {domain: data.fingerprint(domain) for domain in chosen}
     _check_samples(kept.result, samples)
-    splits = {domain: _where(data, domain, seen, protocol) for domain in chosen}
+    whole = {domain: judgeable(data, domain, seen, broken) for domain in chosen}
+    splits = {domain: _drawn(positions, protocol) for domain, positions in whole.items()}
     notes = {domain: _told(data, domain, seen) for domain in chosen}
     both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
@@ -153,19 +155,27 @@ def evaluate(
                 home = next((each for each in train_domains if each in data.domains), None)
                 with frozen(both), own_noise(device):
                     records = list(judged(judge, data, where, cache, told, home, device, workers))
-                summary = Summary(judge, records)
+                names = data.names(domain)
+                left = {name: broken[name] for name in names if name in broken}
+                left |= lost(data, domain, where, records)
+                if left:
+                    notes[domain].append(in_words(left, len(names)))
+                    warnings.warn(f"Domain '{domain}': {notes[domain][-1]}", stacklevel=2)
+                summary = Summary(judge, [each for each in records if each.judged.any()])
                 here = summary.result(
+                    left_out=left,
                     in_distribution=seen.in_distribution(data, domain),
                     samples=samples[domain],
                     revision=known["revision"],
                     versions={k: str(v) for k, v in known.items() if k != "revision"},
                 )
                 here = replace(here, warnings=(*notes[domain], *here.warnings))
-                names = data.names(domain)
                 kept.result.declared.update(summary.declared(here.measures))
                 kept.result.domains[domain] = here
                 kept.examples[domain] = summary.examples()
-                kept.table[domain] = summary.rows([names[at] for at in where])
+                kept.table[domain] = summary.rows(
+                    [names[at] for at in where if names[at] not in left]
+                )
                 kept.write()
             before += len(where)
             told(0, "done")
@@ -244,15 +254,8 @@ def _told(data: ImageData, domain: str, seen: Seen) -> list[str]:
     return [note]
 
 
-def _where(data: ImageData, domain: str, seen: Seen, protocol: Protocol) -> list[int]:
-    """Positions of the samples to be evaluated, in an order drawn by the seed."""
-    where = seen.unseen(data, domain)
-    if not where:
-        raise UserError(
-            f"The model was trained or validated on all {len(data.keys(domain))} images of domain "
-            f"'{domain}' of {data.name}: evaluate it on other images, or name other domains "
-            "(--domains)."
-        )
+def _drawn(positions: Sequence[int], protocol: Protocol) -> list[int]:
+    """The samples to be evaluated, in an order drawn by the seed."""
     generator = torch.Generator().manual_seed(derived_seed(protocol.seed, "draw"))
-    order = torch.randperm(len(where), generator=generator)[: protocol.limit]
-    return [where[at] for at in order.tolist()]
+    order = torch.randperm(len(positions), generator=generator)[: protocol.limit]
+    return [positions[at] for at in order.tolist()]

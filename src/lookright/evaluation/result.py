@@ -30,7 +30,8 @@ class DomainResult:
     explanation should win. stages: what each stage reports beyond measures, as JSON by the stage's
     name; `Attacks.of(domain)` and the like read it. samples: a hash of the domain's images, masks
     and labels (`ImageData.fingerprint`). revision, versions: of the source and the libraries with
-    which this domain was evaluated.
+    which this domain was evaluated. left_out: by name, the images that could not be read or that
+    the model could not answer, and why.
     """
 
     n: int
@@ -40,6 +41,7 @@ class DomainResult:
     paired: dict[str, dict[str, Paired]] = field(default_factory=dict)
     stages: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
     samples: str = ""
     revision: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -261,6 +263,7 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         },
         stages=dict(raw.get("stages") or {}),
         warnings=tuple(str(warning) for warning in _list(raw.get("warnings") or [])),
+        left_out={str(k): str(v) for k, v in (raw.get("left_out") or {}).items()},
         samples=str(raw.get("samples", "")),
         revision=str(raw["revision"]) if raw.get("revision") else None,
         versions={str(k): str(v) for k, v in (raw.get("versions") or {}).items()},
