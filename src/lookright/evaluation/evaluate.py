@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
 from lookright.data import ImageData, Seen, as_data
+from lookright.data.overview import judged_table
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
@@ -89,7 +91,8 @@ def evaluate(
         workers: processes that decode images; None is one per core, up to four, where many images
             are to be decoded, and none for data in memory.
         overwrite: replace a result of another model or protocol in that folder.
-        progress: show a bar on stderr; a `rich` bar of your own gets a task.
+        progress: show on stderr which images are judged, and a bar; a `rich` bar of your own gets
+            a task.
 
     Raises:
         UserError: an unknown domain; a model with other classes; a masker that gives no masks; a
@@ -134,6 +137,10 @@ def evaluate(
     whole = {domain: judgeable(data, domain, seen, broken) for domain in chosen}
     splits = {domain: _drawn(positions, protocol) for domain, positions in whole.items()}
     notes = {domain: _told(data, domain, seen) for domain in chosen}
+    if progress is True:
+        counts = {domain: len(where) for domain, where in splits.items()}
+        home = [domain for domain in chosen if seen.in_distribution(data, domain)]
+        Console(stderr=True).print(judged_table(data, counts, home))
     both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
         stack.enter_context(borrowed(both, device=device))

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from rich.console import Console
 
 from lookright.attacks import Attack
 from lookright.data import Augment, ImageData, Seen, load_data
 from lookright.data.layout import Layout, Subfolders
 from lookright.data.loaders import check_workers
+from lookright.data.overview import require_classes, training_table
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, build_model
@@ -54,6 +56,7 @@ def train(
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
     workers: int | None = None,
     skip_unreadable: bool = False,
+    incomplete: bool = False,
     layout: Layout | None = None,
     subfolders: Subfolders | None = None,
     resume: bool = False,
@@ -98,6 +101,7 @@ def train(
         workers: processes that decode images; null is one per core, up to four, where many images
             have to be decoded, and none otherwise.
         skip_unreadable: go on without images that cannot be read.
+        incomplete: train although a class has no image to train on.
         layout: whether folders (or splits) called train, val and test are domains, or the parts of
             one domain.
         subfolders: take or skip the images in folders within those of the classes.
@@ -149,6 +153,9 @@ def train(
             stacklevel=1,
         )
     images.read(domains, bar)
+    Console(stderr=True).print(training_table(images, domains))
+    if not incomplete:
+        require_classes(images, domains)
     _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
     trained = fit(
         objective,
