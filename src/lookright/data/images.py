@@ -9,12 +9,22 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
 from lookright.errors import UserError, did_you_mean
 
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+)
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF") + ("AVIF",) * bool(
+    features.check("avif")
+)
+"""The formats that are read, by the content of a file; Pillow knows others that run programs."""
+
+PIXELS: Final = 64_000_000
+"""Largest number of pixels of an image: decoding takes up to 14 bytes for each."""
 
 _DAMAGED = (
     OSError,
@@ -148,7 +158,7 @@ def read_bytes(path: File) -> bytes:
 def _seems_whole(content: bytes) -> bool:
     """Whether a file is known to be intact without decoding it; if False, it may still be."""
     try:
-        with Image.open(BytesIO(content)) as image:
+        with _opened(BytesIO(content)) as image:
             if image.format == "PNG" and not image.mode.startswith(("I", "F")):
                 image.verify()
                 return True
@@ -160,7 +170,7 @@ def _seems_whole(content: bytes) -> bool:
 def _decode(path: File) -> tuple[Image.Image, int]:
     """The pixels as stored, in an 8-bit mode, and the EXIF orientation still to be applied."""
     try:
-        with Image.open(_stream(path)) as image:
+        with _opened(_stream(path)) as image:
             image.load()
             return _eight_bit(image), _orientation(image)
     except _DAMAGED as error:
@@ -170,10 +180,21 @@ def _decode(path: File) -> tuple[Image.Image, int]:
 def _header(path: File) -> tuple[tuple[int, int], int]:
     """(width, height) as stored, and the EXIF orientation."""
     try:
-        with Image.open(_stream(path)) as image:
+        with _opened(_stream(path)) as image:
             return image.size, _orientation(image)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
+
+
+def _opened(file: Path | BytesIO) -> Image.Image:
+    """The image, not yet decoded."""
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > PIXELS:
+        image.close()
+        raise ValueError(
+            f"it has {image.width}x{image.height} pixels, more than {PIXELS // 10**6} million"
+        )
+    return image
 
 
 def _stream(path: File) -> Path | BytesIO:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lookright.data.dataset import ImageData, Split, hashed
 from lookright.errors import UserError
+from lookright.untrusted import unzipped
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Seen:
             UserError: there is no such file, or it is damaged.
         """
         try:
-            lists = json.loads(gzip.decompress(path.read_bytes()))
+            lists = json.loads(unzipped(path))
             return cls(frozenset(lists["scenes"]), frozenset(lists["home"]))
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise UserError(

@@ -67,6 +67,8 @@ def _kept(kept: BatchCache, total: int, size: int) -> Iterator[tuple[int, int, B
     start = 0
     while start < total:
         record = kept.read(start)
+        if record is not None and not 0 < len(record) <= total - start:
+            record = None
         count = min(size, total - start) if record is None else len(record)
         yield start, count, record
         start += count

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lookright.files import write_atomically
 from lookright.spec import identity
+from lookright.untrusted import npz
 
 PARTIAL = "partial"
 
@@ -49,13 +50,13 @@ class BatchCache:
         if self.folder is None:
             return None
         try:
-            with np.load(_path(self.folder, start), allow_pickle=False) as arrays:
+            with npz(_path(self.folder, start)) as arrays:
                 parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}, "of": {}}
-                for name in arrays.files:
+                for name in arrays:
                     part, _, key = name.partition("/")
                     parts[part][key] = torch.from_numpy(arrays[name])
                 return BatchResult(parts["values"], parts["shown"], parts["of"]["judged"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, MemoryError, BadZipFile):
             return None
 
     def write(self, start: int, record: BatchResult) -> None:

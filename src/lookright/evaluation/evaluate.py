@@ -159,9 +159,9 @@ def evaluate(
             if domain not in kept.result.domains:
                 judge = Evaluator(model, protocol, domain, len(where), masker)
                 cache = BatchCache(folder, asked | {"domain": (domain, samples[domain])})
-                home = next((each for each in train_domains if each in data.domains), None)
+                near = next((each for each in train_domains if each in data.domains), None)
                 with frozen(both), own_noise(device):
-                    records = list(judged(judge, data, where, cache, told, home, device, workers))
+                    records = list(judged(judge, data, where, cache, told, near, device, workers))
                 names = data.names(domain)
                 left = {name: broken[name] for name in names if name in broken}
                 left |= lost(data, domain, where, records)

@@ -17,6 +17,7 @@ from lookright.files import write_atomically
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
+from lookright.untrusted import npz
 
 FORMAT = 2
 
@@ -213,10 +214,10 @@ def read_examples(result: Result, domain: str) -> Examples | None:
     if result.saved is None or not (path := result.saved / "examples.npz").is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with npz(path) as arrays:
             names = {
                 name: name.removeprefix(f"{domain}/")
-                for name in arrays.files
+                for name in arrays
                 if name.startswith(f"{domain}/")
             }
             found = {short: arrays[name] for name, short in names.items() if "/" not in short}
@@ -224,7 +225,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
             return None
         examples = Examples.of(found)
         _check(examples, len(result.classes))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, BadZipFile) as error:
         raise UserError(_damaged(path, error)) from error
     return examples
 

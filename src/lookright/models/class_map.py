@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
 from lookright.models.classifier import Classifier
+from lookright.untrusted import yaml_of
 
 OTHER = "other"
 """The name of the class that stands for all of a model's classes in no group."""
@@ -166,7 +167,7 @@ def _read(path: Path, plain: bool = False) -> Any:
         text = path.read_text(encoding="utf-8")
         if plain:
             return [name for line in text.splitlines() if (name := line.strip())]
-        return yaml.safe_load(text)
+        return yaml_of(text)
     except OSError as error:
         raise UserError(f"No file at {path} ({error.strerror}): give an existing file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
