@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from lookright.data import ImageData, Seen, Selected, load_data
+from lookright.data import ImageData, MaskValues, Seen, Selected, load_data
 from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.models import (
@@ -110,6 +110,7 @@ def load_subject(
     options: ModelOptions = ModelOptions(),
     *,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     skip_unreadable: bool = False,
     layout: Layout | None = None,
     subfolders: Subfolders | None = None,
@@ -122,6 +123,7 @@ def load_subject(
         data: what `load_data` takes; a run's own by default.
         options: how to open the model.
         masks: folder of masks; a run's own by default.
+        mask_values: what the values in them mean; a run's own by default.
         skip_unreadable, layout, subfolders: as in `load_data`. The images are read when they are
             first used.
         opened: data of earlier calls, to be used again; newly loaded data are added.
@@ -134,7 +136,7 @@ def load_subject(
     bar = sys.stderr.isatty()
 
     def images(name: str, size: int) -> ImageData:
-        asked = (name, size, str(masks), skip_unreadable, layout, subfolders)
+        asked = (name, size, str(masks), mask_values, skip_unreadable, layout, subfolders)
         if asked not in opened:
             opened[asked] = load_data(
                 name,
@@ -143,6 +145,7 @@ def load_subject(
                 skip_unreadable=skip_unreadable,
                 progress=bar,
                 read=False,
+                mask_values=mask_values,
                 layout=layout,
                 subfolders=subfolders,
             )
@@ -156,7 +159,12 @@ def load_subject(
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
-        given = {"masks": masks, "layout": layout, "subfolders": subfolders}
+        given = {
+            "masks": masks,
+            "mask_values": mask_values,
+            "layout": layout,
+            "subfolders": subfolders,
+        }
         others |= {name: value for name, value in given.items() if value}
         asked = (identity([spec, others]),)
         if asked not in opened:

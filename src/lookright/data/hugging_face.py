@@ -9,7 +9,7 @@ from typing import Any, Final, final
 from torch import Tensor
 
 from lookright.data.dataset import hashed
-from lookright.data.decoded import Decoded, Masks
+from lookright.data.decoded import Decoded, Masks, MaskSets
 from lookright.data.images import (
     Encoded,
     File,
@@ -17,10 +17,10 @@ from lookright.data.images import (
     check_image,
     read_bytes,
     read_image,
-    read_mask,
     square,
 )
 from lookright.data.layout import Layout, given_parts
+from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError, did_you_mean, printable
 
 _IMAGE: Final = ("image", "img")
@@ -61,12 +61,12 @@ class _Row:
     def image(self, size: int) -> Tensor:
         return square(read_image(self._files()[0]), size)
 
-    def masks(self, size: int) -> Masks:
+    def masks(self, size: int, sets: MaskSets) -> Masks:
         image, mask = self._files()
         if mask is None:
             return {}
-        pixels = square(read_mask(mask, image), size, soft=False)
-        return {"masks": pixels} if pixels.any() else {}
+        planes = sets["masks"].read(mask, image, self.name, size)
+        return {"masks": planes} if planes[0].any() else {}
 
     def _files(self) -> tuple[File, File | None]:
         row = self.rows[self.index]
@@ -88,8 +88,8 @@ class HuggingFace(Decoded):
             domain, or with layout "parts" a part (`layout.given_parts`); a data set without splits
             is a single domain with the folder's name.
         mask: the column of masks; by default `mask` or `masks`, if it contains images.
-        image_size, skip_unreadable, cache, progress, read: as in `Folder`; images are cropped
-            alike.
+        image_size, skip_unreadable, cache, progress, read, mask_values: as in `Folder`; images are
+            cropped alike.
 
     A sample's name is its split and number, its key a hash of its image file. Raises UserError if
     `datasets` is not installed, and for a damaged data set, a missing or ambiguous column, several
@@ -110,6 +110,7 @@ class HuggingFace(Decoded):
         cache: bool = True,
         progress: bool = False,
         read: bool = True,
+        mask_values: MaskValues | None = None,
         layout: Layout | None = None,
     ) -> None:
         root = Path(root)
@@ -133,7 +134,14 @@ class HuggingFace(Decoded):
         used = {what: getattr(self, what) for what in ("image", "label", "domain", "mask")}
         self.columns = "&".join(f"{what}={name}" for what, name in used.items() if name)
         self.has_masks = picked_mask is not None
-        self._offered = frozenset(["masks"] if picked_mask else [])
+        if mask_values is not None and picked_mask is None:
+            raise UserError(
+                f"Expected a column of masks in '{root}' with --mask_values, which says what is in "
+                f"them; found none: name it as in '{root}?mask=NAME'."
+            )
+        self.mask_values = mask_values
+        found = MaskSet(mask_values, "masks", "--mask_values")
+        self._sets = {"masks": found} if picked_mask else {}
         labels = {name: _texts(rows, picked_label) for name, rows in splits.items()}
         known = getattr(features[picked_label], "names", None)
         values = {each for of in labels.values() for each in of if each is not None}

@@ -8,6 +8,7 @@ from lookright.data.dataset import ImageData
 from lookright.data.folder import Folder
 from lookright.data.hugging_face import HuggingFace, is_saved
 from lookright.data.layout import Layout, Subfolders, require_folder
+from lookright.data.masks import MaskValues
 from lookright.data.shortcut import Shortcut
 from lookright.errors import UserError, did_you_mean
 
@@ -23,6 +24,8 @@ def load_data(
     cache: bool = True,
     progress: bool = False,
     read: bool = True,
+    mask_values: MaskValues | None = None,
+    tool_mask_values: MaskValues | None = None,
     layout: Layout | None = None,
     subfolders: Subfolders | None = None,
 ) -> ImageData:
@@ -31,13 +34,19 @@ def load_data(
     A path gives a `Folder` or a `HuggingFace`, whose columns may be named after the path, as in
     `pets?image=photo&label=kind`. image_size: height and width in pixels. seed and strength are for
     Shortcut; masks, tool_masks and subfolders for Folder; skip_unreadable, cache, progress, read
-    and layout for Folder and HuggingFace. Raises UserError for a missing path, with a similar name,
-    and the errors of each class.
+    and layout for Folder and HuggingFace. mask_values and tool_mask_values say which values of the
+    masks are the object and which are left out, where that cannot be seen. Raises UserError for a
+    missing path, with a similar name, and the errors of each class.
     """
     if str(data).lower() == Shortcut.name.lower():
         if masks is not None:
             raise UserError(
                 f"Expected no masks for Shortcut, which has its own; got '{masks}': leave them out."
+            )
+        if mask_values or tool_mask_values:
+            raise UserError(
+                "Expected no values of masks for Shortcut, whose masks are known; got "
+                f"{mask_values or tool_mask_values}: leave them out."
             )
         if tool_masks is not None:
             raise UserError(
@@ -51,7 +60,11 @@ def load_data(
         root = Path(place).expanduser()
     require_folder(root, "images", others=(Shortcut.name,))
     if is_saved(root):
-        for what, given in (("masks", masks), ("tool masks", tool_masks)):
+        for what, given in (
+            ("masks", masks),
+            ("tool masks", tool_masks),
+            ("tool masks with values", tool_mask_values),
+        ):
             if given is not None:
                 raise UserError(
                     f"Expected no folder of {what} for '{root}', a Hugging Face data set; got "
@@ -65,6 +78,7 @@ def load_data(
             cache=cache,
             progress=progress,
             read=read,
+            mask_values=mask_values,
             layout=layout,
         )
     if query:
@@ -81,6 +95,8 @@ def load_data(
         cache,
         progress,
         read,
+        mask_values,
+        tool_mask_values,
         layout,
         subfolders,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lookright.data import MaskValues
 from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
@@ -21,6 +22,7 @@ def evaluate(
     data: str | None = None,
     domains: list[str] | None = None,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     options: ModelOptions = ModelOptions(),  # noqa: B008
     protocol: Protocol = Protocol(),  # noqa: B008
     thorough: bool = False,
@@ -43,6 +45,8 @@ def evaluate(
             the data of the run by default.
         domains: as a,b; all by default. In a training domain only the test part is evaluated.
         masks: folder of masks; those of the run by default.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
         options: how to open the models.
         protocol: how to evaluate: the attacks' ball, explainer, stages, number of images.
         thorough: add AutoAttack, all corruptions and attacks on the explanation to the protocol.
@@ -71,6 +75,7 @@ def evaluate(
             data,
             options,
             masks=masks,
+            mask_values=mask_values,
             skip_unreadable=skip_unreadable,
             layout=layout,
             subfolders=subfolders,
