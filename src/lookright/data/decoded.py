@@ -1,17 +1,13 @@
 """Encoded images: checked early, decoded when used, and cached if they fit in memory."""
 
-import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final, Literal, Protocol, TypeVar
+from typing import ClassVar, Final, Literal, Protocol
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from lookright.batch import Batch
@@ -20,8 +16,7 @@ from lookright.data.images import UnreadableImageError
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.data.shared import SharedRows
 from lookright.errors import UserError, printable
-
-T = TypeVar("T")
+from lookright.progress import in_threads
 
 CACHE_LIMIT: Final = 2 * 2**30
 """Maximum bytes of resized images, masks and tool masks that a data set keeps in memory."""
@@ -165,7 +160,7 @@ class Decoded(ImageData):
     def keys(self, domain: str) -> Sequence[str]:
         samples = [sample for sample, _ in self._readable(domain)]
         new = [sample for sample in samples if sample.name not in self._keys]
-        self._keys |= dict(self._each(_keyed, new, progress=False))
+        self._keys |= dict(in_threads(_keyed, new))
         return [self._keys[sample.name] for sample in samples]
 
     def names(self, domain: str) -> Sequence[str]:
@@ -314,31 +309,16 @@ class Decoded(ImageData):
             return sample.name, None
 
         rows = {sample.name: row for row, sample in enumerate(samples)}
-        outcomes = self._each(lambda sample: check(rows[sample.name], sample), samples, progress)
+        outcomes = in_threads(
+            lambda sample: check(rows[sample.name], sample),
+            samples,
+            f"Checking {self.name}" if progress else None,
+        )
         again = {name for each in self._sets.values() for name in each.settle()}
         for sample in samples:
             if sample.name in again:
                 check(rows[sample.name], sample)
         return {name: error for name, error in outcomes if error is not None}
-
-    def _each(
-        self, function: Callable[[Sample], T], samples: Sequence[Sample], progress: bool
-    ) -> list[T]:
-        """The function of every sample, in threads."""
-        pool = ThreadPoolExecutor(os.cpu_count())
-        try:
-            return list(
-                track(
-                    pool.map(function, samples),
-                    description=f"Checking {self.name}",
-                    total=len(samples),
-                    console=Console(stderr=True),
-                    transient=True,
-                    disable=not progress,
-                )
-            )
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _keyed(sample: Sample) -> tuple[str, str]:
