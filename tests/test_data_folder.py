@@ -325,7 +325,7 @@ def test_mistakes_with_the_folder(tmp_path, pets):
     refused("they are directly in it", pets / "photo" / "cat")
     refused("only 'cat'", grow(tmp_path / "one", "photo/cat", "sketch/cat"))
     (tmp_path / "none").mkdir()
-    refused(r"found none ending in \.bmp", tmp_path / "none")
+    refused(r"found none ending in \.avif, \.bmp", tmp_path / "none")
     refused("image size of 1 pixel or more; got 0", pets, image_size=0)
     (pets / "photo/cow").mkdir()
     refused("class 'cow' of domain 'photo'", pets)

@@ -160,7 +160,8 @@ class ImageData(ABC):
             if not found:
                 raise UserError(
                     f"Expected images in the {part} part of domain '{domain}' of {self.name}; its "
-                    f"{len(self.keys(domain))} images are all in other parts: add images."
+                    f"{len(self.keys(domain))} images are all in other parts (copies of an image "
+                    "share one): add images."
                 )
             where += found
         return Split(self, where)
