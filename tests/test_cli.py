@@ -467,14 +467,18 @@ print("loaded", *sorted(set(sys.modules) & set({libraries})))
     assert ended.stdout.splitlines()[-1] == "loaded", ended.stderr
 
 
+@pytest.mark.filterwarnings("always::UserWarning")
 def test_only_the_domains_that_are_judged_are_read(here, lookright):
     spoil_image("pets/sketch/dog/5.png", b"no image")
-    assert lookright(f"evaluate erm --data pets {QUICK} --domains photo")[0] == 0
+    code, _, err = lookright(f"evaluate erm --data pets {QUICK} --domains photo")
+    assert (code, "5.png" in err) == (0, False)
     assert lookright("claim erm --data pets --n 2")[0] == 0
-    for line in (f"evaluate erm {QUICK} --domains sketch,photo", "claim erm --domain sketch"):
+    judged, claimed = f"evaluate erm {QUICK} --domains sketch,photo", "claim erm --domain sketch"
+    for line, expected in ((judged, 0), (claimed, 1)):
         code, _, err = lookright(f"{line} --data pets")
-        assert code == 1
+        assert code == expected
         assert "sketch/dog/5.png" in err
+    assert newest("erm").domains["sketch"].left_out.keys() == {"sketch/dog/5.png"}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def require_classes(data: ImageData, trained: Sequence[str]) -> None:
     """Raise UserError for a class without an image in the train part of these domains."""
     found: dict[SplitName, set[int]] = {part: set() for part in _PARTS}
     for domain in trained:
-        for part, label in zip(data.parts(domain), data.labels(domain), strict=True):
+        for part, label in zip(data.parts(domain), data.labels(domain), strict=False):
             found[part].add(label)
     lacking = [name for at, name in enumerate(data.classes) if at not in found["train"]]
     if lacking:

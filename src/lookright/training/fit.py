@@ -168,11 +168,12 @@ def fit(
         opened = Run(Path(run))
         if first:
             opened = open_run(Path(run), config, resume, overwrite)
-            opened.write_seen(Seen.of(parts.values()))
         if resume and opened.finished:
             load_weights(model.network, read_weights(opened.last), source=str(opened.last))
             opened.masker("last", masker_of(method))
             return opened
+        if first:
+            opened.write_seen(Seen.of(parts.values()))
         if unguided and first:
             opened.log(unguided)
             warnings.warn(unguided, stacklevel=2)
