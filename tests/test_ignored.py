@@ -133,6 +133,7 @@ def bordered() -> Batch:
     data = batch()
     everywhere = columns()
     everywhere[0] = True
+    everywhere[4] = everywhere[4].flip(-1)
     return replace(data, ignored=everywhere, tool_ignored=everywhere)
 
 
@@ -164,6 +165,16 @@ def test_guides_leave_ignored_pixels_out(name, distance):
     assert (gradient != 0).any()
     free = guide(replace(bordered(), ignored=None, tool_ignored=None), saliency)
     assert not torch.equal(free.distance(saliency, distance), value)
+
+
+def test_a_swapped_mask_brings_its_ignored_pixels():
+    data = bordered()
+    target = GUIDES["swapped"]()(data, maps()[0])
+    assert data.ignored is not None
+    assert target.ignored is not None
+    assert target.known is not None
+    assert target.known.tolist() == [False, False, True, False, True, False]
+    assert torch.equal(target.ignored[[2, 4]], data.ignored[[4, 2], 0])
 
 
 @pytest.mark.parametrize("make", [
@@ -290,8 +301,10 @@ def test_an_evaluation_leaves_ignored_pixels_out():
     ignored = columns(12)
     ignored[0] = True
 
-    def figures(masks: Tensor, ignored: Tensor | None) -> dict[str, float]:
+    def figures(masks: Tensor, ignored: Tensor | None, said: bool = False) -> dict[str, float]:
         data = InMemory(images, torch.arange(12) % 3, masks, ignored=ignored)
+        if said:
+            data._has_mask = torch.ones(12, dtype=torch.bool)
         protocol = Protocol(
             explainer=InputGradient(), stages=(Explanations(), LearnedMasks()), only=True,
             metrics=(share_ignored,), batch_size=5,
@@ -304,8 +317,9 @@ def test_an_evaluation_leaves_ignored_pixels_out():
     masks = batch(12).masks
     left_out = figures(masks, ignored)
     assert left_out == figures(spoilt(masks, ignored), ignored)
+    assert left_out == figures(masks, ignored, said=True), "a mask without any pixel is none"
     assert left_out["share_ignored"] == pytest.approx(10 / 11 * LEFT / SIZE)
-    every = figures(masks, None)
+    every = figures(masks.masked_fill(ignored, 0), None)
     assert every["share_ignored"] == 0
     for name in ("localisation_mass", "localisation_iou", "mask_area", "mask_mass", "mask_iou"):
         assert left_out[name] != every[name], name

@@ -13,18 +13,21 @@ from lookright import __doc__ as description
 from lookright.console import fail, mistake_behind, note
 from lookright.errors import UserError, did_you_mean
 from lookright.help import describe_member, describe_verb
+from lookright.imports import working_folder
 from lookright.options import Options
 from lookright.spec import spec_of
+
+_LONGEST = 1500
+"""Characters of an error that are shown."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point `lookright`."""
     warnings.showwarning = note
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if "" not in sys.path:
-        sys.path.append("")  # the user's own models, guides and maskers in the working folder
     try:
-        run(given)
+        with working_folder():
+            run(given)
     except KeyboardInterrupt:
         more = " with --resume" if given[:1] == ["train"] else ""
         fail(f"Stopped; finished work is kept, and the same command{more} continues it.", 130)
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         mistake = mistake_behind(error)
         if mistake is None:
             raise
-        fail(mistake, 1)
+        fail(_short(mistake), 1)
 
 
 def run(given: Sequence[str]) -> None:
@@ -75,6 +78,12 @@ def run(given: Sequence[str]) -> None:
         print(yaml.safe_dump(plain, sort_keys=False), end="")
         return
     function(**values)
+
+
+def _short(message: str) -> str:
+    """A message without the middle of what a user has given at length."""
+    half = _LONGEST // 2
+    return message if len(message) <= _LONGEST else f"{message[:half]} ... {message[-half:]}"
 
 
 def verbs() -> dict[str, str]:

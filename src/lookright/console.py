@@ -4,13 +4,14 @@ from textwrap import shorten
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
 from lookright.errors import UserError, printable
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print an error as one line and exit."""
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_escaped(message)}")
+    _line(("error:", "bold red"), message)
     raise SystemExit(code)
 
 
@@ -37,11 +38,12 @@ def mistake_behind(error: BaseException) -> str | None:
     return " ".join(str(error).split()) if misconfigured else None
 
 
-def _escaped(message: str) -> str:
-    return printable(message).replace("[", r"\[")
+def _line(start: tuple[str, str], message: str) -> None:
+    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in printable(message))
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(start, " ", shown))
 
 
 def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Show a warning to the user as one line; replaces `warnings.showwarning`."""
     if issubclass(category, UserWarning):
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]note:[/] {_escaped(str(message))}")
+        _line(("note:", "yellow"), " ".join(str(message).split()))

@@ -13,6 +13,7 @@ from torch import nn
 from lookright.data import ImageData, MaskValues, Seen, Selected, load_data
 from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
+from lookright.files import as_path
 from lookright.models import (
     Classifier,
     ClassMap,
@@ -21,7 +22,8 @@ from lookright.models import (
     read_class_map,
     read_classes,
 )
-from lookright.spec import identity
+from lookright.models.names import is_name
+from lookright.spec import ClassPath, identity
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
 
@@ -89,7 +91,7 @@ class ModelOptions:
     class_map: Path | None = None
     others: bool = False
     which: Which = "best"
-    masker: str | None = None
+    masker: ClassPath | None = None
 
     @property
     def named(self) -> dict[str, Any]:
@@ -172,7 +174,7 @@ def load_subject(
         return opened[asked]
 
     if is_run(model):
-        run = Run(Path(model).expanduser())
+        run = Run(as_path(model))
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
         found = of_run(run, size)
@@ -206,7 +208,7 @@ def load_subject(
         "std": own.std.flatten().tolist(),
         "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
     }
-    name = Path(model).stem if Path(model).is_file() else model
+    name = Path(model).stem if Path(model).is_file() and not is_name(model) else model
     return Subject(judged, chosen, name, config={"model": about})
 
 
@@ -224,7 +226,7 @@ def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module
     """The model alone, without data, and the masker learned in its run."""
     if not is_run(model):
         return open_model(model, **options.named), None
-    return _of_run(Run(Path(model)), options)
+    return _of_run(Run(as_path(model)), options)
 
 
 def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
@@ -232,14 +234,23 @@ def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
     root = spec["init_args"].get("root")
     if root is None:
         return named.lower() == spec["class_path"].rpartition(".")[2].lower()
-    return Path(named).expanduser().resolve() == Path(root)
+    return as_path(named).resolve() == Path(root)
 
 
 def is_run(model: str) -> bool:
     """Whether a folder is meant, rather than a file or a name."""
-    path = Path(model).expanduser()
+    path = as_path(model)
+    if path.is_dir():
+        if not is_name(model):
+            return True
+        warnings.warn(
+            f"{model} is the name of a model, and is taken as that: write ./{model} for the folder "
+            "of that name.",
+            stacklevel=2,
+        )
+        return False
     named = ":" in model or path.parts[:1] == ("torchvision",)
-    return path.is_dir() or (len(path.parts) > 1 and not path.suffix and not named)
+    return len(path.parts) > 1 and not path.suffix and not named
 
 
 def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:

@@ -20,6 +20,7 @@ from lookright.claims.values import claim_values, compare_values, share_of_delta
 from lookright.data import ImageData, InMemory, Seen, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
+from lookright.files import as_path
 from lookright.models import fingerprint
 from lookright.perturbations import Attacked
 from lookright.progress import progress_bar
@@ -122,7 +123,7 @@ def claim(
     bar = progress and sys.stderr.isatty()
     data.read([plan.domain_of(data, train_domains)], bar)
     drawn = draw(data, plan, train_domains, lemmas, seen)
-    path = None if save is None else Path(save) / "claims.json"
+    path = None if save is None else as_path(save) / "claims.json"
     weights = {name: fingerprint(each) for name, each in models.items()}
     record = ClaimsFile.opened(path, weights, data, plan, drawn)
     _take_over(record, evaluated or {})

@@ -23,6 +23,7 @@ from lookright.data.layout import (
 from lookright.data.listing import Lister
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError, printable
+from lookright.files import as_path
 from lookright.progress import counting
 
 
@@ -89,9 +90,9 @@ class Folder(Decoded):
         layout: Layout | None = None,
         subfolders: Subfolders | None = None,
     ) -> None:
-        root = Path(root)
-        masks = None if masks is None else Path(masks)
-        tool_masks = None if tool_masks is None else Path(tool_masks)
+        root = as_path(root)
+        masks = None if masks is None else as_path(masks)
+        tool_masks = None if tool_masks is None else as_path(tool_masks)
         super().__init__(root, image_size, skip_unreadable, cache)
         self.masks = masks.resolve() if masks else None
         self.tool_masks = tool_masks.resolve() if tool_masks else None

@@ -22,6 +22,7 @@ from lookright.data.images import (
 from lookright.data.layout import Layout, given_parts
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError, did_you_mean, printable
+from lookright.files import as_path
 
 _IMAGE: Final = ("image", "img")
 _LABEL: Final = ("label", "labels", "class")
@@ -113,7 +114,7 @@ class HuggingFace(Decoded):
         mask_values: MaskValues | None = None,
         layout: Layout | None = None,
     ) -> None:
-        root = Path(root)
+        root = as_path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
         splits = _splits(root)
         features = next(iter(splits.values())).features

@@ -14,6 +14,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 
 SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
@@ -123,7 +124,7 @@ def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
 
 def load_image(path: Path | str, image_size: int) -> Tensor:
     """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `square`."""
-    path = Path(path)
+    path = as_path(path)
     return square(read_image(path), image_size).float() / 255
 
 

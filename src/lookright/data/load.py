@@ -11,6 +11,7 @@ from lookright.data.layout import Layout, Subfolders, require_folder
 from lookright.data.masks import MaskValues
 from lookright.data.shortcut import Shortcut
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 
 
 def load_data(
@@ -54,10 +55,10 @@ def load_data(
                 "them out, or guide by its own masks (HumanMask)."
             )
         return Shortcut(image_size, strength, seed)
-    root, query = Path(data).expanduser(), ""
+    root, query = as_path(data), ""
     if "?" in str(data) and not root.is_dir():
         place, _, query = str(data).partition("?")
-        root = Path(place).expanduser()
+        root = as_path(place)
     require_folder(root, "images", others=(Shortcut.name,))
     if is_saved(root):
         for what, given in (
@@ -116,4 +117,4 @@ def _columns(root: Path, query: str) -> dict[str, Any]:
 
 
 def _path(folder: str | Path | None) -> Path | None:
-    return None if folder is None else Path(folder).expanduser()
+    return None if folder is None else as_path(folder)

@@ -33,7 +33,7 @@ from lookright.evaluation.result import (
 )
 from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
-from lookright.files import require_writable
+from lookright.files import as_path, require_writable
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
@@ -123,7 +123,7 @@ def evaluate(
         seed=seed,
         config=config,
     )
-    folder = None if save is None else Path(save)
+    folder = None if save is None else as_path(save)
     known = versions()
     asked = asked_for(result) | {"by": known["revision"]}
     kept = _resumed(replace(result, saved=folder), overwrite)

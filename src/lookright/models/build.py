@@ -1,7 +1,6 @@
 """Classifiers by name, from timm, torchvision or your own module."""
 
 from collections.abc import Sequence
-from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from lookright.errors import UserError, did_you_mean
-from lookright.files import content_hash
+from lookright.files import as_path, content_hash
+from lookright.imports import import_named
 from lookright.models.classifier import Classifier
 from lookright.models.small_resnet import SmallResNet
 from lookright.models.weights import load_weights, read_weights
@@ -47,7 +47,7 @@ def build_model(
     network, mean, std, heads = make_network(name, len(classes), image_size, pretrained)
     origin = "library" if pretrained else "given" if ":" in name else "random"
     if weights is not None:
-        weights = Path(weights)
+        weights = as_path(weights)
         load_weights(network, read_weights(weights), source=str(weights), heads=heads)
         origin = f"file {weights.name} {content_hash(weights)}"
     return Classifier(network, classes, image_size, mean, std, name, origin)
@@ -108,7 +108,7 @@ def own_module(name: str, *arguments: Any) -> nn.Module:
     """
     module, _, function = name.rpartition(":" if ":" in name else ".")
     try:
-        make = getattr(import_module(module), function)
+        make = getattr(import_named(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
             f"No function '{function}' in a module '{module}' ({error}); name your own function as "

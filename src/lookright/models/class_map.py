@@ -12,6 +12,7 @@ import yaml
 from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 from lookright.models.classifier import Classifier
 from lookright.untrusted import yaml_of
 
@@ -116,7 +117,7 @@ def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) 
         UserError: no such file, or a file that is not a class map; a class that is not in the data
             or the model; an ambiguous name; a class in two groups; fewer than two groups.
     """
-    path = Path(path)
+    path = as_path(path)
     raw = _read(path)
     if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw):
         raise UserError(
@@ -143,7 +144,7 @@ def read_classes(path: Path | str) -> tuple[str, ...]:
     Raises:
         UserError: no such file, or a file that is not a list of names.
     """
-    path = Path(path)
+    path = as_path(path)
     raw = _read(path, plain=path.suffix.lower() not in (".yaml", ".yml", ".json"))
     names = raw.get("classes") if isinstance(raw, dict) else raw
     if not isinstance(names, list) or len(names) < 2:

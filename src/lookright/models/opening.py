@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.files import as_path
 from lookright.models.build import make_network, require_name
 from lookright.models.class_map import imagenet_classes
 from lookright.models.classifier import Classifier
+from lookright.models.names import is_name
 from lookright.models.programs import SUFFIXES, load_program
 from lookright.models.stored import load_classifier
 from lookright.models.weights import load_weights, read_weights
@@ -45,10 +47,10 @@ def open_model(
         UserError: an unknown name; a file that is not a model, or that needs an architecture;
             missing weights or image size; a wrong number of classes; the errors of `count_classes`.
     """
-    weights = None if weights is None else Path(weights)
-    path = Path(model).expanduser()
+    weights = None if weights is None else as_path(weights)
+    path = as_path(model)
     stored = path.suffix in (*SUFFIXES, ".safetensors")
-    if path.is_file() and not stored:
+    if path.is_file() and not stored and not is_name(model):
         raise UserError(
             f"{model} does not look like a model: expected {', '.join(SUFFIXES)} or .safetensors. "
             f"If it is a state dict, give its architecture as the model, with --weights {model}."

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import as_path, atomic
 from lookright.models.build import make_network
 from lookright.models.classifier import Classifier
 from lookright.models.weights import load_weights, read_weights
@@ -22,7 +22,7 @@ def save_classifier(model: Classifier, path: Path | str) -> None:
     Raises:
         UserError: the disk is full.
     """
-    path = Path(path)
+    path = as_path(path)
     about = {
         "architecture": model.architecture,
         "classes": model.classes,
@@ -45,7 +45,7 @@ def load_classifier(path: Path | str, network: nn.Module | None = None) -> Class
     """
     state = read_weights(path)
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(as_path(path), "pt") as file:
             about = json.loads(file.metadata()["lookright"])
     except (SafetensorError, TypeError, KeyError) as error:
         raise UserError(

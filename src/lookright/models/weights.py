@@ -10,11 +10,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.files import as_path
 
 
 def read_weights(path: Path | str) -> Mapping[str, Tensor]:
     """The tensors of a `.safetensors` file or of a state dict, read with `weights_only=True`."""
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise UserError(f"No file of weights at {path}.")
     state: Any

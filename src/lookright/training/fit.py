@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from rich.progress import Progress
@@ -18,7 +19,7 @@ from lookright.batch import Batch
 from lookright.data import ImageData, Seen, Split, SplitName, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
-from lookright.files import full_disk
+from lookright.files import as_path, full_disk
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_weights, read_weights
 from lookright.progress import progress_bar
@@ -165,9 +166,9 @@ def fit(
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
         config = describe_run(method, model, images, parts, settings)
-        opened = Run(Path(run))
+        opened = Run(as_path(run))
         if first:
-            opened = open_run(Path(run), config, resume, overwrite)
+            opened = open_run(as_path(run), config, resume, overwrite)
         if resume and opened.finished:
             load_weights(model.network, read_weights(opened.last), source=str(opened.last))
             opened.masker("last", masker_of(method))
@@ -264,8 +265,10 @@ def _checked(method: Method, data: ImageData) -> Classifier:
     return model
 
 
-def _tensorboard(run: Run) -> "TensorBoardLogger":
-    """Its curves continue where `run` stopped; later entries are dropped."""
+def _tensorboard(run: Run) -> "TensorBoardLogger | Literal[False]":
+    """Its curves continue where `run` stopped; later entries are dropped. False: not installed."""
+    if find_spec("tensorboard") is None:
+        return False
     from lightning.pytorch.loggers import TensorBoardLogger
 
     history = run.history

@@ -13,7 +13,7 @@ from torch import nn
 
 from lookright.data import ImageData, Seen
 from lookright.errors import UserError
-from lookright.files import atomic, write_atomically
+from lookright.files import as_path, atomic, write_atomically
 from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
 from lookright.methods.method import Method
@@ -46,17 +46,17 @@ class Run:
     """A run's folder.
 
     `config.json` says what was run, `versions.json` with which versions; `seen.json.gz` on which
-    images, by their hashes (`Seen`); `metrics.csv` has a row
-    and `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/`
-    holds `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker`
-    and `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from
-    which an interrupted run goes on.
+    images, by their hashes (`Seen`); `metrics.csv` has a row and `log.txt` a line for each finished
+    epoch; `tensorboard/` the same curves, where TensorBoard is installed; `checkpoints/` holds
+    `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker` and
+    `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from which
+    an interrupted run goes on.
     """
 
     folder: Path
 
     def __init__(self, folder: Path | str) -> None:
-        object.__setattr__(self, "folder", Path(folder))
+        object.__setattr__(self, "folder", as_path(folder))
 
     @property
     def best(self) -> Path:

@@ -15,6 +15,7 @@ from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
 from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subject
 from lookright.perturbations import Attacked, Perturbation
+from lookright.spec import ModelName
 
 _PROVIDED = (
     "This holds for images drawn independently from one distribution and not used in training, if "
@@ -29,11 +30,11 @@ _EVALUATED = (
 
 
 def claim(
-    model: str,
+    model: ModelName,
     perturbation: Perturbation = Attacked(),  # noqa: B008
     data: str | None = None,
     domain: str | None = None,
-    against: str | None = None,
+    against: ModelName | None = None,
     n: int = 200,
     delta: float = 0.05,
     tau: float = 0.8,

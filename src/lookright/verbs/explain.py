@@ -18,10 +18,11 @@ from lookright.models import Classifier
 from lookright.modes import frozen, full_precision
 from lookright.report import explanation_figure
 from lookright.seeds import derived_seed, own_noise
+from lookright.spec import ModelName
 
 
 def explain(
-    model: str,
+    model: ModelName,
     images: list[Path],
     explainer: Explainer = GradCAM(),  # noqa: B008
     attack: Attack = PGD(),  # noqa: B008

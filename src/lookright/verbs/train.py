@@ -17,7 +17,7 @@ from lookright.data.overview import require_classes, training_table
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, build_model
-from lookright.spec import spec_of
+from lookright.spec import ModelName, spec_of
 from lookright.training import fit
 from lookright.training.config import method_title
 
@@ -32,7 +32,7 @@ def train(
     data: str = "Shortcut",
     train_domain: list[str] | None = None,
     test_domain: list[str] | None = None,
-    model: str = "small_resnet",
+    model: ModelName = ModelName("small_resnet"),  # noqa: B008
     weights: Path | None = None,
     pretrained: bool = False,
     image_size: int | None = None,
@@ -55,7 +55,7 @@ def train(
     precision: Precision = "32-true",
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
     devices: int = 1,
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto",
     workers: int | None = None,
     skip_unreadable: bool = False,
     incomplete: bool = False,
