@@ -6,7 +6,6 @@ import os
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import EpsImagePlugin, Image, features
 
 from lookright import untrusted
@@ -25,7 +24,6 @@ from lookright.evaluation.cache import BatchCache, BatchResult
 from lookright.evaluation.result import read_examples, read_result
 from lookright.evaluation.table import read_table
 from lookright.models import read_class_map
-from lookright.untrusted import yaml_of
 from tiny import Blobs, tiny_classifier
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
@@ -116,30 +114,13 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("a: &a {b: *a}", "inside itself"),
-        ("dog: &a [1, *a]", "inside itself"),
-        ("dog: &a [1, [[*a]]]", "inside itself"),
-        ("&a [*a]", "inside itself"),
-        (LAUGHS, "more than a million|more than 1000000"),
-        ("[" * 5000, "too deep"),
-    ],
+    "text",
+    ["a: &a {b: *a}", "dog: &a [1, *a]", "dog: &a [1, [[*a]]]", "&a [*a]", LAUGHS, "[" * 5000],
 )
-def test_yaml_without_end_is_refused(tmp_path, text, says):
-    with pytest.raises(yaml.YAMLError, match=says):
-        yaml_of(text)
+def test_a_class_map_without_end_is_refused(tmp_path, text):
     (tmp_path / "map.yaml").write_text(text)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=r"map.yaml cannot be read as YAML or JSON \("):
         read_class_map(tmp_path / "map.yaml", ["dog", "cat"], ["dog", "cat"])
-
-
-def test_an_anchor_that_is_used_twice_is_fine():
-    assert yaml_of("a: &a [1, 2]\nb: *a\nc: {d: *a}") == {
-        "a": [1, 2],
-        "b": [1, 2],
-        "c": {"d": [1, 2]},
-    }
 
 
 @pytest.mark.parametrize("rows", [0, 99])

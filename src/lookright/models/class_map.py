@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path
 from lookright.models.classifier import Classifier
-from lookright.untrusted import yaml_of
+from lookright.spec.text import plain_values
 
 OTHER = "other"
 """The name of the class that stands for all of a model's classes in no group."""
@@ -168,10 +167,10 @@ def _read(path: Path, plain: bool = False) -> Any:
         text = path.read_text(encoding="utf-8")
         if plain:
             return [name for line in text.splitlines() if (name := line.strip())]
-        return yaml_of(text)
+        return plain_values(text)
     except OSError as error:
         raise UserError(f"No file at {path} ({error.strerror}): give an existing file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (UserError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read as YAML or JSON ({' '.join(str(error).split())})."
         ) from error

@@ -5,7 +5,6 @@ from typing import Any
 import yaml
 
 from lookright.errors import UserError
-from lookright.untrusted import yaml_of
 
 _DEEPEST, _LARGEST = 50, 100_000
 
@@ -17,7 +16,7 @@ def plain_values(text: str) -> Any:
         UserError: no YAML, or values that are too many or too deep, as where one holds itself.
     """
     try:
-        found = yaml_of(text)
+        found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"no YAML ({' '.join(str(error).split())})") from error
     level, size = [found], 0
