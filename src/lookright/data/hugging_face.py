@@ -17,12 +17,13 @@ from lookright.data.images import (
     check_image,
     read_bytes,
     read_image,
-    square,
+    squared,
 )
 from lookright.data.layout import Layout, given_parts
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError, did_you_mean, printable
 from lookright.files import as_path
+from lookright.models.preprocessing import Preprocessing
 
 _IMAGE: Final = ("image", "img")
 _LABEL: Final = ("label", "labels", "class")
@@ -49,6 +50,7 @@ class _Row:
     image_column: str
     mask_column: str | None
     name: str
+    preprocessing: Preprocessing | None
 
     def content(self) -> str:
         return hashlib.sha256(read_bytes(self._files()[0])).hexdigest()
@@ -60,13 +62,13 @@ class _Row:
         return content, hashed(content, *of_mask)
 
     def image(self, size: int) -> Tensor:
-        return square(read_image(self._files()[0]), size)
+        return squared(read_image(self._files()[0]), size, self.preprocessing)
 
     def masks(self, size: int, sets: MaskSets) -> Masks:
         image, mask = self._files()
         if mask is None:
             return {}
-        planes = sets["masks"].read(mask, image, self.name, size)
+        planes = sets["masks"].read(mask, image, self.name, size, self.preprocessing)
         return {"masks": planes} if planes[0].any() else {}
 
     def _files(self) -> tuple[File, File | None]:
@@ -89,8 +91,8 @@ class HuggingFace(Decoded):
             domain, or with layout "parts" a part (`layout.given_parts`); a data set without splits
             is a single domain with the folder's name.
         mask: the column of masks; by default `mask` or `masks`, if it contains images.
-        image_size, skip_unreadable, cache, progress, read, mask_values: as in `Folder`; images are
-            cropped alike.
+        image_size, skip_unreadable, cache, progress, read, mask_values, preprocessing: as in
+            `Folder`; images are made square alike.
 
     A sample's name is its split and number, its key a hash of its image file. Raises UserError if
     `datasets` is not installed, and for a damaged data set, a missing or ambiguous column, several
@@ -112,10 +114,12 @@ class HuggingFace(Decoded):
         progress: bool = False,
         read: bool = True,
         mask_values: MaskValues | None = None,
+        preprocessing: Preprocessing | None = None,
         layout: Layout | None = None,
     ) -> None:
         root = as_path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
+        self.preprocessing = preprocessing
         splits = _splits(root)
         features = next(iter(splits.values())).features
         images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
@@ -174,7 +178,7 @@ class HuggingFace(Decoded):
                     self._unlabelled.setdefault(of, []).append(called)
                 if given is not None:
                     self._parts[called] = given[split]
-                row = _Row(root, chosen, index, picked_image, picked_mask, called)
+                row = _Row(root, chosen, index, picked_image, picked_mask, called, preprocessing)
                 number = -1 if name is None else numbers[name]
                 self._samples.setdefault(of, []).append((row, number))
         self.domains = tuple(self._samples)

@@ -12,6 +12,7 @@ from lookright.data.masks import MaskValues
 from lookright.data.shortcut import Shortcut
 from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path
+from lookright.models.preprocessing import Preprocessing
 
 
 def load_data(
@@ -27,6 +28,7 @@ def load_data(
     read: bool = True,
     mask_values: MaskValues | None = None,
     tool_mask_values: MaskValues | None = None,
+    preprocessing: Preprocessing | None = None,
     layout: Layout | None = None,
     subfolders: Subfolders | None = None,
 ) -> ImageData:
@@ -34,10 +36,11 @@ def load_data(
 
     A path gives a `Folder` or a `HuggingFace`, whose columns may be named after the path, as in
     `pets?image=photo&label=kind`. image_size: height and width in pixels. seed and strength are for
-    Shortcut; masks, tool_masks and subfolders for Folder; skip_unreadable, cache, progress, read
-    and layout for Folder and HuggingFace. mask_values and tool_mask_values say which values of the
-    masks are the object and which are left out, where that cannot be seen. Raises UserError for a
-    missing path, with a similar name, and the errors of each class.
+    Shortcut; masks, tool_masks and subfolders for Folder; skip_unreadable, cache, progress, read,
+    layout and preprocessing (as of a library's model, `Classifier.preprocessing`) for Folder and
+    HuggingFace. mask_values and tool_mask_values say which values of the masks are the object and
+    which are left out, where that cannot be seen. Raises UserError for a missing path, with a
+    similar name, and the errors of each class.
     """
     if str(data).lower() == Shortcut.name.lower():
         if masks is not None:
@@ -80,6 +83,7 @@ def load_data(
             progress=progress,
             read=read,
             mask_values=mask_values,
+            preprocessing=preprocessing,
             layout=layout,
         )
     if query:
@@ -98,6 +102,7 @@ def load_data(
         read,
         mask_values,
         tool_mask_values,
+        preprocessing,
         layout,
         subfolders,
     )

@@ -24,6 +24,7 @@ class Selected(ImageData):
         self.data, self.classes = data, tuple(classes)
         self.name, self.image_size, self.has_masks = data.name, data.image_size, data.has_masks
         self.parts_given, self.passed_over = data.parts_given, data.passed_over
+        self.preprocessing = data.preprocessing
         number = {name: index for index, name in enumerate(self.classes)}
         self._new = torch.tensor([number.get(name, -1) for name in data.classes])
         chosen = {data.classes.index(name) for name in self.classes if name in data.classes}

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from torch import nn
 
 from lookright.data import ImageData, Seen, as_data
+from lookright.data.decoded import Decoded
 from lookright.data.overview import judged_table
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
@@ -34,6 +35,7 @@ from lookright.evaluation.result import (
 from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
 from lookright.files import as_path, require_writable
+from lookright.models import Classifier, giving_logits, known_of
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
@@ -71,7 +73,8 @@ def evaluate(
     is halved, with a warning.
 
     Args:
-        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes; other outputs,
+            such as probabilities, are made logits (`models.Outputs`).
         data: an `ImageData`, a `DataLoader` or `Dataset` of images and labels, with masks where
             there are any, or the path of a folder (`lookright.data.as_data`).
         images, labels, masks, has_mask: tensors in place of data (`lookright.data.InMemory`).
@@ -100,8 +103,9 @@ def evaluate(
     """
     classes = getattr(model, "classes", None)
     data = as_data(
-        data, images=images, labels=labels, masks=masks, has_mask=has_mask, classes=classes
+        data, images=images, labels=labels, masks=masks, has_mask=has_mask, **known_of(model)
     )
+    _check_preprocessing(model, data)
     chosen = tuple(domains) or data.domains
     for domain in (*chosen, *(train_domains if seen is None else ())):
         data.domain_index(domain)
@@ -110,6 +114,7 @@ def evaluate(
             f"The model's classes are {', '.join(classes)}, those of {data.name} "
             f"{', '.join(data.classes)}: evaluate it on data of its own classes."
         )
+    model = giving_logits(model, name, data.image_size, data.classes)
     device = best_device(device)
     result = begun(
         model,
@@ -238,6 +243,18 @@ def _check_samples(result: Result, samples: Mapping[str, str]) -> None:
                 f"{result.folder} holds a result of other images, masks or labels in domain "
                 f"'{domain}': name another folder, or replace it by overwrite=True (--overwrite)."
             )
+
+
+def _check_preprocessing(model: nn.Module, data: ImageData) -> None:
+    """Warn where image files are not prepared as the model's weights expect."""
+    if not isinstance(model, Classifier) or not isinstance(data, Decoded):
+        return
+    if data.preprocessing != model.preprocessing:
+        warnings.warn(
+            f"The model expects images prepared by {model.preprocessing}, but those of {data.name} "
+            f"are by {data.preprocessing}: load them with preprocessing=model.preprocessing.",
+            stacklevel=3,
+        )
 
 
 def _difference(what: str, old: Any, new: Any) -> str:

@@ -17,11 +17,12 @@ from rich.progress import Progress
 from lookright.attacks import Attack
 from lookright.batch import Batch
 from lookright.data import ImageData, Seen, Split, SplitName, as_data
+from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.files import as_path, full_disk
 from lookright.methods.method import Method
-from lookright.models import Classifier, load_weights, read_weights
+from lookright.models import Classifier, known_of, load_weights, read_weights
 from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
@@ -127,7 +128,7 @@ def fit(
             f"Expected names of domains, got {type(domains).__name__}: images to validate on are "
             "given as validation=..."
         )
-    images = as_data(data, classes=getattr(method.model, "classes", None))
+    images = as_data(data, **known_of(method.model))
     named = (domains,) if isinstance(domains, str) else tuple(domains)
     settings = Settings(
         domains=named or images.domains,
@@ -146,6 +147,9 @@ def fit(
         seed=seed,
     )
     model = _checked(method, images)
+    method.give_logits(images.image_size, images.classes)
+    if isinstance(images, Decoded):
+        model.preprocessing = images.preprocessing
     check_domains(method, settings)
     parts = _parts(method, images, settings.domains, validation)
     unguided = check_guided(method, parts["train"])

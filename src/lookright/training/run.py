@@ -132,9 +132,19 @@ class Run:
         """The arguments of the training."""
         return build_read(self.config["settings"], Settings)
 
-    def model(self, which: Which = "best", network: nn.Module | None = None) -> Classifier:
-        """The trained classifier, on the CPU; `network` where it was the user's own module."""
-        return load_classifier(self.best if which == "best" else self.last, network)
+    def model(
+        self,
+        which: Which = "best",
+        network: nn.Module | None = None,
+        architecture: str | None = None,
+    ) -> Classifier:
+        """The trained classifier, on the CPU.
+
+        Where the network was the user's own, it is given: the module itself (`network`), or the
+        function that makes it, package.module:function (`architecture`).
+        """
+        path = self.best if which == "best" else self.last
+        return load_classifier(path, network, architecture)
 
     def method(self, which: Which = "best", model: Classifier | None = None) -> Method:
         """The method with its options, for the trained classifier or another `model`.

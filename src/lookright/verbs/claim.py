@@ -174,9 +174,11 @@ def _evaluated(
 
 def _check_same_images(first: ImageData, second: ImageData) -> None:
     same = first.image_size == second.image_size and first.domains == second.domains
+    same = same and first.preprocessing == second.preprocessing
     if not same or any(first.keys(each) != second.keys(each) for each in first.domains):
         raise UserError(
             f"Two models are compared on the same images, but these are made for {first.name} at "
-            f"{first.image_size} pixels and {second.name} at {second.image_size}: name the images "
-            "by --data."
+            f"{first.image_size} pixels and {second.name} at {second.image_size}, or are made "
+            "square in two ways: name the images by --data, their size by --image_size, and give "
+            "--preprocessing false."
         )

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from lookright.attacks import PGD, Attack
 from lookright.data import load_image
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError, did_you_mean
+from lookright.errors import UserError, did_you_mean, some
 from lookright.explainers import Explainer, GradCAM
 from lookright.guides.masker import masks_of
-from lookright.loading import ModelOptions, load_model, some
+from lookright.loading import ModelOptions, load_model
 from lookright.models import Classifier
 from lookright.modes import frozen, full_precision
 from lookright.report import explanation_figure
@@ -62,7 +62,7 @@ def explain(
                 stack.enter_context(frozen(lent))
         stack.enter_context(full_precision(where))
         for path, target in targets(images, output).items():
-            image = load_image(path, judged.image_size)
+            image = load_image(path, judged.image_size, judged.preprocessing)
             seen = _seen(judged, found, image[None].to(where), explainer, attack, truth, seed)
             explanation_figure(target, **seen, classes=judged.classes, label=truth, title=path.name)
             clean, moved = (

@@ -16,7 +16,7 @@ from lookright.data.loaders import check_workers
 from lookright.data.overview import require_classes, training_table
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
-from lookright.models import Classifier, build_model
+from lookright.models import Classifier, Preprocessing, build_model, expected_images
 from lookright.spec import ModelName, spec_of
 from lookright.training import fit
 from lookright.training.config import method_title
@@ -36,6 +36,7 @@ def train(
     weights: Path | None = None,
     pretrained: bool = False,
     image_size: int | None = None,
+    preprocessing: Preprocessing | bool = True,
     masks: Path | None = None,
     tool_masks: Path | None = None,
     mask_values: MaskValues | None = None,
@@ -77,6 +78,9 @@ def train(
         weights: file of weights to begin with (.safetensors or a state dict).
         pretrained: begin with the library's own weights, from its hub.
         image_size: side length in pixels; 32 for Shortcut and 128 for a folder by default.
+        preprocessing: how image files become square; by default as the library of the model does it
+            for its weights, or without weights the central square, as false does; or its own
+            options.
         masks: folder of object masks, laid out as the images are.
         tool_masks: folder of masks made by a tool such as SAM, laid out alike, for --method.guide
             PrecomputedMask; they are never used to evaluate a model.
@@ -121,6 +125,11 @@ def train(
         augment = not built_in
     if lr is None:
         lr = 1e-2 if model == "small_resnet" else 1e-3
+    if preprocessing is True:
+        expected = expected_images(model, weights) if weights or pretrained else None
+        how = expected.preprocessing if expected else None
+    else:
+        how = preprocessing or None
     bar = sys.stderr.isatty()
     images = load_data(
         data,
@@ -133,6 +142,7 @@ def train(
         read=False,
         mask_values=mask_values,
         tool_mask_values=tool_mask_values,
+        preprocessing=how,
         layout=layout,
         subfolders=subfolders,
     )
