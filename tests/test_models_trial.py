@@ -110,7 +110,7 @@ def open_it(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:.*converted to float32:UserWarning")
-@pytest.mark.parametrize("kind", [*(WRONG.keys() - {"mixed"}), *UNRELIABLE])
+@pytest.mark.parametrize("kind", [*(kind for kind in WRONG if kind != "mixed"), *UNRELIABLE])
 def test_what_is_wrong_with_a_network_is_said(kind, open_it):
     make, says = (WRONG | UNRELIABLE)[kind]
     with pytest.raises(UserError, match=says) as raised:
