@@ -59,7 +59,7 @@ def test_images_that_were_trained_on_are_never_drawn():
     same_scenes = draw(Shortcut(), plan(domain="reversed", n=50), ["train"])
     keys = Shortcut().keys("reversed")
     assert {part_of(keys[at]) for at in same_scenes.where} == {"test"}
-    with pytest.raises(UserError, match=r"has 1\d images that can be drawn \(its test part"):
+    with pytest.raises(UserError, match=r"has 1\d images that can be drawn \(not trained on"):
         draw(DATA, plan(domain="train", n=40), ["train"])
     with pytest.raises(UserError, match=r"has 72 images that can be drawn \(all of it.*n = 73"):
         draw(DATA, plan(n=73), ["train"])

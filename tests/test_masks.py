@@ -148,7 +148,7 @@ def written(root: Path, suffix: str, made: Made, count: int = COUNT) -> tuple[Pa
         place = Path("ab"[index % 2]) / f"{index}.png"
         for folder in ("images", "masks"):
             (root / folder / place).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(PHOTO).save(root / "images" / place)
+        Image.fromarray(PHOTO ^ np.uint8(index)).save(root / "images" / place)
         made(*places(index)).save((root / "masks" / place).with_suffix(f".{suffix}"))
     return root / "images", root / "masks"
 

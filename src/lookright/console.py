@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from lookright.errors import UserError
+from lookright.errors import UserError, printable
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -39,7 +39,7 @@ def mistake_behind(error: BaseException) -> str | None:
 
 
 def _line(start: tuple[str, str], message: str) -> None:
-    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in message)
+    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in printable(message))
     Console(stderr=True, soft_wrap=True).print(Text.assemble(start, " ", shown))
 
 

@@ -7,6 +7,14 @@ from difflib import get_close_matches
 class UserError(Exception):
     """A mistake in the user's input; the command line prints it as one line without a traceback."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(name: str) -> str:
+    r"""Text that any file can hold: bytes of a file's name that are not UTF-8 are written \xe9."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """The text " Did you mean 'x'?" for the nearest candidate (ignoring case), or an empty one."""

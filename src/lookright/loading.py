@@ -1,6 +1,7 @@
 """Opens the model and the data that a user names, and finds what is known of both."""
 
 import re
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from lookright.data import ImageData, MaskValues, Selected, load_data
+from lookright.data import ImageData, MaskValues, Seen, Selected, load_data
+from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError, some
 from lookright.files import as_path, checksums
 from lookright.models import (
@@ -28,7 +30,7 @@ from lookright.models.names import is_name
 from lookright.spec import ClassPath, identity, spec_of
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
-from lookright.training.told import say_changed, say_where
+from lookright.training.told import check_size, say_changed, say_where
 
 OutputsName = Literal["logits", "probabilities", "sigmoids", "one_logit", "one_probability"]
 
@@ -40,8 +42,9 @@ Opened = dict[tuple[Any, ...], ImageData]
 class Subject:
     """A model and the data it is evaluated on, with the same classes in the same order.
 
-    name: a run's method, else the name of the file or the architecture. train_domains: the domains
-    that it was trained on, where that is known. seed: of its training. config: how it was made.
+    name: a run's method, else the name of the file or the architecture. train_domains: the names of
+    the domains that it was trained on, and seen: its images, where that is known. seed: of its
+    training. config: how it was made.
     masker: the masker learned with it. run: its run's folder.
     """
 
@@ -49,6 +52,7 @@ class Subject:
     data: ImageData
     name: str
     train_domains: tuple[str, ...] = ()
+    seen: Seen | None = None
     seed: int | None = None
     config: dict[str, Any] | None = None
     masker: nn.Module | None = None
@@ -133,6 +137,8 @@ def load_subject(
     masks: Path | None = None,
     mask_values: MaskValues | None = None,
     skip_unreadable: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
     opened: Opened | None = None,
 ) -> Subject:
     """Open a model and its data by the names that a user gives.
@@ -143,7 +149,8 @@ def load_subject(
         options: how to open the model.
         masks: folder of masks; a run's own by default.
         mask_values: what the values in them mean; a run's own by default.
-        skip_unreadable: as in `load_data`. The images are read when they are first used.
+        skip_unreadable, layout, subfolders: as in `load_data`. The images are read when they are
+            first used.
         opened: data of earlier calls, to be used again; newly loaded data are added.
 
     Raises:
@@ -151,17 +158,22 @@ def load_subject(
     """
     opened = {} if opened is None else opened
 
+    bar = sys.stderr.isatty()
+
     def images(name: str, size: int, how: Preprocessing | None) -> ImageData:
-        asked = (name, size, how, str(masks), mask_values, skip_unreadable)
+        asked = (name, size, how, str(masks), mask_values, skip_unreadable, layout, subfolders)
         if asked not in opened:
             opened[asked] = load_data(
                 name,
                 size,
                 masks=masks,
                 skip_unreadable=skip_unreadable,
+                progress=bar,
                 read=False,
                 mask_values=mask_values,
                 preprocessing=how,
+                layout=layout,
+                subfolders=subfolders,
             )
         return opened[asked]
 
@@ -175,8 +187,13 @@ def load_subject(
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
-        others |= {"masks": masks} if masks else {}
-        others |= {"mask_values": mask_values} if mask_values else {}
+        given = {
+            "masks": masks,
+            "mask_values": mask_values,
+            "layout": layout,
+            "subfolders": subfolders,
+        }
+        others |= {name: value for name, value in given.items() if value}
         asked = (identity([spec, others]),)
         if asked not in opened:
             say_where(run, spec, {"root"} if data else set(), {"masks"} if masks else set())
@@ -188,25 +205,15 @@ def load_subject(
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
         own, learned = _of_run(run, options)
-        if size != own.image_size and not options.image_size:
-            raise UserError(
-                f"{run.folder / 'config.json'} is damaged: it says images of {size} pixels, but "
-                f"the model was trained on {own.image_size}; take it from a copy."
-            )
+        check_size(run, options.image_size or own.image_size, size)
         found = of_run(run, size)
         judged, chosen, _ = _fitted(own, found, options)
-        trained = settings["domains"]
-        if not set(trained) & set(chosen.domains):
-            warnings.warn(
-                f"{found.name} has none of the domains that {model} was trained on "
-                f"({', '.join(trained)}): all of its images are treated as unseen by the model.",
-                stacklevel=2,
-            )
         return Subject(
             judged,
             chosen,
             method_title(config["method"]),
-            tuple(domain for domain in trained if domain in chosen.domains),
+            tuple(settings["domains"]),
+            run.seen,
             settings["seed"],
             config,
             learned,

@@ -17,7 +17,7 @@ from lookright.claims.plan import Draw, Plan, draw
 from lookright.claims.statement import Claim, DifferenceClaim
 from lookright.claims.trial import lemma_outputs, try_batches
 from lookright.claims.values import claim_values, compare_values, share_of_delta
-from lookright.data import ImageData, InMemory, as_data
+from lookright.data import ImageData, InMemory, Seen, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.files import as_path
@@ -68,6 +68,7 @@ def claim(
     has_mask: Tensor | None = None,
     save: Path | str | None = None,
     train_domains: Sequence[str] = (),
+    seen: Seen | None = None,
     evaluated: Mapping[str, Evaluated] | None = None,
     lemmas: bool = False,
     distribution: str | None = None,
@@ -91,8 +92,9 @@ def claim(
         plan: all choices, fixed before any image is looked at; `Plan()` by default.
         save: folder of claims.json; None keeps nothing, and then you have to remember every plan
             that was tried on these images.
-        train_domains: the domains that any of the models was trained on. From these, and from
-            domains that share their samples, only the test part is drawn.
+        train_domains: the names of the domains that any of the models was trained on.
+        seen: the images of the models' trainings (`Run.seen`), which are not drawn; by default
+            those of `train_domains` outside their test parts.
         evaluated: values from an evaluation under the plan's attack, for each model by its name.
             They replace a new attack if they cover all images drawn, for all models, and this plan
             has not tried any of the images yet.
@@ -125,7 +127,7 @@ def claim(
     }
     bar = progress and sys.stderr.isatty()
     data.read([plan.domain_of(data, train_domains)], bar)
-    drawn = draw(data, plan, train_domains, masked=lemmas)
+    drawn = draw(data, plan, train_domains, lemmas, seen)
     path = None if save is None else as_path(save) / "claims.json"
     weights = {name: fingerprint(each) for name, each in models.items()}
     with nullcontext() if path is None else locked(path.parent):

@@ -20,7 +20,7 @@ class Evaluated:
     nor the explanation of such an image counts as kept. This is a stronger property, and the
     sentences name it: they speak of right predictions.
 
-    images: (m,) the keys of the images (`ImageData.keys`), in any order. right: (m,) whether the
+    images: (m,) the names of the images (`ImageData.names`), in any order. right: (m,) whether the
     clean image is classified correctly; kept: (m,) whether the attacked image is too. similarity:
     (m,) of the explanations of the two images, NaN where it is undefined.
 

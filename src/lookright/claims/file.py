@@ -43,8 +43,8 @@ class ClaimsFile:
         drawn: Draw,
     ) -> "ClaimsFile":
         """weights: the fingerprint of each model, by its name."""
-        keys = data.keys(drawn.domain)
-        images = [keys[at] for at in drawn.where]
+        names = data.names(drawn.domain)
+        images = [names[at] for at in drawn.where]
         trials, evaluated = {name: Trial() for name in weights}, False
         if path is None:
             return cls(path, {}, images, trials, evaluated, [], {})

@@ -9,6 +9,7 @@ from lookright.data.images import load_image
 from lookright.data.in_memory import InMemory
 from lookright.data.load import load_data
 from lookright.data.masks import MaskValues
+from lookright.data.seen import Seen
 from lookright.data.selection import Selected
 from lookright.data.shortcut import Shortcut
 
@@ -19,6 +20,7 @@ __all__ = [
     "ImageData",
     "InMemory",
     "MaskValues",
+    "Seen",
     "Selected",
     "Shortcut",
     "Split",

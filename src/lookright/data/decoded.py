@@ -1,25 +1,22 @@
 """Encoded images: checked early, decoded when used, and cached if they fit in memory."""
 
-import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Literal, Protocol
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from lookright.batch import Batch
-from lookright.data.dataset import ImageData, hashed
+from lookright.data.dataset import ImageData, SplitName, hashed
 from lookright.data.images import UnreadableImageError
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.data.shared import SharedRows
-from lookright.errors import UserError
+from lookright.errors import UserError, printable
+from lookright.progress import in_threads
 
 CACHE_LIMIT: Final = 2 * 2**30
 """Maximum bytes of resized images, masks and tool masks that a data set keeps in memory."""
@@ -29,6 +26,9 @@ Masks = dict[What, Tensor]
 """(1, size, size) uint8 each, or (2, size, size) with pixels to leave out (`MaskSet.read`)."""
 
 MaskSets = Mapping[What, MaskSet]
+
+KEY: Final = 24
+"""Hexadecimal digits of a key."""
 
 _LISTED: Final = 10
 
@@ -40,15 +40,15 @@ class Sample(Protocol):
     """
 
     @property
-    def key(self) -> str:
-        """The key that determines its part; copies of an image may have the same key."""
-
-    @property
     def name(self) -> str:
-        """Its name in messages, unique in the data set."""
+        """Its name in tables and messages, unique in the data set."""
 
-    def check(self) -> str:
-        """A hash of its files' bytes; raises an error on damage that shows without decoding."""
+    def content(self) -> str:
+        """A hash of the image file's bytes, hexadecimal."""
+
+    def check(self) -> tuple[str, str]:
+        """`content`, and a hash of the bytes of all its files; raises an error on damage that shows
+        without decoding."""
 
     def image(self, size: int) -> Tensor:
         """The image, (3, size, size) uint8."""
@@ -69,8 +69,14 @@ class _Known:
     ignored: SharedRows | None
 
 
+_NOTHING: Final = _Known("unreadable", frozenset(), 0, None, None, None)
+
+
 class Decoded(ImageData):
     """An ImageData of encoded images, which are checked one domain at a time.
+
+    A sample's key is a hash of its image file. So copies are in the same part, and names, folders
+    and order decide nothing. Where a domain was not checked yet, its files are hashed for its keys.
 
     The check hashes every file, decodes the masks, and checks the images without decoding them
     (`images.check_image`). All damaged images of a domain are reported in one error. With
@@ -90,6 +96,9 @@ class Decoded(ImageData):
     _samples: dict[str, list[tuple[Sample, int]]]
     """The samples of each domain, with their labels."""
 
+    _parts: Mapping[str, SplitName | None]
+    """By name, the parts that the data gives; None is divided into train and validation."""
+
     _sets: MaskSets
     """Masks and tool masks, where there are any at all."""
 
@@ -98,17 +107,40 @@ class Decoded(ImageData):
         if image_size < 1:
             raise UserError(f"Expected an image size of 1 pixel or more; got {image_size}.")
         self.root, self._given = root.resolve(), root
-        self.name = self.root.name
+        self.name = printable(self.root.name)
         self.image_size = image_size
         self.skip_unreadable, self._keep = skip_unreadable, cache
+        self._keys: dict[str, str] = {}
         self._known: dict[str, _Known] = {}
+        self._broken: dict[str, str] = {}
         self._read: set[str] = set()
 
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
         super().read(domains)
+        self._require(domains)
+        self._read_files(domains, progress)
+
+    def unreadable(self, domains: Sequence[str], progress: bool = False) -> dict[str, str]:
+        super().read(domains)
+        self._require(domains)
+        self._read_files(domains, progress, forgiving=True)
+        samples = [sample.name for domain in domains for sample, _ in self._samples[domain]]
+        return {name: self._broken[name] for name in samples if name in self._broken}
+
+    def _require(self, domains: Sequence[str]) -> None:
+        """Raise UserError for domains that cannot be used."""
+        return None
+
+    def _read_files(
+        self, domains: Sequence[str], progress: bool = False, forgiving: bool = False
+    ) -> None:
         new = [each for each in dict.fromkeys(domains) if each not in self._read]
         samples = [sample for domain in new for sample, _ in self._samples[domain]]
-        if unreadable := self._checked(samples, progress):
+        unreadable = self._checked(samples, progress)
+        if forgiving and not self.skip_unreadable:
+            self._broken |= {name: error.reason for name, error in unreadable.items()}
+            self._known |= dict.fromkeys(unreadable, _NOTHING)
+        elif unreadable:
             if not self.skip_unreadable:
                 _refuse(self._given, unreadable, len(samples))
             warnings.warn(
@@ -126,7 +158,26 @@ class Decoded(ImageData):
         self._read.update(new)
 
     def keys(self, domain: str) -> Sequence[str]:
-        return [sample.key for sample, _ in self._readable(domain)]
+        samples = [sample for sample, _ in self._readable(domain)]
+        new = [sample for sample in samples if sample.name not in self._keys]
+        self._keys |= dict(in_threads(_keyed, new))
+        return [self._keys[sample.name] for sample in samples]
+
+    def names(self, domain: str) -> Sequence[str]:
+        return [sample.name for sample, _ in self._readable(domain)]
+
+    def contents(self, domain: str) -> Sequence[str]:
+        return self.keys(domain)
+
+    def parts(self, domain: str) -> Sequence[SplitName]:
+        if not self.parts_given:
+            return super().parts(domain)
+        hashes = super().parts(domain)
+        divided: Mapping[SplitName, SplitName] = {"validation": "validation"}
+        return [
+            self._parts[name] or divided.get(own, "train")
+            for name, own in zip(self.names(domain), hashes, strict=True)
+        ]
 
     def labels(self, domain: str) -> Sequence[int]:
         return [label for _, label in self._readable(domain)]
@@ -209,7 +260,7 @@ class Decoded(ImageData):
     def _readable(self, domain: str) -> Sequence[tuple[Sample, int]]:
         """The domain's samples; with `skip_unreadable` the domain is checked first."""
         if self.skip_unreadable:
-            self.read([domain])
+            self._read_files([domain])
         return self._samples[domain]
 
     def _has(self, domain: str, what: What) -> Sequence[bool]:
@@ -225,8 +276,10 @@ class Decoded(ImageData):
                     "read: replace them, or use other domains."
                 )
 
-    def _checked(self, samples: Sequence[Sample], progress: bool) -> dict[str, str]:
-        """Check every sample, in threads; returns the reason for each unreadable one, by name."""
+    def _checked(
+        self, samples: Sequence[Sample], progress: bool
+    ) -> dict[str, UnreadableImageError]:
+        """Check every sample, in threads; returns the error of each unreadable one, by name."""
         size = self.image_size
         count = len(samples) + len(self._known)
         keep = self._keep and count * (3 + len(self._sets)) * size**2 <= CACHE_LIMIT
@@ -235,15 +288,15 @@ class Decoded(ImageData):
         masks = SharedRows(len(samples), shape) if keep and self._sets else None
         ignored = SharedRows(len(samples), shape) if keep and self._sets else None
 
-        def check(row: int, sample: Sample) -> tuple[str, str | None]:
+        def check(row: int, sample: Sample) -> tuple[str, UnreadableImageError | None]:
             try:
-                digest, maps = sample.check(), sample.masks(size, self._sets)
+                (content, digest), maps = sample.check(), sample.masks(size, self._sets)
                 if self.skip_unreadable:
                     image = sample.image(size)
                     if images:
                         images.put(row, image)
             except UnreadableImageError as error:
-                return sample.name, str(error)
+                return sample.name, error
             if masks and ignored and maps:
                 none = torch.zeros(1, size, size, dtype=torch.uint8)
                 found = [maps.get(of, none) for of in sorted(self._sets)]
@@ -251,35 +304,37 @@ class Decoded(ImageData):
                 if any(len(planes) > 1 for planes in found) or ignored.get(row) is not None:
                     outside = [planes[1:] if len(planes) > 1 else none for planes in found]
                     ignored.put(row, torch.stack(outside))
+            self._keys[sample.name] = content[:KEY]
             has = frozenset(maps)
             self._known[sample.name] = _Known(digest, has, row, images, masks, ignored)
             return sample.name, None
 
-        pool = ThreadPoolExecutor(os.cpu_count())
-        try:
-            outcomes = track(
-                pool.map(check, range(len(samples)), samples),
-                description=f"Checking {self.name}",
-                total=len(samples),
-                console=Console(stderr=True),
-                transient=True,
-                disable=not progress,
-            )
-            unreadable = {key: reason for key, reason in outcomes if reason is not None}
-            again = {name for each in self._sets.values() for name in each.settle()}
-            for row, sample in enumerate(samples):
-                if sample.name in again:
-                    check(row, sample)
-            return unreadable
-        finally:
-            pool.shutdown(cancel_futures=True)
+        rows = {sample.name: row for row, sample in enumerate(samples)}
+        outcomes = in_threads(
+            lambda sample: check(rows[sample.name], sample),
+            samples,
+            f"Checking {self.name}" if progress else None,
+        )
+        again = {name for each in self._sets.values() for name in each.settle()}
+        for sample in samples:
+            if sample.name in again:
+                check(rows[sample.name], sample)
+        return {name: error for name, error in outcomes if error is not None}
 
 
-def _refuse(where: Path, unreadable: dict[str, str], total: int) -> None:
+def _keyed(sample: Sample) -> tuple[str, str]:
+    """Its name and its key; that of a file that cannot be read is a hash of its name."""
+    try:
+        return sample.name, sample.content()[:KEY]
+    except UnreadableImageError:
+        return sample.name, hashed(sample.name)
+
+
+def _refuse(where: Path, unreadable: Mapping[str, UnreadableImageError], total: int) -> None:
     """Raise UserError with the names of the images that cannot be read."""
     if len(unreadable) == 1:
-        (reason,) = unreadable.values()
-        raise UserError(f"{reason.removesuffix('.')}, or leave it out with --skip-unreadable.")
+        (error,) = unreadable.values()
+        raise UserError(f"{str(error).removesuffix('.')}, or leave it out with --skip-unreadable.")
     listed = ", ".join(f"'{key}'" for key in list(unreadable)[:_LISTED])
     rest = len(unreadable) - _LISTED
     raise UserError(

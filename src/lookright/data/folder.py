@@ -12,31 +12,40 @@ from torch import Tensor
 from lookright.data.dataset import hashed
 from lookright.data.decoded import Decoded, Masks, MaskSets, What
 from lookright.data.images import check_image, read_bytes, read_image, squared
-from lookright.data.layout import find_images, find_masks, require_images
+from lookright.data.layout import (
+    Layout,
+    Subfolders,
+    below,
+    find_images,
+    find_masks,
+    require_images,
+)
+from lookright.data.listing import Lister
 from lookright.data.masks import MaskSet, MaskValues
-from lookright.errors import UserError
+from lookright.errors import UserError, printable
 from lookright.files import as_path
 from lookright.models.preprocessing import Preprocessing
+from lookright.progress import counting
 
 
 @dataclass(frozen=True)
 class _File:
-    """An image on disk, with its mask and tool mask; `key` is its path below the root."""
+    """An image on disk, with its mask and tool mask; `name` is its path below the root."""
 
     path: Path
-    key: str
+    name: str
     maps: dict[What, Path]
     preprocessing: Preprocessing | None
 
-    @property
-    def name(self) -> str:
-        return self.key
+    def content(self) -> str:
+        return hashlib.sha256(read_bytes(self.path)).hexdigest()
 
-    def check(self) -> str:
-        digests = [check_image(self.path)]
+    def check(self) -> tuple[str, str]:
+        content = check_image(self.path)
+        digests = [content]
         for what, path in sorted(self.maps.items()):
             digests += [what, hashlib.sha256(read_bytes(path)).hexdigest()]
-        return hashed(*digests)
+        return content, hashed(*digests)
 
     def image(self, size: int) -> Tensor:
         return squared(read_image(self.path), size, self.preprocessing)
@@ -56,13 +65,14 @@ class Folder(Decoded):
     `tool_masks` are masks made by a tool, such as a segmentation model, and may be soft. Each image
     is cropped to its central square and resized (`images.square`), or made square by
     `preprocessing`, together with its masks. An image without a mask, or whose mask is empty in
-    that square, has `has_mask` False; likewise for tool masks. A sample's key is its path below
-    `root`. `mask_values` and `tool_mask_values` say what the numbers in the masks mean, where that
-    cannot be seen (`data.masks`).
+    that square, has `has_mask` False; likewise for tool masks. A sample's name is its path below
+    `root`, its key a hash of its file. `mask_values` and `tool_mask_values` say what the numbers in
+    the masks mean, where that cannot be seen (`data.masks`).
 
     Every file is checked at the start, or, with `read=False`, when its domain is first used, so
     that all unreadable files are reported together. `skip_unreadable` leaves out images that cannot
-    be read, or whose masks cannot, and warns how many. Empty masks of either kind and images
+    be read, or whose masks cannot, and warns how many. layout and subfolders: see `find_images`;
+    `passed_over` says what was left out of the folder. Empty masks of either kind and images
     without a tool mask are counted in warnings. `cache` is that of `Decoded`. `progress` shows a
     bar on stderr. Raises the errors of `find_images`, `find_masks` and `MaskSet`.
     """
@@ -80,6 +90,8 @@ class Folder(Decoded):
         mask_values: MaskValues | None = None,
         tool_mask_values: MaskValues | None = None,
         preprocessing: Preprocessing | None = None,
+        layout: Layout | None = None,
+        subfolders: Subfolders | None = None,
     ) -> None:
         root = as_path(root)
         masks = None if masks is None else as_path(masks)
@@ -103,23 +115,32 @@ class Folder(Decoded):
                     f"Expected --{what} with --{what[:-1]}_values, which says what is in them; got "
                     "none: name their folder."
                 )
-        self._tree = find_images(root, ignored=self._folders.values())
-        keys = {
-            path: path.relative_to(root)
-            for found in self._tree.values()
-            for files in found.values()
-            for path in files
-        }
-        maps = {what: find_masks(at, [*keys.values()], what) for what, at in self._folders.items()}
+        self.layout, self.subfolders = layout, subfolders
+        with counting(f"Listing {self.name}", progress) as told:
+            found = find_images(root, self._folders.values(), layout, subfolders, Lister(told))
+            self._tree = found.tree
+            keys = {
+                path: below(root, path)
+                for classes in self._tree.values()
+                for files in classes.values()
+                for path in files
+            }
+            maps = {
+                what: find_masks(at, [*keys.values()], what, Lister(told))
+                for what, at in self._folders.items()
+            }
+        self.passed_over = found.lister.lines()
         self._files = {
             path: _File(
                 path,
-                key.as_posix(),
+                printable(key),
                 {w: of[key] for w, of in maps.items() if key in of},
                 preprocessing,
             )
             for path, key in keys.items()
         }
+        self.parts_given = bool(found.parts)
+        self._parts = {self._files[path].name: part for path, part in found.parts.items()}
         self.domains = tuple(self._tree)
         self.classes = tuple(sorted({name for found in self._tree.values() for name in found}))
         self._samples = {
@@ -136,7 +157,7 @@ class Folder(Decoded):
     def _check(self, domains: Sequence[str]) -> None:
         files = {
             domain: {
-                name: [path for path in paths if self._files[path].key in self._known]
+                name: [path for path in paths if self._files[path].name in self._known]
                 for name, paths in self._tree[domain].items()
             }
             for domain in domains
@@ -149,14 +170,14 @@ class Folder(Decoded):
     def _warn(self, what: What, folder: Path, files: Sequence[_File]) -> None:
         """Warn of empty masks in a folder, and of images without a tool mask."""
         found = [file for file in files if what in file.maps]
-        if empty := [file.maps[what] for file in found if what not in self._known[file.key].has]:
+        if empty := [file.maps[what] for file in found if what not in self._known[file.name].has]:
             words = what.replace("_", " ")
             warnings.warn(
                 f"{len(empty)} of {len(found)} {words} in '{folder}' are empty, such as "
                 f"'{empty[0]}', and count as missing.",
                 stacklevel=3,
             )
-        lacking = [file.key for file in files if what not in file.maps]
+        lacking = [file.name for file in files if what not in file.maps]
         if lacking and what == "tool_masks":
             warnings.warn(
                 f"{len(lacking)} of {len(files)} images have no tool mask in '{folder}', such as "

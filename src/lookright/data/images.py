@@ -10,14 +10,24 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
 from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path
 from lookright.models.preprocessing import Preprocessing
 
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+)
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF") + ("AVIF",) * bool(
+    features.check("avif")
+)
+"""The formats that are read, by the content of a file; Pillow knows others that run programs."""
+
+PIXELS: Final = 64_000_000
+"""Largest number of pixels of an image: decoding takes up to 14 bytes for each."""
 
 _DAMAGED = (
     OSError,
@@ -42,7 +52,11 @@ _UPRIGHT: Final = {
 
 
 class UnreadableImageError(UserError):
-    """A file that is not an image, or a damaged image."""
+    """A file that is not an image, or a damaged image; `reason` says so without its path."""
+
+    def __init__(self, message: str, reason: str = "it cannot be read") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -139,7 +153,9 @@ def check_image(path: File) -> str:
 def read_bytes(path: File) -> bytes:
     """The bytes of the file; raises UnreadableImageError if it cannot be read."""
     try:
-        return path.content if isinstance(path, Encoded) else path.read_bytes()
+        if isinstance(path, Encoded):
+            return path.content
+        return _regular(path).read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -147,7 +163,7 @@ def read_bytes(path: File) -> bytes:
 def _seems_whole(content: bytes) -> bool:
     """Whether a file is known to be intact without decoding it; if False, it may still be."""
     try:
-        with Image.open(BytesIO(content)) as image:
+        with _opened(BytesIO(content)) as image:
             if image.format == "PNG" and not image.mode.startswith(("I", "F")):
                 image.verify()
                 return True
@@ -164,7 +180,7 @@ def _decode(
     kept: makes a copy of the open image, instead of one in an 8-bit mode.
     """
     try:
-        with Image.open(_stream(path)) as image:
+        with _opened(_stream(path)) as image:
             image.load()
             return (kept or _eight_bit)(image), _orientation(image)
     except _DAMAGED as error:
@@ -174,14 +190,32 @@ def _decode(
 def _header(path: File) -> tuple[tuple[int, int], int]:
     """(width, height) as stored, and the EXIF orientation."""
     try:
-        with Image.open(_stream(path)) as image:
+        with _opened(_stream(path)) as image:
             return image.size, _orientation(image)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
 
 
+def _opened(file: Path | BytesIO) -> Image.Image:
+    """The image, not yet decoded."""
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > PIXELS:
+        image.close()
+        raise ValueError(
+            f"it has {image.width}x{image.height} pixels, more than {PIXELS // 10**6} million"
+        )
+    return image
+
+
 def _stream(path: File) -> Path | BytesIO:
-    return BytesIO(path.content) if isinstance(path, Encoded) else path
+    return BytesIO(path.content) if isinstance(path, Encoded) else _regular(path)
+
+
+def _regular(path: Path) -> Path:
+    """The path, unless it is a pipe, socket or device, of which a read may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("it is a pipe, socket or device")
+    return path
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -231,5 +265,5 @@ def _unreadable(path: File, error: Exception) -> UnreadableImageError:
     fake = isinstance(error, Image.UnidentifiedImageError)
     reason = "its content is no known image format" if fake else str(error) or "it is damaged"
     return UnreadableImageError(
-        f"Expected a readable image at '{path}'; {reason}: replace or remove the file."
+        f"Expected a readable image at '{path}'; {reason}: replace or remove the file.", reason
     )

@@ -106,6 +106,9 @@ class InMemory(ImageData):
     def keys(self, domain: str) -> Sequence[str]:
         return [self._keys[index] for index in self.where(domain)]
 
+    def contents(self, domain: str) -> Sequence[str]:
+        return self.keys(domain)
+
     def labels(self, domain: str) -> Sequence[int]:
         return self._labels[self.where(domain)].tolist()
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from lookright.data.dataset import ImageData
 from lookright.data.folder import Folder
 from lookright.data.hugging_face import HuggingFace, is_saved
-from lookright.data.layout import require_folder
+from lookright.data.layout import Layout, Subfolders, require_folder
 from lookright.data.masks import MaskValues
 from lookright.data.shortcut import Shortcut
 from lookright.errors import UserError, did_you_mean
@@ -29,16 +29,18 @@ def load_data(
     mask_values: MaskValues | None = None,
     tool_mask_values: MaskValues | None = None,
     preprocessing: Preprocessing | None = None,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
 ) -> ImageData:
     """The built-in `Shortcut` by its name (in any case), or the data set at a path.
 
     A path gives a `Folder` or a `HuggingFace`, whose columns may be named after the path, as in
     `pets?image=photo&label=kind`. image_size: height and width in pixels. seed and strength are for
-    Shortcut; masks and tool_masks for Folder; skip_unreadable, cache, progress, read and
-    preprocessing (as of a library's model, `Classifier.preprocessing`) for Folder and HuggingFace.
-    mask_values and tool_mask_values say which values of the masks are the object and which are left
-    out, where that cannot be seen. Raises UserError for a missing path, with a similar name, and
-    the errors of each class.
+    Shortcut; masks, tool_masks and subfolders for Folder; skip_unreadable, cache, progress, read,
+    layout and preprocessing (as of a library's model, `Classifier.preprocessing`) for Folder and
+    HuggingFace. mask_values and tool_mask_values say which values of the masks are the object and
+    which are left out, where that cannot be seen. Raises UserError for a missing path, with a
+    similar name, and the errors of each class.
     """
     if str(data).lower() == Shortcut.name.lower():
         if masks is not None:
@@ -82,6 +84,7 @@ def load_data(
             read=read,
             mask_values=mask_values,
             preprocessing=preprocessing,
+            layout=layout,
         )
     if query:
         raise UserError(
@@ -100,6 +103,8 @@ def load_data(
         mask_values,
         tool_mask_values,
         preprocessing,
+        layout,
+        subfolders,
     )
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lookright.evaluation.column import LABEL
 from lookright.evaluation.result import DAMAGED
 from lookright.files import inside, write_atomically
 from lookright.spec import identity
+from lookright.untrusted import npz
 
 PARTIAL = "partial"
 
@@ -25,13 +25,17 @@ _SEAL = hashlib.sha256().digest_size
 
 @dataclass(frozen=True)
 class BatchResult:
-    """The values of one batch, by column and with a row for each image, and its first images."""
+    """The values of one batch, by column and with a row for each image, and its first images.
+
+    judged: (B,) bool; the images that have no row could not be read, or gave no finite logits.
+    """
 
     values: dict[str, Tensor]
     shown: dict[str, Tensor]
+    judged: Tensor
 
     def __len__(self) -> int:
-        return len(self.values[LABEL.name])
+        return len(self.judged)
 
 
 class BatchCache:
@@ -50,16 +54,15 @@ class BatchCache:
         if self.folder is None:
             return None
         try:
-            content = _path(self.folder, start).read_bytes()
-            if hashlib.sha256(content[:-_SEAL]).digest() != content[-_SEAL:]:
+            if not _sealed(_path(self.folder, start)):
                 return None
-            with np.load(BytesIO(content), allow_pickle=False) as arrays:
-                parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}}
-                for name in arrays.files:
+            with npz(_path(self.folder, start)) as arrays:
+                parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}, "of": {}}
+                for name in arrays:
                     part, _, key = name.partition("/")
                     parts[part][key] = torch.from_numpy(arrays[name])
-                return BatchResult(**parts)
-        except DAMAGED:
+                return BatchResult(parts["values"], parts["shown"], parts["of"]["judged"])
+        except (*DAMAGED, MemoryError):
             return None
 
     def write(self, start: int, record: BatchResult) -> None:
@@ -69,12 +72,22 @@ class BatchCache:
         file = BytesIO()
         arrays: dict[str, Any] = {
             f"{part}/{name}": value.numpy()
-            for part, of in (("values", record.values), ("shown", record.shown))
+            for part, of in (
+                ("values", record.values),
+                ("shown", record.shown),
+                ("of", {"judged": record.judged}),
+            )
             for name, value in of.items()
         }
         np.savez(file, **arrays)
         content = file.getvalue() + hashlib.sha256(file.getvalue()).digest()
         write_atomically(_path(self.folder, start), content, durable=False)
+
+
+def _sealed(path: Path) -> bool:
+    """Whether a record ends with the hash of what comes before it."""
+    content = path.read_bytes()
+    return hashlib.sha256(content[:-_SEAL]).digest() == content[-_SEAL:]
 
 
 def _path(folder: Path, start: int) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from lookright.data import ImageData
+from lookright.data import ImageData, Seen
 from lookright.errors import UserError
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Result
@@ -26,6 +26,7 @@ def begun(
     *,
     masker: nn.Module | None = None,
     train_domains: Sequence[str] = (),
+    seen: Seen | None = None,
     protocol: Protocol = Protocol(),  # noqa: B008
     name: str = "model",
     about: str = "",
@@ -41,7 +42,7 @@ def begun(
         classes=tuple(data.classes),
         train_domain=tuple(train_domains),
         about=about,
-        config=dict(config or {}) | {"judged": _judged(model, masker, data)},
+        config=dict(config or {}) | {"judged": _judged(model, masker, data, seen)},
         settings=spec_of(protocol.resolved),
         domains={},
     )
@@ -87,8 +88,11 @@ def results_in(folder: Path) -> list[Path]:
     return [path.parent for path in newest_first]
 
 
-def _judged(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
-    """What was evaluated on what: hashes of the weights, and the data's spec, or its name."""
+def _judged(
+    model: nn.Module, masker: nn.Module | None, data: ImageData, seen: Seen | None
+) -> dict[str, Any]:
+    """What was evaluated on what: hashes of the weights and of the images seen in training, and the
+    data's spec, or its name."""
     try:
         described = spec_of(data)
     except UserError:
@@ -96,5 +100,6 @@ def _judged(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict
     return {
         "weights": fingerprint(model),
         **({} if masker is None else {"masker": fingerprint(masker)}),
+        **({} if seen is None else {"seen": seen.identity}),
         "data": described,
     }

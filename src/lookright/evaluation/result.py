@@ -19,6 +19,7 @@ from lookright.locks import settled
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
+from lookright.untrusted import npz
 
 FORMAT = 2
 
@@ -35,7 +36,8 @@ class DomainResult:
     explanation should win. stages: what each stage reports beyond measures, as JSON by the stage's
     name; `Attacks.of(domain)` and the like read it. samples: a hash of the domain's images, masks
     and labels (`ImageData.fingerprint`). revision, versions: of the source and the libraries with
-    which this domain was evaluated.
+    which this domain was evaluated. left_out: by name, the images that could not be read or that
+    the model could not answer, and why.
     """
 
     n: int
@@ -45,6 +47,7 @@ class DomainResult:
     paired: dict[str, dict[str, Paired]] = field(default_factory=dict)
     stages: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
     samples: str = ""
     revision: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -216,10 +219,10 @@ def read_examples(result: Result, domain: str) -> Examples | None:
     if result.saved is None or not (path := result.saved / "examples.npz").is_file():
         return None
     try:
-        with np.load(verified(path), allow_pickle=False) as arrays:
+        with npz(verified(path)) as arrays:
             names = {
                 name: name.removeprefix(f"{domain}/")
-                for name in arrays.files
+                for name in arrays
                 if name.startswith(f"{domain}/")
             }
             found = {short: arrays[name] for name, short in names.items() if "/" not in short}
@@ -227,7 +230,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
             return None
         examples = Examples.of(found)
         _check(examples, len(result.classes))
-    except DAMAGED as error:
+    except (*DAMAGED, MemoryError) as error:
         raise UserError(_damaged(path, error)) from error
     return examples
 
@@ -266,6 +269,7 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         },
         stages=dict(raw.get("stages") or {}),
         warnings=tuple(str(warning) for warning in _list(raw.get("warnings") or [])),
+        left_out={str(k): str(v) for k, v in (raw.get("left_out") or {}).items()},
         samples=str(raw.get("samples", "")),
         revision=str(raw["revision"]) if raw.get("revision") else None,
         versions={str(k): str(v) for k, v in (raw.get("versions") or {}).items()},

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lookright.errors import UserError
 from lookright.files import as_path, write_atomically
+from lookright.untrusted import unzipped
 
 FILE = "images.csv.gz"
 _DOMAIN, _TEXT, _WHOLE = "domain", ("image",), ("label", "predicted")
@@ -59,8 +60,8 @@ def read_table(folder: Path | str) -> dict[str, dict[str, NDArray[Any]]]:
     folder = as_path(folder)
     path = folder / FILE
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            names, *rows = list(csv.reader(file))
+        text = unzipped(path).decode("utf-8")
+        names, *rows = list(csv.reader(StringIO(text, newline="")))
         return {
             domain: _columns(names[1:], [row[1:] for row in of])
             for domain, of in groupby(rows, key=itemgetter(0))

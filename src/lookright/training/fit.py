@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from lookright.attacks import Attack
 from lookright.batch import Batch
-from lookright.data import ImageData, Split, SplitName, as_data
+from lookright.data import ImageData, Seen, Split, SplitName, as_data
 from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
@@ -177,7 +177,7 @@ def fit(
         trained = opened.run
         if first:
             stack.enter_context(locked(trained.folder))
-            opened = open_run(trained.folder, config, resume, overwrite)
+            opened = open_run(trained.folder, config, resume, overwrite, Seen.of(parts.values()))
         if resume and trained.finished:
             load_weights(model.network, read_weights(verified(trained.last)), str(trained.last))
             trained.masker("last", masker_of(method))
@@ -211,8 +211,8 @@ def fit(
             enable_model_summary=False,
         )
         stack.enter_context(full_disk(trained.folder))
-        if opened.config and not opened.former:
-            trained.write_start(opened.config)
+        if opened.config is not None and not opened.former:
+            opened.write_start(trained)
         stack.enter_context(borrowed(method))
         _train(trainer, module, trained if resume else None, records)
     return trained

@@ -75,8 +75,7 @@ class RunRecorder(L.Callback):
         with together(folder, self.opened.former) if first else nullcontext(folder / WRITING) as to:
             new = Run(to)
             if first:
-                if self.opened.config is not None:
-                    new.write_start(self.opened.config)
+                self.opened.write_start(new)
                 self._save(new, *(("best", "last") if better else ("last",)))
                 new.write(rows, self.lines)
             trainer.save_checkpoint(new.resumable)

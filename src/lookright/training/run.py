@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from lookright.data import ImageData
+from lookright.data import ImageData, Seen
 from lookright.errors import UserError
 from lookright.files import (
     as_path,
@@ -34,7 +34,16 @@ from lookright.versions import versions
 Row = dict[str, float]
 Which = Literal["best", "last"]
 
-_OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
+_SEEN = "seen.json.gz"
+_OURS = (
+    "config.json",
+    "versions.json",
+    _SEEN,
+    "log.txt",
+    "metrics.csv",
+    "tensorboard",
+    "checkpoints",
+)
 
 _OF_IT = ("checksums.json", "results", "claims.json", "report.html")
 """What else goes when a run is replaced, for it is about the former model."""
@@ -47,12 +56,13 @@ _PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
 class Run:
     """A run's folder.
 
-    `config.json` says what was run, `versions.json` with which versions; `metrics.csv` has a row
-    and `log.txt` a line for each finished epoch; `tensorboard/` the same curves, where TensorBoard
-    is installed; `checkpoints/` holds `best.safetensors` and `last.safetensors`
-    (`save_classifier`), beside them `best-masker` and `last-masker.safetensors` (`save_masker`)
-    where a mask was learned, and `last.ckpt`, from which an interrupted run goes on. All of an
-    epoch are put in place together, and `checksums.json` tells when one was damaged since.
+    `config.json` says what was run, `versions.json` with which versions; `seen.json.gz` on which
+    images, by their hashes (`Seen`); `metrics.csv` has a row and `log.txt` a line for each finished
+    epoch; `tensorboard/` the same curves, where TensorBoard is installed; `checkpoints/` holds
+    `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker` and
+    `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from which
+    an interrupted run goes on. All of an epoch are put in place together, and `checksums.json`
+    tells when one was damaged since.
     """
 
     folder: Path
@@ -133,6 +143,15 @@ class Run:
         return history[-1]["epoch"] >= self.config["settings"]["init_args"]["epochs"]
 
     @property
+    def seen(self) -> Seen:
+        """The images that were trained and validated on, by their content.
+
+        Raises:
+            UserError: the run does not say, or its file is damaged.
+        """
+        return Seen.read(verified(settled(self.folder) / _SEEN))
+
+    @property
     def settings(self) -> Settings:
         """The arguments of the training."""
         return build_read(self.config["settings"], Settings)
@@ -197,11 +216,6 @@ class Run:
         write_atomically(self.folder / "metrics.csv", table.getvalue().encode())
         write_atomically(self.folder / "log.txt", "".join(lines).encode())
 
-    def write_start(self, config: Mapping[str, Any]) -> None:
-        """Write config.json and versions.json."""
-        _write_json(self.folder / "config.json", config)
-        _write_json(self.folder / "versions.json", versions())
-
     @property
     def lines(self) -> list[str]:
         """Those of log.txt."""
@@ -215,16 +229,26 @@ class Run:
 class Opened:
     """A run that may be written.
 
-    config: where it begins anew, what was run. former: what the folder holds of another run, which
-    goes when the first epoch of this one is finished.
+    config: where it begins anew, what was run; seen: on which images. former: what the folder holds
+    of another run, which goes when the first epoch of this one is finished.
     """
 
     run: Run
     config: Mapping[str, Any] | None = None
+    seen: Seen | None = None
     former: tuple[str, ...] = ()
 
+    def write_start(self, run: Run) -> None:
+        """Write config.json, versions.json and seen.json.gz, where the run begins anew."""
+        if self.config is not None and self.seen is not None:
+            _write_json(run.folder / "config.json", self.config)
+            _write_json(run.folder / "versions.json", versions())
+            write_atomically(run.folder / _SEEN, self.seen.as_file())
 
-def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool) -> Opened:
+
+def open_run(
+    folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool, seen: Seen
+) -> Opened:
     """Check that the folder of a run is free, or holds the same run, to be resumed.
 
     The caller holds its lock. A run that is to be replaced stays as it is until the first epoch of
@@ -249,7 +273,7 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: b
         _check_same(run, config)
         return Opened(run)
     if not present:
-        return Opened(run, config)
+        return Opened(run, config, seen)
     if not overwrite and (run.resumable.exists() or not _begun(run)):
         raise UserError(
             f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
@@ -260,7 +284,7 @@ def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: b
             pass
     curves = [f"tensorboard/{path.name}" for path in sorted((folder / "tensorboard").glob("*"))]
     others = [name for name in (*_OURS, *_OF_IT) if os.path.lexists(folder / name)]
-    return Opened(run, config, (*curves, *(each for each in others if each != "tensorboard")))
+    return Opened(run, config, seen, (*curves, *(each for each in others if each != "tensorboard")))
 
 
 def _begun(run: Run) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lookright.console import note
+from lookright.errors import UserError
 from lookright.training.run import Run
 
 
@@ -26,4 +27,17 @@ def say_changed(run: Run) -> None:
             f"{run.folder / 'config.json'} was changed after the training, by hand or by damage: "
             "what it says of the run is taken as it stands.",
             UserWarning,
+        )
+
+
+def check_size(run: Run, trained: int, told: int) -> None:
+    """Check that config.json tells the size of image in pixels that the model was trained on.
+
+    Raises:
+        UserError: it tells another.
+    """
+    if trained != told:
+        raise UserError(
+            f"{run.folder / 'config.json'} is damaged: it says images of {told} pixels, but the "
+            f"model was trained on {trained}; take it from a copy."
         )

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from lookright.claims import Claim, DifferenceClaim, Evaluated, Plan, Similarity
 from lookright.claims import claim as claimed_of
-from lookright.data import ImageData, MaskValues
+from lookright.data import ImageData, MaskValues, Seen
+from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
@@ -47,6 +50,8 @@ def claim(
     seed: int = 0,
     device: str | None = None,
     skip_unreadable: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
 ) -> None:
     """Bound the share of a domain's images that keep prediction and explanation when perturbed.
 
@@ -84,6 +89,9 @@ def claim(
         seed: of the draw and of the perturbation's random numbers.
         device: cpu, cuda, cuda:1, mps; the first accelerator by default.
         skip_unreadable: go on without images that cannot be read.
+        layout: whether folders (or splits) called train, val and test are domains, or the parts of
+            one domain.
+        subfolders: take or skip the images in folders within those of the classes.
     """
     opened = Opened()
 
@@ -95,6 +103,8 @@ def claim(
             masks=masks,
             mask_values=mask_values,
             skip_unreadable=skip_unreadable,
+            layout=layout,
+            subfolders=subfolders,
             opened=opened,
         )
 
@@ -105,7 +115,8 @@ def claim(
         subjects.append(subject(against, others))
         _check_same_images(*(each.data for each in subjects))
     images = subjects[0].data
-    trained = [each for one in subjects for each in one.train_domains]
+    trained = [each for one in subjects for each in one.train_domains if each in images.domains]
+    seen = reduce(or_, (one.seen or Seen() for one in subjects))
     names = [one.name for one in subjects]
     if len(set(names)) < len(names):
         names = [each for each in (model, against) if each is not None]
@@ -131,6 +142,7 @@ def claim(
         save=folder,
         device=device,
         train_domains=trained,
+        seen=seen,
         evaluated=_evaluated(named, images, plan, plan.domain_of(images, trained)),
         lemmas=lemmas,
         batch_size=batch_size,

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from lookright.data import MaskValues
+from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
@@ -31,6 +32,8 @@ def evaluate(
     device: str | None = None,
     workers: int | None = None,
     skip_unreadable: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
     overwrite: bool = False,
 ) -> None:
     """Evaluate models in every domain, and write their table and page.
@@ -57,6 +60,9 @@ def evaluate(
         workers: processes that decode images; null is one per core, up to four, where many images
             are to be decoded.
         skip_unreadable: go on without images that cannot be read.
+        layout: whether folders (or splits) called train, val and test are domains, or the parts of
+            one domain.
+        subfolders: take or skip the images in folders within those of the classes.
         overwrite: evaluate again where there is a result already.
     """
     called = [name.strip() for name in (names or "").split(";") if name.strip()]
@@ -71,6 +77,8 @@ def evaluate(
             masks=masks,
             mask_values=mask_values,
             skip_unreadable=skip_unreadable,
+            layout=layout,
+            subfolders=subfolders,
             opened=opened,
         )
         for model in models
@@ -86,6 +94,7 @@ def evaluate(
         about: dict[str, Any] = {
             "masker": subject.masker,
             "train_domains": subject.train_domains,
+            "seen": subject.seen,
             "protocol": protocol.thorough() if thorough else protocol,
             "name": subject.name,
             "seed": subject.seed,

@@ -2,15 +2,18 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
+from rich.console import Console
 
 from lookright.attacks import Attack
-from lookright.data import Augment, ImageData, MaskValues, load_data
+from lookright.data import Augment, ImageData, MaskValues, Seen, load_data
+from lookright.data.layout import Layout, Subfolders
 from lookright.data.loaders import check_workers
+from lookright.data.overview import require_classes, training_table
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, Preprocessing, build_model, expected_images
@@ -55,6 +58,9 @@ def train(
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto",
     workers: int | None = None,
     skip_unreadable: bool = False,
+    incomplete: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> None:
@@ -103,6 +109,10 @@ def train(
         workers: processes that decode images; null is one per core, up to four, where many images
             have to be decoded, and none otherwise.
         skip_unreadable: go on without images that cannot be read.
+        incomplete: train although a class has no image to train on.
+        layout: whether folders (or splits) called train, val and test are domains, or the parts of
+            one domain.
+        subfolders: take or skip the images in folders within those of the classes.
         resume: continue the run in that folder after its last finished epoch.
         overwrite: replace the run in that folder, with its results and claims, when the first epoch
             of the new one is finished; until then the former one stays as it is.
@@ -120,6 +130,7 @@ def train(
         how = expected.preprocessing if expected else None
     else:
         how = preprocessing or None
+    bar = sys.stderr.isatty()
     images = load_data(
         data,
         image_size,
@@ -127,10 +138,13 @@ def train(
         masks=masks,
         tool_masks=tool_masks,
         skip_unreadable=skip_unreadable,
+        progress=bar,
         read=False,
         mask_values=mask_values,
         tool_mask_values=tool_mask_values,
         preprocessing=how,
+        layout=layout,
+        subfolders=subfolders,
     )
     chosen, left_out = train_domain or [], set(test_domain or ())
     for domain in (*chosen, *left_out):
@@ -154,7 +168,11 @@ def train(
             "does.",
             stacklevel=1,
         )
-    images.read(domains, sys.stderr.isatty())
+    images.read(domains, bar)
+    Console(stderr=True).print(training_table(images, domains))
+    if not incomplete:
+        require_classes(images, domains)
+    _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
     trained = fit(
         objective,
         images,
@@ -179,6 +197,19 @@ def train(
     )
     print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
     print(f"Evaluate it: lookright evaluate {trained.folder}")
+
+
+def _tell_leaks(data: ImageData, trained: Sequence[str], tested: Sequence[str]) -> None:
+    """Warn of images of the training domains in others, in which the model is to be judged."""
+    seen = Seen.in_domains(data, trained)
+    for domain in tested:
+        if known := seen.at_home(data, domain):
+            warnings.warn(
+                f"{known} of the {len(data.keys(domain))} images of domain '{domain}' are also in "
+                f"the training domains ({', '.join(trained)}): the model is not judged on them "
+                "there.",
+                stacklevel=2,
+            )
 
 
 def _name(data: ImageData, objective: Method, seed: int) -> str:
