@@ -28,7 +28,8 @@ CLAIM = "claim run --perturbation Corrupted --n 4 --domain train --device cpu"
 READ = {
     "report": ("result.json", "examples.npz", "images.csv.gz", "claims.json", "checksums.json"),
     "evaluate": (
-        *("config.json", "checksums.json", "best.safetensors", "best-masker.safetensors"),
+        *("config.json", "checksums.json", "seen.json.gz", "best.safetensors"),
+        "best-masker.safetensors",
         *("result.json", "examples.npz", "images.csv.gz"),
     ),
     "explain": ("config.json", "checksums.json", "best.safetensors", "best-masker.safetensors"),

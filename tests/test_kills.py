@@ -191,7 +191,7 @@ def everything(home: Path) -> None:
 
 
 WRITTEN_FILES = (
-    *("config.json", "versions.json", "metrics.csv", "log.txt", "checksums.json"),
+    *("config.json", "versions.json", "metrics.csv", "log.txt", "checksums.json", "seen.json.gz"),
     *("best.safetensors", "best-masker.safetensors", "last.safetensors", "last.ckpt"),
     *("000000.npz", "examples.npz", "images.csv.gz", "result.json", "claims.json", "report.html"),
 )

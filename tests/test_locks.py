@@ -200,7 +200,7 @@ def test_a_run_that_is_replaced_takes_its_results_and_claims_with_it(tmp_path):
     train(run.folder, seed=1, overwrite=True)
     assert set(os.listdir(run.folder)) == {
         *("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints"),
-        *("checksums.json", "notes.txt"),
+        *("checksums.json", "seen.json.gz", "notes.txt"),
     }
 
 
