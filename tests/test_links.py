@@ -27,14 +27,6 @@ from test_training_mistakes import interrupt
 from tiny import Blobs, tiny_classifier
 
 FILES = ("config.json", "seen.json.gz", "log.txt", "metrics.csv", "checksums.json", ".lock")
-    "config.json",
-    "seen.json.gz",
-    "versions.json",
-    "log.txt",
-    "metrics.csv",
-    "checksums.json",
-    ".lock",
-)
 CHECKPOINTS = ("best.safetensors", "last.safetensors", "last.ckpt", "last.ckpt.partial")
 
 
