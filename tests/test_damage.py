@@ -16,8 +16,12 @@ from PIL import Image
 
 from lookright import cli
 from lookright.data import Shortcut
+from lookright.errors import UserError
 from lookright.evaluation.places import results_in
+from lookright.methods import ERM
 from lookright.models import SmallResNet
+from lookright.training import fit
+from tiny import Blobs, tiny_classifier
 
 LIGHT = (
     "--domains train --protocol.limit 4 --protocol.batch_size 4 --protocol.stages [] --device cpu"
@@ -158,3 +162,16 @@ def test_a_damaged_file_is_one_line_or_the_right_answer(tmp_path, monkeypatch, c
 
     assert len(results_in(Path("run"))) == 1
     assert tries(1, 0, call, most=1) == []
+
+
+@pytest.mark.parametrize(
+    "spec", [{"class_path": float("nan")}, {"class_path": "a.B", "init_args": 3}]
+)
+def test_a_damaged_part_at_any_depth_of_a_config_names_the_file(tmp_path, spec):
+    run = fit(ERM(tiny_classifier()), Blobs(), "train", tmp_path / "r", epochs=1, progress=False)
+    path = run.folder / "config.json"
+    config = json.loads(path.read_text())
+    config["settings"]["init_args"]["validation_attack"] = [spec]
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"config.json is damaged: expected a class"):
+        _ = run.config

@@ -2,7 +2,7 @@
 weights."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,24 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
                 f"{path} is damaged: expected {kind.__name__} at {'.'.join(keys)}, found "
                 f"{str(found)[:40]}; take it from a copy, or train again with --overwrite."
             )
+
+    for spec in _specs(config):
+        if not isinstance(spec["class_path"], str) or not isinstance(
+            spec.get("init_args", {}), dict
+        ):
+            raise UserError(
+                f"{path} is damaged: expected a class and its arguments, found {str(spec)[:60]}; "
+                "take it from a copy, or train again with --overwrite."
+            )
+
+
+def _specs(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The specs of parts in a config, at any depth."""
+    if isinstance(value, Mapping) and "class_path" in value:
+        yield value
+    if isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _specs(each)
 
 
 def _is_text(value: object) -> bool:
