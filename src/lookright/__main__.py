@@ -1,11 +1,14 @@
 """The entry point: shows a status while the libraries are loaded, which takes seconds."""
 
-from rich.console import Console
+from lookright import interrupts
 
 
 def main() -> None:
     """Load the command line and run it."""
-    with Console(stderr=True).status("lookright is starting"):
+    interrupts.begin()
+    from lookright.console import Terminal
+
+    with Terminal(stderr=True).status("lookright is starting"):
         from lookright import cli
     cli.main()
 

@@ -1,6 +1,5 @@
 """The progress bar of long computations."""
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -9,6 +8,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from lookright.console import Terminal
 
 
 def progress_bar() -> Progress:
@@ -21,5 +22,5 @@ def progress_bar() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=Console(stderr=True),
+        console=Terminal(stderr=True),
     )

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import ClassVar, Final, Literal, Protocol
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from lookright.batch import Batch
+from lookright.console import Terminal
 from lookright.data.dataset import ImageData, hashed
 from lookright.data.images import UnreadableImageError
 from lookright.data.shared import SharedRows
@@ -241,7 +241,7 @@ class Decoded(ImageData):
                 pool.map(check, range(len(samples)), samples),
                 description=f"Checking {self.name}",
                 total=len(samples),
-                console=Console(stderr=True),
+                console=Terminal(stderr=True),
                 transient=True,
                 disable=not progress,
             )

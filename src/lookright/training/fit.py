@@ -17,7 +17,7 @@ from lookright.attacks import Attack
 from lookright.batch import Batch
 from lookright.data import ImageData, Split, SplitName, as_data
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError
+from lookright.errors import StoppedError, UserError
 from lookright.files import full_disk
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_weights, read_weights
@@ -284,7 +284,7 @@ def _train(
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:
         done = int(records.rows[-1]["epoch"]) if records.rows else 0
-        raise UserError(
+        raise StoppedError(
             f"Stopped after epoch {done} of {trainer.max_epochs}: go on by resume=True (--resume), "
             f"the run is in {records.run.folder}."
         ) from error

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from lookright.attacks import Attack
+from lookright.console import say
 from lookright.data import Augment, ImageData, load_data
 from lookright.data.loaders import check_workers
 from lookright.errors import UserError
@@ -154,8 +155,8 @@ def train(
         resume=resume,
         overwrite=overwrite,
     )
-    print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
-    print(f"Evaluate it: lookright evaluate {trained.folder}")
+    say(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
+    say(f"Evaluate it: lookright evaluate {trained.folder}")
 
 
 def _name(data: ImageData, objective: Method, seed: int) -> str:
