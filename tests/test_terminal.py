@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,10 @@ from rich.text import Text
 
 import lookright
 from lookright import cli
+from lookright.attacks import PGD
 from lookright.console import Terminal, fail, say
 from lookright.data import Shortcut
+from lookright.evaluation import Protocol
 from lookright.models import SmallResNet
 from lookright.progress import progress_bar
 from lookright.verbs import demo, study
@@ -108,8 +112,11 @@ def _narrow():
         patch.setattr(SmallResNet.__init__, "__defaults__", (4,))
         keys = Shortcut.keys
         patch.setattr(Shortcut, "keys", lambda self, domain: keys(self, domain)[:60])
-        patch.setattr(demo, "_ENTRIES", demo._ENTRIES[:1])
-        patch.setattr(study, "_entries", lambda: iter(demo._ENTRIES[:1]))
+        entries, quick = demo._entries, Protocol(only=True, limit=2)
+        patch.setattr(demo, "_entries", lambda *given: islice(entries(*given), 1))
+        patch.setattr(demo, "_QUICK", replace(demo._QUICK, protocol=quick))
+        patch.setattr(study, "_entries", lambda: islice(entries(PGD(), False, False), 1))
+        patch.setattr(study, "Protocol", lambda **given: quick)
         yield
 
 
@@ -156,8 +163,13 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-@pytest.mark.parametrize("line", [*WORK.values(), *MISTAKES.values()], ids=[*WORK, *MISTAKES])
+@pytest.mark.parametrize(
+    ("line", "encoding"),
+    [
+        *((line, "ascii") for line in WORK.values()),
+        *((line, of) for line in MISTAKES.values() for of in ("ascii", "latin-1", "utf-8")),
+    ],
+)
 def test_every_verb_writes_to_a_log_of_any_encoding(made, monkeypatch, line, encoding):
     monkeypatch.chdir(made)
     monkeypatch.setattr(sys, "stdout", Log(encoding))

@@ -133,7 +133,7 @@ def load_subject(
         return opened[asked]
 
     def of_run(run: Run, size: int) -> ImageData:
-        spec = run.config["data"]["spec"]
+        spec = run.data_spec
         if data is not None and not _is_same(data, spec):
             return images(data, size)
         known = {"image_size": size, "skip_unreadable": skip_unreadable}

@@ -34,6 +34,7 @@ from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
 from lookright.versions import versions
+from lookright.visible import visible
 
 
 def evaluate(
@@ -198,7 +199,8 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
     shown = {domain: read_examples(before, domain) for domain in before.domains}
     examples = {domain: each for domain, each in shown.items() if each is not None}
     table = read_table(folder) if (folder / FILE).exists() else {}
-    if not examples.keys() == before.domains.keys() <= table.keys():
+    domains = before.domains.keys()
+    if examples.keys() != domains or not table.keys() >= set(map(visible, domains)):
         return _Kept(result)
     return _Kept(before, examples, {**table})
 

@@ -9,6 +9,7 @@ from lookright.attacks import Attack
 from lookright.explainers import Explainer
 from lookright.guides.masker import masks_of
 from lookright.models import Classifier
+from lookright.modes import frozen
 from lookright.report import explanation_figure
 from lookright.seeds import derived_seed, own_noise
 
@@ -31,7 +32,8 @@ def look(
     attack is then on; seed: of the attack's random start and the explainer's noise. The class that
     is explained is the one predicted on the clean image.
     """
-    seen = _seen(model, masker, image[None], explainer, attack, label, seed)
+    with frozen(model):
+        seen = _seen(model, masker, image[None], explainer, attack, label, seed)
     explanation_figure(target, **seen, classes=model.classes, label=label, title=title)
     clean, moved = (
         model.classes[int(seen[name].argmax())]

@@ -25,6 +25,7 @@ from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
+from lookright.training.hosts import unnamed_host
 from lookright.training.run import Run, open_run
 from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
@@ -164,7 +165,7 @@ def fit(
             bar = stack.enter_context(progress_bar())
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
-        config = describe_run(method, model, images, parts, settings)
+        config = describe_run(method, model, images, parts, settings, Path(run))
         opened = Run(Path(run))
         if first:
             opened = open_run(Path(run), config, resume, overwrite)
@@ -268,7 +269,10 @@ def _tensorboard(run: Run) -> "TensorBoardLogger":
 
     history = run.history
     step = int(history[-1]["step"]) if history else None
-    return TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
+    logger = TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
+    with unnamed_host():
+        _ = logger.experiment  # opens its file
+    return logger
 
 
 def _train(

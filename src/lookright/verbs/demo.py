@@ -15,6 +15,7 @@ from lookright.guides import HumanMask, LearnedMask
 from lookright.jobs.grid import Entry, compare
 from lookright.jobs.look import look
 from lookright.methods import ALIGN, AT, EGAT, ERM
+from lookright.modes import frozen
 from lookright.report import method_table, write_page
 from lookright.training import Run
 
@@ -147,7 +148,7 @@ def _first_look(run: Run, data: Shortcut, target: Path) -> str:
     reversed, or of the first at all."""
     model = run.model()
     test = data.samples("reversed", [at for _, at in data.split("reversed", "test").where])
-    with torch.no_grad():
+    with frozen(model), torch.no_grad():
         wrong = model(test.images).argmax(1) != test.labels
     at = int(wrong.int().argmax())
     label = int(test.labels[at])
