@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from lookright.data import ImageData, Selected, load_data
+from lookright.data import ImageData, MaskValues, Selected, load_data
 from lookright.errors import UserError
 from lookright.models import (
     Classifier,
@@ -106,6 +106,7 @@ def load_subject(
     options: ModelOptions = ModelOptions(),
     *,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     skip_unreadable: bool = False,
     opened: Opened | None = None,
 ) -> Subject:
@@ -116,6 +117,7 @@ def load_subject(
         data: what `load_data` takes; a run's own by default.
         options: how to open the model.
         masks: folder of masks; a run's own by default.
+        mask_values: what the values in them mean; a run's own by default.
         skip_unreadable: as in `load_data`. The images are read when they are first used.
         opened: data of earlier calls, to be used again; newly loaded data are added.
 
@@ -125,10 +127,15 @@ def load_subject(
     opened = {} if opened is None else opened
 
     def images(name: str, size: int) -> ImageData:
-        asked = (name, size, str(masks), skip_unreadable)
+        asked = (name, size, str(masks), mask_values, skip_unreadable)
         if asked not in opened:
             opened[asked] = load_data(
-                name, size, masks=masks, skip_unreadable=skip_unreadable, read=False
+                name,
+                size,
+                masks=masks,
+                skip_unreadable=skip_unreadable,
+                read=False,
+                mask_values=mask_values,
             )
         return opened[asked]
 
@@ -141,6 +148,7 @@ def load_subject(
             name: value for name, value in known.items() if name in spec["init_args"]
         }
         others |= {"masks": masks} if masks else {}
+        others |= {"mask_values": mask_values} if mask_values else {}
         asked = (identity([spec, others]),)
         if asked not in opened:
             opened[asked] = run.data(**others)

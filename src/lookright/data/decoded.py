@@ -3,7 +3,7 @@
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from lookright.batch import Batch
 from lookright.console import Terminal
 from lookright.data.dataset import ImageData, hashed
 from lookright.data.images import UnreadableImageError
+from lookright.data.masks import MaskSet, MaskValues
 from lookright.data.shared import SharedRows
 from lookright.errors import UserError
 
@@ -25,6 +26,9 @@ CACHE_LIMIT: Final = 2 * 2**30
 
 What = Literal["masks", "tool_masks"]
 Masks = dict[What, Tensor]
+"""(1, size, size) uint8 each, or (2, size, size) with pixels to leave out (`MaskSet.read`)."""
+
+MaskSets = Mapping[What, MaskSet]
 
 _LISTED: Final = 10
 
@@ -49,8 +53,8 @@ class Sample(Protocol):
     def image(self, size: int) -> Tensor:
         """The image, (3, size, size) uint8."""
 
-    def masks(self, size: int) -> Masks:
-        """The masks that are not empty, (1, size, size) uint8 each."""
+    def masks(self, size: int, sets: MaskSets) -> Masks:
+        """The masks that are not empty, each read as its set is."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class _Known:
     row: int
     images: SharedRows | None
     masks: SharedRows | None
+    ignored: SharedRows | None
 
 
 class Decoded(ImageData):
@@ -85,8 +90,8 @@ class Decoded(ImageData):
     _samples: dict[str, list[tuple[Sample, int]]]
     """The samples of each domain, with their labels."""
 
-    _offered: frozenset[What]
-    """Whether there are masks, and tool masks, at all."""
+    _sets: MaskSets
+    """Masks and tool masks, where there are any at all."""
 
     @abstractmethod
     def __init__(self, root: Path, image_size: int, skip_unreadable: bool, cache: bool) -> None:
@@ -141,23 +146,29 @@ class Decoded(ImageData):
         self.read([domain])
         names = (self.classes[label] for _, label in self._samples[domain])
         digests = (self._known[sample.name].digest for sample, _ in self._samples[domain])
-        return hashed(domain, str(self.image_size), *self.keys(domain), *names, *digests)
+        read = (repr(of.values) for of in self._sets.values() if of.values != MaskValues())
+        return hashed(domain, str(self.image_size), *self.keys(domain), *names, *digests, *read)
 
     def stored(self, domain: str, indices: Sequence[int]) -> Batch:
         number = self.domain_index(domain)
         self.read([domain])
         chosen = [self._samples[domain][index] for index in indices]
-        masks = [self._masks(sample) for sample, _ in chosen] if self._offered else []
+        masks = [self._masks(sample) for sample, _ in chosen] if self._sets else []
         none = torch.zeros(1, self.image_size, self.image_size, dtype=torch.uint8)
 
-        def joined(what: What) -> tuple[Tensor | None, Tensor | None]:
-            if what not in self._offered:
-                return None, None
-            found = torch.stack([maps.get(what, none) for maps in masks])
-            return found, torch.tensor([what in maps for maps in masks])
+        def joined(what: What) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+            if what not in self._sets:
+                return None, None, None
+            found = [maps.get(what, none) for maps in masks]
+            has = torch.tensor([what in maps for maps in masks])
+            ignored = None
+            if any(len(planes) > 1 for planes in found):
+                outside = [planes[1:] if len(planes) > 1 else none for planes in found]
+                ignored = torch.stack(outside) > 0
+            return torch.stack([planes[:1] for planes in found]), has, ignored
 
-        of_humans, has_mask = joined("masks")
-        of_tools, has_tool_mask = joined("tool_masks")
+        of_humans, has_mask, ignored = joined("masks")
+        of_tools, has_tool_mask, tool_ignored = joined("tool_masks")
         return Batch(
             images=torch.stack([self._image(sample) for sample, _ in chosen]),
             labels=torch.tensor([label for _, label in chosen]),
@@ -166,6 +177,8 @@ class Decoded(ImageData):
             has_mask=has_mask,
             tool_masks=of_tools,
             has_tool_mask=has_tool_mask,
+            ignored=ignored,
+            tool_ignored=tool_ignored,
         )
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
@@ -187,10 +200,10 @@ class Decoded(ImageData):
             return {}
         kept = known.masks.get(known.row) if known.masks else None
         if kept is None:
-            return sample.masks(self.image_size)
-        return {
-            what: kept[at] for at, what in enumerate(sorted(self._offered)) if what in known.has
-        }
+            return sample.masks(self.image_size, self._sets)
+        ignored = known.ignored.get(known.row) if known.ignored else None
+        planes = kept if ignored is None else torch.cat([kept, ignored], 1)
+        return {what: planes[at] for at, what in enumerate(sorted(self._sets)) if what in known.has}
 
     def _readable(self, domain: str) -> Sequence[tuple[Sample, int]]:
         """The domain's samples; with `skip_unreadable` the domain is checked first."""
@@ -215,24 +228,30 @@ class Decoded(ImageData):
         """Check every sample, in threads; returns the reason for each unreadable one, by name."""
         size = self.image_size
         count = len(samples) + len(self._known)
-        keep = self._keep and count * (3 + len(self._offered)) * size**2 <= CACHE_LIMIT
+        keep = self._keep and count * (3 + len(self._sets)) * size**2 <= CACHE_LIMIT
         images = SharedRows(len(samples), (3, size, size)) if keep else None
-        shape = (len(self._offered), 1, size, size)
-        masks = SharedRows(len(samples), shape) if keep and self._offered else None
+        shape = (len(self._sets), 1, size, size)
+        masks = SharedRows(len(samples), shape) if keep and self._sets else None
+        ignored = SharedRows(len(samples), shape) if keep and self._sets else None
 
         def check(row: int, sample: Sample) -> tuple[str, str | None]:
             try:
-                digest, maps = sample.check(), sample.masks(size)
+                digest, maps = sample.check(), sample.masks(size, self._sets)
                 if self.skip_unreadable:
                     image = sample.image(size)
                     if images:
                         images.put(row, image)
             except UnreadableImageError as error:
                 return sample.name, str(error)
-            if masks and maps:
+            if masks and ignored and maps:
                 none = torch.zeros(1, size, size, dtype=torch.uint8)
-                masks.put(row, torch.stack([maps.get(of, none) for of in sorted(self._offered)]))
-            self._known[sample.name] = _Known(digest, frozenset(maps), row, images, masks)
+                found = [maps.get(of, none) for of in sorted(self._sets)]
+                masks.put(row, torch.stack([planes[:1] for planes in found]))
+                if any(len(planes) > 1 for planes in found) or ignored.get(row) is not None:
+                    outside = [planes[1:] if len(planes) > 1 else none for planes in found]
+                    ignored.put(row, torch.stack(outside))
+            has = frozenset(maps)
+            self._known[sample.name] = _Known(digest, has, row, images, masks, ignored)
             return sample.name, None
 
         pool = ThreadPoolExecutor(os.cpu_count())
@@ -245,7 +264,12 @@ class Decoded(ImageData):
                 transient=True,
                 disable=not progress,
             )
-            return {key: reason for key, reason in outcomes if reason is not None}
+            unreadable = {key: reason for key, reason in outcomes if reason is not None}
+            again = {name for each in self._sets.values() for name in each.settle()}
+            for row, sample in enumerate(samples):
+                if sample.name in again:
+                    check(row, sample)
+            return unreadable
         finally:
             pool.shutdown(cancel_futures=True)
 

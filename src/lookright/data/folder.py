@@ -10,9 +10,11 @@ from typing import final
 from torch import Tensor
 
 from lookright.data.dataset import hashed
-from lookright.data.decoded import Decoded, Masks, What
-from lookright.data.images import check_image, read_bytes, read_image, read_mask, square
+from lookright.data.decoded import Decoded, Masks, MaskSets, What
+from lookright.data.images import check_image, read_bytes, read_image, square
 from lookright.data.layout import find_images, find_masks, require_images
+from lookright.data.masks import MaskSet, MaskValues
+from lookright.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,12 @@ class _File:
     def image(self, size: int) -> Tensor:
         return square(read_image(self.path), size)
 
-    def masks(self, size: int) -> Masks:
+    def masks(self, size: int, sets: MaskSets) -> Masks:
         maps = {
-            what: square(read_mask(path, self.path), size, soft=what == "tool_masks")
+            what: sets[what].read(path, self.path, self.name, size)
             for what, path in self.maps.items()
         }
-        return {what: pixels for what, pixels in maps.items() if pixels.any()}
+        return {what: planes for what, planes in maps.items() if planes[0].any()}
 
 
 @final
@@ -51,13 +53,14 @@ class Folder(Decoded):
     `tool_masks` are masks made by a tool, such as a segmentation model, and may be soft. Each image
     is cropped to its central square and resized (`images.square`), together with its masks. An
     image without a mask, or whose mask is empty in that square, has `has_mask` False; likewise for
-    tool masks. A sample's key is its path below `root`.
+    tool masks. A sample's key is its path below `root`. `mask_values` and `tool_mask_values` say
+    what the numbers in the masks mean, where that cannot be seen (`data.masks`).
 
     Every file is checked at the start, or, with `read=False`, when its domain is first used, so
     that all unreadable files are reported together. `skip_unreadable` leaves out images that cannot
     be read, or whose masks cannot, and warns how many. Empty masks of either kind and images
     without a tool mask are counted in warnings. `cache` is that of `Decoded`. `progress` shows a
-    bar on stderr. Raises the errors of `find_images`, `find_masks` and `images.read_mask`.
+    bar on stderr. Raises the errors of `find_images`, `find_masks` and `MaskSet`.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class Folder(Decoded):
         cache: bool = True,
         progress: bool = False,
         read: bool = True,
+        mask_values: MaskValues | None = None,
+        tool_mask_values: MaskValues | None = None,
     ) -> None:
         root = Path(root)
         masks = None if masks is None else Path(masks)
@@ -80,7 +85,18 @@ class Folder(Decoded):
         self.has_masks = masks is not None
         named: dict[What, Path | None] = {"masks": masks, "tool_masks": tool_masks}
         self._folders = {what: folder for what, folder in named.items() if folder is not None}
-        self._offered = frozenset(self._folders)
+        self.mask_values, self.tool_mask_values = mask_values, tool_mask_values
+        sets: dict[What, MaskSet] = {
+            "masks": MaskSet(mask_values, "masks", "--mask_values"),
+            "tool_masks": MaskSet(tool_mask_values, "tool masks", "--tool_mask_values", True),
+        }
+        self._sets = {what: sets[what] for what in self._folders}
+        for what, given in (("masks", mask_values), ("tool_masks", tool_mask_values)):
+            if given is not None and what not in self._sets:
+                raise UserError(
+                    f"Expected --{what} with --{what[:-1]}_values, which says what is in them; got "
+                    "none: name their folder."
+                )
         self._tree = find_images(root, ignored=self._folders.values())
         keys = {
             path: path.relative_to(root)

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 from torch import Tensor
 
 from lookright.data.dataset import hashed
-from lookright.data.decoded import Decoded, Masks, Sample
+from lookright.data.decoded import Decoded, Masks, MaskSets, Sample
 from lookright.data.images import (
     Encoded,
     File,
@@ -17,9 +17,9 @@ from lookright.data.images import (
     check_image,
     read_bytes,
     read_image,
-    read_mask,
     square,
 )
+from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError, did_you_mean
 
 _IMAGE: Final = ("image", "img")
@@ -53,12 +53,12 @@ class _Row:
     def image(self, size: int) -> Tensor:
         return square(read_image(self._files()[0]), size)
 
-    def masks(self, size: int) -> Masks:
+    def masks(self, size: int, sets: MaskSets) -> Masks:
         image, mask = self._files()
         if mask is None:
             return {}
-        pixels = square(read_mask(mask, image), size, soft=False)
-        return {"masks": pixels} if pixels.any() else {}
+        planes = sets["masks"].read(mask, image, self.name, size)
+        return {"masks": planes} if planes[0].any() else {}
 
     def _files(self) -> tuple[File, File | None]:
         row = self.rows[self.index]
@@ -79,8 +79,8 @@ class HuggingFace(Decoded):
         domain: the column of domains; `domain` by default. Without such a column each split is a
             domain; a data set without splits is a single domain with the folder's name.
         mask: the column of masks; by default `mask` or `masks`, if it contains images.
-        image_size, skip_unreadable, cache, progress, read: as in `Folder`; images are cropped
-            alike.
+        image_size, skip_unreadable, cache, progress, read, mask_values: as in `Folder`; images are
+            cropped alike.
 
     A sample's key is a hash of its image file, so its part does not depend on its position. Raises
     UserError if `datasets` is not installed, and for a damaged data set, a missing or ambiguous
@@ -101,6 +101,7 @@ class HuggingFace(Decoded):
         cache: bool = True,
         progress: bool = False,
         read: bool = True,
+        mask_values: MaskValues | None = None,
     ) -> None:
         root = Path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
@@ -123,7 +124,14 @@ class HuggingFace(Decoded):
         used = {what: getattr(self, what) for what in ("image", "label", "domain", "mask")}
         self.columns = "&".join(f"{what}={name}" for what, name in used.items() if name)
         self.has_masks = picked_mask is not None
-        self._offered = frozenset(["masks"] if picked_mask else [])
+        if mask_values is not None and picked_mask is None:
+            raise UserError(
+                f"Expected a column of masks in '{root}' with --mask_values, which says what is in "
+                f"them; found none: name it as in '{root}?mask=NAME'."
+            )
+        self.mask_values = mask_values
+        found = MaskSet(mask_values, "masks", "--mask_values")
+        self._sets = {"masks": found} if picked_mask else {}
         labels = {name: _texts(rows, picked_label) for name, rows in splits.items()}
         known = getattr(features[picked_label], "names", None)
         self.classes = tuple(known or sorted({each for of in labels.values() for each in of}))

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -70,32 +71,26 @@ def read_image(path: File) -> Image.Image:
 
 
 def read_mask(path: File, image_path: File) -> Image.Image:
-    """The mask in 8-bit grey (255 on the object), with the size and orientation of its image.
+    """The mask as it is stored, in its own mode and `format`, turned like its image.
 
-    Grey levels are kept. If all values are 0 or 1, 1 is the object; in a palette image (as in
-    PASCAL VOC), every colour except black is. The mask's own EXIF orientation is applied; if its
-    size then fits the image before its orientation is applied but not after, the mask is turned
-    like the image. Raises UserError with both sizes if they differ, and UnreadableImageError if
-    either file cannot be read.
+    The mask's own EXIF orientation is applied; if its size then fits the image before its
+    orientation is applied but not after, the mask is turned like the image. Raises UserError with
+    both sizes if they differ, and UnreadableImageError if either file cannot be read.
     """
-    mask, orientation = _decode(path)
-    palette = mask.mode in ("P", "PA")
-    if mask.has_transparency_data:
-        mask = _laid_on(mask, "black")
-    levels = np.array(mask.convert("RGB").convert("L") if palette else mask.convert("L"))
-    if palette or levels.max() <= 1:
-        levels = np.where(levels > 0, 255, 0).astype(np.uint8)
-    mask = _turned(Image.fromarray(levels), orientation)
+    stored_mask, orientation = _decode(path, _as_stored)
+    mask = _turned(stored_mask, orientation)
     stored, image_orientation = _header(image_path)
     shown = stored[::-1] if image_orientation >= 5 else stored
-    if mask.size == shown:
-        return mask
-    if mask.size == stored:
-        return _turned(mask, image_orientation)
-    raise UserError(
-        f"Expected a mask of {shown[0]}x{shown[1]} pixels, the size of its image '{image_path}'; "
-        f"'{path}' has {mask.width}x{mask.height}: export the mask at the image's size."
-    )
+    if mask.size != shown:
+        if mask.size != stored:
+            raise UserError(
+                f"Expected a mask of {shown[0]}x{shown[1]} pixels, the size of its image "
+                f"'{image_path}'; '{path}' has {mask.width}x{mask.height}: export the mask at the "
+                "image's size."
+            )
+        mask = _turned(mask, image_orientation)
+    mask.format = stored_mask.format
+    return mask
 
 
 def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
@@ -151,12 +146,17 @@ def _seems_whole(content: bytes) -> bool:
         return False
 
 
-def _decode(path: File) -> tuple[Image.Image, int]:
-    """The pixels as stored, in an 8-bit mode, and the EXIF orientation still to be applied."""
+def _decode(
+    path: File, kept: Callable[[Image.Image], Image.Image] | None = None
+) -> tuple[Image.Image, int]:
+    """The pixels as stored, in an 8-bit mode, and the EXIF orientation still to be applied.
+
+    kept: makes a copy of the open image, instead of one in an 8-bit mode.
+    """
     try:
         with Image.open(_stream(path)) as image:
             image.load()
-            return _eight_bit(image), _orientation(image)
+            return (kept or _eight_bit)(image), _orientation(image)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
 
@@ -185,6 +185,12 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if levels.min() < 0 or levels.max() > 65535:
         raise ValueError("32-bit pixels above 65535; save the image with 8 or 16 bits")
     return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+
+
+def _as_stored(image: Image.Image) -> Image.Image:
+    copy = image.copy()
+    copy.format = image.format
+    return copy
 
 
 def _orientation(image: Image.Image) -> int:

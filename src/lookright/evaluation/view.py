@@ -64,9 +64,10 @@ class View:
         batch = self.batch
         if batch.masks is None:
             return torch.zeros_like(batch.labels, dtype=torch.bool)
-        return torch.ones_like(batch.labels, dtype=torch.bool) & (
-            True if batch.has_mask is None else batch.has_mask
-        )
+        has = torch.ones_like(batch.labels, dtype=torch.bool)
+        if batch.ignored is not None:
+            has = batch.masks.masked_fill(batch.ignored, 0).flatten(1).any(1)
+        return has & (True if batch.has_mask is None else batch.has_mask)
 
     def right(self, images: Tensor) -> Tensor:
         """(B,) bool: whether each of these images is classified correctly."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from lookright.claims import Claim, DifferenceClaim, Evaluated, Plan, Similarity
 from lookright.claims import claim as claimed_of
 from lookright.console import say
-from lookright.data import ImageData
+from lookright.data import ImageData, MaskValues
 from lookright.errors import UserError
 from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
@@ -40,6 +40,7 @@ def claim(
     family: int | None = None,
     lemmas: bool = False,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     options: ModelOptions = ModelOptions(),  # noqa: B008
     output: Path | None = None,
     batch_size: int = 64,
@@ -75,6 +76,8 @@ def claim(
         lemmas: measure ALIGN's lemmas too, with the perturbation as the shift of domain; the data
             need masks.
         masks: folder of masks; those of the run by default.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
         options: how to open the model; they apply to `against` too, except weights.
         output: folder of claims.json; the run's by default, else a folder in results.
         batch_size: images at once.
@@ -90,6 +93,7 @@ def claim(
             data,
             options,
             masks=masks,
+            mask_values=mask_values,
             skip_unreadable=skip_unreadable,
             opened=opened,
         )

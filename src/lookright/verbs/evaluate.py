@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lookright.console import say, show
+from lookright.data import MaskValues
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
@@ -19,6 +20,7 @@ def evaluate(
     data: str | None = None,
     domains: list[str] | None = None,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     options: ModelOptions = ModelOptions(),  # noqa: B008
     protocol: Protocol = Protocol(),  # noqa: B008
     thorough: bool = False,
@@ -39,6 +41,8 @@ def evaluate(
             the data of the run by default.
         domains: as a,b; all by default. In a training domain only the test part is evaluated.
         masks: folder of masks; those of the run by default.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
         options: how to open the models.
         protocol: how to evaluate: the attacks' ball, explainer, stages, number of images.
         thorough: add AutoAttack, all corruptions and attacks on the explanation to the protocol.
@@ -64,6 +68,7 @@ def evaluate(
             data,
             options,
             masks=masks,
+            mask_values=mask_values,
             skip_unreadable=skip_unreadable,
             opened=opened,
         )

@@ -10,7 +10,7 @@ import torch
 
 from lookright.attacks import Attack
 from lookright.console import say
-from lookright.data import Augment, ImageData, load_data
+from lookright.data import Augment, ImageData, MaskValues, load_data
 from lookright.data.loaders import check_workers
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
@@ -36,6 +36,8 @@ def train(
     image_size: int | None = None,
     masks: Path | None = None,
     tool_masks: Path | None = None,
+    mask_values: MaskValues | None = None,
+    tool_mask_values: MaskValues | None = None,
     strength: float = 0.9,
     run: Path | None = None,
     epochs: int = 30,
@@ -73,6 +75,9 @@ def train(
         masks: folder of object masks, laid out as the images are.
         tool_masks: folder of masks made by a tool such as SAM, laid out alike, for --method.guide
             PrecomputedMask; they are never used to evaluate a model.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
+        tool_mask_values: the same of tool masks.
         strength: of Shortcut's correlation in its domain train, from 0 to 1.
         run: folder of the run; by default runs/<data>-<method>-<seed>, which also names a guide
             other than the method's default.
@@ -108,7 +113,15 @@ def train(
     if lr is None:
         lr = 1e-2 if model == "small_resnet" else 1e-3
     images = load_data(
-        data, image_size, 0, strength, masks, tool_masks, skip_unreadable, read=False
+        data,
+        image_size,
+        strength=strength,
+        masks=masks,
+        tool_masks=tool_masks,
+        skip_unreadable=skip_unreadable,
+        read=False,
+        mask_values=mask_values,
+        tool_mask_values=tool_mask_values,
     )
     chosen, left_out = train_domain or [], set(test_domain or ())
     for domain in (*chosen, *left_out):
