@@ -22,7 +22,7 @@ from lookright import cli
 from lookright.attacks import PGD
 from lookright.console import Terminal, fail, say
 from lookright.data import Shortcut
-from lookright.evaluation import Protocol
+from lookright.evaluation import Attacks, Protocol
 from lookright.models import SmallResNet
 from lookright.progress import progress_bar
 from lookright.verbs import demo, study
@@ -112,7 +112,7 @@ def _narrow():
         patch.setattr(SmallResNet.__init__, "__defaults__", (4,))
         keys = Shortcut.keys
         patch.setattr(Shortcut, "keys", lambda self, domain: keys(self, domain)[:60])
-        entries, quick = demo._entries, Protocol(only=True, limit=2)
+        entries, quick = demo._entries, Protocol(stages=(Attacks(1, 1, ()),), limit=2)
         patch.setattr(demo, "_entries", lambda *given: islice(entries(*given), 1))
         patch.setattr(demo, "_QUICK", replace(demo._QUICK, protocol=quick))
         patch.setattr(study, "_entries", lambda: islice(entries(PGD(), False, False), 1))
