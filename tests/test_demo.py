@@ -174,7 +174,7 @@ def test_seeds_are_runs_of_one_row(tmp_path, capsys, monkeypatch):
     one, other = (Run(tmp_path / f"erm-{seed}").best.read_bytes() for seed in (0, 1))
     assert one != other
     out = capsys.readouterr().out
-    assert out.count("  ERM") == 3 + 3
+    assert out.count("  ERM") == 2 + 2
     assert "± " in out
 
 
