@@ -17,6 +17,7 @@ from lookright.data.dataset import part_of
 from lookright.errors import UserError
 from lookright.explainers import Captum, InputGradient, SmoothGrad
 from lookright.metrics import stability_cosine, stability_topk
+from lookright.models.trial import trial_images
 from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
 from lookright.spec import build
 from tiny import Blobs, tiny_classifier
@@ -285,6 +286,8 @@ def test_fewer_bounds_than_are_made_are_no_family_and_no_image_is_tried(tmp_path
 def test_the_plan_is_on_disk_before_an_image_is_tried(tmp_path):
     class Curious(nn.Module):
         def forward(self, x):
+            if (trial_images(x.shape[-1]) == x[:1]).flatten(1).all(1).any():
+                return torch.zeros(len(x), 3)
             (record,) = json.loads((tmp_path / "claims.json").read_text())["records"]
             assert record["plan"]["init_args"]["n"] == 20
             assert record["trials"] == {"net": {"kept": [], "similarity": []}}

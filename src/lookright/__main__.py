@@ -1,5 +1,11 @@
 """The entry point: shows a status while the libraries are loaded, which takes seconds."""
 
+import os
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] == os.getcwd():
+    del sys.path[0]  # which `python -m` puts before all libraries; see lookright.imports
+
 from lookright import interrupts
 
 

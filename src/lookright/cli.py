@@ -13,9 +13,13 @@ from lookright import __doc__ as description
 from lookright.console import fail, mistake_behind, note, say, write_any_text, write_nowhere
 from lookright.errors import StoppedError, UnreadError, UserError, did_you_mean
 from lookright.help import describe_member, describe_verb
+from lookright.imports import working_folder
 from lookright.interrupts import STOPPED, raised
 from lookright.options import Options
 from lookright.spec import spec_of
+
+_LONGEST = 1500
+"""Characters of an error that are shown."""
 
 _UNREAD = 141
 """The exit code of a command whose output nobody reads any more, as a shell has it."""
@@ -26,10 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.showwarning = note
     write_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if "" not in sys.path:
-        sys.path.append("")  # the user's own models, guides and maskers in the working folder
     try:
-        run(given)
+        with working_folder():
+            run(given)
     except KeyboardInterrupt:
         more = " with --resume" if given[:1] == ["train"] else ""
         fail(f"Stopped; finished work is kept, and the same command{more} continues it.", STOPPED)
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         mistake = mistake_behind(error)
         if mistake is None:
             raise
-        fail(mistake, 1)
+        fail(_short(mistake), 1)
 
 
 def run(given: Sequence[str]) -> None:
@@ -86,6 +89,12 @@ def run(given: Sequence[str]) -> None:
         return
     with raised():
         function(**values)
+
+
+def _short(message: str) -> str:
+    """A message without the middle of what a user has given at length."""
+    half = _LONGEST // 2
+    return message if len(message) <= _LONGEST else f"{message[:half]} ... {message[-half:]}"
 
 
 def verbs() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The error for users' mistakes: what was expected, what was given, how to fix it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -21,3 +21,8 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in candidates}
     nearest = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f" Did you mean '{by_lower[nearest[0]]}'?" if nearest else ""
+
+
+def some(names: Sequence[str]) -> str:
+    """The first ten names, followed by "..." if there are more."""
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -11,6 +11,21 @@ from pathlib import Path
 from lookright.errors import UserError
 
 
+def as_path(path: Path | str) -> Path:
+    """A path as a user writes it: `~` is his home.
+
+    Raises:
+        UserError: text that no path can have.
+    """
+    try:
+        os.fsencode(found := Path(path).expanduser())
+    except (RuntimeError, UnicodeError) as error:
+        raise UserError(f"Expected a path, got '{path}' ({error}): write it in full.") from error
+    if "\0" in str(found):
+        raise UserError(f"Expected a path, got '{path}' with a null character in it: leave it out.")
+    return found
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which replaces `path` at the end.
@@ -36,7 +51,7 @@ def write_atomically(path: Path | str, content: bytes) -> Path:
     Raises:
         UserError: the folder cannot be written to, or the disk is full; an old file is kept.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as partial:

@@ -23,6 +23,7 @@ def describe_verb(verb: str, about: str, known: Mapping[str, Parameter]) -> None
     say(f"lookright {' '.join([verb, *needed])} [--OPTION VALUE ...]\n")
     _describe(about, {f"--{name}": each for name, each in known.items()})
     say("\n--config FILE reads options from YAML; --print_config prints them as YAML.")
+    say("--trust_config lets the file name code of your own, as package.module.Name.")
 
 
 def describe_member(option: str, name: str | None, known: Mapping[str, Parameter]) -> None:
@@ -83,6 +84,7 @@ def documented(about: str) -> dict[str, str]:
 
 def _type(kind: Any) -> str:
     """A type in one or two words."""
+    kind = getattr(kind, "__supertype__", kind)
     if kind is NoneType:
         return "null"
     if get_origin(kind) is Literal:

@@ -5,23 +5,31 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
 from lookright.data import ImageData, MaskValues, Selected, load_data
-from lookright.errors import UserError
+from lookright.errors import UserError, some
+from lookright.files import as_path
 from lookright.models import (
     Classifier,
     ClassMap,
+    ClassOrder,
+    Preprocessing,
+    example_map,
+    named_after,
     open_model,
     own_module,
     read_class_map,
     read_classes,
 )
-from lookright.spec import identity
+from lookright.models.names import is_name
+from lookright.spec import ClassPath, identity, spec_of
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
+
+OutputsName = Literal["logits", "probabilities", "sigmoids", "one_logit", "one_probability"]
 
 Opened = dict[tuple[Any, ...], ImageData]
 """Data sets that were loaded before, by the arguments that loaded them."""
@@ -65,13 +73,22 @@ class ModelOptions:
             [r,g,b].
         std: see mean.
         classes: file with the names of the model's classes in their order, one per line.
+        class_order: of a model whose classes have no names, and which was trained on the data's:
+            alphabetical (1, 10, 2, as torchvision's ImageFolder and lookright) or numerical (1, 2,
+            10).
         class_map: file that says which of the model's classes count as which of the data's, with
             lines such as 'dog: [151-268]'. Classes of the data that it does not name are left out.
-            Without it both must have the same names, in any order.
+            Without it the model must have all of the data's classes, by the same names.
         others: with a class map, count the model's remaining classes as one more class, always
             wrong.
         which: the best or the last epoch of a run.
+        architecture: package.module:function that makes the network of a run or of a .safetensors
+            file, if it is one of your own.
         masker: package.module.Name of a run's masker, if it is one of your own.
+        outputs: what the network gives, if it is not found out rightly: logits, probabilities (that
+            sum to 1), sigmoids (one for each class), one_logit or one_probability.
+        preprocessing: how image files become square; by default as the library of a named model
+            does it for its weights; false for the central square; or its own options.
     """
 
     FLAT: ClassVar[bool] = True
@@ -82,10 +99,14 @@ class ModelOptions:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     classes: Path | None = None
+    class_order: ClassOrder | None = None
     class_map: Path | None = None
     others: bool = False
     which: Which = "best"
-    masker: str | None = None
+    architecture: ClassPath | None = None
+    masker: ClassPath | None = None
+    outputs: OutputsName | None = None
+    preprocessing: Preprocessing | bool = True
 
     @property
     def named(self) -> dict[str, Any]:
@@ -97,6 +118,9 @@ class ModelOptions:
             "mean": self.mean,
             "std": self.std,
             "classes": read_classes(self.classes) if self.classes else None,
+            "architecture": self.architecture,
+            "outputs": self.outputs,
+            "preprocessing": self.preprocessing,
         }
 
 
@@ -126,8 +150,8 @@ def load_subject(
     """
     opened = {} if opened is None else opened
 
-    def images(name: str, size: int) -> ImageData:
-        asked = (name, size, str(masks), mask_values, skip_unreadable)
+    def images(name: str, size: int, how: Preprocessing | None) -> ImageData:
+        asked = (name, size, how, str(masks), mask_values, skip_unreadable)
         if asked not in opened:
             opened[asked] = load_data(
                 name,
@@ -136,14 +160,17 @@ def load_subject(
                 skip_unreadable=skip_unreadable,
                 read=False,
                 mask_values=mask_values,
+                preprocessing=how,
             )
         return opened[asked]
 
     def of_run(run: Run, size: int) -> ImageData:
         spec = run.data_spec
+        how = options.preprocessing
         if data is not None and not _is_same(data, spec):
-            return images(data, size)
-        known = {"image_size": size, "skip_unreadable": skip_unreadable}
+            return images(data, size, run.model().preprocessing if how is True else how or None)
+        known: dict[str, Any] = {"image_size": size, "skip_unreadable": skip_unreadable}
+        known |= {} if how is True else {"preprocessing": how or None}
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
@@ -155,7 +182,7 @@ def load_subject(
         return opened[asked]
 
     if is_run(model):
-        run = Run(Path(model).expanduser())
+        run = Run(as_path(model))
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
         found = of_run(run, size)
@@ -183,19 +210,22 @@ def load_subject(
             f"Say on which images {model} is evaluated: --data; only a run knows its own data."
         )
     count = None
+    how = options.preprocessing if isinstance(options.preprocessing, Preprocessing) else None
     if ":" in model and options.image_size and not options.classes and not options.class_map:
-        count = len(images(data, options.image_size).classes)
+        count = len(images(data, options.image_size, how).classes)
     own = open_model(model, **options.named, count=count)
-    judged, chosen, mapped = _fitted(own, images(data, own.image_size), options)
+    judged, chosen, mapped = _fitted(own, images(data, own.image_size, own.preprocessing), options)
     about = {
         "name": model,
         "architecture": own.architecture or type(own.network).__name__,
         "image_size": own.image_size,
+        "preprocessing": spec_of(own.preprocessing),
+        "outputs": str(own.outputs),
         "mean": own.mean.flatten().tolist(),
         "std": own.std.flatten().tolist(),
         "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
     }
-    name = Path(model).stem if Path(model).is_file() else model
+    name = Path(model).stem if Path(model).is_file() and not is_name(model) else model
     return Subject(judged, chosen, name, config={"model": about})
 
 
@@ -213,7 +243,7 @@ def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module
     """The model alone, without data, and the masker learned in its run."""
     if not is_run(model):
         return open_model(model, **options.named), None
-    return _of_run(Run(Path(model)), options)
+    return _of_run(Run(as_path(model)), options)
 
 
 def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
@@ -221,14 +251,23 @@ def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
     root = spec["init_args"].get("root")
     if root is None:
         return named.lower() == spec["class_path"].rpartition(".")[2].lower()
-    return Path(named).expanduser().resolve() == Path(root)
+    return as_path(named).resolve() == Path(root)
 
 
 def is_run(model: str) -> bool:
     """Whether a folder is meant, rather than a file or a name."""
-    path = Path(model).expanduser()
+    path = as_path(model)
+    if path.is_dir():
+        if not is_name(model):
+            return True
+        warnings.warn(
+            f"{model} is the name of a model, and is taken as that: write ./{model} for the folder "
+            "of that name.",
+            stacklevel=2,
+        )
+        return False
     named = ":" in model or path.parts[:1] == ("torchvision",)
-    return path.is_dir() or (len(path.parts) > 1 and not path.suffix and not named)
+    return len(path.parts) > 1 and not path.suffix and not named
 
 
 def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
@@ -237,37 +276,49 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
     learned = run.masker(options.which, own_module(options.masker) if options.masker else None)
-    return run.model(options.which), learned
+    model = run.model(options.which, architecture=options.architecture)
+    if options.preprocessing is not True:
+        model.preprocessing = options.preprocessing or None
+    return model, learned
 
 
 def _fitted(
     model: Classifier, data: ImageData, options: ModelOptions
 ) -> tuple[Classifier, ImageData, ClassMap | None]:
     """Model and data with the same classes in the same order, and the class map used for that."""
-    own, wanted, class_map = model.classes, data.classes, options.class_map
+    wanted, class_map = data.classes, options.class_map
     if class_map is not None:
-        mapped = read_class_map(class_map, wanted, own)
-        judged = mapped.onto(model, len(own), options.others)
+        mapped = read_class_map(class_map, wanted, model.classes)
+        judged = mapped.onto(model, len(model.classes), options.others)
         _say_left_out(data, mapped, class_map)
         return judged, Selected(data, judged.classes), mapped
+    own = named_after(model, wanted, options.class_order)
     if own == wanted:
+        model.classes = own
         return model, data, None
-    if set(own) == set(wanted):
-        same = ClassMap({name: (own.index(name),) for name in wanted})
-        return same.onto(model, len(own)), data, same
-    if own == tuple(map(str, range(len(wanted)))):
-        warnings.warn(
-            f"The model's {len(own)} classes have no names here and are taken in the order of the "
-            f"data's ({', '.join(wanted)}): name them by --classes if that is wrong.",
-            stacklevel=3,
+    if repeated := [name for name in wanted if own.count(name) > 1]:
+        raise UserError(
+            f"The model has several classes called '{repeated[0]}': tell them apart by --classes."
         )
-        model.classes = wanted
-        return model, data, None
-    raise UserError(
-        f"The model's {len(own)} classes are {some(own)}, those of {data.name} {some(wanted)}: "
-        "say which counts as which by --class_map FILE, with lines such as "
-        f"'{wanted[0]}: [{own[0].partition(',')[0]}]'."
+    if not set(wanted) <= set(own) or (model.nameless and len(own) != len(wanted)):
+        names = "name them by --classes FILE, or " if model.nameless else ""
+        raise UserError(
+            f"The model's {len(own)} classes are {some(own)}, those of {data.name} {some(wanted)}: "
+            f"{names}say which counts as which by --class_map FILE, such as one that holds "
+            f"{example_map(model, wanted)}"
+        )
+    if len(own) == len(wanted):
+        same = ClassMap({name: (own.index(name),) for name in wanted})
+        model.classes = own
+        return same.onto(model, len(own)), data, same
+    warnings.warn(
+        f"{data.name} has {len(wanted)} of the model's {len(own)} classes. All of the model's are "
+        "kept, and predicting one that the data lack counts as wrong; to choose among the data's "
+        "alone, give a --class_map.",
+        stacklevel=3,
     )
+    model.classes = own
+    return model, Selected(data, own), None
 
 
 def _say_left_out(data: ImageData, mapped: ClassMap, class_map: Path) -> None:
@@ -279,8 +330,3 @@ def _say_left_out(data: ImageData, mapped: ClassMap, class_map: Path) -> None:
     warnings.warn(
         f"{class_map} has nothing for {', '.join(counts)} of {data.name}: left out.", stacklevel=4
     )
-
-
-def some(names: Sequence[str]) -> str:
-    """The first ten names, followed by "..." if there are more."""
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -28,7 +28,8 @@ def versions() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    # A repository may name a program to watch its files, which git would start.
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(Path(__file__).parent), *arguments]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -20,7 +20,8 @@ from lookright.claims.values import claim_values, compare_values, share_of_delta
 from lookright.data import ImageData, InMemory, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
-from lookright.models import fingerprint
+from lookright.files import as_path
+from lookright.models import fingerprint, giving_logits, known_of
 from lookright.perturbations import Attacked
 from lookright.progress import progress_bar
 
@@ -114,13 +115,17 @@ def claim(
         labels=labels,
         masks=masks,
         has_mask=has_mask,
-        classes=next((getattr(each, "classes", None) for each in models.values()), None),
+        **known_of(next(iter(models.values()))),
     )
     _check(models, data, plan, lemmas)
+    models = {
+        name: giving_logits(each, name, data.image_size, data.classes)
+        for name, each in models.items()
+    }
     bar = progress and sys.stderr.isatty()
     data.read([plan.domain_of(data, train_domains)], bar)
     drawn = draw(data, plan, train_domains, masked=lemmas)
-    path = None if save is None else Path(save) / "claims.json"
+    path = None if save is None else as_path(save) / "claims.json"
     weights = {name: fingerprint(each) for name, each in models.items()}
     record = ClaimsFile.opened(path, weights, data, plan, drawn)
     _take_over(record, evaluated or {})

@@ -1,6 +1,7 @@
 """Tensors, a DataLoader or a torch Dataset as an `ImageData`."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lookright.data.load import load_data
 from lookright.data.masks import MaskValues
 from lookright.data.tensors import checked_images, checked_masks
 from lookright.errors import UserError
+from lookright.models.preprocessing import Preprocessing
 
 _TAKEN = (
     "tensors (images, labels) or (images, labels, masks), a DataLoader or Dataset of these, or the "
@@ -33,6 +35,7 @@ def as_data(
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
     mask_values: MaskValues | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> ImageData:
     """Images and labels in any usual form as an `ImageData`; an ImageData is returned as is.
 
@@ -50,6 +53,7 @@ def as_data(
         image_size: height and width in pixels, for a path; by default that of `load_data`.
         mask_values: for tensors: which numbers in the masks are the object and which are left out,
             as `MaskValues(object=(1,), ignore=(3,))`, where that cannot be seen (`data.masks`).
+        preprocessing: as in `load_data`, for a path.
 
     Raises:
         UserError: data in another form; the errors of `InMemory`, such as normalised images; a
@@ -68,7 +72,8 @@ def as_data(
     if isinstance(data, ImageData):
         return data
     if isinstance(data, str | Path):
-        return load_data(data) if image_size is None else load_data(data, image_size)
+        load = partial(load_data, data, preprocessing=preprocessing)
+        return load() if image_size is None else load(image_size)
     ignored = None
     if isinstance(data, Batch):
         ignored, has_mask = data.ignored, data.has_mask

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lookright.batch import Batch, collate
 from lookright.errors import UserError, did_you_mean
+from lookright.models.preprocessing import Preprocessing
 from lookright.spec import identity
 
 SplitName = Literal["train", "validation", "test", "all"]
@@ -41,13 +42,15 @@ class ImageData(ABC):
 
     A sample's part (train, validation, test) is derived from a hash of its key, so adding or
     removing samples does not move others to another part. Part "all" contains every sample of a
-    domain, for domains that are not trained on.
+    domain, for domains that are not trained on. preprocessing: how image files became square; None
+    for `images.square`, or if the images are not from files.
     """
 
     name: str
     classes: tuple[str, ...]
     domains: tuple[str, ...]
     image_size: int
+    preprocessing: Preprocessing | None = None
     has_masks: bool
 
     @abstractmethod

@@ -146,8 +146,9 @@ class Decoded(ImageData):
         self.read([domain])
         names = (self.classes[label] for _, label in self._samples[domain])
         digests = (self._known[sample.name].digest for sample, _ in self._samples[domain])
+        made = str(self.image_size) + (f" {self.preprocessing}" if self.preprocessing else "")
         read = (repr(of.values) for of in self._sets.values() if of.values != MaskValues())
-        return hashed(domain, str(self.image_size), *self.keys(domain), *names, *digests, *read)
+        return hashed(domain, made, *self.keys(domain), *names, *digests, *read)
 
     def stored(self, domain: str, indices: Sequence[int]) -> Batch:
         number = self.domain_index(domain)

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from lookright.data.dataset import hashed
 from lookright.data.decoded import Decoded, Masks, MaskSets, What
-from lookright.data.images import check_image, read_bytes, read_image, square
+from lookright.data.images import check_image, read_bytes, read_image, squared
 from lookright.data.layout import find_images, find_masks, require_images
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError
+from lookright.files import as_path
+from lookright.models.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class _File:
     path: Path
     key: str
     maps: dict[What, Path]
+    preprocessing: Preprocessing | None
 
     @property
     def name(self) -> str:
@@ -36,11 +39,11 @@ class _File:
         return hashed(*digests)
 
     def image(self, size: int) -> Tensor:
-        return square(read_image(self.path), size)
+        return squared(read_image(self.path), size, self.preprocessing)
 
     def masks(self, size: int, sets: MaskSets) -> Masks:
         maps = {
-            what: sets[what].read(path, self.path, self.name, size)
+            what: sets[what].read(path, self.path, self.name, size, self.preprocessing)
             for what, path in self.maps.items()
         }
         return {what: planes for what, planes in maps.items() if planes[0].any()}
@@ -51,10 +54,11 @@ class Folder(Decoded):
     """The images under `root`, with the masks under `masks` at the same paths below it.
 
     `tool_masks` are masks made by a tool, such as a segmentation model, and may be soft. Each image
-    is cropped to its central square and resized (`images.square`), together with its masks. An
-    image without a mask, or whose mask is empty in that square, has `has_mask` False; likewise for
-    tool masks. A sample's key is its path below `root`. `mask_values` and `tool_mask_values` say
-    what the numbers in the masks mean, where that cannot be seen (`data.masks`).
+    is cropped to its central square and resized (`images.square`), or made square by
+    `preprocessing`, together with its masks. An image without a mask, or whose mask is empty in
+    that square, has `has_mask` False; likewise for tool masks. A sample's key is its path below
+    `root`. `mask_values` and `tool_mask_values` say what the numbers in the masks mean, where that
+    cannot be seen (`data.masks`).
 
     Every file is checked at the start, or, with `read=False`, when its domain is first used, so
     that all unreadable files are reported together. `skip_unreadable` leaves out images that cannot
@@ -75,11 +79,13 @@ class Folder(Decoded):
         read: bool = True,
         mask_values: MaskValues | None = None,
         tool_mask_values: MaskValues | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
-        root = Path(root)
-        masks = None if masks is None else Path(masks)
-        tool_masks = None if tool_masks is None else Path(tool_masks)
+        root = as_path(root)
+        masks = None if masks is None else as_path(masks)
+        tool_masks = None if tool_masks is None else as_path(tool_masks)
         super().__init__(root, image_size, skip_unreadable, cache)
+        self.preprocessing = preprocessing
         self.masks = masks.resolve() if masks else None
         self.tool_masks = tool_masks.resolve() if tool_masks else None
         self.has_masks = masks is not None
@@ -106,7 +112,12 @@ class Folder(Decoded):
         }
         maps = {what: find_masks(at, [*keys.values()], what) for what, at in self._folders.items()}
         self._files = {
-            path: _File(path, key.as_posix(), {w: of[key] for w, of in maps.items() if key in of})
+            path: _File(
+                path,
+                key.as_posix(),
+                {w: of[key] for w, of in maps.items() if key in of},
+                preprocessing,
+            )
             for path, key in keys.items()
         }
         self.domains = tuple(self._tree)

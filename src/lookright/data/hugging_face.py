@@ -17,10 +17,12 @@ from lookright.data.images import (
     check_image,
     read_bytes,
     read_image,
-    square,
+    squared,
 )
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
+from lookright.models.preprocessing import Preprocessing
 
 _IMAGE: Final = ("image", "img")
 _LABEL: Final = ("label", "labels", "class")
@@ -44,6 +46,7 @@ class _Row:
     mask_column: str | None
     name: str
     key: str
+    preprocessing: Preprocessing | None
 
     def check(self) -> str:
         image, mask = self._files()
@@ -51,13 +54,13 @@ class _Row:
         return hashed(check_image(image), *of_mask)
 
     def image(self, size: int) -> Tensor:
-        return square(read_image(self._files()[0]), size)
+        return squared(read_image(self._files()[0]), size, self.preprocessing)
 
     def masks(self, size: int, sets: MaskSets) -> Masks:
         image, mask = self._files()
         if mask is None:
             return {}
-        planes = sets["masks"].read(mask, image, self.name, size)
+        planes = sets["masks"].read(mask, image, self.name, size, self.preprocessing)
         return {"masks": planes} if planes[0].any() else {}
 
     def _files(self) -> tuple[File, File | None]:
@@ -79,8 +82,8 @@ class HuggingFace(Decoded):
         domain: the column of domains; `domain` by default. Without such a column each split is a
             domain; a data set without splits is a single domain with the folder's name.
         mask: the column of masks; by default `mask` or `masks`, if it contains images.
-        image_size, skip_unreadable, cache, progress, read, mask_values: as in `Folder`; images are
-            cropped alike.
+        image_size, skip_unreadable, cache, progress, read, mask_values, preprocessing: as in
+            `Folder`; images are made square alike.
 
     A sample's key is a hash of its image file, so its part does not depend on its position. Raises
     UserError if `datasets` is not installed, and for a damaged data set, a missing or ambiguous
@@ -102,9 +105,11 @@ class HuggingFace(Decoded):
         progress: bool = False,
         read: bool = True,
         mask_values: MaskValues | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
-        root = Path(root)
+        root = as_path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
+        self.preprocessing = preprocessing
         splits = _splits(root)
         features = next(iter(splits.values())).features
         images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
@@ -148,7 +153,7 @@ class HuggingFace(Decoded):
             for index, (of, name) in enumerate(zip(domains, labels[split], strict=True)):
                 called = f"{split}[{index}]"
                 key = _hash(chosen[index][picked_image], called)
-                row = _Row(chosen, index, picked_image, picked_mask, called, key)
+                row = _Row(chosen, index, picked_image, picked_mask, called, key, preprocessing)
                 samples.setdefault(of, []).append((row, self.classes.index(name)))
         self._samples = samples
         self.domains = tuple(samples)

@@ -14,6 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
+from lookright.models.preprocessing import Preprocessing
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
@@ -107,10 +109,18 @@ def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
     return torch.from_numpy(pixels.reshape(size, size, -1)).permute(2, 0, 1).contiguous()
 
 
-def load_image(path: Path | str, image_size: int) -> Tensor:
-    """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `square`."""
-    path = Path(path)
-    return square(read_image(path), image_size).float() / 255
+def squared(
+    image: Image.Image, size: int, preprocessing: Preprocessing | None, soft: bool = True
+) -> Tensor:
+    """(C, size, size) uint8, by the preprocessing of a library's weights, else by `square`."""
+    return preprocessing(image, size, soft) if preprocessing else square(image, size, soft)
+
+
+def load_image(
+    path: Path | str, image_size: int, preprocessing: Preprocessing | None = None
+) -> Tensor:
+    """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `squared`."""
+    return squared(read_image(as_path(path)), image_size, preprocessing).float() / 255
 
 
 def check_image(path: File) -> str:

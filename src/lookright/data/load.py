@@ -11,6 +11,8 @@ from lookright.data.layout import require_folder
 from lookright.data.masks import MaskValues
 from lookright.data.shortcut import Shortcut
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
+from lookright.models.preprocessing import Preprocessing
 
 
 def load_data(
@@ -26,15 +28,17 @@ def load_data(
     read: bool = True,
     mask_values: MaskValues | None = None,
     tool_mask_values: MaskValues | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> ImageData:
     """The built-in `Shortcut` by its name (in any case), or the data set at a path.
 
     A path gives a `Folder` or a `HuggingFace`, whose columns may be named after the path, as in
     `pets?image=photo&label=kind`. image_size: height and width in pixels. seed and strength are for
-    Shortcut; masks and tool_masks for Folder; skip_unreadable, cache, progress and read for Folder
-    and HuggingFace. mask_values and tool_mask_values say which values of the masks are the object
-    and which are left out, where that cannot be seen. Raises UserError for a missing path, with a
-    similar name, and the errors of each class.
+    Shortcut; masks and tool_masks for Folder; skip_unreadable, cache, progress, read and
+    preprocessing (as of a library's model, `Classifier.preprocessing`) for Folder and HuggingFace.
+    mask_values and tool_mask_values say which values of the masks are the object and which are left
+    out, where that cannot be seen. Raises UserError for a missing path, with a similar name, and
+    the errors of each class.
     """
     if str(data).lower() == Shortcut.name.lower():
         if masks is not None:
@@ -52,10 +56,10 @@ def load_data(
                 "them out, or guide by its own masks (HumanMask)."
             )
         return Shortcut(image_size, strength, seed)
-    root, query = Path(data).expanduser(), ""
+    root, query = as_path(data), ""
     if "?" in str(data) and not root.is_dir():
         place, _, query = str(data).partition("?")
-        root = Path(place).expanduser()
+        root = as_path(place)
     require_folder(root, "images", others=(Shortcut.name,))
     if is_saved(root):
         for what, given in (
@@ -77,6 +81,7 @@ def load_data(
             progress=progress,
             read=read,
             mask_values=mask_values,
+            preprocessing=preprocessing,
         )
     if query:
         raise UserError(
@@ -94,6 +99,7 @@ def load_data(
         read,
         mask_values,
         tool_mask_values,
+        preprocessing,
     )
 
 
@@ -111,4 +117,4 @@ def _columns(root: Path, query: str) -> dict[str, Any]:
 
 
 def _path(folder: str | Path | None) -> Path | None:
-    return None if folder is None else Path(folder).expanduser()
+    return None if folder is None else as_path(folder)

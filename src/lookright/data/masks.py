@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lookright.data.images import File, read_mask, square
+from lookright.data.images import File, read_mask, squared
 from lookright.data.mask_numbers import Numbers, numbers_of
 from lookright.errors import UserError
+from lookright.models.preprocessing import Preprocessing
 
 _HIGHEST_CLASS: Final = 31
 """Numbers up to this one are classes; several higher ones, or one beside a 255, may be levels."""
@@ -78,20 +79,25 @@ class MaskSet:
         self._new: dict[str, Seen] = {}
         self._settled: dict[Seen, str] = {}
 
-    def read(self, path: File, image_path: File, name: str, size: int) -> Tensor:
+    def read(
+        self, path: File, image_path: File, name: str, size: int, how: Preprocessing | None = None
+    ) -> Tensor:
         """The mask, (1, size, size) uint8, or (2, size, size) if it leaves out pixels.
 
-        The second plane is 255 on these pixels. `name` is the mask's name for `settle`. Raises
+        The second plane is 255 on these pixels. It is made square as its image is, by `how`. `name`
+        is the mask's name for `settle`. Raises
         UserError for a file that cannot be a mask, and the errors of `read_mask`.
         """
         grey, ignored = self.interpreted(numbers_of(read_mask(path, image_path), str(path)), name)
         if ignored is None:
-            return square(Image.fromarray(grey), size, self._smooth)
+            return squared(Image.fromarray(grey), size, how, self._smooth)
         if not self._smooth:
             planes = (grey, ignored.astype(np.uint8) * np.uint8(255))
-            return torch.cat([square(Image.fromarray(each), size, soft=False) for each in planes])
-        kept = _shrunk(~ignored, size)
-        level = _shrunk(grey, size) / kept.clamp_min(1e-6)
+            return torch.cat(
+                [squared(Image.fromarray(each), size, how, soft=False) for each in planes]
+            )
+        kept = _shrunk(~ignored, size, how)
+        level = _shrunk(grey, size, how) / kept.clamp_min(1e-6)
         return torch.cat([(level * (kept >= 0.5)).round(), 255.0 * (kept < 0.5)]).byte()
 
     def interpreted(
@@ -211,8 +217,8 @@ def _where(there: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return there.view(np.uint8) * np.uint8(255)
 
 
-def _shrunk(values: NDArray[Any], size: int) -> Tensor:
-    return square(Image.fromarray(values.astype(np.float32)), size)
+def _shrunk(values: NDArray[Any], size: int, how: Preprocessing | None) -> Tensor:
+    return squared(Image.fromarray(values.astype(np.float32)), size, how)
 
 
 def _listed(seen: Seen) -> str:

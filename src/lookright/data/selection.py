@@ -23,6 +23,7 @@ class Selected(ImageData):
     def __init__(self, data: ImageData, classes: Sequence[str]) -> None:
         self.data, self.classes = data, tuple(classes)
         self.name, self.image_size, self.has_masks = data.name, data.image_size, data.has_masks
+        self.preprocessing = data.preprocessing
         number = {name: index for index, name in enumerate(self.classes)}
         self._new = torch.tensor([number.get(name, -1) for name in data.classes])
         kept = {

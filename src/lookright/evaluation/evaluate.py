@@ -1,6 +1,7 @@
 """`evaluate`: measure a model on data; the result holds figures, intervals, curves and examples."""
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from rich.progress import Progress
 from torch import nn
 
 from lookright.data import ImageData, SplitName, as_data
+from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
@@ -29,7 +31,8 @@ from lookright.evaluation.result import (
 )
 from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
-from lookright.files import require_writable
+from lookright.files import as_path, require_writable
+from lookright.models import Classifier, giving_logits, known_of
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
@@ -66,7 +69,8 @@ def evaluate(
     batch. Where a batch does not fit into memory, it is halved, with a warning.
 
     Args:
-        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes; other outputs,
+            such as probabilities, are made logits (`models.Outputs`).
         data: an `ImageData`, a `DataLoader` or `Dataset` of images and labels, with masks where
             there are any, or the path of a folder (`lookright.data.as_data`).
         images, labels, masks, has_mask: tensors in place of data (`lookright.data.InMemory`).
@@ -92,8 +96,9 @@ def evaluate(
     """
     classes = getattr(model, "classes", None)
     data = as_data(
-        data, images=images, labels=labels, masks=masks, has_mask=has_mask, classes=classes
+        data, images=images, labels=labels, masks=masks, has_mask=has_mask, **known_of(model)
     )
+    _check_preprocessing(model, data)
     chosen = tuple(domains) or data.domains
     for domain in (*chosen, *train_domains):
         data.domain_index(domain)
@@ -102,6 +107,7 @@ def evaluate(
             f"The model's classes are {', '.join(classes)}, those of {data.name} "
             f"{', '.join(data.classes)}: evaluate it on data of its own classes."
         )
+    model = giving_logits(model, name, data.image_size, data.classes)
     device = best_device(device)
     result = begun(
         model,
@@ -114,7 +120,7 @@ def evaluate(
         seed=seed,
         config=config,
     )
-    folder = None if save is None else Path(save)
+    folder = None if save is None else as_path(save)
     known = versions()
     asked = asked_for(result) | {"by": known["revision"]}
     kept = _resumed(replace(result, saved=folder), overwrite)
@@ -213,6 +219,18 @@ def _check_samples(result: Result, samples: Mapping[str, str]) -> None:
                 f"{result.folder} holds a result of other images, masks or labels in domain "
                 f"'{domain}': name another folder, or replace it by overwrite=True (--overwrite)."
             )
+
+
+def _check_preprocessing(model: nn.Module, data: ImageData) -> None:
+    """Warn where image files are not prepared as the model's weights expect."""
+    if not isinstance(model, Classifier) or not isinstance(data, Decoded):
+        return
+    if data.preprocessing != model.preprocessing:
+        warnings.warn(
+            f"The model expects images prepared by {model.preprocessing}, but those of {data.name} "
+            f"are by {data.preprocessing}: load them with preprocessing=model.preprocessing.",
+            stacklevel=3,
+        )
 
 
 def _difference(what: str, old: Any, new: Any) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
-from lookright.files import write_atomically
+from lookright.files import as_path, write_atomically
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
@@ -149,7 +149,7 @@ def read_result(folder: Path | str) -> Result:
     Raises:
         UserError: there is no such file, it is damaged, or it is of another format version.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     path = folder / "result.json"
     if not path.is_file():
         raise UserError(

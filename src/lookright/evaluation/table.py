@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
-from lookright.files import write_atomically
+from lookright.files import as_path, write_atomically
 from lookright.visible import visible
 
 FILE = "images.csv.gz"
@@ -56,7 +56,7 @@ def read_table(folder: Path | str) -> dict[str, dict[str, NDArray[Any]]]:
     Raises:
         UserError: there is no table, or it is damaged.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     path = folder / FILE
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.models.pickled import pickled_class, whole_model
+from lookright.spec.place import PROGRAMS
 
-SUFFIXES: Final = (".pt", ".ts", ".jit", ".pt2")
+SUFFIXES: Final = PROGRAMS
 
 _ATTENTION: Final = ("scaled_dot_product_attention", "softmax")
 _POOLED: Final = (
@@ -37,6 +39,8 @@ def load_program(path: Path) -> tuple[nn.Module, int | None]:
     if path.suffix == ".pt2":
         return _exported(path)
     if not _is_script(path):
+        if whole := pickled_class(path):
+            raise UserError(whole_model(path, whole))
         raise UserError(
             f"{path} is not a TorchScript program (torch.jit.save): if it is a state dict, give "
             f"its architecture as the model, with --weights {path}."

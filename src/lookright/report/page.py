@@ -47,9 +47,9 @@ def write_page(
         UserError: no results, a damaged one, two of the same name and seed, or no place to write.
     """
     found = ResultSet.of(
-        [each if isinstance(each, Result) else read_result(Path(each)) for each in results]
+        [each if isinstance(each, Result) else read_result(each) for each in results]
     )
-    return write_atomically(Path(target), render(found, title).encode("utf-8"))
+    return write_atomically(target, render(found, title).encode("utf-8"))
 
 
 def render(results: ResultSet, title: str) -> str:

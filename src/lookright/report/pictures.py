@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from lookright.drawing import percent
+from lookright.drawing import default_style, percent
 from lookright.files import write_atomically
 from lookright.visible import visible
 
@@ -20,6 +20,7 @@ _NAME = 14
 _CLEAN, _ATTACKED = "#0072b2", "#c75000"
 
 
+@default_style()
 def explanation_figure(
     path: Path | str,
     *,

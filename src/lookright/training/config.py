@@ -38,6 +38,7 @@ def describe_run(
         "model": {
             "architecture": model.architecture or type(model.network).__name__,
             "image_size": model.image_size,
+            "outputs": str(model.outputs),
             "parameters": sum(p.numel() for p in model.parameters()),
             "weights": model.origin,
         },

@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from rich.progress import Progress
@@ -16,11 +17,12 @@ from rich.progress import Progress
 from lookright.attacks import Attack
 from lookright.batch import Batch
 from lookright.data import ImageData, Split, SplitName, as_data
+from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
 from lookright.errors import StoppedError, UserError
-from lookright.files import full_disk
+from lookright.files import as_path, full_disk
 from lookright.methods.method import Method
-from lookright.models import Classifier, load_weights, read_weights
+from lookright.models import Classifier, known_of, load_weights, read_weights
 from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
@@ -127,7 +129,7 @@ def fit(
             f"Expected names of domains, got {type(domains).__name__}: images to validate on are "
             "given as validation=..."
         )
-    images = as_data(data, classes=getattr(method.model, "classes", None))
+    images = as_data(data, **known_of(method.model))
     named = (domains,) if isinstance(domains, str) else tuple(domains)
     settings = Settings(
         domains=named or images.domains,
@@ -146,6 +148,9 @@ def fit(
         seed=seed,
     )
     model = _checked(method, images)
+    method.give_logits(images.image_size, images.classes)
+    if isinstance(images, Decoded):
+        model.preprocessing = images.preprocessing
     check_domains(method, settings)
     parts = _parts(method, images, settings.domains, validation)
     unguided = check_guided(method, parts["train"])
@@ -165,10 +170,10 @@ def fit(
             bar = stack.enter_context(progress_bar())
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
-        config = describe_run(method, model, images, parts, settings, Path(run))
-        opened = Run(Path(run))
+        config = describe_run(method, model, images, parts, settings, as_path(run))
+        opened = Run(as_path(run))
         if first:
-            opened = open_run(Path(run), config, resume, overwrite)
+            opened = open_run(as_path(run), config, resume, overwrite)
         if resume and opened.finished:
             load_weights(model.network, read_weights(opened.last), source=str(opened.last))
             opened.masker("last", masker_of(method))
@@ -263,8 +268,10 @@ def _checked(method: Method, data: ImageData) -> Classifier:
     return model
 
 
-def _tensorboard(run: Run) -> "TensorBoardLogger":
-    """Its curves continue where `run` stopped; later entries are dropped."""
+def _tensorboard(run: Run) -> "TensorBoardLogger | Literal[False]":
+    """Its curves continue where `run` stopped; later entries are dropped. False: not installed."""
+    if find_spec("tensorboard") is None:
+        return False
     from lightning.pytorch.loggers import TensorBoardLogger
 
     history = run.history

@@ -14,7 +14,7 @@ from torch import nn
 
 from lookright.data import ImageData
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import as_path, atomic
 from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
 from lookright.methods.method import Method
@@ -40,16 +40,16 @@ class Run:
     """A run's folder.
 
     `config.json` says what was run, `versions.json` with which versions; `metrics.csv` has a row
-    and `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/`
-    holds `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker`
-    and `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from
-    which an interrupted run goes on.
+    and `log.txt` a line for each finished epoch; `tensorboard/` the same curves, where TensorBoard
+    is installed; `checkpoints/` holds `best.safetensors` and `last.safetensors`
+    (`save_classifier`), beside them `best-masker` and `last-masker.safetensors` (`save_masker`)
+    where a mask was learned, and `last.ckpt`, from which an interrupted run goes on.
     """
 
     folder: Path
 
     def __init__(self, folder: Path | str) -> None:
-        object.__setattr__(self, "folder", Path(folder))
+        object.__setattr__(self, "folder", as_path(folder))
 
     @property
     def best(self) -> Path:
@@ -112,9 +112,19 @@ class Run:
         """The arguments of the training."""
         return build_read(self.config["settings"], Settings)
 
-    def model(self, which: Which = "best", network: nn.Module | None = None) -> Classifier:
-        """The trained classifier, on the CPU; `network` where it was the user's own module."""
-        return load_classifier(self.best if which == "best" else self.last, network)
+    def model(
+        self,
+        which: Which = "best",
+        network: nn.Module | None = None,
+        architecture: str | None = None,
+    ) -> Classifier:
+        """The trained classifier, on the CPU.
+
+        Where the network was the user's own, it is given: the module itself (`network`), or the
+        function that makes it, package.module:function (`architecture`).
+        """
+        path = self.best if which == "best" else self.last
+        return load_classifier(path, network, architecture)
 
     def method(self, which: Which = "best", model: Classifier | None = None) -> Method:
         """The method with its options, for the trained classifier or another `model`.

@@ -13,6 +13,7 @@ from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
 from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subject
 from lookright.perturbations import Attacked, Perturbation
+from lookright.spec import ModelName
 
 _PROVIDED = (
     "This holds for images drawn independently from one distribution and not used in training, if "
@@ -27,11 +28,11 @@ _EVALUATED = (
 
 
 def claim(
-    model: str,
+    model: ModelName,
     perturbation: Perturbation = Attacked(),  # noqa: B008
     data: str | None = None,
     domain: str | None = None,
-    against: str | None = None,
+    against: ModelName | None = None,
     n: int = 200,
     delta: float = 0.05,
     tau: float = 0.8,
@@ -162,9 +163,11 @@ def _evaluated(
 
 def _check_same_images(first: ImageData, second: ImageData) -> None:
     same = first.image_size == second.image_size and first.domains == second.domains
+    same = same and first.preprocessing == second.preprocessing
     if not same or any(first.keys(each) != second.keys(each) for each in first.domains):
         raise UserError(
             f"Two models are compared on the same images, but these are made for {first.name} at "
-            f"{first.image_size} pixels and {second.name} at {second.image_size}: name the images "
-            "by --data."
+            f"{first.image_size} pixels and {second.name} at {second.image_size}, or are made "
+            "square in two ways: name the images by --data, their size by --image_size, and give "
+            "--preprocessing false."
         )

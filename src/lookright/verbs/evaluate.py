@@ -13,10 +13,11 @@ from lookright.evaluation.places import place
 from lookright.files import require_writable
 from lookright.loading import ModelOptions, Opened, load_subject, tell_apart
 from lookright.report import method_table, write_page
+from lookright.spec import ModelName
 
 
 def evaluate(
-    models: list[str],
+    models: list[ModelName],
     data: str | None = None,
     domains: list[str] | None = None,
     masks: Path | None = None,

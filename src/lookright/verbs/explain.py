@@ -8,15 +8,16 @@ from lookright.attacks import PGD, Attack
 from lookright.console import say
 from lookright.data import load_image
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError, did_you_mean
+from lookright.errors import UserError, did_you_mean, some
 from lookright.explainers import Explainer, GradCAM
 from lookright.jobs.look import look
-from lookright.loading import ModelOptions, load_model, some
+from lookright.loading import ModelOptions, load_model
 from lookright.modes import frozen, full_precision
+from lookright.spec import ModelName
 
 
 def explain(
-    model: str,
+    model: ModelName,
     images: list[Path],
     explainer: Explainer = GradCAM(),  # noqa: B008
     attack: Attack = PGD(),  # noqa: B008
@@ -56,7 +57,7 @@ def explain(
                 stack.enter_context(frozen(lent))
         stack.enter_context(full_precision(where))
         for path, target in targets(images, output).items():
-            image = load_image(path, judged.image_size)
+            image = load_image(path, judged.image_size, judged.preprocessing)
             clean, moved = look(
                 target,
                 judged,

@@ -8,10 +8,11 @@ from lookright.evaluation import Stage
 from lookright.evaluation.places import results_in
 from lookright.registry import member
 from lookright.report import difference_table, method_table, read_result, write_page
+from lookright.spec import ClassPath
 
 
 def report(
-    results: list[Path], page: Path = Path("report.html"), stages: list[str] | None = None
+    results: list[Path], page: Path = Path("report.html"), stages: list[ClassPath] | None = None
 ) -> None:
     """Write one page, and print the table, from existing results.
 
