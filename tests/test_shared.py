@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import report_fixtures as fake
 from lookright import cli
@@ -36,7 +37,10 @@ def made(tmp_path_factory, _narrow):
     """Two runs with results, a page and claims; of one the data are named by their full path."""
     root = tmp_path_factory.mktemp("home-of-somebody") / "project"
     write_pets(root / "pets", 8)
-    write_pets(root / "masks", 8)
+    for image in [*(root / "pets").rglob("*.png")]:
+        mask = root / "masks" / image.relative_to(root / "pets")
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.tri(18, 20, dtype=np.uint8) * 255).save(mask)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("socket.gethostname", lambda: HOST)
         patch.chdir(root)
