@@ -17,6 +17,7 @@ from lookright.models import fingerprint
 from lookright.perturbations import Attacked
 from lookright.registry import path_of
 from lookright.spec import build_read, spec_of
+from lookright.visible import visible
 
 
 def evaluated(
@@ -43,7 +44,7 @@ def evaluated(
         similarity = f"stability_{plan.similarity}"
         known = 0 if found is None else len(found.images)
         if here.n > known and _answers(result, plan):
-            rows = read_table(folder).get(domain, {})
+            rows = read_table(folder).get(visible(domain), {})
             if {RIGHT.name, KEPT.name, similarity} <= rows.keys():
                 kept = rows[RIGHT.name], rows[KEPT.name]
                 found = Evaluated(rows["image"].tolist(), *kept, rows[similarity])

@@ -19,7 +19,7 @@ from lookright.batch import Batch
 from lookright.data import ImageData, Seen, Split, SplitName, as_data
 from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError
+from lookright.errors import StoppedError, UserError
 from lookright.files import as_path, full_disk
 from lookright.methods.method import Method
 from lookright.models import Classifier, known_of, load_weights, read_weights
@@ -27,6 +27,7 @@ from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
+from lookright.training.hosts import unnamed_host
 from lookright.training.run import Run, open_run
 from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
@@ -169,7 +170,7 @@ def fit(
             bar = stack.enter_context(progress_bar())
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
-        config = describe_run(method, model, images, parts, settings)
+        config = describe_run(method, model, images, parts, settings, as_path(run))
         opened = Run(as_path(run))
         if first:
             opened = open_run(as_path(run), config, resume, overwrite)
@@ -277,7 +278,10 @@ def _tensorboard(run: Run) -> "TensorBoardLogger | Literal[False]":
 
     history = run.history
     step = int(history[-1]["step"]) if history else None
-    return TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
+    logger = TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
+    with unnamed_host():
+        _ = logger.experiment  # opens its file
+    return logger
 
 
 def _train(
@@ -293,7 +297,7 @@ def _train(
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:
         done = int(records.rows[-1]["epoch"]) if records.rows else 0
-        raise UserError(
+        raise StoppedError(
             f"Stopped after epoch {done} of {trainer.max_epochs}: go on by resume=True (--resume), "
             f"the run is in {records.run.folder}."
         ) from error

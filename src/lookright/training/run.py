@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from lookright.guides.masker import load_masker
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_classifier
 from lookright.spec import build_read
+from lookright.spec.folders import FOLDERS, with_folders
 from lookright.training.config import FORMAT, flat
 from lookright.training.settings import Settings
 from lookright.versions import versions
+from lookright.visible import visible
 
 Row = dict[str, float]
 Which = Literal["best", "last"]
@@ -37,7 +40,7 @@ _OURS = (
     "checkpoints",
 )
 
-_PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
+_PLACES = tuple(f"data.spec.{name}" for name in FOLDERS)
 """The folders of the data may change; the samples themselves are compared by their fingerprint."""
 
 
@@ -166,9 +169,18 @@ class Run:
         Raises:
             UserError: the images are not where they were.
         """
-        spec = self.config["data"]["spec"]
+        spec = self.data_spec
         told = {**spec, "init_args": {**spec["init_args"], **others}}
         return build_read(told, ImageData, read=False)
+
+    @property
+    def data_spec(self) -> dict[str, Any]:
+        """The spec of the data, with its folders as they are found from here."""
+        here = self.folder.resolve()
+        found: dict[str, Any] = with_folders(
+            self.config["data"]["spec"], lambda folder: os.path.normpath(here / folder)
+        )
+        return found
 
     def masker_file(self, which: Which) -> Path:
         """The masker of the same epoch as `best` or `last`, where a mask was learned."""
@@ -196,7 +208,7 @@ class Run:
     def log(self, line: str) -> None:
         """Add a line to log.txt, with the time."""
         with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}\n")
+            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {visible(line)}\n")
 
 
 def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool) -> Run:
