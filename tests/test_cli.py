@@ -327,7 +327,7 @@ BAD = [
     (nothing, f"{ON_PETS} --config none.yaml", r"none.yaml cannot be read .*: name a YAML file"),
     (nothing, "train --strength 2", r"strength from 0 to 1 for Shortcut; got 2"),
     (file_in_the_way, f"{ON_PETS} --run file", r"needs a folder, but file is a file; name another"),
-    (file_in_the_way, f"{ON_PETS} --run file/run", r"system says '.+' for file/run: correct that"),
+    (file_in_the_way, f"{ON_PETS} --run file/run", r"Expected to write into file/run, .* says"),
     (
         nothing,
         f"train --method at --method.attack pgd --method.attack.eps 8 --data pets {SMALL}",
@@ -352,7 +352,7 @@ BAD = [
     (nothing, "evaluate", r"Still needed: models"),
     (nothing, "evaluate erm --data Shortcut", r"are cat, dog, those of Shortcut 0, 1.*class_map"),
     (other_pets, "evaluate erm --overwrite --data pets", r"cat, dog, those of pets cat, cow"),
-    (another_model, f"evaluate erm {QUICK}", r"holds the weights of another model"),
+    (another_model, f"evaluate erm {QUICK}", r"best.safetensors is damaged"),
     (nothing, f"evaluate erm egat {QUICK} --names a", r"one name for each of 2 models, got 1"),
     (file_in_the_way, f"evaluate erm {QUICK} --page file/p.html", r"Expected to write into file"),
     (nothing, "report nowhere", r"Expected results in nowhere, .*`lookright evaluate"),

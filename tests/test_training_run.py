@@ -150,7 +150,7 @@ def test_a_folder_called_images_gives_a_run_the_name_of_the_one_above(tmp_path, 
 
 def test_a_run_without_tensorboard_has_no_curves_of_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys.modules["lookright.training.fit"], "find_spec", lambda name: None)
+    monkeypatch.setattr(sys.modules["lookright.training.trainer"], "find_spec", lambda name: None)
     run = fit(ERM(tiny_classifier()), Blobs(12), "train", "run", epochs=1, progress=False)
     assert run.finished
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]

@@ -13,7 +13,7 @@ from torch import nn
 from lookright.data import ImageData, MaskValues, Seen, Selected, load_data
 from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError, some
-from lookright.files import as_path
+from lookright.files import as_path, checksums
 from lookright.models import (
     Classifier,
     ClassMap,
@@ -30,6 +30,7 @@ from lookright.models.names import is_name
 from lookright.spec import ClassPath, identity, spec_of
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
+from lookright.training.told import check_size, say_changed, say_where
 
 OutputsName = Literal["logits", "probabilities", "sigmoids", "one_logit", "one_probability"]
 
@@ -195,6 +196,7 @@ def load_subject(
         others |= {name: value for name, value in given.items() if value}
         asked = (identity([spec, others]),)
         if asked not in opened:
+            say_where(run, spec, {"root"} if data else set(), {"masks"} if masks else set())
             opened[asked] = run.data(**others)
         return opened[asked]
 
@@ -202,8 +204,9 @@ def load_subject(
         run = Run(as_path(model))
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
-        found = of_run(run, size)
         own, learned = _of_run(run, options)
+        check_size(run, options.image_size or own.image_size, size)
+        found = of_run(run, size)
         judged, chosen, _ = _fitted(own, found, options)
         return Subject(
             judged,
@@ -286,8 +289,12 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
         raise UserError(
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
-    learned = run.masker(options.which, own_module(options.masker) if options.masker else None)
-    model = run.model(options.which, architecture=options.architecture)
+    say_changed(run)
+    own = own_module(options.masker) if options.masker else None
+    before: Mapping[str, str] | None = None
+    while (now := checksums(run.folder)) != before:  # a run being trained may replace both
+        before, learned = now, run.masker(options.which, own)
+        model = run.model(options.which, architecture=options.architecture)
     if options.preprocessing is not True:
         model.preprocessing = options.preprocessing or None
     return model, learned

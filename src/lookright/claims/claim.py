@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lookright.data import ImageData, InMemory, Seen, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.files import as_path
+from lookright.locks import locked
 from lookright.models import fingerprint, giving_logits, known_of
 from lookright.perturbations import Attacked
 from lookright.progress import progress_bar
@@ -129,28 +130,29 @@ def claim(
     drawn = draw(data, plan, train_domains, lemmas, seen)
     path = None if save is None else as_path(save) / "claims.json"
     weights = {name: fingerprint(each) for name, each in models.items()}
-    record = ClaimsFile.opened(path, weights, data, plan, drawn)
-    _take_over(record, evaluated or {})
-    with borrowed(*models.values(), device=best_device(device)):
-        if any(len(trial.kept) < plan.n for trial in record.trials.values()):
-            record.write({})  # the plan, before an image is looked at
-            _try(models, data, plan, drawn, record, batch_size, progress)
-        outputs = {
-            name: lemma_outputs(each, data, plan, drawn, batch_size)
-            for name, each in (models if lemmas else {}).items()
-        }
-    values = {name: trial.tensors() for name, trial in record.trials.items()}
-    if distribution is None and not isinstance(data, InMemory):
-        distribution = f"{data.name}'s domain {drawn.domain}"
-    found = claims_from(
-        values,
-        plan,
-        distribution=distribution or "this distribution",
-        right=record.evaluated,
-        outputs=outputs,
-    )
-    record.write(found.describe() | ({} if lemmas else {"lemmas": record.lemmas}))
-    return found
+    with nullcontext() if path is None else locked(path.parent):
+        record = ClaimsFile.opened(path, weights, data, plan, drawn)
+        _take_over(record, evaluated or {})
+        with borrowed(*models.values(), device=best_device(device)):
+            if any(len(trial.kept) < plan.n for trial in record.trials.values()):
+                record.write({})  # the plan, before an image is looked at
+                _try(models, data, plan, drawn, record, batch_size, progress)
+            outputs = {
+                name: lemma_outputs(each, data, plan, drawn, batch_size)
+                for name, each in (models if lemmas else {}).items()
+            }
+        values = {name: trial.tensors() for name, trial in record.trials.items()}
+        if distribution is None and not isinstance(data, InMemory):
+            distribution = f"{data.name}'s domain {drawn.domain}"
+        found = claims_from(
+            values,
+            plan,
+            distribution=distribution or "this distribution",
+            right=record.evaluated,
+            outputs=outputs,
+        )
+        record.write(found.describe() | ({} if lemmas else {"lemmas": record.lemmas}))
+        return found
 
 
 def claims_from(

@@ -22,7 +22,7 @@ from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
 from lookright.evaluation.evaluator import Evaluator
 from lookright.evaluation.left_out import in_words, judgeable, lost
-from lookright.evaluation.places import asked_for, begun
+from lookright.evaluation.places import asked_for, begun, placed
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import (
     Examples,
@@ -34,7 +34,8 @@ from lookright.evaluation.result import (
 )
 from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
-from lookright.files import as_path, require_writable
+from lookright.files import as_path, together, verified
+from lookright.locks import locked
 from lookright.models import Classifier, giving_logits, known_of
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
@@ -48,6 +49,7 @@ def evaluate(
     data: Any = None,
     save: Path | str | None = None,
     *,
+    home: Path | str | None = None,
     images: Any = None,
     labels: Any = None,
     masks: Any = None,
@@ -81,6 +83,8 @@ def evaluate(
         images, labels, masks, has_mask: tensors in place of data (`lookright.data.InMemory`).
         save: the folder of this one result. Without it nothing is kept on disk, and a killed
             evaluation starts from the beginning.
+        home: in place of `save`, a folder of many results, such as a run's; this one goes into
+            home/results/<hash of model, data, protocol and names>.
         masker: maps images to masks (B, 1, h, w) in [0, 1], learned with the model. Its masks are
             measured too, against the ground-truth masks where there are any.
         domains: those to evaluate on; all by default.
@@ -129,26 +133,30 @@ def evaluate(
         seed=seed,
         config=config,
     )
+    if save is not None and home is not None:
+        raise UserError("Say where the result goes by save=FOLDER or by home=FOLDER, not by both.")
     folder = None if save is None else as_path(save)
+    if home is not None:
+        folder = placed(as_path(home), result)
     known = versions()
     asked = asked_for(result) | {"by": known["revision"]}
-    kept = _resumed(replace(result, saved=folder), overwrite)
-    if folder is not None:
-        require_writable(folder)
-    broken = data.unreadable(chosen, progress is True and sys.stderr.isatty())
-    if seen is None:
-        seen = Seen.in_domains(data, train_domains)
-    samples = {domain: data.fingerprint(domain) for domain in chosen}
-    _check_samples(kept.result, samples)
-    whole = {domain: judgeable(data, domain, seen, broken) for domain in chosen}
-    splits = {domain: _drawn(positions, protocol) for domain, positions in whole.items()}
-    notes = {domain: _told(data, domain, seen) for domain in chosen}
-    if progress is True:
-        counts = {domain: len(where) for domain, where in splits.items()}
-        home = [domain for domain in chosen if seen.in_distribution(data, domain)]
-        Terminal(stderr=True).print(judged_table(data, counts, home))
     both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(locked(folder))
+        kept = _resumed(replace(result, saved=folder), overwrite)
+        broken = data.unreadable(chosen, progress is True and sys.stderr.isatty())
+        if seen is None:
+            seen = Seen.in_domains(data, train_domains)
+        samples = {domain: data.fingerprint(domain) for domain in chosen}
+        _check_samples(kept.result, samples)
+        whole = {domain: judgeable(data, domain, seen, broken) for domain in chosen}
+        splits = {domain: _drawn(positions, protocol) for domain, positions in whole.items()}
+        notes = {domain: _told(data, domain, seen) for domain in chosen}
+        if progress is True:
+            counts = {domain: len(where) for domain, where in splits.items()}
+            inner = [domain for domain in chosen if seen.in_distribution(data, domain)]
+            Terminal(stderr=True).print(judged_table(data, counts, inner))
         stack.enter_context(borrowed(both, device=device))
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
@@ -192,8 +200,8 @@ def evaluate(
                 kept.write()
             before += len(where)
             told(0, "done")
-    if folder is not None:
-        forget(folder)
+        if folder is not None:
+            forget(folder)
     return kept.result
 
 
@@ -206,14 +214,12 @@ class _Kept:
     table: dict[str, Rows] = field(default_factory=dict)
 
     def write(self) -> None:
-        """Write all files, result.json last because it lists what is there; nothing without a
-        folder."""
+        """Replace all files together; nothing without a folder."""
         if self.result.saved is not None:
-            if len(self.result.domains) == 1:  # another one's table is never beside this result
-                (self.result.folder / "result.json").unlink(missing_ok=True)
-            write_examples(self.result.folder, self.examples)
-            write_table(self.result.folder, self.table)
-            write_result(self.result)
+            with together(self.result.saved) as new:
+                write_examples(new, self.examples)
+                write_table(new, self.table)
+                write_result(replace(self.result, saved=new))
 
 
 def _resumed(result: Result, overwrite: bool) -> _Kept:
@@ -234,6 +240,7 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
     domains = before.domains.keys()
     if examples.keys() != domains or not table.keys() >= set(map(visible, domains)):
         return _Kept(result)
+    verified(folder / FILE)
     return _Kept(before, examples, {**table})
 
 

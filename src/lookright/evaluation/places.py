@@ -12,6 +12,8 @@ from lookright.data import ImageData, Seen
 from lookright.errors import UserError
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Result
+from lookright.files import inside
+from lookright.locks import settled
 from lookright.models import fingerprint
 from lookright.spec import identity, spec_of
 from lookright.spec.folders import with_folders
@@ -53,12 +55,13 @@ def asked_for(result: Result) -> dict[str, Any]:
     return json.loads(json.dumps({name: getattr(result, name) for name in names}))
 
 
-def place(home: Path, model: nn.Module, data: ImageData, **about: Any) -> Path:
-    """The folder of a model's result: `home`/results/<hash of model, data, protocol and names>.
+def placed(home: Path, result: Result) -> Path:
+    """The folder of a result: `home`/results/<hash of model, data, protocol and names>.
 
-    about: as in `begun`.
+    Raises:
+        UserError: it is a link, or in one.
     """
-    return home / RESULTS / identity(asked_for(begun(model, data, **about)))
+    return inside(home, Path(RESULTS, identity(asked_for(result)), "result.json")).parent
 
 
 def home_of(folder: Path) -> Path:
@@ -72,9 +75,10 @@ def results_in(folder: Path) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    if (folder / "result.json").is_file():
+    if (settled(folder) / "result.json").is_file():
         return [folder]
-    found = (folder / RESULTS).glob("*/result.json")
+    kept = [settled(each) / "result.json" for each in (folder / RESULTS).glob("*/")]
+    found = [path for path in kept if path.is_file()]
     newest_first = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     if not newest_first:
         raise UserError(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from io import BytesIO
@@ -13,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
-from lookright.files import as_path, write_atomically
+from lookright.files import as_path, verified, write_atomically
+from lookright.locks import settled
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
 from lookright.untrusted import npz
 
 FORMAT = 2
+
+DAMAGED = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, NotImplementedError)
+"""What numpy raises where an archive of arrays is damaged."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def read_result(folder: Path | str) -> Result:
     Raises:
         UserError: there is no such file, it is damaged, or it is of another format version.
     """
-    folder = as_path(folder)
+    folder = settled(as_path(folder))
     path = folder / "result.json"
     if not path.is_file():
         raise UserError(
@@ -160,8 +165,8 @@ def read_result(folder: Path | str) -> Result:
             "give a folder that `lookright evaluate` wrote."
         )
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        raw = json.loads(verified(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(_damaged(path, error)) from error
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
@@ -171,7 +176,7 @@ def read_result(folder: Path | str) -> Result:
         )
     try:
         return _result(folder, raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(_damaged(path, error)) from error
 
 
@@ -214,7 +219,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
     if result.saved is None or not (path := result.saved / "examples.npz").is_file():
         return None
     try:
-        with npz(path) as arrays:
+        with npz(verified(path)) as arrays:
             names = {
                 name: name.removeprefix(f"{domain}/")
                 for name in arrays
@@ -225,7 +230,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
             return None
         examples = Examples.of(found)
         _check(examples, len(result.classes))
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, BadZipFile) as error:
+    except (*DAMAGED, MemoryError) as error:
         raise UserError(_damaged(path, error)) from error
     return examples
 

@@ -101,7 +101,7 @@ def load_masker(path: Path | str, masker: nn.Module | None = None) -> nn.Module:
     try:
         with safe_open(as_path(path), "pt") as file:
             about = json.loads(file.metadata()[_ABOUT])
-    except (SafetensorError, TypeError, KeyError) as error:
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
         raise UserError(
             f"{path} holds weights, but not of a masker: expected a file written by lookright "
             "train or save_masker."

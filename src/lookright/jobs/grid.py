@@ -11,7 +11,6 @@ import torch
 from lookright.data import ImageData
 from lookright.errors import StoppedError, UserError
 from lookright.evaluation import Protocol, evaluate
-from lookright.evaluation.places import place
 from lookright.evaluation.result import Result
 from lookright.methods import Method
 from lookright.models import Classifier, build_model
@@ -99,7 +98,7 @@ def compare(
                 result = evaluate(
                     model,
                     data,
-                    place(run.folder, model, data, **about),
+                    home=run.folder,
                     domains=domains,
                     progress=bar,
                     **about,

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lookright.errors import UserError
-from lookright.files import as_path, atomic
+from lookright.files import as_path, atomic, verified
 from lookright.models.build import is_own, make_network
 from lookright.models.classifier import Classifier
 from lookright.models.preprocessing import Preprocessing
@@ -60,7 +60,7 @@ def load_classifier(
         UserError: no such file, no classifier in it, the weights of another network, or a network
             of one's own that was not given.
     """
-    state = read_weights(path)
+    state = read_weights(verified(as_path(path)))
     about = _about(Path(path))
     made_by, size = about["architecture"], about["image_size"]
     if network is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lookright.data import ImageData, Split, SplitName
+from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.models import Classifier
 from lookright.spec import spec_of
@@ -58,6 +59,37 @@ def _relative(folder: str, run: Path) -> str:
         return Path(os.path.relpath(folder, run.resolve())).as_posix()
     except ValueError:  # on another drive
         return folder
+
+
+def check_config(config: Mapping[str, Any], path: Path) -> None:
+    """Check that a config has what is read of it.
+
+    Raises:
+        UserError: it has not; the message names `path`.
+    """
+    specs = ("method",), ("data", "spec"), ("settings",)
+    wanted: dict[tuple[str, ...], type] = {
+        **{(*at, "class_path"): str for at in specs},
+        **{(*at, "init_args"): dict for at in specs},
+        ("model", "image_size"): int,
+        ("data", "name"): str,
+        **{("settings", "init_args", name): int for name in ("epochs", "seed")},
+        ("settings", "init_args", "domains"): list,
+    }
+    for keys, kind in wanted.items():
+        found: Any = config
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        texts = kind is not list or (isinstance(found, list) and all(map(_is_text, found)))
+        if not isinstance(found, kind) or isinstance(found, bool) or not texts:
+            raise UserError(
+                f"{path} is damaged: expected {kind.__name__} at {'.'.join(keys)}, found "
+                f"{str(found)[:40]}; take it from a copy, or train again with --overwrite."
+            )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def method_title(spec: Mapping[str, Any]) -> str:

@@ -7,9 +7,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.progress import Progress
@@ -20,7 +19,8 @@ from lookright.data import ImageData, Seen, Split, SplitName, as_data
 from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
 from lookright.errors import StoppedError, UserError
-from lookright.files import as_path, full_disk
+from lookright.files import as_path, full_disk, verified
+from lookright.locks import locked
 from lookright.methods.method import Method
 from lookright.models import Classifier, known_of, load_weights, read_weights
 from lookright.progress import progress_bar
@@ -28,13 +28,13 @@ from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
 from lookright.training.hosts import unnamed_host
-from lookright.training.run import Run, open_run
+from lookright.training.run import Opened, Run, open_run
 from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
+from lookright.training.trainer import tensorboard, trainer_with
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training needs
     import lightning as L
-    from lightning.pytorch.loggers import TensorBoardLogger
 
     from lookright.training.module import Module
     from lookright.training.recorder import RunRecorder
@@ -107,12 +107,14 @@ def fit(
             the method's attack, or that attack itself where it names no ball.
         validate_every: in epochs; None is each epoch up to 30 of them, then 30 times in all. The
             last epoch is always validated.
-        precision, accelerator, devices, strategy: as in `lightning.Trainer`.
+        precision: one of `settings.Precision`.
+        accelerator, devices, strategy: as in `lightning.Trainer`.
         workers: processes that decode images. None means one per core, up to four, where many
             images have to be decoded, and no process for data in memory.
         resume: continue after the last finished epoch of the run in this folder. A finished run is
             returned as it is; a run that does not exist yet is started.
-        overwrite: replace the run in this folder.
+        overwrite: replace the run in this folder, with its results and claims, when the first epoch
+            of the new one is finished; until then the former one stays as it is.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
         callbacks: more of Lightning's.
 
@@ -124,6 +126,8 @@ def fit(
     """
     if not run:
         raise UserError("Say which folder the run goes to: run='runs/mine'.")
+    if as_path(run).is_file():
+        raise UserError(f"A run needs a folder, but {run} is a file; name another.")
     if not isinstance(domains, str | Sequence):
         raise UserError(
             f"Expected names of domains, got {type(domains).__name__}: images to validate on are "
@@ -155,7 +159,6 @@ def fit(
     parts = _parts(method, images, settings.domains, validation)
     unguided = check_guided(method, parts["train"])
     accelerator = _accelerator(accelerator)
-    import lightning as L
     from lightning.pytorch.utilities import rank_zero_only
 
     from lookright.training.module import Module
@@ -171,32 +174,38 @@ def fit(
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
         config = describe_run(method, model, images, parts, settings, as_path(run))
-        opened = Run(as_path(run))
+        opened = Opened(Run(as_path(run)))
+        trained = opened.run
         if first:
-            opened = open_run(as_path(run), config, resume, overwrite)
-        if resume and opened.finished:
-            load_weights(model.network, read_weights(opened.last), source=str(opened.last))
-            opened.masker("last", masker_of(method))
-            return opened
-        if first:
-            opened.write_seen(Seen.of(parts.values()))
-        if unguided and first:
-            opened.log(unguided)
-            warnings.warn(unguided, stacklevel=2)
+            stack.enter_context(locked(trained.folder))
+            opened = open_run(trained.folder, config, resume, overwrite, Seen.of(parts.values()))
+        if resume and trained.finished:
+            load_weights(model.network, read_weights(verified(trained.last)), str(trained.last))
+            trained.masker("last", masker_of(method))
+            return trained
         records = RunRecorder(opened, method, model, selected_by(method), _speaker(bar))
+        if unguided and first:
+            records.note(unguided)
+            warnings.warn(unguided, stacklevel=2)
+        earlier = trained.history if resume else []
         stack.enter_context(_quiet())
-        switches: dict[str, Any] = {"precision": precision}
-        trainer = L.Trainer(
+        curves = tensorboard(trained.folder, earlier)
+        if curves:
+            stack.enter_context(unnamed_host())
+        switches: dict[str, Any] = {
+            "accelerator": accelerator,
+            "devices": devices,
+            "strategy": _strategy(strategy, method),
+            "precision": precision,
+        }
+        trainer = trainer_with(
+            switches,
             max_epochs=epochs,
-            accelerator=accelerator,
-            devices=devices,
-            strategy=_strategy(strategy, method),
-            **switches,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
-            logger=_tensorboard(opened),
+            logger=curves,
             log_every_n_steps=10,
-            callbacks=[*shown, *callbacks, OverfittingCheck(opened), records],
+            callbacks=[*shown, *callbacks, OverfittingCheck(records.note, earlier), records],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
             inference_mode=False,
@@ -205,10 +214,12 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        stack.enter_context(full_disk(opened.folder))
+        stack.enter_context(full_disk(trained.folder))
+        if opened.config is not None and not opened.former:
+            opened.write_start(trained)
         stack.enter_context(borrowed(method))
-        _train(trainer, module, opened if resume else None, records)
-    return opened
+        _train(trainer, module, trained if resume else None, records)
+    return trained
 
 
 def _parts(
@@ -268,20 +279,6 @@ def _checked(method: Method, data: ImageData) -> Classifier:
             f"{data.image_size} px: build both with one image_size."
         )
     return model
-
-
-def _tensorboard(run: Run) -> "TensorBoardLogger | Literal[False]":
-    """Its curves continue where `run` stopped; later entries are dropped. False: not installed."""
-    if find_spec("tensorboard") is None:
-        return False
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    history = run.history
-    step = int(history[-1]["step"]) if history else None
-    logger = TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
-    with unnamed_host():
-        _ = logger.experiment  # opens its file
-    return logger
 
 
 def _train(

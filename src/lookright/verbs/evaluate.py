@@ -10,7 +10,6 @@ from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
-from lookright.evaluation.places import place
 from lookright.files import require_writable
 from lookright.loading import ModelOptions, Opened, load_subject, tell_apart
 from lookright.report import method_table, write_page
@@ -100,12 +99,11 @@ def evaluate(
             "seed": subject.seed,
             "config": subject.config,
         }
-        folder = place(home, subject.model, subject.data, **about)
         results.append(
             judge(
                 subject.model,
                 subject.data,
-                folder,
+                home=home,
                 domains=domains or (),
                 device=device,
                 workers=workers,

@@ -20,11 +20,10 @@ from lookright.models import Classifier, Preprocessing, build_model, expected_im
 from lookright.spec import ModelName, spec_of
 from lookright.training import fit
 from lookright.training.config import method_title
+from lookright.training.settings import Precision
 
 _GENERIC = ("images", "imgs", "img", "data", "dataset")
 """Folder names that say nothing about the images in them, so the parent's name is used."""
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 
 
 def train(
@@ -115,7 +114,8 @@ def train(
             one domain.
         subfolders: take or skip the images in folders within those of the classes.
         resume: continue the run in that folder after its last finished epoch.
-        overwrite: replace the run in that folder.
+        overwrite: replace the run in that folder, with its results and claims, when the first epoch
+            of the new one is finished; until then the former one stays as it is.
     """
     built_in = data.lower() == "shortcut"
     check_workers(workers)
