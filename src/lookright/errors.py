@@ -16,6 +16,14 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+class StoppedError(UserError):
+    """Work that the user has stopped; the message says how to go on."""
+
+
+class UnreadError(Exception):
+    """Nobody reads the output any more, as after `| head`."""
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """The text " Did you mean 'x'?" for the nearest candidate (ignoring case), or an empty one."""
     by_lower = {candidate.lower(): candidate for candidate in candidates}

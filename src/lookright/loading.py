@@ -178,7 +178,7 @@ def load_subject(
         return opened[asked]
 
     def of_run(run: Run, size: int) -> ImageData:
-        spec = run.config["data"]["spec"]
+        spec = run.data_spec
         how = options.preprocessing
         if data is not None and not _is_same(data, spec):
             return images(data, size, run.model().preprocessing if how is True else how or None)

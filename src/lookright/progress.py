@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
     track,
 )
+
+from lookright.console import Terminal
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -31,7 +32,7 @@ def progress_bar() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=Console(stderr=True),
+        console=Terminal(stderr=True),
     )
 
 
@@ -42,7 +43,7 @@ def counting(what: str, shown: bool) -> Iterator[Callable[[int], None]]:
         TextColumn("{task.description}", markup=False),
         TextColumn("{task.completed:,.0f}"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Terminal(stderr=True),
         transient=True,
         disable=not shown,
     )
@@ -60,7 +61,7 @@ def in_threads(function: Callable[[S], T], items: Sequence[S], what: str | None 
                 pool.map(function, items),
                 description=what or "",
                 total=len(items),
-                console=Console(stderr=True),
+                console=Terminal(stderr=True),
                 transient=True,
                 disable=what is None,
             )

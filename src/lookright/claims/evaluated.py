@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from lookright.claims.trial import Trial
 from lookright.errors import UserError
+from lookright.visible import visible
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Evaluated:
 
     def trial(self, drawn: Sequence[str]) -> Trial | None:
         """The values of the images drawn; None where one of them was not evaluated."""
-        place = {key: at for at, key in enumerate(self.images)}
+        place = {visible(key): at for at, key in enumerate(self.images)}
+        drawn = [visible(key) for key in drawn]
         if not set(drawn) <= place.keys():
             return None
         at = [place[key] for key in drawn]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
+from lookright.console import Terminal
 from lookright.data import ImageData, Seen, as_data
 from lookright.data.decoded import Decoded
 from lookright.data.overview import judged_table
@@ -41,6 +41,7 @@ from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
 from lookright.versions import versions
+from lookright.visible import visible
 
 
 def evaluate(
@@ -155,7 +156,7 @@ def evaluate(
         if progress is True:
             counts = {domain: len(where) for domain, where in splits.items()}
             inner = [domain for domain in chosen if seen.in_distribution(data, domain)]
-            Console(stderr=True).print(judged_table(data, counts, inner))
+            Terminal(stderr=True).print(judged_table(data, counts, inner))
         stack.enter_context(borrowed(both, device=device))
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
@@ -236,7 +237,8 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
     shown = {domain: read_examples(before, domain) for domain in before.domains}
     examples = {domain: each for domain, each in shown.items() if each is not None}
     table = read_table(folder) if (folder / FILE).exists() else {}
-    if not examples.keys() == before.domains.keys() <= table.keys():
+    domains = before.domains.keys()
+    if examples.keys() != domains or not table.keys() >= set(map(visible, domains)):
         return _Kept(result)
     verified(folder / FILE)
     return _Kept(before, examples, {**table})

@@ -18,6 +18,7 @@ from lookright.models import fingerprint
 from lookright.perturbations import Attacked
 from lookright.registry import path_of
 from lookright.spec import build_read, spec_of
+from lookright.visible import visible
 
 
 def evaluated(
@@ -45,7 +46,7 @@ def evaluated(
         known = 0 if found is None else len(found.images)
         if here.n > known and _answers(result, plan):
             verified(folder / FILE)
-            rows = read_table(folder).get(domain, {})
+            rows = read_table(folder).get(visible(domain), {})
             if {RIGHT.name, KEPT.name, similarity} <= rows.keys():
                 kept = rows[RIGHT.name], rows[KEPT.name]
                 found = Evaluated(rows["image"].tolist(), *kept, rows[similarity])

@@ -16,6 +16,7 @@ from lookright.files import inside
 from lookright.locks import settled
 from lookright.models import fingerprint
 from lookright.spec import identity, spec_of
+from lookright.spec.folders import with_folders
 
 RESULTS = "results"
 
@@ -92,9 +93,15 @@ def _judged(
     model: nn.Module, masker: nn.Module | None, data: ImageData, seen: Seen | None
 ) -> dict[str, Any]:
     """What was evaluated on what: hashes of the weights and of the images seen in training, and the
-    data's spec, or its name."""
+    data's spec, or its name.
+
+    Of the data's folders only the names are told, and a hash tells them apart.
+    """
     try:
-        described = spec_of(data)
+        spec = spec_of(data)
+        described = with_folders(spec, lambda folder: Path(folder).name)
+        if described != spec:
+            described["place"] = identity(spec)
     except UserError:
         described = {"name": data.name}
     return {

@@ -19,6 +19,7 @@ from lookright.metrics import Measure
 from lookright.report.columns import column_groups
 from lookright.statistics.paired import LEVEL
 from lookright.statistics.pairwise import Difference, holm, rate_difference, score_difference
+from lookright.visible import visible
 
 Table = dict[str, NDArray[Any]]
 
@@ -207,7 +208,7 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
 
 
 def _side(run: Result, domain: str, tables: Mapping[Path, Mapping[str, Table]]) -> Side:
-    table = tables.get(run.folder, {}).get(domain) if run.saved else None
+    table = tables.get(run.folder, {}).get(visible(domain)) if run.saved else None
     if table is None:
         raise UserError(
             f"Expected the values of every image of {run.name} in “{domain}”, but "

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lookright.drawing import default_style, percent
 from lookright.files import write_atomically
+from lookright.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +81,7 @@ def explanation_figure(
     _bars(axes[0, -1], classes, _array(probabilities), _array(probabilities_attacked))
     _perturbation(axes[1, -1], _array(attacked) - _array(image))
     if title:
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        figure.suptitle(visible(title), fontsize=12, fontweight="bold", parse_math=False)
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return write_atomically(path, buffer.getvalue())
@@ -99,6 +100,7 @@ def _verdict(probabilities: Tensor, classes: Sequence[str], label: int | None) -
 
 
 def _short(name: str) -> str:
+    name = visible(name)
     return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 

@@ -2,6 +2,7 @@
 weights."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.models import Classifier
 from lookright.spec import spec_of
+from lookright.spec.folders import with_folders
 from lookright.training.settings import Settings
 
 FORMAT = 2
@@ -22,8 +24,11 @@ def describe_run(
     data: ImageData,
     parts: Mapping[SplitName, Split],
     settings: Settings,
+    run: Path,
 ) -> dict[str, Any]:
     """Method, data and settings by their specs; the model by its architecture and initial weights.
+
+    The folders of the data are relative to that of the run.
 
     Raises:
         UserError: a part that cannot be written as a spec, such as a lambda.
@@ -40,13 +45,20 @@ def describe_run(
         },
         "data": {
             "name": data.name,
-            "spec": spec_of(data),
+            "spec": with_folders(spec_of(data), lambda folder: _relative(folder, run)),
             "classes": list(data.classes),
             **{name: len(part) for name, part in parts.items()},
             "samples": _fingerprint(parts),
         },
         "settings": spec_of(settings),
     }
+
+
+def _relative(folder: str, run: Path) -> str:
+    try:
+        return Path(os.path.relpath(folder, run.resolve())).as_posix()
+    except ValueError:  # on another drive
+        return folder
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:

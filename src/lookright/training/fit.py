@@ -18,7 +18,7 @@ from lookright.batch import Batch
 from lookright.data import ImageData, Seen, Split, SplitName, as_data
 from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError
+from lookright.errors import StoppedError, UserError
 from lookright.files import as_path, full_disk, verified
 from lookright.locks import locked
 from lookright.methods.method import Method
@@ -27,6 +27,7 @@ from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
+from lookright.training.hosts import unnamed_host
 from lookright.training.run import Opened, Run, open_run
 from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
@@ -172,7 +173,7 @@ def fit(
             bar = stack.enter_context(progress_bar())
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
-        config = describe_run(method, model, images, parts, settings)
+        config = describe_run(method, model, images, parts, settings, as_path(run))
         opened = Opened(Run(as_path(run)))
         trained = opened.run
         if first:
@@ -188,6 +189,9 @@ def fit(
             warnings.warn(unguided, stacklevel=2)
         earlier = trained.history if resume else []
         stack.enter_context(_quiet())
+        curves = tensorboard(trained.folder, earlier)
+        if curves:
+            stack.enter_context(unnamed_host())
         switches: dict[str, Any] = {
             "accelerator": accelerator,
             "devices": devices,
@@ -199,7 +203,7 @@ def fit(
             max_epochs=epochs,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
-            logger=tensorboard(trained.folder, earlier),
+            logger=curves,
             log_every_n_steps=10,
             callbacks=[*shown, *callbacks, OverfittingCheck(records.note, earlier), records],
             plugins=[AtomicCheckpoints()],
@@ -290,7 +294,7 @@ def _train(
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:
         done = int(records.rows[-1]["epoch"]) if records.rows else 0
-        raise UserError(
+        raise StoppedError(
             f"Stopped after epoch {done} of {trainer.max_epochs}: go on by resume=True (--resume), "
             f"the run is in {records.run.folder}."
         ) from error

@@ -19,6 +19,7 @@ from lookright.guides.masker import save_masker
 from lookright.methods.method import Method
 from lookright.models import Classifier, save_classifier
 from lookright.training.run import Opened, Row, Run, Which
+from lookright.visible import visible
 
 
 class RunRecorder(L.Callback):
@@ -122,7 +123,7 @@ class RunRecorder(L.Callback):
 
     def note(self, line: str) -> None:
         """Add a line to log.txt, with the time; it is written at the end of the epoch."""
-        self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}\n")
+        self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {visible(line)}\n")
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

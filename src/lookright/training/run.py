@@ -27,6 +27,7 @@ from lookright.locks import locked, settled
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_classifier
 from lookright.spec import build_read
+from lookright.spec.folders import FOLDERS, with_folders
 from lookright.training.config import FORMAT, check_config, flat
 from lookright.training.settings import Settings
 from lookright.versions import versions
@@ -48,7 +49,7 @@ _OURS = (
 _OF_IT = ("checksums.json", "results", "claims.json", "report.html")
 """What else goes when a run is replaced, for it is about the former model."""
 
-_PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
+_PLACES = tuple(f"data.spec.{name}" for name in FOLDERS)
 """The folders of the data may change; the samples themselves are compared by their fingerprint."""
 
 
@@ -190,9 +191,18 @@ class Run:
         Raises:
             UserError: the images are not where they were.
         """
-        spec = self.config["data"]["spec"]
+        spec = self.data_spec
         told = {**spec, "init_args": {**spec["init_args"], **others}}
         return build_read(told, ImageData, read=False)
+
+    @property
+    def data_spec(self) -> dict[str, Any]:
+        """The spec of the data, with its folders as they are found from here."""
+        here = self.folder.resolve()
+        found: dict[str, Any] = with_folders(
+            self.config["data"]["spec"], lambda folder: os.path.normpath(here / folder)
+        )
+        return found
 
     def masker_file(self, which: Which) -> Path:
         """The masker of the same epoch as `best` or `last`, where a mask was learned."""

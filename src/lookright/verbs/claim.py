@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lookright.claims import Claim, DifferenceClaim, Evaluated, Plan, Similarity
 from lookright.claims import claim as claimed_of
+from lookright.console import say
 from lookright.data import ImageData, MaskValues, Seen
 from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
@@ -149,15 +150,15 @@ def claim(
     )
     claims: list[Claim | DifferenceClaim] = [*claimed.claims, *claimed.comparisons]
     for claim in claims:
-        print(f"- {claim.sentence}")
-    print(_PROVIDED)
+        say(f"- {claim.sentence}")
+    say(_PROVIDED)
     if claimed.evaluated:
-        print(_EVALUATED)
+        say(_EVALUATED)
     for name, inequalities in claimed.lemmas.items():
-        print(f"ALIGN's lemmas, {name}:")
+        say(f"ALIGN's lemmas, {name}:")
         for inequality in inequalities:
-            print(f"- {inequality.sentence}")
-    print(f"Written: {folder / 'claims.json'}")
+            say(f"- {inequality.sentence}")
+    say(f"Written: {folder / 'claims.json'}")
 
 
 def _evaluated(

@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from lookright.console import say, show
 from lookright.data import MaskValues
 from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
@@ -112,6 +111,6 @@ def evaluate(
                 **about,
             )
         )
-    Console().print(method_table(results))
+    show(method_table(results))
     write_page([result.folder for result in results], target)
-    print(f"The page: {target}")
+    say(f"The page: {target}")

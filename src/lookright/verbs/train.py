@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from rich.console import Console
 
 from lookright.attacks import Attack
+from lookright.console import Terminal, say
 from lookright.data import Augment, ImageData, MaskValues, Seen, load_data
 from lookright.data.layout import Layout, Subfolders
 from lookright.data.loaders import check_workers
@@ -169,7 +169,7 @@ def train(
             stacklevel=1,
         )
     images.read(domains, bar)
-    Console(stderr=True).print(training_table(images, domains))
+    Terminal(stderr=True).print(training_table(images, domains))
     if not incomplete:
         require_classes(images, domains)
     _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
@@ -195,8 +195,8 @@ def train(
         resume=resume,
         overwrite=overwrite,
     )
-    print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
-    print(f"Evaluate it: lookright evaluate {trained.folder}")
+    say(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
+    say(f"Evaluate it: lookright evaluate {trained.folder}")
 
 
 def _tell_leaks(data: ImageData, trained: Sequence[str], tested: Sequence[str]) -> None:
