@@ -134,7 +134,8 @@ def test_only_what_is_offered_is_made(name, says, sent):
     assert not sent.exists()
 
 
-def test_in_python_the_function_is_an_argument(sent):
+def test_in_python_the_function_is_an_argument(sent, monkeypatch):
+    monkeypatch.syspath_prepend(Path.cwd())
     model = Run("run").model(architecture="helper:net")
     x = torch.rand(2, 3, 32, 32)
     for again in (

@@ -121,10 +121,6 @@ def claim(
         **known_of(next(iter(models.values()))),
     )
     _check(models, data, plan, lemmas)
-    models = {
-        name: giving_logits(each, name, data.image_size, data.classes)
-        for name, each in models.items()
-    }
     bar = progress and sys.stderr.isatty()
     data.read([plan.domain_of(data, train_domains)], bar)
     drawn = draw(data, plan, train_domains, lemmas, seen)
@@ -133,8 +129,14 @@ def claim(
     with nullcontext() if path is None else locked(path.parent):
         record = ClaimsFile.opened(path, weights, data, plan, drawn)
         _take_over(record, evaluated or {})
+        known = all(len(trial.kept) >= plan.n for trial in record.trials.values())
+        if lemmas or not known:
+            models = {
+                name: giving_logits(each, name, data.image_size, data.classes)
+                for name, each in models.items()
+            }
         with borrowed(*models.values(), device=best_device(device)):
-            if any(len(trial.kept) < plan.n for trial in record.trials.values()):
+            if not known:
                 record.write({})  # the plan, before an image is looked at
                 _try(models, data, plan, drawn, record, batch_size, progress)
             outputs = {

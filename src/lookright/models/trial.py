@@ -12,7 +12,7 @@ from torch.func import functional_call
 from lookright.errors import UserError
 from lookright.models.classifier import Classifier
 from lookright.models.outputs import Outputs, kind_of, main_output
-from lookright.modes import frozen
+from lookright.modes import frozen, full_precision
 
 _SIZES: Final = (28, 32, 64, 96, 128, 224, 256, 299, 384, 512)
 _CHANNELS: Final = (1, 4, 2)
@@ -40,11 +40,12 @@ def tried_outputs(model: nn.Module, called: str, x: Tensor, classes: Sequence[st
         UserError: it cannot be run on them, with the reason; its output is not (B, K), (B, 1) or
             (B,), or no numbers; one output for more than two classes.
     """
-    values = _run(model, called, x)
-    finite = values.isfinite().reshape(len(x), -1).all(1)
-    if not finite.any():
-        raise UserError(f"{called} {_not_finite(model)}")
-    found = kind_of(values[finite], model, x)
+    with full_precision(x.device):
+        values = _run(model, called, x)
+        finite = values.isfinite().reshape(len(x), -1).all(1)
+        if not finite.any():
+            raise UserError(f"{called} {_not_finite(model)}")
+        found = kind_of(values[finite], model, x)
     if found in (Outputs.ONE_LOGIT, Outputs.ONE_PROBABILITY) and len(classes) > 2:
         raise UserError(
             f"{called} gives one output, which distinguishes 2 classes, but there are "
