@@ -158,6 +158,8 @@ def test_rubbish_is_passed_over_and_counted(tmp_path, name):
         ("runs/pets-erm-0/config.json", "runs/pets-erm-0/checkpoints/best.safetensors"),
         ("results/abc/result.json", "results/abc/images.png"),
         ("results/resnet/results/abc/result.json",),
+        ("results/of-may/resnet/results/abc/result.json", "results/notes/a"),
+        ("judged/ERM/results/abc/result.json", "judged/AT/results/abc/result.json"),
         ("pets-erm-0/config.json", "pets-erm-0/checkpoints/x", "pets-erm-0/tensorboard/0.png"),
     ],
 )
@@ -169,6 +171,13 @@ def test_runs_and_results_are_no_domains(tmp_path, made):
     data = load_data(root, image_size=4)
     assert data.domains == ("photo", "sketch")
     assert "folders of runs and results" in data.passed_over[0]
+
+
+def test_a_domain_that_holds_a_result_too_is_a_domain(tmp_path):
+    root = grow(tmp_path / "pets", "photo/cat", "photo/dog", "sketch/cat", "sketch/dog")
+    (root / "photo" / "abc").mkdir()
+    (root / "photo" / "abc" / "result.json").write_text("{}")
+    assert load_data(root, image_size=4).domains == ("photo", "sketch")
 
 
 def test_a_class_called_results_is_a_class(tmp_path):

@@ -115,12 +115,22 @@ class Lister:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether lookright wrote it: a run, a result, or a folder called runs or results of these."""
+    """Whether lookright wrote it: a run, a result, or a folder without images whose folders are.
 
-    def written(path: Path) -> bool:
-        run = (path / "config.json").is_file() and (path / "checkpoints").is_dir()
-        return run or (path / "result.json").is_file()
-
-    if folder.name.lower() not in ("runs", "results"):
-        return written(folder)
-    return any(map(written, [*folder.glob("*"), *folder.glob("*/results/*")]))
+    Of a folder called runs or results, one of them is enough.
+    """
+    run = (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
+    if run or (folder / "result.json").is_file():
+        return True
+    inner = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    inner.append(Path(entry.path))
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    return False
+    except OSError:  # told where it is listed
+        return False
+    enough = any if folder.name.lower() in ("runs", "results") else all
+    return bool(inner) and enough(map(_is_ours, inner))
