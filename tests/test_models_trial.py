@@ -73,6 +73,11 @@ WRONG = {
         lambda: Changed(after=lambda z: z.T),
         r"gives \(3, 4\) for 4 images, with the classes first",
     ),
+    "chosen": (
+        lambda: Changed(after=lambda z: z.argmax(1)),
+        r"type int64, such as classes already chosen: .* before argmax",
+    ),
+    "votes": (lambda: Changed(after=lambda z: z > 0), r"type bool, such as classes"),
     "tokens": (
         lambda: Changed(after=lambda z: z[:, None].expand(-1, 7, -1)),
         r"gives \(4, 7, 3\) for 4 images: expected logits",

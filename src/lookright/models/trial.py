@@ -153,6 +153,11 @@ def _run(model: nn.Module, called: str, x: Tensor) -> Tensor:
             raise _failure(model, called, x, error) from error
         if values.ndim not in (1, 2) or len(values) != len(few):
             raise UserError(f"{called} {_shape_mend(values, len(few))}")
+        if not values.is_floating_point():
+            raise UserError(
+                f"{called} gives numbers of type {_name(values.dtype)}, such as classes already "
+                "chosen: expected logits (B, K); return the scores before argmax or rounding."
+            )
         found.append(values)
     return torch.cat(found)
 
