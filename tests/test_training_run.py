@@ -1,5 +1,6 @@
 """What a finished run gives back: its method, classifier, data and settings, and its start."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -155,3 +156,10 @@ def test_a_run_without_tensorboard_has_no_curves_of_it(tmp_path, monkeypatch):
     assert run.finished
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
     assert not (run.folder / "tensorboard").exists()
+
+
+def test_a_folder_whose_name_is_not_utf_8_holds_a_run(tmp_path):
+    folder = tmp_path / os.fsdecode(b"r\xe9")
+    with pytest.warns(UserWarning, match="whose name is not UTF-8"):
+        run = fit(ERM(tiny_classifier()), Blobs(12), "train", folder, epochs=1, progress=False)
+    assert run.finished

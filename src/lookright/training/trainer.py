@@ -1,11 +1,12 @@
 """Lightning's trainer and its curves, as a training uses them."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lookright.errors import UserError
+from lookright.errors import UserError, printable
 from lookright.training.run import Row
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training needs
@@ -30,9 +31,20 @@ def trainer_with(switches: Mapping[str, Any], **others: Any) -> "L.Trainer":
 
 
 def tensorboard(folder: Path, earlier: Sequence[Row]) -> "TensorBoardLogger | Literal[False]":
-    """Its curves continue where the run stopped; later entries are dropped. False: not
-    installed."""
+    """Its curves continue where the run stopped; later entries are dropped.
+
+    False: it is not installed, or cannot write into a folder of this name.
+    """
     if find_spec("tensorboard") is None:
+        return False
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        warnings.warn(
+            f"No curves for TensorBoard in '{printable(str(folder))}', whose name is not UTF-8; "
+            "the metrics are in metrics.csv.",
+            stacklevel=2,
+        )
         return False
     from lightning.pytorch.loggers import TensorBoardLogger
 
