@@ -10,8 +10,8 @@ from lookright.training.run import Run
 
 def say_where(run: Run, spec: Mapping[str, Any], *named: set[str]) -> None:
     """Tell which folders of the data are read; `named` are those that the user has named."""
-    own = {name for name in ("root", "masks", "tool_masks") if spec["init_args"].get(name)}
-    places = [str(spec["init_args"][name]) for name in sorted(own.difference(*named))]
+    own = [name for name in ("root", "masks", "tool_masks") if spec["init_args"].get(name)]
+    places = [str(spec["init_args"][name]) for name in own if name not in set().union(*named)]
     if places:
         note(
             f"Images and masks are read from {' and '.join(places)}, as config.json in "
