@@ -159,6 +159,7 @@ def test_rubbish_is_passed_over_and_counted(tmp_path, name):
         ("results/abc/result.json", "results/abc/images.png"),
         ("results/resnet/results/abc/result.json",),
         ("results/of-may/resnet/results/abc/result.json", "results/notes/a"),
+        ("demo/erm-0/config.json", "demo/erm-0/checkpoints/x", "demo/first-look.png"),
         ("judged/ERM/results/abc/result.json", "judged/AT/results/abc/result.json"),
         ("pets-erm-0/config.json", "pets-erm-0/checkpoints/x", "pets-erm-0/tensorboard/0.png"),
     ],

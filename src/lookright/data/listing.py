@@ -16,6 +16,9 @@ _OTHER: Final = "files without the suffix of an image"
 ODD: Final = "pipes, sockets, devices and links to themselves"
 AGAIN: Final = "links to folders that were listed before"
 
+FIRST_LOOK: Final = "first-look.png"
+"""The picture that `lookright demo` puts beside its runs."""
+
 _NAMES: Final = frozenset(
     {
         "__macosx",
@@ -128,6 +131,8 @@ def _is_ours(folder: Path) -> bool:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     inner.append(Path(entry.path))
+                elif entry.name == FIRST_LOOK:
+                    continue
                 elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
                     return False
     except OSError:  # told where it is listed

@@ -9,6 +9,7 @@ import torch
 from lookright.attacks import PGD, Attack
 from lookright.console import say, show
 from lookright.data import Shortcut
+from lookright.data.listing import FIRST_LOOK
 from lookright.evaluation import Attacks, Diagnostics, Explanations, Protocol
 from lookright.explainers import GradCAM
 from lookright.guides import HumanMask, LearnedMask
@@ -115,7 +116,7 @@ def demo(
     output = output or Path("lookright-demo-thorough" if thorough else "lookright-demo")
     epochs = scale.epochs if epochs is None else epochs
     data = Shortcut()
-    picture = output / "first-look.png"
+    picture = output / FIRST_LOOK
 
     def first_look(run: Run) -> None:
         if not picture.exists():
