@@ -17,6 +17,7 @@ from lookright.data.dataset import part_of
 from lookright.errors import UserError
 from lookright.explainers import Captum, InputGradient, SmoothGrad
 from lookright.metrics import stability_cosine, stability_topk
+from lookright.models.trial import trial_images
 from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
 from lookright.spec import build
 from tiny import Blobs, tiny_classifier
@@ -58,7 +59,7 @@ def test_images_that_were_trained_on_are_never_drawn():
     same_scenes = draw(Shortcut(), plan(domain="reversed", n=50), ["train"])
     keys = Shortcut().keys("reversed")
     assert {part_of(keys[at]) for at in same_scenes.where} == {"test"}
-    with pytest.raises(UserError, match=r"has 1\d images that can be drawn \(its test part"):
+    with pytest.raises(UserError, match=r"has 1\d images that can be drawn \(not trained on"):
         draw(DATA, plan(domain="train", n=40), ["train"])
     with pytest.raises(UserError, match=r"has 72 images that can be drawn \(all of it.*n = 73"):
         draw(DATA, plan(n=73), ["train"])
@@ -285,6 +286,8 @@ def test_fewer_bounds_than_are_made_are_no_family_and_no_image_is_tried(tmp_path
 def test_the_plan_is_on_disk_before_an_image_is_tried(tmp_path):
     class Curious(nn.Module):
         def forward(self, x):
+            if (trial_images(x.shape[-1]) == x[:1]).flatten(1).all(1).any():
+                return torch.zeros(len(x), 3)
             (record,) = json.loads((tmp_path / "claims.json").read_text())["records"]
             assert record["plan"]["init_args"]["n"] == 20
             assert record["trials"] == {"net": {"kept": [], "similarity": []}}

@@ -145,7 +145,7 @@ def test_what_was_evaluated_is_not_attacked_again(lookright, tmp_path, monkeypat
 
 
 BAD = [
-    ("erm-0 --n 5000", r"has 18 images that can be drawn \(its test part.*n = 5000: draw fewer"),
+    ("erm-0 --n 5000", r"has 18 images that can be drawn \(not trained on.*n = 5000: draw fewer"),
     ("erm-0 --n 0", r"n is a number of images, 1 or more; got 0"),
     ("erm-0 --tau 1.5", r"above 0 and at most 1, but got 1.5"),
     ("erm-0 --delta 0", r"between 0 and 1, but got 0"),

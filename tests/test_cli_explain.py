@@ -24,7 +24,7 @@ def seen(monkeypatch):
     found = []
     classifier = Classifier(SmallResNet(2, width=4), ("cat", "dog"), 32)
     monkeypatch.setattr("lookright.verbs.explain.load_model", lambda *_, **__: (classifier, None))
-    where = "lookright.verbs.explain.explanation_figure"
+    where = "lookright.jobs.look.explanation_figure"
     monkeypatch.setattr(where, lambda target, **given: found.append((target, given)))
     return found
 

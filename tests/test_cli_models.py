@@ -78,6 +78,17 @@ def test_one_network_saved_in_every_way_gives_the_same_figures(here, capsys):
     assert groups["class_map"] == {"cat": [0, 1], "dog": [2, 3]}
 
 
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_images_of_some_of_the_classes_are_judged_among_all(here, capsys):
+    Path("five.txt").write_text("owl\nemu\ncat\ndog\nyak\n")
+    cli.main(f"evaluate kept.pt2 --data pets --classes five.txt {QUICK} --output a".split())
+    assert "pets has 3 of the model's 5 classes" in capsys.readouterr().err
+    result = newest("a/kept")
+    assert result.classes == ("owl", "emu", "cat", "dog", "yak")
+    assert result.domains["pets"].measures["accuracy"].n == 3
+    assert Path("a/kept/report.html").exists()
+
+
 @pytest.mark.filterwarnings("always::UserWarning", "ignore:.*torch.jit:FutureWarning")
 def test_torchscript_is_judged_by_explanations_of_pixels(here, capsys):
     network = build_model("small_resnet", [str(i) for i in range(3)], 16).eval()

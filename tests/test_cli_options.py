@@ -244,3 +244,21 @@ def test_mistakes_are_found_however_deep_and_bugs_are_left_alone():
     assert mistake_behind(MemoryError()).startswith("The memory is full (MemoryError): choose a sm")
     assert mistake_behind(bug) is None
     assert mistake_behind(raised(missing, bug)) is None
+
+
+@pytest.mark.parametrize("value", ["3", "[1]", "{a: 1}", ""])
+def test_a_function_is_asked_for_where_something_else_is_given(tmp_path, value):
+    (tmp_path / "a.yaml").write_text(
+        f"explainer: {{class_path: GradCAM, init_args: {{grid: {value or repr('')}}}}}"
+    )
+    line = "explain r x.png --explainer GradCAM"
+    for given in (
+        f"{line} --explainer.grid={value.replace(' ', '|')}",
+        f"explain r x.png --config {tmp_path}/a.yaml",
+    ):
+        with pytest.raises(UserError, match=r"grid|function"):
+            values(given)
+
+
+def test_an_empty_value_is_empty_text():
+    assert values("explain r x.png --label=")["label"] == ""

@@ -209,7 +209,7 @@ def test_masks_are_decoded_once(pets, monkeypatch):
         read.append(path.parent.parent.parent.name)
         return read_mask(path, image_path)
 
-    monkeypatch.setattr("lookright.data.folder.read_mask", noted)
+    monkeypatch.setattr("lookright.data.masks.read_mask", noted)
     data = masked(pets)
     for _ in range(3):
         assert data.samples("photo", range(6)).has_mask.sum() == 1

@@ -79,7 +79,7 @@ def test_images_are_cut_as_those_of_a_folder(saved, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path)
     folder = Folder(tmp_path / "files", 7)
-    theirs = {key: at for at, key in enumerate(folder.keys("files"))}
+    theirs = {key: at for at, key in enumerate(folder.names("files"))}
     at = [theirs[f"{label}/{i}.png"] for i, label in enumerate(["cat", "dog"] * 3)]
     ours = data.samples("pets", range(6))
     assert torch.equal(ours.images, folder.samples("files", at).images)
@@ -88,14 +88,14 @@ def test_images_are_cut_as_those_of_a_folder(saved, tmp_path):
 
 def test_splits_are_domains_unless_a_column_says_them(saved):
     sets = datasets.DatasetDict({"train": table(4), "test": table(6, seed=1)})
-    data = load_data(saved(sets), image_size=8)
+    data = load_data(saved(sets), image_size=8, layout="domains")
     assert data.domains == ("train", "test")
     assert [len(data.keys(domain)) for domain in data.domains] == [4, 6]
     style = (datasets.Value("string"), ["photo", "photo", "sketch", "sketch"])
     sets = datasets.DatasetDict(
         {"train": table(4, domain=style), "test": table(4, 1, domain=style)}
     )
-    data = load_data(saved(sets), image_size=8)
+    data = load_data(saved(sets), image_size=8, layout="domains")
     assert data.domains == ("photo", "sketch")
     assert data.labels("photo") == [0, 1, 0, 1]
     assert len(set(data.keys("photo")) | set(data.keys("sketch"))) == 8
@@ -210,7 +210,7 @@ def test_every_mistake_is_one_clear_line(saved, tmp_path):
     root = saved(table(label=(datasets.Value("string"), ["cat"] * 6)))
     refused("two or more classes in column 'label' of .*, got cat", root)
     root = saved(table(label=(datasets.ClassLabel(names=["cat", "dog"]), [0, 1, -1] * 2)))
-    refused("'label' has rows without a value", root)
+    refused("column 'label' has none in 2 rows", root)
     root = saved(table())
     (root / "data-00000-of-00001.arrow").write_bytes(b"no table")
     refused("cannot be read by datasets", root)

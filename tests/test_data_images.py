@@ -191,27 +191,6 @@ def corner(height: int, width: int, value: int = 255) -> np.ndarray:
     return mask
 
 
-def test_masks_of_bits_levels_labels_and_palettes(tmp_path):
-    image = saved(tmp_path / "image.png", np.zeros((8, 16, 3), np.uint8))
-    expected = corner(8, 16)
-    palette = Image.fromarray(corner(8, 16, 1), "P")
-    palette.putpalette([0, 0, 0, 128, 0, 0])
-    masks = {
-        "bits": Image.fromarray(expected).convert("1"),
-        "labels": Image.fromarray(corner(8, 16, 1)),
-        "palette": palette,
-        "grey": Image.fromarray(expected),
-        "deep": Image.fromarray(expected.astype(np.uint16) * 257),
-    }
-    for name, mask in masks.items():
-        mask.save(path := tmp_path / f"{name}.png")
-        assert (np.array(read_mask(path, image)) == expected).all(), name
-    soft = saved(tmp_path / "soft.png", corner(8, 16, 100))
-    assert np.array(read_mask(soft, image)).max() == 100
-    none = saved(tmp_path / "none.png", corner(8, 16, 0))
-    assert np.array(read_mask(none, image)).max() == 0
-
-
 def test_a_mask_follows_its_turned_image(tmp_path):
     upright = corner(8, 16)
     stored = upright.T[::-1]

@@ -1,18 +1,21 @@
 """The demo in miniature: everything is there, a second call goes on, a stop loses nothing."""
 
-from functools import partial
+import re
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lookright import cli
+from lookright.attacks import PGD
 from lookright.data import Shortcut
 from lookright.errors import UserError
 from lookright.evaluation import Attacks, Protocol
 from lookright.evaluation.result import read_examples
 from lookright.guides import HumanMask
-from lookright.jobs.grid import compare
-from lookright.models import SmallResNet
+from lookright.models import SmallResNet, build_model
 from lookright.spec import spec_of
 from lookright.training import Run
 from lookright.verbs import demo as module
@@ -38,7 +41,7 @@ def _small():
         patch.setattr(SmallResNet.__init__, "__defaults__", (4,))
         keys = Shortcut.keys
         patch.setattr(Shortcut, "keys", lambda self, domain: keys(self, domain)[:90])
-        patch.setattr(module, "compare", partial(compare, protocol=QUICK))
+        patch.setattr(module, "_QUICK", replace(module._QUICK, protocol=QUICK))
         yield
 
 
@@ -60,7 +63,7 @@ def test_every_method_is_trained_judged_and_on_the_page(shown):
         assert result.about
         assert name in page
         assert result.about.split(":")[0].split("'")[0] in page
-        assert list(result.domains) == ["train", "reversed", "recoloured"]
+        assert list(result.domains) == ["train", "reversed"]
         assert result.domains["train"].in_distribution
         assert result.config["command"] == "lookright demo --seeds 1 --epochs 1"
         assert {"accuracy_adversarial", "localisation_mass"} <= result.domains[
@@ -118,16 +121,60 @@ def test_a_second_call_does_nothing_twice(shown, monkeypatch, capsys):
     assert "demo" in printed.err
 
 
+def only_the_first(count, monkeypatch):
+    entries = module._entries
+    monkeypatch.setattr(module, "_entries", lambda *given: islice(entries(*given), count))
+
+
+def test_the_first_picture_is_there_before_anything_is_evaluated(tmp_path, monkeypatch, capsys):
+    def stop(*given, **more):
+        raise UserError("enough")
+
+    monkeypatch.setattr("lookright.jobs.grid.evaluate", stop)
+    with pytest.raises(UserError, match="enough"):
+        demo(tmp_path, epochs=1)
+    with Image.open(tmp_path / "first-look.png") as picture:
+        assert min(picture.size) > 500
+    assert re.search(
+        r"Where plain training looks, at a \d .*first-look.png", capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+def test_thorough_is_the_long_one(tmp_path, monkeypatch, thorough):
+    asked = {}
+
+    def stop(title, entries, data, output, **more):
+        model = build_model("small_resnet", data.classes, data.image_size)
+        asked.update(more, output=output, attack=entries[3].method(model).attack)
+        raise UserError("enough")
+
+    monkeypatch.setattr(module, "compare", stop)
+    with pytest.raises(UserError, match="enough"):
+        demo(thorough=thorough)
+    protocol, attack = asked["protocol"], asked["attack"]
+    assert asked["command"](2).endswith("--thorough") == thorough
+    assert (asked["output"] == Path("lookright-demo")) != thorough
+    if thorough:
+        assert protocol == Protocol()
+        assert attack == PGD()
+    else:
+        assert (protocol.limit, attack.steps) < (Protocol().limit or 256, PGD().steps)
+
+
 def test_seeds_are_runs_of_one_row(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(module, "_ENTRIES", module._ENTRIES[:1])
+    only_the_first(1, monkeypatch)
     demo(tmp_path, epochs=1)
     demo(tmp_path, seeds=2, epochs=1)
-    assert {path.name for path in tmp_path.iterdir()} == {"erm-0", "erm-1", "report.html"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("erm-0", "erm-1"),
+        *("first-look.png", "report.html"),
+    }
     assert [newest(tmp_path / f"erm-{seed}").seed for seed in (0, 1)] == [0, 1]
     one, other = (Run(tmp_path / f"erm-{seed}").best.read_bytes() for seed in (0, 1))
     assert one != other
     out = capsys.readouterr().out
-    assert out.count("  ERM") == 3 + 3
+    assert out.count("  ERM") == 2 + 2
     assert "± " in out
 
 
@@ -135,7 +182,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys
     def interrupted(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_ENTRIES", module._ENTRIES[:2])
+    only_the_first(2, monkeypatch)
     line = ["demo", "--output", str(tmp_path), "--epochs", "1"]
     with monkeypatch.context() as patch:
         patch.setattr("lookright.methods.AT.forward", interrupted)

@@ -427,13 +427,20 @@ def test_an_unknown_domain_and_other_classes_are_refused(tmp_path):
     assert not (tmp_path / "result.json").exists()
 
 
-def test_a_model_that_gives_nan_is_refused_at_its_first_batch(tmp_path):
-    class Broken(ChannelMeans):
-        def forward(self, x):
-            return torch.where(x.amax((1, 2, 3))[:, None] > 0.6, torch.nan, super().forward(x))
+class Broken(ChannelMeans):
+    """NaN for images brighter than `above`."""
 
-    with pytest.raises(UserError, match="NaN or infinity for 2 of 16 images"):
-        judge(tmp_path, Broken(), domains=["other"])
+    def __init__(self, above: float) -> None:
+        super().__init__()
+        self.above = above
+
+    def forward(self, x):
+        return torch.where(x.amax((1, 2, 3))[:, None] > self.above, torch.nan, super().forward(x))
+
+
+def test_a_model_that_gives_nan_is_refused_at_its_first_batch(tmp_path):
+    with pytest.raises(UserError, match="NaN or infinity for all 16 images"):
+        judge(tmp_path, Broken(0), domains=["other"])
     assert not (tmp_path / "partial").exists()
 
 

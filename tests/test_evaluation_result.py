@@ -1,5 +1,7 @@
 """What is written is what is read, and a damaged file is one clear line."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,11 @@ from lookright.evaluation import (
     Diagnostics,
     ExplanationAttacks,
     Explanations,
+    Protocol,
+    evaluate,
+    places,
 )
+from lookright.evaluation.places import results_in
 from lookright.evaluation.result import (
     DomainResult,
     Examples,
@@ -30,7 +36,10 @@ from lookright.evaluation.stages.attacks import CurvePoint, Robustness
 from lookright.evaluation.stages.corruptions import Corrupted
 from lookright.evaluation.stages.explanations import RemovalCurve
 from lookright.evaluation.typed import as_json
+from lookright.files import together
+from lookright.locks import locked
 from lookright.metrics import Estimate, Measure, Paired
+from tiny import Blobs, tiny_classifier
 
 
 def estimate(value: float) -> Estimate:
@@ -198,3 +207,41 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="choose another folder"):
         write_result(result(tmp_path / "file"))
+
+
+def test_the_weights_are_hashed_once_for_a_result(tmp_path, monkeypatch):
+    hashed = []
+    own = places.fingerprint
+    monkeypatch.setattr(places, "fingerprint", lambda network: hashed.append(1) or own(network))
+    light = Protocol(limit=2, stages=())
+    found = evaluate(tiny_classifier(), Blobs(), home=tmp_path, protocol=light, progress=False)
+    assert len(hashed) == 1
+    assert results_in(tmp_path) == [found.folder]
+    with pytest.raises(UserError, match="not by both"):
+        evaluate(tiny_classifier(), Blobs(), tmp_path, home=tmp_path, progress=False)
+
+
+def test_a_reader_beside_a_writer_sees_whole_results(tmp_path):
+    def write(number: int) -> None:
+        with locked(tmp_path), together(tmp_path) as new:
+            write_examples(new, {"home": examples(number % 5 + 1)})
+            write_result(replace(result(new), about=str(number)))
+
+    write(0)
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            found = read_result(tmp_path)
+            assert read_examples(found, "home") is not None
+            seen.append(found.about)
+
+    seen: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for number in range(1, 30):
+            write(number)
+        done.set()
+        for reader in readers:
+            reader.result()
+    assert len({*seen}) > 3

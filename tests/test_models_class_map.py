@@ -12,7 +12,7 @@ from lookright.attacks import PGD
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
 from lookright.models import Classifier, ClassMap, Mapped, read_class_map, read_classes
-from lookright.models.class_map import imagenet_classes
+from lookright.models.class_names import imagenet_classes
 from models_for_tests import SIZE, Tiny, same_state, state_of
 
 DATA = ("cat", "dog", "owl")
@@ -119,7 +119,10 @@ def test_the_names_of_imagenet(tmp_path: Path) -> None:
         ("dog: []\ncat: [1]", "gives 'dog' no class"),
         ("dog:\ncat: [1]", "gives 'dog' no class"),
         ("dog: {a: 2}\ncat: [1]", "no class '{'a': 2}'"),
-        ("yes: [2]\ncat: [1]", "in quotes where"),
+        ("yes: [2]\ncat: [1]", "names 'yes', which is not a class of the data"),
+        ("dog: [2]\ndog: [3]\ncat: [1]", "'dog' stands there twice: keep one"),
+        ("dog: &a [2, *a]\ncat: [1]", "used twice, by an alias"),
+        (f"dog: {'[' * 3000}\ncat: [1]", "cannot be read as YAML or JSON"),
         ("- dog", "Expected lines such as"),
         ("dog: [2", "cannot be read as YAML or JSON"),
         (None, "No file at"),

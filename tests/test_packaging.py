@@ -3,9 +3,10 @@
 import ast
 import re
 import subprocess
+import sys
 import tomllib
 from graphlib import TopologicalSorter
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -117,6 +118,51 @@ def requirements(extra=None):
                 yield from requirements(borrowed)
         else:
             yield requirement
+
+
+def imported_packages(path):
+    """The outermost packages that a file imports, or looks for by `find_spec`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "find_spec":
+            names = [each.value for each in node.args if isinstance(each, ast.Constant)]
+        yield from (name.partition(".")[0] for name in names)
+
+
+def test_what_is_imported_is_declared_and_nothing_else():
+    found = {name for path in SOURCE.rglob("*.py") for name in imported_packages(path)}
+    outside = found - set(sys.stdlib_module_names) - {"lookright"}
+    homes = packages_distributions()
+    named = {canonicalize_name(each) for name in outside for each in homes[name]}
+    extras = ("captum", "datasets", "tensorboard")
+    declared = {each.name for extra in (None, *extras) for each in requirements(extra)}
+    assert {canonicalize_name(name) for name in declared} == named
+
+
+HOLES = {
+    "jinja2": "3.1.5",  # CVE-2025-27516
+    "lightning": "2.6.3",  # GHSA-w37p-236h-pfx3
+    "pillow": "12.2.0",  # PYSEC-2026-2253 to 2257, 3451 to 3453
+    "pyyaml": "5.3.1",  # CVE-2020-14343
+    "torch": "2.10.0",  # CVE-2026-24747 (before 2.10), PYSEC-2026-139
+}
+"""The last version of each with a known hole that concerns files from elsewhere."""
+
+
+@pytest.mark.parametrize("name", HOLES)
+def test_versions_with_known_holes_are_not_allowed(name):
+    (floor,) = [each for each in requirements() if each.name == name]
+    assert not floor.specifier.contains(HOLES[name])
+
+
+def test_the_versions_of_the_oldest_machine_are_allowed():
+    for name, version_there in {"torch": "2.11.0", "torchvision": "0.26.0"}.items():
+        (floor,) = [each for each in requirements() if each.name == name]
+        assert floor.specifier.contains(version_there)
 
 
 def test_the_lock_pins_and_hashes_every_requirement():

@@ -97,7 +97,8 @@ def whole(tmp_path_factory) -> Run:
 
 def test_a_run_leaves_everything_needed_to_know_and_use_it(whole):
     assert {path.name for path in whole.folder.iterdir()} == {
-        *("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
+        *("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints"),
+        *("checksums.json", "seen.json.gz"),
     }
     assert {path.name for path in (whole.folder / "checkpoints").iterdir()} == {
         *("best.safetensors", "last.safetensors", "last.ckpt")

@@ -1,6 +1,7 @@
 """What a finished run gives back: its method, classifier, data and settings, and its start."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from lookright.attacks import PGD
 from lookright.data import Shortcut
 from lookright.errors import UserError
 from lookright.loading import load_subject
-from lookright.methods import AT, EGAT
+from lookright.methods import AT, EGAT, ERM
 from lookright.models import SmallResNet, build_model, read_weights
 from lookright.spec import spec_of
 from lookright.training import Run, fit
@@ -145,3 +146,12 @@ def test_a_folder_called_images_gives_a_run_the_name_of_the_one_above(tmp_path, 
     with pytest.raises(ZeroDivisionError):
         cli.main(["train", "--method", "erm", "--data", "pets/images", "--image_size", "32"])
     assert found == [Path("runs/pets-erm-0")]
+
+
+def test_a_run_without_tensorboard_has_no_curves_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules["lookright.training.trainer"], "find_spec", lambda name: None)
+    run = fit(ERM(tiny_classifier()), Blobs(12), "train", "run", epochs=1, progress=False)
+    assert run.finished
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    assert not (run.folder / "tensorboard").exists()

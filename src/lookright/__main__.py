@@ -1,11 +1,20 @@
 """The entry point: shows a status while the libraries are loaded, which takes seconds."""
 
-from rich.console import Console
+import os
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] == os.getcwd():
+    del sys.path[0]  # which `python -m` puts before all libraries; see lookright.imports
+
+from lookright import interrupts
 
 
 def main() -> None:
     """Load the command line and run it."""
-    with Console(stderr=True).status("lookright is starting"):
+    interrupts.begin()
+    from lookright.console import Terminal
+
+    with Terminal(stderr=True).status("lookright is starting"):
         from lookright import cli
     cli.main()
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 _PIXELS = ("images", "masks", "tool_masks")
+_IGNORED = {"ignored": "masks", "tool_ignored": "tool_masks"}
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Batch:
     If masks are given without has_mask, all are known: `has_mask` is None only if `masks` is None.
     tool_masks, has_tool_mask: as masks and has_mask, but made by a tool (such as SAM) instead of a
     human. Training may use either kind; evaluation uses only masks.
+    ignored, tool_ignored: (B, 1, H, W) bool, pixels of masks and tool_masks that are neither object
+    nor background, which guidance and measures leave out; None if there are none.
 
     Batches from `ImageData.stored` may have images and masks as uint8, from 0 to 255; `to` makes
     them float32.
@@ -32,6 +35,8 @@ class Batch:
     has_mask: Tensor | None = None
     tool_masks: Tensor | None = None
     has_tool_mask: Tensor | None = None
+    ignored: Tensor | None = None
+    tool_ignored: Tensor | None = None
 
     def __post_init__(self) -> None:
         for maps, has in (("masks", "has_mask"), ("tool_masks", "has_tool_mask")):
@@ -74,7 +79,13 @@ class Batch:
 
 
 def collate(samples: list[Batch]) -> Batch:
-    """Join batches of any sizes; a field is kept only if every batch has it."""
+    """Join batches of any sizes; a field is kept only if every batch has it.
+
+    Batches without ignored pixels are joined to those with some.
+    """
+    for name, maps in _IGNORED.items():
+        if any(getattr(sample, name) is not None for sample in samples):
+            samples = [_with_none(sample, name, getattr(sample, maps)) for sample in samples]
     columns = {
         field.name: [getattr(sample, field.name) for sample in samples] for field in fields(Batch)
     }
@@ -83,3 +94,10 @@ def collate(samples: list[Batch]) -> Batch:
         for name, values in columns.items()
     }
     return Batch(**joined)
+
+
+def _with_none(sample: Batch, name: str, maps: Tensor | None) -> Batch:
+    """The batch with a field of ignored pixels, none of them ignored if it had no such field."""
+    if maps is None or getattr(sample, name) is not None:
+        return sample
+    return replace(sample, **{name: torch.zeros_like(maps, dtype=torch.bool)})

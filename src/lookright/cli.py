@@ -10,29 +10,42 @@ from pathlib import Path
 import yaml
 
 from lookright import __doc__ as description
-from lookright.console import fail, mistake_behind, note
-from lookright.errors import UserError, did_you_mean
+from lookright.console import fail, mistake_behind, note, say, write_any_text, write_nowhere
+from lookright.errors import StoppedError, UnreadError, UserError, did_you_mean
 from lookright.help import describe_member, describe_verb
+from lookright.imports import working_folder
+from lookright.interrupts import STOPPED, raised
 from lookright.options import Options
 from lookright.spec import spec_of
+
+_LONGEST = 1500
+"""Characters of an error that are shown."""
+
+_UNREAD = 141
+"""The exit code of a command whose output nobody reads any more, as a shell has it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point `lookright`."""
     warnings.showwarning = note
+    write_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if "" not in sys.path:
-        sys.path.append("")  # the user's own models, guides and maskers in the working folder
     try:
-        run(given)
+        with working_folder():
+            run(given)
     except KeyboardInterrupt:
         more = " with --resume" if given[:1] == ["train"] else ""
-        fail(f"Stopped; finished work is kept, and the same command{more} continues it.", 130)
+        fail(f"Stopped; finished work is kept, and the same command{more} continues it.", STOPPED)
+    except StoppedError as stop:
+        fail(str(stop), STOPPED)
+    except UnreadError:
+        write_nowhere()
+        raise SystemExit(_UNREAD) from None
     except Exception as error:
         mistake = mistake_behind(error)
         if mistake is None:
             raise
-        fail(mistake, 1)
+        fail(_short(mistake), 1)
 
 
 def run(given: Sequence[str]) -> None:
@@ -46,13 +59,13 @@ def run(given: Sequence[str]) -> None:
         raise UserError(f"Give a command: lookright {', '.join(known)}, or lookright --help.")
     verb, *rest = given
     if verb in ("-h", "--help"):
-        print(f"{description}\n\nlookright VERB ...; lookright VERB --help shows its options.\n")
-        print("\n".join(f"  {name:<10}{about}" for name, about in known.items()))
+        say(f"{description}\n\nlookright VERB ...; lookright VERB --help shows its options.\n")
+        say("\n".join(f"  {name:<10}{about}" for name, about in known.items()))
         return
     if verb == "--version":
         from lookright import __version__
 
-        print(__version__)
+        say(__version__)
         return
     if verb not in known:
         raise UserError(
@@ -72,9 +85,16 @@ def run(given: Sequence[str]) -> None:
     values = options.values(tree)
     if shown is not None:
         plain = {name: spec_of(value) for name, value in options.flat(values).items()}
-        print(yaml.safe_dump(plain, sort_keys=False), end="")
+        say(yaml.safe_dump(plain, sort_keys=False), end="")
         return
-    function(**values)
+    with raised():
+        function(**values)
+
+
+def _short(message: str) -> str:
+    """A message without the middle of what a user has given at length."""
+    half = _LONGEST // 2
+    return message if len(message) <= _LONGEST else f"{message[:half]} ... {message[-half:]}"
 
 
 def verbs() -> dict[str, str]:

@@ -1,17 +1,80 @@
-"""Errors and notes on the terminal, one line each."""
+"""The one place where text goes to the terminal: results, errors and notes, all made visible."""
 
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from textwrap import shorten
 from typing import Any, NoReturn
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
-from lookright.errors import UserError
+from lookright.errors import UnreadError, UserError
+from lookright.visible import visible
+
+
+class Terminal(Console):
+    """A console on which no text acts: control characters are shown as their escapes."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """The segments of a renderable; all that is printed passes through here."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text), style, control)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Called by rich where a write fails; its own would end the process."""
+        raise UnreadError
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print text as it is, on stdout."""
+    try:
+        print(visible(text), end=end, flush=True)
+    except BrokenPipeError as error:
+        raise UnreadError from error
+
+
+def show(renderable: RenderableType) -> None:
+    """Print a table, or anything else that rich draws, on stdout."""
+    Terminal().print(renderable)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print an error as one line and exit."""
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_escaped(message)}")
+    _line(("error:", "bold red"), message)
     raise SystemExit(code)
+
+
+def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Show a warning to the user as one line; replaces `warnings.showwarning`."""
+    if issubclass(category, UserWarning):
+        _line(("note:", "yellow"), " ".join(str(message).split()))
+
+
+def _line(start: tuple[str, str], message: str) -> None:
+    text = Text.assemble(start, " ", visible(message).replace("\n", " "))
+    Terminal(stderr=True, soft_wrap=True).print(text)
+
+
+def write_any_text() -> None:
+    """From now on, write characters that the output's encoding lacks as escapes."""
+    for stream in _outputs():
+        stream.reconfigure(errors="backslashreplace")
+
+
+def write_nowhere() -> None:
+    """Discard the output from now on, with what was not read of it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in _outputs():
+        os.dup2(nowhere, stream.fileno())
+
+
+def _outputs() -> Iterable[TextIOWrapper]:
+    return (each for each in (sys.stdout, sys.stderr) if isinstance(each, TextIOWrapper))
 
 
 def mistake_behind(error: BaseException) -> str | None:
@@ -35,13 +98,3 @@ def mistake_behind(error: BaseException) -> str | None:
         behind = behind.__cause__ or behind.__context__
     misconfigured = type(error).__name__ == "MisconfigurationException"  # Lightning's own
     return " ".join(str(error).split()) if misconfigured else None
-
-
-def _escaped(message: str) -> str:
-    return message.replace("[", r"\[")
-
-
-def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    """Show a warning to the user as one line; replaces `warnings.showwarning`."""
-    if issubclass(category, UserWarning):
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]note:[/] {_escaped(str(message))}")

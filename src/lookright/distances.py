@@ -8,6 +8,7 @@ precision is computed in float32.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -65,14 +66,32 @@ def unit_mass(saliency: Tensor) -> Tensor:
     return torch.where(mass == 0, uniform, saliency / torch.where(mass == 0, 1, mass))
 
 
+def leaving_out(ignored: Tensor | None, measure: Callable[..., Tensor], *maps: Tensor) -> Tensor:
+    """`measure(*maps)`, (B,), of maps (B, ..., H, W) without their ignored places (B, H, W).
+
+    Maps of which places are ignored are measured one by one, as a single row (..., 1, n) of the n
+    places that are left, or as zeros if none is. The measure must not depend on where places lie.
+    """
+    if ignored is None or not ignored.any():
+        return measure(*maps)
+    some = ignored.flatten(1).any(1)
+    parts = [measure(*(each[~some] for each in maps))] if not some.all() else []
+    for at in some.nonzero()[:, 0].tolist():
+        kept, own = ~ignored[at], [each[at : at + 1] for each in maps]
+        rows = [each[..., kept][..., None, :] for each in own]
+        parts.append(measure(*(rows if kept.any() else map(torch.zeros_like, own))))
+    return torch.cat(parts)[some.to(torch.uint8).argsort(stable=True).argsort()]
+
+
 @dataclass(frozen=True)
 class Distance(ABC):
     """(B, h, w) and (B, h', w') to (B,): the distance of the saliency from its target, at least 0.
 
-    Raises UserError if the two are not batches of maps of the same length.
+    ignored: (B, h', w') bool, places that are left out (`leaving_out`), None for none. Raises
+    UserError if the two are not batches of maps of the same length.
     """
 
-    def __call__(self, saliency: Tensor, target: Tensor) -> Tensor:
+    def __call__(self, saliency: Tensor, target: Tensor, ignored: Tensor | None = None) -> Tensor:
         if saliency.ndim != 3 or target.ndim != 3 or len(saliency) != len(target):
             raise UserError(
                 "A distance compares two batches of maps (B, h, w) of the same length, but got "
@@ -82,7 +101,7 @@ class Distance(ABC):
         dtype = torch.promote_types(saliency.dtype, target.dtype)
         dtype = torch.promote_types(dtype, torch.float32)
         saliency = resize(saliency.to(dtype), target.shape[-2:])
-        return self.compare(saliency, target.to(dtype)).clamp(min=0)
+        return leaving_out(ignored, self.compare, saliency, target.to(dtype)).clamp(min=0)
 
     @abstractmethod
     def compare(self, saliency: Tensor, target: Tensor) -> Tensor:

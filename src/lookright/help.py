@@ -8,10 +8,10 @@ from textwrap import dedent, fill
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lookright.console import say, show
 from lookright.errors import UserError
 from lookright.registry import member, members, word_of
 from lookright.spec import parameters, spec_of
@@ -20,9 +20,10 @@ from lookright.spec import parameters, spec_of
 def describe_verb(verb: str, about: str, known: Mapping[str, Parameter]) -> None:
     """Print the options of a verb. about: its docstring and those of its option groups."""
     needed = [name.upper() for name, each in known.items() if each.default is each.empty]
-    print(f"lookright {' '.join([verb, *needed])} [--OPTION VALUE ...]\n")
+    say(f"lookright {' '.join([verb, *needed])} [--OPTION VALUE ...]\n")
     _describe(about, {f"--{name}": each for name, each in known.items()})
-    print("\n--config FILE reads options from YAML; --print_config prints them as YAML.")
+    say("\n--config FILE reads options from YAML; --print_config prints them as YAML.")
+    say("--trust_config lets the file name code of your own, as package.module.Name.")
 
 
 def describe_member(option: str, name: str | None, known: Mapping[str, Parameter]) -> None:
@@ -36,11 +37,11 @@ def describe_member(option: str, name: str | None, known: Mapping[str, Parameter
         raise UserError(f"--{option} takes a value and has no options of its own.")
     if name is None:
         listed = fill(", ".join(members(kind)), 96, initial_indent="  ", subsequent_indent="  ")
-        print(f"--{option} is one of\n{listed}\nor your own class, as package.module.Name.")
-        print(f"--{option}.help NAME shows the options of each.")
+        say(f"--{option} is one of\n{listed}\nor your own class, as package.module.Name.")
+        say(f"--{option}.help NAME shows the options of each.")
         return
     found = member(name, kind)
-    print(f"--{option} {getattr(found, '__name__', name)}\n")
+    say(f"--{option} {getattr(found, '__name__', name)}\n")
     _describe(found.__doc__ or "", _under(option, found) if isclass(found) else {})
 
 
@@ -51,7 +52,8 @@ def _under(option: str, made: type) -> dict[str, Parameter]:
 def _describe(about: str, options: Mapping[str, Parameter]) -> None:
     """Print a docstring's text, then a table of the options with their descriptions."""
     blocks = [cleandoc(block) for block in re.split(r"\n\s*\n", about)]
-    print("\n\n".join(each for each in blocks if not each.startswith(("Args:", "Raises:"))), "\n")
+    shown = (each for each in blocks if not each.startswith(("Args:", "Raises:")))
+    say("\n\n".join(shown) + "\n")
     said = documented(about)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
@@ -60,7 +62,7 @@ def _describe(about: str, options: Mapping[str, Parameter]) -> None:
         text = Text(said.get(option.rpartition(".")[2].removeprefix("--"), ""))
         text.append(f" ({_type(each.annotation)}{_default(each.default)})", style="dim")
         table.add_row(option, text)
-    Console().print(table)
+    show(table)
 
 
 def documented(about: str) -> dict[str, str]:
@@ -82,6 +84,7 @@ def documented(about: str) -> dict[str, str]:
 
 def _type(kind: Any) -> str:
     """A type in one or two words."""
+    kind = getattr(kind, "__supertype__", kind)
     if kind is NoneType:
         return "null"
     if get_origin(kind) is Literal:

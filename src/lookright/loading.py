@@ -1,27 +1,38 @@
 """Opens the model and the data that a user names, and finds what is known of both."""
 
 import re
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from lookright.data import ImageData, Selected, load_data
-from lookright.errors import UserError
+from lookright.data import ImageData, MaskValues, Seen, Selected, load_data
+from lookright.data.layout import Layout, Subfolders
+from lookright.errors import UserError, some
+from lookright.files import as_path, checksums
 from lookright.models import (
     Classifier,
     ClassMap,
+    ClassOrder,
+    Preprocessing,
+    example_map,
+    named_after,
     open_model,
     own_module,
     read_class_map,
     read_classes,
 )
-from lookright.spec import identity
+from lookright.models.names import is_name
+from lookright.spec import ClassPath, identity, spec_of
 from lookright.training.config import method_title
 from lookright.training.run import Run, Which
+from lookright.training.told import check_size, say_changed, say_where
+
+OutputsName = Literal["logits", "probabilities", "sigmoids", "one_logit", "one_probability"]
 
 Opened = dict[tuple[Any, ...], ImageData]
 """Data sets that were loaded before, by the arguments that loaded them."""
@@ -31,8 +42,9 @@ Opened = dict[tuple[Any, ...], ImageData]
 class Subject:
     """A model and the data it is evaluated on, with the same classes in the same order.
 
-    name: a run's method, else the name of the file or the architecture. train_domains: the domains
-    that it was trained on, where that is known. seed: of its training. config: how it was made.
+    name: a run's method, else the name of the file or the architecture. train_domains: the names of
+    the domains that it was trained on, and seen: its images, where that is known. seed: of its
+    training. config: how it was made.
     masker: the masker learned with it. run: its run's folder.
     """
 
@@ -40,6 +52,7 @@ class Subject:
     data: ImageData
     name: str
     train_domains: tuple[str, ...] = ()
+    seen: Seen | None = None
     seed: int | None = None
     config: dict[str, Any] | None = None
     masker: nn.Module | None = None
@@ -65,13 +78,22 @@ class ModelOptions:
             [r,g,b].
         std: see mean.
         classes: file with the names of the model's classes in their order, one per line.
+        class_order: of a model whose classes have no names, and which was trained on the data's:
+            alphabetical (1, 10, 2, as torchvision's ImageFolder and lookright) or numerical (1, 2,
+            10).
         class_map: file that says which of the model's classes count as which of the data's, with
             lines such as 'dog: [151-268]'. Classes of the data that it does not name are left out.
-            Without it both must have the same names, in any order.
+            Without it the model must have all of the data's classes, by the same names.
         others: with a class map, count the model's remaining classes as one more class, always
             wrong.
         which: the best or the last epoch of a run.
+        architecture: package.module:function that makes the network of a run or of a .safetensors
+            file, if it is one of your own.
         masker: package.module.Name of a run's masker, if it is one of your own.
+        outputs: what the network gives, if it is not found out rightly: logits, probabilities (that
+            sum to 1), sigmoids (one for each class), one_logit or one_probability.
+        preprocessing: how image files become square; by default as the library of a named model
+            does it for its weights; false for the central square; or its own options.
     """
 
     FLAT: ClassVar[bool] = True
@@ -82,10 +104,14 @@ class ModelOptions:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     classes: Path | None = None
+    class_order: ClassOrder | None = None
     class_map: Path | None = None
     others: bool = False
     which: Which = "best"
-    masker: str | None = None
+    architecture: ClassPath | None = None
+    masker: ClassPath | None = None
+    outputs: OutputsName | None = None
+    preprocessing: Preprocessing | bool = True
 
     @property
     def named(self) -> dict[str, Any]:
@@ -97,6 +123,9 @@ class ModelOptions:
             "mean": self.mean,
             "std": self.std,
             "classes": read_classes(self.classes) if self.classes else None,
+            "architecture": self.architecture,
+            "outputs": self.outputs,
+            "preprocessing": self.preprocessing,
         }
 
 
@@ -106,7 +135,10 @@ def load_subject(
     options: ModelOptions = ModelOptions(),
     *,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     skip_unreadable: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
     opened: Opened | None = None,
 ) -> Subject:
     """Open a model and its data by the names that a user gives.
@@ -116,7 +148,9 @@ def load_subject(
         data: what `load_data` takes; a run's own by default.
         options: how to open the model.
         masks: folder of masks; a run's own by default.
-        skip_unreadable: as in `load_data`. The images are read when they are first used.
+        mask_values: what the values in them mean; a run's own by default.
+        skip_unreadable, layout, subfolders: as in `load_data`. The images are read when they are
+            first used.
         opened: data of earlier calls, to be used again; newly loaded data are added.
 
     Raises:
@@ -124,47 +158,62 @@ def load_subject(
     """
     opened = {} if opened is None else opened
 
-    def images(name: str, size: int) -> ImageData:
-        asked = (name, size, str(masks), skip_unreadable)
+    bar = sys.stderr.isatty()
+
+    def images(name: str, size: int, how: Preprocessing | None) -> ImageData:
+        asked = (name, size, how, str(masks), mask_values, skip_unreadable, layout, subfolders)
         if asked not in opened:
             opened[asked] = load_data(
-                name, size, masks=masks, skip_unreadable=skip_unreadable, read=False
+                name,
+                size,
+                masks=masks,
+                skip_unreadable=skip_unreadable,
+                progress=bar,
+                read=False,
+                mask_values=mask_values,
+                preprocessing=how,
+                layout=layout,
+                subfolders=subfolders,
             )
         return opened[asked]
 
     def of_run(run: Run, size: int) -> ImageData:
-        spec = run.config["data"]["spec"]
+        spec = run.data_spec
+        how = options.preprocessing
         if data is not None and not _is_same(data, spec):
-            return images(data, size)
-        known = {"image_size": size, "skip_unreadable": skip_unreadable}
+            return images(data, size, run.model().preprocessing if how is True else how or None)
+        known: dict[str, Any] = {"image_size": size, "skip_unreadable": skip_unreadable}
+        known |= {} if how is True else {"preprocessing": how or None}
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
-        others |= {"masks": masks} if masks else {}
+        given = {
+            "masks": masks,
+            "mask_values": mask_values,
+            "layout": layout,
+            "subfolders": subfolders,
+        }
+        others |= {name: value for name, value in given.items() if value}
         asked = (identity([spec, others]),)
         if asked not in opened:
+            say_where(run, spec, {"root"} if data else set(), {"masks"} if masks else set())
             opened[asked] = run.data(**others)
         return opened[asked]
 
     if is_run(model):
-        run = Run(Path(model).expanduser())
+        run = Run(as_path(model))
         config, settings = run.config, run.config["settings"]["init_args"]
         size = options.image_size or config["model"]["image_size"]
-        found = of_run(run, size)
         own, learned = _of_run(run, options)
+        check_size(run, options.image_size or own.image_size, size)
+        found = of_run(run, size)
         judged, chosen, _ = _fitted(own, found, options)
-        trained = settings["domains"]
-        if not set(trained) & set(chosen.domains):
-            warnings.warn(
-                f"{found.name} has none of the domains that {model} was trained on "
-                f"({', '.join(trained)}): all of its images are treated as unseen by the model.",
-                stacklevel=2,
-            )
         return Subject(
             judged,
             chosen,
             method_title(config["method"]),
-            tuple(domain for domain in trained if domain in chosen.domains),
+            tuple(settings["domains"]),
+            run.seen,
             settings["seed"],
             config,
             learned,
@@ -175,19 +224,22 @@ def load_subject(
             f"Say on which images {model} is evaluated: --data; only a run knows its own data."
         )
     count = None
+    how = options.preprocessing if isinstance(options.preprocessing, Preprocessing) else None
     if ":" in model and options.image_size and not options.classes and not options.class_map:
-        count = len(images(data, options.image_size).classes)
+        count = len(images(data, options.image_size, how).classes)
     own = open_model(model, **options.named, count=count)
-    judged, chosen, mapped = _fitted(own, images(data, own.image_size), options)
+    judged, chosen, mapped = _fitted(own, images(data, own.image_size, own.preprocessing), options)
     about = {
         "name": model,
         "architecture": own.architecture or type(own.network).__name__,
         "image_size": own.image_size,
+        "preprocessing": spec_of(own.preprocessing),
+        "outputs": str(own.outputs),
         "mean": own.mean.flatten().tolist(),
         "std": own.std.flatten().tolist(),
         "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
     }
-    name = Path(model).stem if Path(model).is_file() else model
+    name = Path(model).stem if Path(model).is_file() and not is_name(model) else model
     return Subject(judged, chosen, name, config={"model": about})
 
 
@@ -205,7 +257,7 @@ def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module
     """The model alone, without data, and the masker learned in its run."""
     if not is_run(model):
         return open_model(model, **options.named), None
-    return _of_run(Run(Path(model)), options)
+    return _of_run(Run(as_path(model)), options)
 
 
 def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
@@ -213,14 +265,23 @@ def _is_same(named: str, spec: Mapping[str, Any]) -> bool:
     root = spec["init_args"].get("root")
     if root is None:
         return named.lower() == spec["class_path"].rpartition(".")[2].lower()
-    return Path(named).expanduser().resolve() == Path(root)
+    return as_path(named).resolve() == Path(root)
 
 
 def is_run(model: str) -> bool:
     """Whether a folder is meant, rather than a file or a name."""
-    path = Path(model).expanduser()
+    path = as_path(model)
+    if path.is_dir():
+        if not is_name(model):
+            return True
+        warnings.warn(
+            f"{model} is the name of a model, and is taken as that: write ./{model} for the folder "
+            "of that name.",
+            stacklevel=2,
+        )
+        return False
     named = ":" in model or path.parts[:1] == ("torchvision",)
-    return path.is_dir() or (len(path.parts) > 1 and not path.suffix and not named)
+    return len(path.parts) > 1 and not path.suffix and not named
 
 
 def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
@@ -228,38 +289,54 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
         raise UserError(
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
-    learned = run.masker(options.which, own_module(options.masker) if options.masker else None)
-    return run.model(options.which), learned
+    say_changed(run)
+    own = own_module(options.masker) if options.masker else None
+    before: Mapping[str, str] | None = None
+    while (now := checksums(run.folder)) != before:  # a run being trained may replace both
+        before, learned = now, run.masker(options.which, own)
+        model = run.model(options.which, architecture=options.architecture)
+    if options.preprocessing is not True:
+        model.preprocessing = options.preprocessing or None
+    return model, learned
 
 
 def _fitted(
     model: Classifier, data: ImageData, options: ModelOptions
 ) -> tuple[Classifier, ImageData, ClassMap | None]:
     """Model and data with the same classes in the same order, and the class map used for that."""
-    own, wanted, class_map = model.classes, data.classes, options.class_map
+    wanted, class_map = data.classes, options.class_map
     if class_map is not None:
-        mapped = read_class_map(class_map, wanted, own)
-        judged = mapped.onto(model, len(own), options.others)
+        mapped = read_class_map(class_map, wanted, model.classes)
+        judged = mapped.onto(model, len(model.classes), options.others)
         _say_left_out(data, mapped, class_map)
         return judged, Selected(data, judged.classes), mapped
+    own = named_after(model, wanted, options.class_order)
     if own == wanted:
+        model.classes = own
         return model, data, None
-    if set(own) == set(wanted):
-        same = ClassMap({name: (own.index(name),) for name in wanted})
-        return same.onto(model, len(own)), data, same
-    if own == tuple(map(str, range(len(wanted)))):
-        warnings.warn(
-            f"The model's {len(own)} classes have no names here and are taken in the order of the "
-            f"data's ({', '.join(wanted)}): name them by --classes if that is wrong.",
-            stacklevel=3,
+    if repeated := [name for name in wanted if own.count(name) > 1]:
+        raise UserError(
+            f"The model has several classes called '{repeated[0]}': tell them apart by --classes."
         )
-        model.classes = wanted
-        return model, data, None
-    raise UserError(
-        f"The model's {len(own)} classes are {some(own)}, those of {data.name} {some(wanted)}: "
-        "say which counts as which by --class_map FILE, with lines such as "
-        f"'{wanted[0]}: [{own[0].partition(',')[0]}]'."
+    if not set(wanted) <= set(own) or (model.nameless and len(own) != len(wanted)):
+        names = "name them by --classes FILE, or " if model.nameless else ""
+        raise UserError(
+            f"The model's {len(own)} classes are {some(own)}, those of {data.name} {some(wanted)}: "
+            f"{names}say which counts as which by --class_map FILE, such as one that holds "
+            f"{example_map(model, wanted)}"
+        )
+    if len(own) == len(wanted):
+        same = ClassMap({name: (own.index(name),) for name in wanted})
+        model.classes = own
+        return same.onto(model, len(own)), data, same
+    warnings.warn(
+        f"{data.name} has {len(wanted)} of the model's {len(own)} classes. All of the model's are "
+        "kept, and predicting one that the data lack counts as wrong; to choose among the data's "
+        "alone, give a --class_map.",
+        stacklevel=3,
     )
+    model.classes = own
+    return model, Selected(data, own), None
 
 
 def _say_left_out(data: ImageData, mapped: ClassMap, class_map: Path) -> None:
@@ -271,8 +348,3 @@ def _say_left_out(data: ImageData, mapped: ClassMap, class_map: Path) -> None:
     warnings.warn(
         f"{class_map} has nothing for {', '.join(counts)} of {data.name}: left out.", stacklevel=4
     )
-
-
-def some(names: Sequence[str]) -> str:
-    """The first ten names, followed by "..." if there are more."""
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -7,14 +7,18 @@ converted in the same way (`lookright.spec`).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from inspect import Parameter
-from pathlib import Path
 from typing import Any, get_origin
 
-import yaml
-
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 from lookright.help import kind_of
-from lookright.spec import Place, converted, parameters
+from lookright.spec import Place, converted, parameters, said
+from lookright.spec.text import plain_values
+
+_DEEPEST = 20
+"""Names in an option such as --method.guide.masker."""
+
+_FLAGS = ("help", "print_config", "trust_config")
 
 Tree = dict[str, Any]
 """Nested options by name; the name of a member is under "", next to its options."""
@@ -60,21 +64,31 @@ class Options:
             elif switch:
                 explicit = bool(waiting) and waiting[0].lower() in ("true", "false")
                 yield option, waiting.pop(0) if explicit else "true"
-            elif option in ("help", "print_config") or not waiting or waiting[0][:2] == "--":
+            elif option in _FLAGS or not waiting or waiting[0][:2] == "--":
                 yield option, None
             else:
                 yield option, waiting.pop(0)
 
     def tree(self, words: Sequence[tuple[str, str | None]]) -> Tree:
-        """All options as one tree: first files, then options, then positional values."""
+        """All options as one tree: first files, then options, then positional values.
+
+        What the words say is `Said`, and so is what files say where `trust_config` is among them.
+        """
         tree: Tree = {}
+        trusted = any(option == "trust_config" and value != "false" for option, value in words)
         for option, value in words:
             if option == "config":
-                tree = _merged(tree, _read(value))
+                read = _read(self._value(option, value))
+                tree = _merged(tree, said(read) if trusted else read)
         for option, value in words:
-            if option and option != "config":
-                _insert(tree, option.split("."), self._value(option, value))
-        loose = [value for option, value in words if not option and value is not None]
+            if not option or option in ("config", "trust_config"):
+                continue
+            path = option.split(".")
+            self._require_known(path[0])
+            if not all(path) or len(path) > _DEEPEST:
+                raise UserError(f"There is no option --{option}: name it as --option.option.")
+            _insert(tree, path, said(self._value(option, value)))
+        loose = [said(value) for option, value in words if not option and value is not None]
         for name, each in self.known.items():
             if each.default is not each.empty or name in tree or not loose:
                 continue
@@ -89,19 +103,18 @@ class Options:
     def values(self, tree: Tree) -> dict[str, Any]:
         """The arguments of the verb."""
         for option in tree:
-            if option not in self.known:
-                near = did_you_mean(f"--{option}", [f"--{name}" for name in self.known])
-                raise UserError(f"There is no option --{option}.{near}")
+            self._require_known(option)
         needed = [
             n for n, each in self.known.items() if each.default is each.empty and n not in tree
         ]
         if needed:
             raise UserError(f"Still needed: {', '.join(needed)}; see --help.")
         _seed_parts(tree.get("seed", 0))
-        values = converted(self.verb, {n: v for n, v in tree.items() if n in self.own}, Place())
+        place = Place(trust="said")
+        values = converted(self.verb, {n: v for n, v in tree.items() if n in self.own}, place)
         for name, group in self.groups.items():
             inside = {n: v for n, v in tree.items() if n in parameters(group)}
-            values[name] = group(**converted(group, inside, Place()))
+            values[name] = group(**converted(group, inside, place))
         return values
 
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,9 +126,14 @@ class Options:
             found |= vars(value) if name in self.groups else {name: value}
         return found
 
+    def _require_known(self, option: Any) -> None:
+        if option not in (*self.known, "print_config"):
+            near = did_you_mean(f"--{option}", [f"--{name}" for name in self.known])
+            raise UserError(f"There is no option --{option}.{near}")
+
     def _value(self, option: str, value: str | None) -> Any:
         if value is not None or option == "print_config":
-            return value or True
+            return True if value is None else value
         if kind_of(option, self.known):
             raise UserError(f"--{option} needs a name after it; --{option}.help lists the names.")
         raise UserError(f"--{option} needs a value after it.")
@@ -154,7 +172,7 @@ def _by_name(members: Sequence[Any]) -> Tree:
     """
     found: Tree = {}
     for each in members:
-        name = str(each["class_path"] if isinstance(each, dict) else each)
+        name = each["class_path"] if isinstance(each, dict) else each
         if name in found:
             raise UserError(f"A file lists {name} twice: give the options of each there.")
         found[name] = dict(each.get("init_args") or {}) if isinstance(each, dict) else {}
@@ -187,17 +205,17 @@ def _merged(one: Any, other: Any) -> Any:
     return {**one, **{name: _merged(one.get(name), each) for name, each in other.items()}}
 
 
-def _read(path: str | None) -> Tree:
+def _read(path: str) -> Tree:
     """The options in a YAML file.
 
     Raises:
         UserError: no such file, or a file without options.
     """
     try:
-        found = yaml.safe_load(Path(path or "").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        said = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"--config {path} cannot be read ({said}): name a YAML file.") from error
+        found = plain_values(as_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, UserError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--config {path} cannot be read ({reason}): name a YAML file.") from error
     if not isinstance(found, dict):
         raise UserError(f"Expected lines such as 'epochs: 30' in {path}, as --print_config prints.")
     return found
@@ -209,5 +227,5 @@ def _seed_parts(seed: Any) -> None:
 
     from lookright.seeds import derived_seed
 
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, ArithmeticError):
         torch.manual_seed(derived_seed(int(seed), "parts"))

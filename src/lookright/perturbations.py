@@ -116,7 +116,7 @@ class SwappedBackground(Perturbation):
 
     The other image is drawn uniformly from the images that are not evaluated, so that the outcomes
     for different images are independent. Its own object is removed by filling in the surrounding
-    background (`background`).
+    background (`background`). Pixels that a mask ignores count as its object.
 
     seed: seed of the pairing; the other image is determined by the pixels of the image and the
     seed.
@@ -140,7 +140,7 @@ class SwappedBackground(Perturbation):
     def __call__(
         self, model: nn.Module, drawn: Drawn, y: Tensor, generator: Generator | None = None
     ) -> Tensor:
-        images, masks = drawn.batch.images, drawn.batch.masks
+        images, masks = drawn.batch.images, _objects(drawn.batch)
         if masks is None or not drawn.others:
             raise UserError(
                 "A change of background needs images that were not drawn, but none with a mask is "
@@ -150,8 +150,9 @@ class SwappedBackground(Perturbation):
         partners = (chance.double() * len(drawn.others)).long().tolist()
         other = drawn.data.samples(drawn.domain, [drawn.others[at] for at in partners])
         other = other.to(images.device)
-        assert other.masks is not None
-        return masks * images + (1 - masks) * background(other.images, other.masks)
+        theirs = _objects(other)
+        assert theirs is not None
+        return masks * images + (1 - masks) * background(other.images, theirs)
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,12 @@ class OtherDomain(Perturbation):
         keys = drawn.data.keys(drawn.domain)
         twins = drawn.data.samples(self.name, [there[keys[at]] for at in drawn.where])
         return twins.images.to(drawn.batch.images.device)
+
+
+def _objects(batch: Batch) -> Tensor | None:
+    """The masks, in which ignored pixels count as the object."""
+    masks, ignored = batch.masks, batch.ignored
+    return masks if masks is None or ignored is None else masks.masked_fill(ignored, 1)
 
 
 def background(images: Tensor, masks: Tensor) -> Tensor:

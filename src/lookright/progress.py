@@ -1,6 +1,11 @@
-"""The progress bar of long computations."""
+"""The progress bars of long computations."""
 
-from rich.console import Console
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -8,7 +13,13 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    track,
 )
+
+from lookright.console import Terminal
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 def progress_bar() -> Progress:
@@ -21,5 +32,39 @@ def progress_bar() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=Console(stderr=True),
+        console=Terminal(stderr=True),
     )
+
+
+@contextmanager
+def counting(what: str, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A count on stderr for work of unknown length; gives a function that adds to it."""
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.completed:,.0f}"),
+        TimeElapsedColumn(),
+        console=Terminal(stderr=True),
+        transient=True,
+        disable=not shown,
+    )
+    with bar:
+        task = bar.add_task(what, total=None)
+        yield lambda count: bar.advance(task, count)
+
+
+def in_threads(function: Callable[[S], T], items: Sequence[S], what: str | None = None) -> list[T]:
+    """The function of every item, in a thread for each core, with a bar on stderr called `what`."""
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        return list(
+            track(
+                pool.map(function, items),
+                description=what or "",
+                total=len(items),
+                console=Terminal(stderr=True),
+                transient=True,
+                disable=what is None,
+            )
+        )
+    finally:
+        pool.shutdown(cancel_futures=True)

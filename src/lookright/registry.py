@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from lookright.errors import UserError, did_you_mean
+from lookright.imports import import_named, is_installed
 
 KINDS: Mapping[str, str] = {
     "attack": "lookright.attacks.Attack",
@@ -36,14 +37,14 @@ KINDS: Mapping[str, str] = {
 
 
 def imported(path: str, what: str = "class") -> Any:
-    """The class, function or value at an import path, `package.module.Name`.
+    """The class, function or value at an import path, `package.module.Name`, that a user names.
 
     Raises:
         UserError: no such module, or no such name in it (the nearest is suggested).
     """
     module, _, last = path.rpartition(".")
     try:
-        home = import_module(module) if module else None
+        home = import_named(module) if module else None
     except ImportError as error:
         raise UserError(
             f"There is no module '{module}' for the {what} {path} ({error}): it must be importable "
@@ -70,6 +71,25 @@ def already_imported(path: str, what: str = "class") -> Any:
             f"file does not import modules: if you trust it, import {module} first."
         )
     return imported(path, what)
+
+
+def installed(path: str, what: str = "class") -> Any:
+    """Like `imported`, but only of lookright and installed packages; for paths read from a config.
+
+    Raises:
+        UserError: the module lies elsewhere, such as in the working folder; it is not imported.
+    """
+    if path.partition(".")[0] != "lookright" and not is_installed(path):
+        raise untrusted(path, what)
+    return imported(path, what)
+
+
+def untrusted(path: str, what: str) -> UserError:
+    """The refusal of code that a config file names."""
+    return UserError(
+        f"A config file names the {what} {path}, which is code and no part of an installed "
+        "package: name it on the command line, or say --trust_config if you trust the file."
+    )
 
 
 def is_part(thing: Any) -> bool:

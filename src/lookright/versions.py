@@ -10,7 +10,7 @@ _PACKAGES = ("lookright", "torch", "torchvision", "timm", "lightning", "numpy")
 
 
 def versions() -> dict[str, Any]:
-    """Versions of Python and the packages, the platform, and the source's git revision.
+    """Versions of Python and the packages, the system, and the source's git revision.
 
     `revision` is None and `modified` is absent if lookright does not run from a git checkout.
     """
@@ -20,7 +20,7 @@ def versions() -> dict[str, Any]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
-    found["platform"] = platform.platform()
+    found["platform"] = f"{platform.system()} {platform.machine()}"
     found["revision"] = _git("rev-parse", "HEAD") if _git("ls-files", Path(__file__).name) else None
     if found["revision"]:
         found["modified"] = bool(_git("status", "--porcelain", "--untracked-files=no"))
@@ -28,7 +28,8 @@ def versions() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    # A repository may name a program to watch its files, which git would start.
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(Path(__file__).parent), *arguments]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

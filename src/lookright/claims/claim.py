@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from lookright.claims.plan import Draw, Plan, draw
 from lookright.claims.statement import Claim, DifferenceClaim
 from lookright.claims.trial import lemma_outputs, try_batches
 from lookright.claims.values import claim_values, compare_values, share_of_delta
-from lookright.data import ImageData, InMemory, as_data
+from lookright.data import ImageData, InMemory, Seen, as_data
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
-from lookright.models import fingerprint
+from lookright.files import as_path
+from lookright.locks import locked
+from lookright.models import fingerprint, giving_logits, known_of
 from lookright.perturbations import Attacked
 from lookright.progress import progress_bar
 
@@ -66,6 +68,7 @@ def claim(
     has_mask: Tensor | None = None,
     save: Path | str | None = None,
     train_domains: Sequence[str] = (),
+    seen: Seen | None = None,
     evaluated: Mapping[str, Evaluated] | None = None,
     lemmas: bool = False,
     distribution: str | None = None,
@@ -89,8 +92,9 @@ def claim(
         plan: all choices, fixed before any image is looked at; `Plan()` by default.
         save: folder of claims.json; None keeps nothing, and then you have to remember every plan
             that was tried on these images.
-        train_domains: the domains that any of the models was trained on. From these, and from
-            domains that share their samples, only the test part is drawn.
+        train_domains: the names of the domains that any of the models was trained on.
+        seen: the images of the models' trainings (`Run.seen`), which are not drawn; by default
+            those of `train_domains` outside their test parts.
         evaluated: values from an evaluation under the plan's attack, for each model by its name.
             They replace a new attack if they cover all images drawn, for all models, and this plan
             has not tried any of the images yet.
@@ -114,36 +118,43 @@ def claim(
         labels=labels,
         masks=masks,
         has_mask=has_mask,
-        classes=next((getattr(each, "classes", None) for each in models.values()), None),
+        **known_of(next(iter(models.values()))),
     )
     _check(models, data, plan, lemmas)
     bar = progress and sys.stderr.isatty()
     data.read([plan.domain_of(data, train_domains)], bar)
-    drawn = draw(data, plan, train_domains, masked=lemmas)
-    path = None if save is None else Path(save) / "claims.json"
+    drawn = draw(data, plan, train_domains, lemmas, seen)
+    path = None if save is None else as_path(save) / "claims.json"
     weights = {name: fingerprint(each) for name, each in models.items()}
-    record = ClaimsFile.opened(path, weights, data, plan, drawn)
-    _take_over(record, evaluated or {})
-    with borrowed(*models.values(), device=best_device(device)):
-        if any(len(trial.kept) < plan.n for trial in record.trials.values()):
-            record.write({})  # the plan, before an image is looked at
-            _try(models, data, plan, drawn, record, batch_size, progress)
-        outputs = {
-            name: lemma_outputs(each, data, plan, drawn, batch_size)
-            for name, each in (models if lemmas else {}).items()
-        }
-    values = {name: trial.tensors() for name, trial in record.trials.items()}
-    if distribution is None and not isinstance(data, InMemory):
-        distribution = f"{data.name}'s domain {drawn.domain}"
-    found = claims_from(
-        values,
-        plan,
-        distribution=distribution or "this distribution",
-        right=record.evaluated,
-        outputs=outputs,
-    )
-    record.write(found.describe() | ({} if lemmas else {"lemmas": record.lemmas}))
-    return found
+    with nullcontext() if path is None else locked(path.parent):
+        record = ClaimsFile.opened(path, weights, data, plan, drawn)
+        _take_over(record, evaluated or {})
+        known = all(len(trial.kept) >= plan.n for trial in record.trials.values())
+        if lemmas or not known:
+            models = {
+                name: giving_logits(each, name, data.image_size, data.classes)
+                for name, each in models.items()
+            }
+        with borrowed(*models.values(), device=best_device(device)):
+            if not known:
+                record.write({})  # the plan, before an image is looked at
+                _try(models, data, plan, drawn, record, batch_size, progress)
+            outputs = {
+                name: lemma_outputs(each, data, plan, drawn, batch_size)
+                for name, each in (models if lemmas else {}).items()
+            }
+        values = {name: trial.tensors() for name, trial in record.trials.items()}
+        if distribution is None and not isinstance(data, InMemory):
+            distribution = f"{data.name}'s domain {drawn.domain}"
+        found = claims_from(
+            values,
+            plan,
+            distribution=distribution or "this distribution",
+            right=record.evaluated,
+            outputs=outputs,
+        )
+        record.write(found.describe() | ({} if lemmas else {"lemmas": record.lemmas}))
+        return found
 
 
 def claims_from(

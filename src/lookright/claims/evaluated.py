@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from lookright.claims.trial import Trial
 from lookright.errors import UserError
+from lookright.visible import visible
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Evaluated:
     nor the explanation of such an image counts as kept. This is a stronger property, and the
     sentences name it: they speak of right predictions.
 
-    images: (m,) the keys of the images (`ImageData.keys`), in any order. right: (m,) whether the
+    images: (m,) the names of the images (`ImageData.names`), in any order. right: (m,) whether the
     clean image is classified correctly; kept: (m,) whether the attacked image is too. similarity:
     (m,) of the explanations of the two images, NaN where it is undefined.
 
@@ -43,7 +44,8 @@ class Evaluated:
 
     def trial(self, drawn: Sequence[str]) -> Trial | None:
         """The values of the images drawn; None where one of them was not evaluated."""
-        place = {key: at for at, key in enumerate(self.images)}
+        place = {visible(key): at for at, key in enumerate(self.images)}
+        drawn = [visible(key) for key in drawn]
         if not set(drawn) <= place.keys():
             return None
         at = [place[key] for key in drawn]

@@ -11,7 +11,8 @@ from lookright.claims.plan import Draw, Plan
 from lookright.claims.trial import Trial
 from lookright.data import ImageData
 from lookright.errors import UserError
-from lookright.files import write_atomically
+from lookright.files import together, verified, write_atomically
+from lookright.locks import settled
 from lookright.spec import spec_of
 
 
@@ -42,8 +43,8 @@ class ClaimsFile:
         drawn: Draw,
     ) -> "ClaimsFile":
         """weights: the fingerprint of each model, by its name."""
-        keys = data.keys(drawn.domain)
-        images = [keys[at] for at in drawn.where]
+        names = data.names(drawn.domain)
+        images = [names[at] for at in drawn.where]
         trials, evaluated = {name: Trial() for name in weights}, False
         if path is None:
             return cls(path, {}, images, trials, evaluated, [], {})
@@ -81,7 +82,7 @@ class ClaimsFile:
         return cls(path, key, images, trials, evaluated, others, lemmas)
 
     def write(self, claims: Mapping[str, Any]) -> None:
-        """Write atomically; without claims while images remain to be tried."""
+        """Replace the file; without claims while images remain to be tried."""
         if self.path is None:
             return
         record = self.key | {
@@ -91,7 +92,8 @@ class ClaimsFile:
             **claims,
         }
         content = {"format": 2, "records": [*self.others, record]}
-        write_atomically(self.path, json.dumps(content, indent=1).encode())
+        with together(self.path.parent) as new:
+            write_atomically(new / self.path.name, json.dumps(content, indent=1).encode())
 
 
 def sentences(path: Path, weights: str | None = None) -> dict[str, list[str]]:
@@ -114,10 +116,11 @@ def sentences(path: Path, weights: str | None = None) -> dict[str, list[str]]:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
+    settled(path.parent)
     if not path.exists():
         return []
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))["records"]
+        records = json.loads(verified(path).read_text(encoding="utf-8"))["records"]
         for record in records:
             for name in ("images", "evaluated", "trials", "domain", "models"):
                 record[name]

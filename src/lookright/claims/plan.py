@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lookright import metrics
 from lookright.claims.values import check_tau
-from lookright.data import ImageData, SplitName
+from lookright.data import ImageData, Seen
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.perturbations import Attacked, Perturbation, SwappedBackground
@@ -82,23 +82,30 @@ class Draw:
     others: tuple[int, ...]
 
 
-def draw(data: ImageData, plan: Plan, trained: Sequence[str], masked: bool = False) -> Draw:
+def draw(
+    data: ImageData,
+    plan: Plan,
+    trained: Sequence[str],
+    masked: bool = False,
+    seen: Seen | None = None,
+) -> Draw:
     """A draw without replacement, by the seed, from the images that no model was trained on.
 
-    trained: the training domains; from a domain that shares samples with one of them, only the test
-    part is drawn. masked: only from images with a mask.
+    trained: the names of the training domains. masked: only from images with a mask. seen: the
+    images of the trainings; by default those of `trained` outside their test parts.
 
     Raises:
         UserError: fewer images than the plan draws; data that lack what the perturbation needs.
     """
     domain = plan.domain_of(data, trained)
     data.domain_index(domain)
-    seen = {key for each in trained for key in data.keys(each)}
-    part: SplitName = "all" if seen.isdisjoint(data.keys(domain)) else "test"
+    if seen is None:
+        seen = Seen.in_domains(data, trained)
     possible = set(plan.perturbation.possible(data, domain))
     if masked:
         possible &= set(SwappedBackground().possible(data, domain))
-    where = [at for _, at in data.split(domain, part).where if at in possible]
+    unseen = seen.unseen(data, domain)
+    where = [at for at in unseen if at in possible]
     if masked and plan.n == len(where):
         raise UserError(
             f"Sensitivity to backgrounds takes them from images that are not drawn, but n = "
@@ -107,8 +114,8 @@ def draw(data: ImageData, plan: Plan, trained: Sequence[str], masked: bool = Fal
     if plan.n > len(where):
         raise UserError(
             f"Domain '{domain}' of {data.name} has {len(where)} images that can be drawn "
-            f"({'its test part, as it was trained on' if part == 'test' else 'all of it'}), but "
-            f"got n = {plan.n}: draw fewer, or give more images."
+            f"({'not trained on' if len(unseen) < len(data.keys(domain)) else 'all of it'}), "
+            f"but got n = {plan.n}: draw fewer, or give more images."
         )
     generator = torch.Generator().manual_seed(derived_seed(plan.seed, "certify", domain))
     order = [where[at] for at in torch.randperm(len(where), generator=generator).tolist()]

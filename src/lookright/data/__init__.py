@@ -8,6 +8,8 @@ from lookright.data.hugging_face import HuggingFace
 from lookright.data.images import load_image
 from lookright.data.in_memory import InMemory
 from lookright.data.load import load_data
+from lookright.data.masks import MaskValues
+from lookright.data.seen import Seen
 from lookright.data.selection import Selected
 from lookright.data.shortcut import Shortcut
 
@@ -17,6 +19,8 @@ __all__ = [
     "HuggingFace",
     "ImageData",
     "InMemory",
+    "MaskValues",
+    "Seen",
     "Selected",
     "Shortcut",
     "Split",

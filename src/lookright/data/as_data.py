@@ -1,6 +1,7 @@
 """Tensors, a DataLoader or a torch Dataset as an `ImageData`."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from lookright.batch import Batch, collate
 from lookright.data.dataset import ImageData
 from lookright.data.in_memory import InMemory
 from lookright.data.load import load_data
+from lookright.data.masks import MaskValues
 from lookright.data.tensors import checked_images, checked_masks
 from lookright.errors import UserError
+from lookright.models.preprocessing import Preprocessing
 
 _TAKEN = (
     "tensors (images, labels) or (images, labels, masks), a DataLoader or Dataset of these, or the "
@@ -31,6 +34,8 @@ def as_data(
     has_mask: Any = None,
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
+    mask_values: MaskValues | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> ImageData:
     """Images and labels in any usual form as an `ImageData`; an ImageData is returned as is.
 
@@ -46,6 +51,9 @@ def as_data(
         classes: the names of the classes; by default those of the Dataset, or "0", "1", ... If a
             Dataset has the same names in another order, its order is used.
         image_size: height and width in pixels, for a path; by default that of `load_data`.
+        mask_values: for tensors: which numbers in the masks are the object and which are left out,
+            as `MaskValues(object=(1,), ignore=(3,))`, where that cannot be seen (`data.masks`).
+        preprocessing: as in `load_data`, for a path.
 
     Raises:
         UserError: data in another form; the errors of `InMemory`, such as normalised images; a
@@ -57,27 +65,34 @@ def as_data(
         data = (images, labels, masks)
     elif any(given is not None for given in (labels, masks, has_mask)):
         raise UserError("labels, masks and has_mask belong to images=...; data has its own.")
+    if mask_values is not None and isinstance(data, ImageData | str | Path):
+        raise UserError(
+            "mask_values belongs to tensors here: give it to load_data, or to the data set's class."
+        )
     if isinstance(data, ImageData):
         return data
     if isinstance(data, str | Path):
-        return load_data(data) if image_size is None else load_data(data, image_size)
+        load = partial(load_data, data, preprocessing=preprocessing)
+        return load() if image_size is None else load(image_size)
+    ignored = None
     if isinstance(data, Batch):
-        data, has_mask = (data.images, data.labels, data.masks), data.has_mask
+        ignored, has_mask = data.ignored, data.has_mask
+        data = (data.images, data.labels, data.masks)
     if isinstance(data, tuple | list):
         x, y, guides = _parts(data, _TAKEN)
         if y is None:
             raise UserError("Expected labels, the class number of each image; got none.")
-        return InMemory(x, y, guides, has_mask, classes)
+        return InMemory(x, y, guides, has_mask, classes, mask_values=mask_values, ignored=ignored)
     if isinstance(data, DataLoader):
         if data.drop_last:
             raise UserError(
                 "This loader drops the last incomplete batch: make it with drop_last=False."
             )
         own = _classes(data.dataset, classes)
-        return _gathered(data, own).in_key_order()
+        return _gathered(data, own, mask_values).in_key_order()
     if isinstance(data, Dataset):
         rows: DataLoader[Any] = DataLoader(data, batch_size=_PER_READ, collate_fn=_stacked)
-        found = _gathered(rows, _classes(data, classes))
+        found = _gathered(rows, _classes(data, classes), mask_values)
         return found.in_key_order() if isinstance(data, IterableDataset) else found
     raise UserError(f"Expected {_TAKEN}; got {type(data).__name__}.")
 
@@ -92,17 +107,21 @@ def _classes(dataset: Any, given: Sequence[str] | None) -> Sequence[str] | None:
     return own if given is None or set(own) == set(given) else given
 
 
-def _gathered(batches: Iterable[Any], classes: Sequence[str] | None) -> InMemory:
+def _gathered(
+    batches: Iterable[Any], classes: Sequence[str] | None, values: MaskValues | None
+) -> InMemory:
     """All batches as one data set; each is converted to uint8 on arrival if possible."""
     images: list[Tensor] = []
     labels: list[Tensor] = []
     masks: list[Tensor | None] = []
     known: list[Tensor] = []
-    for x, y, guides, has in _unpacked(batches):
+    ignored: list[Tensor | None] = []
+    for x, y, guides, has, outside in _unpacked(batches):
         images.append(checked_images(x))
         labels.append(torch.as_tensor(y))
         masks.append(None if guides is None else checked_masks(guides, images[-1]))
         known.append(torch.full((len(x),), guides is not None) if has is None else has.cpu())
+        ignored.append(outside)
     if not images:
         raise UserError("Expected images; the loader or data set is empty.")
     sizes = sorted({of.shape[-1] for of in images})
@@ -113,20 +132,33 @@ def _gathered(batches: Iterable[Any], classes: Sequence[str] | None) -> InMemory
         )
     if all(of is None for of in masks):
         return InMemory(_joined(images), torch.cat(labels), classes=classes)
-    every = [_none(x) if of is None else of for of, x in zip(masks, images, strict=True)]
+    every, outside = (
+        torch.cat(
+            [_none(x) if of is None else of.cpu() for of, x in zip(maps, images, strict=True)]
+        )
+        for maps in (masks, ignored)
+    )
     return InMemory(
-        _joined(images), torch.cat(labels), _joined(every), torch.cat(known), classes=classes
+        _joined(images),
+        torch.cat(labels),
+        every,
+        torch.cat(known),
+        classes,
+        mask_values=values,
+        ignored=outside if outside.any() else None,
     )
 
 
-def _unpacked(batches: Iterable[Any]) -> Iterator[tuple[Any, Any, Any, Tensor | None]]:
-    """Images, labels, masks, and which images have a mask."""
+def _unpacked(
+    batches: Iterable[Any],
+) -> Iterator[tuple[Any, Any, Any, Tensor | None, Tensor | None]]:
+    """Images, labels, masks, which images have a mask, and which pixels are ignored."""
     for batch in batches:
         if isinstance(batch, Batch):
-            yield batch.images, batch.labels, batch.masks, batch.has_mask
+            yield batch.images, batch.labels, batch.masks, batch.has_mask, batch.ignored
         else:
             x, y, masks = _parts(batch, "batches of (images, labels) or (images, labels, masks)")
-            yield x, y, masks, None
+            yield x, y, masks, None, None
 
 
 def _parts(row: Any, expected: str) -> tuple[Any, Any, Any]:

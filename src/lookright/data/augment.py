@@ -10,7 +10,13 @@ from torch.nn import functional as F
 from lookright.batch import Batch
 from lookright.errors import UserError
 
-_MODES = {"images": "bilinear", "masks": "nearest", "tool_masks": "bilinear"}
+_MODES = {
+    "images": "bilinear",
+    "masks": "nearest",
+    "tool_masks": "bilinear",
+    "ignored": "nearest",
+    "tool_ignored": "bilinear",
+}
 """The fields that are transformed, and how each is interpolated."""
 
 
@@ -23,7 +29,8 @@ class Augment:
     side along each axis, by whole pixels if scale is 0. scale: zoom by a factor drawn from [1 -
     scale, 1 + scale]. Borders are padded by reflection. Images and tool masks, which may be soft,
     are interpolated bilinearly and stay in [0, 1]; masks take the nearest pixel, so that binary
-    masks stay binary. Raises UserError unless shift is in [0, 1] and scale in [0, 1).
+    masks stay binary. A pixel to which an ignored one contributes is ignored. Raises UserError
+    unless shift is in [0, 1] and scale in [0, 1).
     """
 
     flip: bool = True
@@ -50,7 +57,7 @@ class Augment:
             chance = 2 * torch.rand(n, 3, device=device, generator=generator) - 1
             grid = self._grid(chance, batch.images.shape[-2:])
             for name, values in moved.items():
-                moved[name] = _sample(values, grid, _MODES[name]).clamp(0, 1)
+                moved[name] = _sample(values, grid, _MODES[name])
         return replace(batch, **moved)
 
     def _grid(self, chance: Tensor, size: torch.Size) -> Tensor:
@@ -66,4 +73,7 @@ class Augment:
 
 
 def _sample(maps: Tensor, grid: Tensor, mode: str) -> Tensor:
-    return F.grid_sample(maps, grid, mode, padding_mode="reflection", align_corners=False)
+    if maps.dtype == torch.bool:
+        return _sample(maps.to(grid.dtype), grid, mode) > 0
+    sampled = F.grid_sample(maps, grid, mode, padding_mode="reflection", align_corners=False)
+    return sampled.clamp(0, 1)

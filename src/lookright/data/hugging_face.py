@@ -9,7 +9,7 @@ from typing import Any, Final, final
 from torch import Tensor
 
 from lookright.data.dataset import hashed
-from lookright.data.decoded import Decoded, Masks, Sample
+from lookright.data.decoded import Decoded, Masks, MaskSets
 from lookright.data.images import (
     Encoded,
     File,
@@ -17,10 +17,13 @@ from lookright.data.images import (
     check_image,
     read_bytes,
     read_image,
-    read_mask,
-    square,
+    squared,
 )
-from lookright.errors import UserError, did_you_mean
+from lookright.data.layout import Layout, given_parts
+from lookright.data.masks import MaskSet, MaskValues
+from lookright.errors import UserError, did_you_mean, printable
+from lookright.files import as_path
+from lookright.models.preprocessing import Preprocessing
 
 _IMAGE: Final = ("image", "img")
 _LABEL: Final = ("label", "labels", "class")
@@ -36,36 +39,44 @@ def is_saved(root: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Row:
-    """One row: `rows` holds the columns of images and masks, `name` is its split and number."""
+    """One row: `rows` holds the columns of images and masks, `name` is its split and number.
 
+    root: the folder of the data set, out of which a row names no file.
+    """
+
+    root: Path
     rows: Any
     index: int
     image_column: str
     mask_column: str | None
     name: str
-    key: str
+    preprocessing: Preprocessing | None
 
-    def check(self) -> str:
+    def content(self) -> str:
+        return hashlib.sha256(read_bytes(self._files()[0])).hexdigest()
+
+    def check(self) -> tuple[str, str]:
         image, mask = self._files()
         of_mask = [] if mask is None else [hashlib.sha256(read_bytes(mask)).hexdigest()]
-        return hashed(check_image(image), *of_mask)
+        content = check_image(image)
+        return content, hashed(content, *of_mask)
 
     def image(self, size: int) -> Tensor:
-        return square(read_image(self._files()[0]), size)
+        return squared(read_image(self._files()[0]), size, self.preprocessing)
 
-    def masks(self, size: int) -> Masks:
+    def masks(self, size: int, sets: MaskSets) -> Masks:
         image, mask = self._files()
         if mask is None:
             return {}
-        pixels = square(read_mask(mask, image), size, soft=False)
-        return {"masks": pixels} if pixels.any() else {}
+        planes = sets["masks"].read(mask, image, self.name, size, self.preprocessing)
+        return {"masks": planes} if planes[0].any() else {}
 
     def _files(self) -> tuple[File, File | None]:
         row = self.rows[self.index]
-        image = _file(row[self.image_column], self.name)
+        image = _file(row[self.image_column], self.name, self.root)
         if self.mask_column is None or row[self.mask_column] is None:
             return image, None
-        return image, _file(row[self.mask_column], f"{self.name}, {self.mask_column}")
+        return image, _file(row[self.mask_column], f"{self.name}, {self.mask_column}", self.root)
 
 
 @final
@@ -77,14 +88,15 @@ class HuggingFace(Decoded):
         label: the column of classes; by default `label`, `labels` or `class`, or the only
             ClassLabel. If it is not a ClassLabel, the classes are its sorted values.
         domain: the column of domains; `domain` by default. Without such a column each split is a
-            domain; a data set without splits is a single domain with the folder's name.
+            domain, or with layout "parts" a part (`layout.given_parts`); a data set without splits
+            is a single domain with the folder's name.
         mask: the column of masks; by default `mask` or `masks`, if it contains images.
-        image_size, skip_unreadable, cache, progress, read: as in `Folder`; images are cropped
-            alike.
+        image_size, skip_unreadable, cache, progress, read, mask_values, preprocessing: as in
+            `Folder`; images are made square alike.
 
-    A sample's key is a hash of its image file, so its part does not depend on its position. Raises
-    UserError if `datasets` is not installed, and for a damaged data set, a missing or ambiguous
-    column, a row without a class, or fewer than two classes.
+    A sample's name is its split and number, its key a hash of its image file. Raises UserError if
+    `datasets` is not installed, and for a damaged data set, a missing or ambiguous column, several
+    classes for a row, fewer than two classes, or where a domain that is read has rows without one.
 
     `columns` gives the columns in use, in the form that `load_data` reads.
     """
@@ -101,9 +113,13 @@ class HuggingFace(Decoded):
         cache: bool = True,
         progress: bool = False,
         read: bool = True,
+        mask_values: MaskValues | None = None,
+        preprocessing: Preprocessing | None = None,
+        layout: Layout | None = None,
     ) -> None:
-        root = Path(root)
+        root = as_path(root)
         super().__init__(root, image_size, skip_unreadable, cache)
+        self.preprocessing = preprocessing
         splits = _splits(root)
         features = next(iter(splits.values())).features
         images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
@@ -123,29 +139,60 @@ class HuggingFace(Decoded):
         used = {what: getattr(self, what) for what in ("image", "label", "domain", "mask")}
         self.columns = "&".join(f"{what}={name}" for what, name in used.items() if name)
         self.has_masks = picked_mask is not None
-        self._offered = frozenset(["masks"] if picked_mask else [])
+        if mask_values is not None and picked_mask is None:
+            raise UserError(
+                f"Expected a column of masks in '{root}' with --mask_values, which says what is in "
+                f"them; found none: name it as in '{root}?mask=NAME'."
+            )
+        self.mask_values = mask_values
+        found = MaskSet(mask_values, "masks", "--mask_values")
+        self._sets = {"masks": found} if picked_mask else {}
         labels = {name: _texts(rows, picked_label) for name, rows in splits.items()}
         known = getattr(features[picked_label], "names", None)
-        self.classes = tuple(known or sorted({each for of in labels.values() for each in of}))
+        values = {each for of in labels.values() for each in of if each is not None}
+        self.classes = tuple(known or sorted(values))
         if len(self.classes) < 2:
             raise UserError(
                 f"Expected two or more classes in column '{picked_label}' of '{root}', got "
                 f"{', '.join(self.classes) or 'none'}: name the column, as in "
                 f"'{root}?label=NAME'."
             )
-        samples: dict[str, list[tuple[Sample, int]]] = {}
+        self.layout = layout
+        given = given_parts([*splits], layout, str(root))
+        self.parts_given, self._parts = given is not None, {}
+        self._samples = {}
+        self._unlabelled: dict[str, list[str]] = {}
+        numbers = {name: number for number, name in enumerate(self.classes)}
         for split, rows in splits.items():
             chosen = rows.select_columns([name for name in (picked_image, picked_mask) if name])
-            domains = [split] * len(rows) if picked_domain is None else _texts(rows, picked_domain)
+            alone = split if given is None else self.name
+            domains = [alone] * len(rows) if picked_domain is None else _texts(rows, picked_domain)
             for index, (of, name) in enumerate(zip(domains, labels[split], strict=True)):
                 called = f"{split}[{index}]"
-                key = _hash(chosen[index][picked_image], called)
-                row = _Row(chosen, index, picked_image, picked_mask, called, key)
-                samples.setdefault(of, []).append((row, self.classes.index(name)))
-        self._samples = samples
-        self.domains = tuple(samples)
+                if of is None:
+                    raise UserError(
+                        f"Expected a domain for every row of '{root}'; {called} has none in column "
+                        f"'{picked_domain}': fill it, or leave the row out."
+                    )
+                if name is None:
+                    self._unlabelled.setdefault(of, []).append(called)
+                if given is not None:
+                    self._parts[called] = given[split]
+                row = _Row(root, chosen, index, picked_image, picked_mask, called, preprocessing)
+                number = -1 if name is None else numbers[name]
+                self._samples.setdefault(of, []).append((row, number))
+        self.domains = tuple(self._samples)
         if read:
             self.read(self.domains, progress)
+
+    def _require(self, domains: Sequence[str]) -> None:
+        for domain in domains:
+            if rows := self._unlabelled.get(domain):
+                raise UserError(
+                    f"Expected a class for every row of domain '{domain}' of '{self._given}'; "
+                    f"column '{self.label}' has none in {len(rows)} rows, such as {rows[0]}: leave "
+                    "them out, or name other domains."
+                )
 
 
 def _splits(root: Path) -> dict[str, Any]:
@@ -212,26 +259,39 @@ def _column(
     )
 
 
-def _texts(rows: Any, column: str) -> list[str]:
-    """A column's values as text; those of a ClassLabel as class names."""
+def _texts(rows: Any, column: str) -> list[str | None]:
+    """A column's values as text, those of a ClassLabel as class names; None where there is none.
+
+    Raises:
+        UserError: a column of several values for each row.
+    """
     kind, values = rows.features[column], list(rows[column])
+    several = next((value for value in values if isinstance(value, list | tuple | dict)), None)
+    if several is not None:
+        raise UserError(
+            f"Expected one value for each row in column '{column}'; it has several, such as "
+            f"{several}: name a column of one class for each image, as in '?label=NAME'."
+        )
     names = getattr(kind, "names", None)
-    if any(value is None or (names and value < 0) for value in values):
-        raise UserError(f"Column '{column}' has rows without a value: leave those rows out.")
-    return [names[value] if names else str(value) for value in values]
+
+    def text(value: Any) -> str | None:
+        missing = value is None or value != value or (names and value < 0)
+        return None if missing else printable(names[value] if names else str(value))
+
+    return [text(value) for value in values]
 
 
-def _file(value: Mapping[str, Any] | None, name: str) -> File:
-    """The encoded image: in the row itself, or in a file that the row names."""
+def _file(value: Mapping[str, Any] | None, name: str, root: Path) -> File:
+    """The encoded image: in the row itself, or in a file of the data set that the row names."""
     if value is None or (value["bytes"] is None and value["path"] is None):
         raise UnreadableImageError(f"Expected an image in {name}; it is empty: remove the row.")
-    return Path(value["path"]) if value["bytes"] is None else Encoded(name, value["bytes"])
-
-
-def _hash(value: Mapping[str, Any] | None, name: str) -> str:
-    try:
-        file = _file(value, name)
-        content = file.content if isinstance(file, Encoded) else file.read_bytes()
-    except (OSError, UnreadableImageError):
-        content = name.encode()
-    return hashlib.sha256(content).hexdigest()[:24]
+    if value["bytes"] is not None:
+        return Encoded(name, value["bytes"])
+    root = root.resolve()
+    path = (root / value["path"]).resolve()
+    if not path.is_relative_to(root):
+        raise UnreadableImageError(
+            f"Expected an image in {name}; it names the file '{value['path']}', which is not in "
+            f"'{root}': save the data set again with its images in it."
+        )
+    return path

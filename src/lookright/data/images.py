@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -9,12 +10,24 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
+from lookright.models.preprocessing import Preprocessing
 
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+)
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF") + ("AVIF",) * bool(
+    features.check("avif")
+)
+"""The formats that are read, by the content of a file; Pillow knows others that run programs."""
+
+PIXELS: Final = 64_000_000
+"""Largest number of pixels of an image: decoding takes up to 14 bytes for each."""
 
 _DAMAGED = (
     OSError,
@@ -39,7 +52,11 @@ _UPRIGHT: Final = {
 
 
 class UnreadableImageError(UserError):
-    """A file that is not an image, or a damaged image."""
+    """A file that is not an image, or a damaged image; `reason` says so without its path."""
+
+    def __init__(self, message: str, reason: str = "it cannot be read") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -70,32 +87,26 @@ def read_image(path: File) -> Image.Image:
 
 
 def read_mask(path: File, image_path: File) -> Image.Image:
-    """The mask in 8-bit grey (255 on the object), with the size and orientation of its image.
+    """The mask as it is stored, in its own mode and `format`, turned like its image.
 
-    Grey levels are kept. If all values are 0 or 1, 1 is the object; in a palette image (as in
-    PASCAL VOC), every colour except black is. The mask's own EXIF orientation is applied; if its
-    size then fits the image before its orientation is applied but not after, the mask is turned
-    like the image. Raises UserError with both sizes if they differ, and UnreadableImageError if
-    either file cannot be read.
+    The mask's own EXIF orientation is applied; if its size then fits the image before its
+    orientation is applied but not after, the mask is turned like the image. Raises UserError with
+    both sizes if they differ, and UnreadableImageError if either file cannot be read.
     """
-    mask, orientation = _decode(path)
-    palette = mask.mode in ("P", "PA")
-    if mask.has_transparency_data:
-        mask = _laid_on(mask, "black")
-    levels = np.array(mask.convert("RGB").convert("L") if palette else mask.convert("L"))
-    if palette or levels.max() <= 1:
-        levels = np.where(levels > 0, 255, 0).astype(np.uint8)
-    mask = _turned(Image.fromarray(levels), orientation)
+    stored_mask, orientation = _decode(path, _as_stored)
+    mask = _turned(stored_mask, orientation)
     stored, image_orientation = _header(image_path)
     shown = stored[::-1] if image_orientation >= 5 else stored
-    if mask.size == shown:
-        return mask
-    if mask.size == stored:
-        return _turned(mask, image_orientation)
-    raise UserError(
-        f"Expected a mask of {shown[0]}x{shown[1]} pixels, the size of its image '{image_path}'; "
-        f"'{path}' has {mask.width}x{mask.height}: export the mask at the image's size."
-    )
+    if mask.size != shown:
+        if mask.size != stored:
+            raise UserError(
+                f"Expected a mask of {shown[0]}x{shown[1]} pixels, the size of its image "
+                f"'{image_path}'; '{path}' has {mask.width}x{mask.height}: export the mask at the "
+                "image's size."
+            )
+        mask = _turned(mask, image_orientation)
+    mask.format = stored_mask.format
+    return mask
 
 
 def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
@@ -112,10 +123,18 @@ def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
     return torch.from_numpy(pixels.reshape(size, size, -1)).permute(2, 0, 1).contiguous()
 
 
-def load_image(path: Path | str, image_size: int) -> Tensor:
-    """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `square`."""
-    path = Path(path)
-    return square(read_image(path), image_size).float() / 255
+def squared(
+    image: Image.Image, size: int, preprocessing: Preprocessing | None, soft: bool = True
+) -> Tensor:
+    """(C, size, size) uint8, by the preprocessing of a library's weights, else by `square`."""
+    return preprocessing(image, size, soft) if preprocessing else square(image, size, soft)
+
+
+def load_image(
+    path: Path | str, image_size: int, preprocessing: Preprocessing | None = None
+) -> Tensor:
+    """(3, image_size, image_size) float32 in [0, 1]: `read_image`, then `squared`."""
+    return squared(read_image(as_path(path)), image_size, preprocessing).float() / 255
 
 
 def check_image(path: File) -> str:
@@ -134,7 +153,9 @@ def check_image(path: File) -> str:
 def read_bytes(path: File) -> bytes:
     """The bytes of the file; raises UnreadableImageError if it cannot be read."""
     try:
-        return path.content if isinstance(path, Encoded) else path.read_bytes()
+        if isinstance(path, Encoded):
+            return path.content
+        return _regular(path).read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -142,7 +163,7 @@ def read_bytes(path: File) -> bytes:
 def _seems_whole(content: bytes) -> bool:
     """Whether a file is known to be intact without decoding it; if False, it may still be."""
     try:
-        with Image.open(BytesIO(content)) as image:
+        with _opened(BytesIO(content)) as image:
             if image.format == "PNG" and not image.mode.startswith(("I", "F")):
                 image.verify()
                 return True
@@ -151,12 +172,17 @@ def _seems_whole(content: bytes) -> bool:
         return False
 
 
-def _decode(path: File) -> tuple[Image.Image, int]:
-    """The pixels as stored, in an 8-bit mode, and the EXIF orientation still to be applied."""
+def _decode(
+    path: File, kept: Callable[[Image.Image], Image.Image] | None = None
+) -> tuple[Image.Image, int]:
+    """The pixels as stored, in an 8-bit mode, and the EXIF orientation still to be applied.
+
+    kept: makes a copy of the open image, instead of one in an 8-bit mode.
+    """
     try:
-        with Image.open(_stream(path)) as image:
+        with _opened(_stream(path)) as image:
             image.load()
-            return _eight_bit(image), _orientation(image)
+            return (kept or _eight_bit)(image), _orientation(image)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
 
@@ -164,14 +190,32 @@ def _decode(path: File) -> tuple[Image.Image, int]:
 def _header(path: File) -> tuple[tuple[int, int], int]:
     """(width, height) as stored, and the EXIF orientation."""
     try:
-        with Image.open(_stream(path)) as image:
+        with _opened(_stream(path)) as image:
             return image.size, _orientation(image)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
 
 
+def _opened(file: Path | BytesIO) -> Image.Image:
+    """The image, not yet decoded."""
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > PIXELS:
+        image.close()
+        raise ValueError(
+            f"it has {image.width}x{image.height} pixels, more than {PIXELS // 10**6} million"
+        )
+    return image
+
+
 def _stream(path: File) -> Path | BytesIO:
-    return BytesIO(path.content) if isinstance(path, Encoded) else path
+    return BytesIO(path.content) if isinstance(path, Encoded) else _regular(path)
+
+
+def _regular(path: Path) -> Path:
+    """The path, unless it is a pipe, socket or device, of which a read may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("it is a pipe, socket or device")
+    return path
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -185,6 +229,12 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if levels.min() < 0 or levels.max() > 65535:
         raise ValueError("32-bit pixels above 65535; save the image with 8 or 16 bits")
     return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+
+
+def _as_stored(image: Image.Image) -> Image.Image:
+    copy = image.copy()
+    copy.format = image.format
+    return copy
 
 
 def _orientation(image: Image.Image) -> int:
@@ -215,5 +265,5 @@ def _unreadable(path: File, error: Exception) -> UnreadableImageError:
     fake = isinstance(error, Image.UnidentifiedImageError)
     reason = "its content is no known image format" if fake else str(error) or "it is damaged"
     return UnreadableImageError(
-        f"Expected a readable image at '{path}'; {reason}: replace or remove the file."
+        f"Expected a readable image at '{path}'; {reason}: replace or remove the file.", reason
     )

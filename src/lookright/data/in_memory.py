@@ -11,7 +11,13 @@ from torch import Tensor
 
 from lookright.batch import Batch
 from lookright.data.dataset import ImageData, hashed
-from lookright.data.tensors import checked_images, checked_labels, checked_masks
+from lookright.data.masks import MaskValues
+from lookright.data.tensors import (
+    checked_images,
+    checked_labels,
+    checked_masks,
+    interpreted_masks,
+)
 from lookright.errors import UserError
 
 
@@ -22,12 +28,15 @@ class InMemory(ImageData):
     Args:
         images: (N, 3, S, S), float in [0, 1] or uint8.
         labels: (N,) integers from 0, the class of each image.
-        masks: (N, 1, S, S) or (N, S, S): bool, 0 and 1, float in [0, 1], or uint8 up to 255; 1 (or
-            255) on the object.
+        masks: (N, 1, S, S) or (N, S, S): bool, float in [0, 1], or whole numbers, read by their
+            values as those of files are (`data.masks`).
         has_mask: (N,) bool, False if the object is unknown; True for all by default. An empty mask
             counts as missing.
         classes: the names of the classes; "0", "1", ... by default.
         domain: the name of a single domain, or N names, the domain of each image.
+        mask_values: which numbers in the masks are the object and which are left out, where that
+            cannot be seen.
+        ignored: as masks, bool: pixels that guidance and measures leave out.
 
     A sample's key is a hash of its pixels: equal images are always in the same part, and the parts
     do not depend on the order. `where(domain)` gives the indices of a domain's images.
@@ -39,7 +48,14 @@ class InMemory(ImageData):
 
     name = "InMemory"
 
-    SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("images", "labels", "masks", "has_mask", "domain")
+    SPEC_IGNORES: ClassVar[tuple[str, ...]] = (
+        "images",
+        "labels",
+        "masks",
+        "has_mask",
+        "domain",
+        "ignored",
+    )
     """The samples are identified by `fingerprint` instead."""
 
     def __init__(
@@ -50,7 +66,10 @@ class InMemory(ImageData):
         has_mask: Tensor | None = None,
         classes: Sequence[str] | None = None,
         domain: str | Sequence[str] = "data",
+        mask_values: MaskValues | None = None,
+        ignored: Tensor | None = None,
     ) -> None:
+        self.mask_values = mask_values
         self._images = checked_images(images)
         count, self.image_size = len(self._images), self._images.shape[-1]
         self._labels = checked_labels(labels, count, classes)
@@ -61,9 +80,14 @@ class InMemory(ImageData):
                 f"Expected two or more classes; got only labels of {self.classes[0]}: name all "
                 "classes, as in classes=['cat', 'dog']."
             )
-        self._masks = None if masks is None else checked_masks(masks, self._images)
-        self.has_masks = self._masks is not None
-        self._has_mask = _known(self._masks, has_mask, count)
+        self._masks = self._has_mask = self._ignored = None
+        self.has_masks = masks is not None
+        there = _given(masks, has_mask, count)
+        if masks is not None and there is not None:
+            given = checked_masks(masks, self._images)
+            out = None if ignored is None else checked_masks(ignored, self._images) > 0
+            self._masks, self._ignored = interpreted_masks(given, there, mask_values, out)
+            self._has_mask = there & (self._masks.flatten(1).amax(1) > 0)
         named = [domain] * count if isinstance(domain, str) else list(domain)
         if len(named) != count:
             raise UserError(
@@ -82,6 +106,9 @@ class InMemory(ImageData):
     def keys(self, domain: str) -> Sequence[str]:
         return [self._keys[index] for index in self.where(domain)]
 
+    def contents(self, domain: str) -> Sequence[str]:
+        return self.keys(domain)
+
     def labels(self, domain: str) -> Sequence[int]:
         return self._labels[self.where(domain)].tolist()
 
@@ -94,7 +121,8 @@ class InMemory(ImageData):
         names = (self.classes[label] for label in self.labels(domain))
         chosen = self.where(domain)
         known = [] if self._has_mask is None else map(str, self.masked(domain))
-        masks = [] if self._masks is None else [_hash(self._masks[index]) for index in chosen]
+        every = (each for each in (self._masks, self._ignored) if each is not None)
+        masks = [_hash(of[index]) for of in every for index in chosen]
         return hashed(domain, *self.keys(domain), *names, *known, *masks)
 
     def stored(self, domain: str, indices: Sequence[int]) -> Batch:
@@ -106,6 +134,7 @@ class InMemory(ImageData):
             domains=torch.full_like(at, number),
             masks=None if self._masks is None else self._masks[at],
             has_mask=None if self._has_mask is None else self._has_mask[at],
+            ignored=None if self._ignored is None else self._ignored[at],
         )
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
@@ -125,22 +154,21 @@ class InMemory(ImageData):
         return [_hash(image) for image in self._images]
 
 
-def _known(masks: Tensor | None, has_mask: Tensor | None, count: int) -> Tensor | None:
-    """Which images have a mask that is not empty."""
+def _given(masks: Tensor | None, has_mask: Tensor | None, count: int) -> Tensor | None:
+    """Which images have a mask, None if there are no masks."""
     if masks is None:
         if has_mask is not None:
             raise UserError("has_mask says which of the masks count, but there are no masks.")
         return None
-    seen = masks.flatten(1).amax(1) > 0
     if has_mask is None:
-        return seen
+        return torch.ones(count, dtype=torch.bool)
     has_mask = torch.as_tensor(has_mask).cpu()
     if has_mask.dtype != torch.bool or has_mask.shape != (count,):
         raise UserError(
             f"Expected has_mask as {count} bools, one for each image; got {has_mask.dtype} of "
             f"shape {tuple(has_mask.shape)}."
         )
-    return seen & has_mask
+    return has_mask
 
 
 def _hash(pixels: Tensor) -> str:

@@ -1,47 +1,143 @@
 """Finding the images of each domain and class in a folder, and their masks."""
 
 import os
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
+from lookright.data.dataset import SplitName
 from lookright.data.images import SUFFIXES
-from lookright.errors import UserError, did_you_mean
+from lookright.data.listing import AGAIN, ODD, Lister
+from lookright.errors import UserError, did_you_mean, printable
 
 Tree = dict[str, dict[str, list[Path]]]
 """The files by domain and class, each level sorted by name."""
 
+Layout = Literal["domains", "parts"]
+Subfolders = Literal["take", "skip"]
 
-def find_images(root: Path, ignored: Iterable[Path] = ()) -> Tree:
+_PARTS: Final[Mapping[SplitName, str]] = {
+    "train": "train|training",
+    "validation": "val|valid|validation|dev",
+    "test": "test|testing",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The images of a folder; parts: that of each, if the folders say it (`given_parts`)."""
+
+    tree: Tree
+    parts: dict[Path, SplitName | None]
+    lister: Lister
+
+
+def find_images(
+    root: Path,
+    ignored: Iterable[Path] = (),
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
+    lister: Lister | None = None,
+) -> Found:
     """The images of `root/<domain>/<class>/*`, or of `root/<class>/*` as a domain named like root.
 
-    Hidden files, files without an image suffix, and the folders `ignored` are left out. Raises
-    UserError for a missing folder, a folder without images, a mix of both layouts, an empty domain
-    or class, or fewer than two classes. Warns of a domain that lacks a class.
+    What is no image (`data.listing`) and the folders `ignored` are left out. layout: whether
+    folders called train, val or test are "domains", or the "parts" of one domain. subfolders:
+    "take" or "skip" the images in folders within those of the classes.
+
+    Raises UserError for a missing folder, a folder without images, a mix of both layouts, an empty
+    domain or class, fewer than two classes, and where layout or subfolders would have to be
+    guessed. Warns of a domain that lacks a class.
     """
     require_folder(root, "images")
+    lister = lister or Lister()
     skipped = {folder.resolve() for folder in ignored}
-    kept = [folder for folder in _folders(root) if folder.resolve() not in skipped]
-    below = {folder: _folders(folder) for folder in kept}
-    flat = [folder for folder in below if _images(folder)]
-    nested = [inner for inners in below.values() for inner in inners if _images(inner)]
+    top = [folder for folder in lister(root).folders if folder.resolve() not in skipped]
+    outer = {folder: lister(folder) for folder in top}
+    inner = {each: lister(each) for of in outer.values() for each in of.folders}
+    flat = [folder for folder, of in outer.items() if of.images]
+    nested = [folder for folder, of in inner.items() if of.images]
     if not flat and not nested:
-        raise _no_images(root, list(below))
-    if flat and nested:
+        raise _no_images(root, top)
+    if flat and nested and subfolders is None:
         raise UserError(
             f"Expected '{root}' laid out either <domain>/<class>/* or <class>/*; '{flat[0]}' and "
-            f"'{nested[0]}' both contain images: move them to the same depth."
+            f"'{nested[0]}' both contain images: move them to the same depth, or, if "
+            f"'{flat[0].name}' is a class, decide about the deeper ones by --subfolders take or "
+            "skip."
         )
+
+    def images(folder: Path) -> list[Path]:
+        here = outer.get(folder) or inner[folder]
+        return here.images + _deeper(root, here.folders, subfolders, lister)
+
     if flat:
-        tree = {root.resolve().name: {folder.name: _images(folder) for folder in below}}
+        tree = {_name(root.resolve()): {_name(folder): images(folder) for folder in outer}}
     else:
+        for of in outer.values():
+            for stray in of.images:
+                lister.pass_over("images outside of class folders", stray)
         tree = {
-            domain.name: {inner.name: _images(inner) for inner in inners}
-            for domain, inners in below.items()
+            _name(domain): {_name(each): images(each) for each in of.folders}
+            for domain, of in outer.items()
         }
     check_classes(tree, root)
-    return tree
+    warn_of_odd(root, lister)
+    given = given_parts([*tree], layout, str(root))
+    if given is None:
+        return Found(tree, {}, lister)
+    parts = {
+        path: given[name]
+        for name, classes in tree.items()
+        for files in classes.values()
+        for path in files
+    }
+    joined: dict[str, list[Path]] = {}
+    for classes in tree.values():
+        for name, files in classes.items():
+            joined.setdefault(name, []).extend(files)
+    return Found({_name(root.resolve()): joined}, parts, lister)
+
+
+def given_parts(
+    names: Sequence[str], layout: Layout | None, where: str
+) -> dict[str, SplitName | None] | None:
+    """The part that each of these folders or splits is; None where they are domains.
+
+    If none is for validation, the value of the part to train on is None: its images are divided
+    by their hashes. If none is for a test, that for validation is the test, and so is never used to
+    choose an epoch.
+
+    Raises:
+        UserError: they look like parts, and no layout was given; or they cannot be parts.
+    """
+    found = {
+        name: part
+        for name in names
+        for part, words in _PARTS.items()
+        if re.fullmatch(rf"({words})([-_ ]?(set|data|images|\d+))*", name.lower())
+    }
+    if layout is None and len(set(found.values())) > 1:
+        raise UserError(
+            f"'{where}' has {', '.join(found)}: are these the parts of one domain, to train, "
+            "validate and test on, or domains of their own? Say --layout parts or --layout domains."
+        )
+    if layout != "parts":
+        return None
+    if unknown := [name for name in names if name not in found]:
+        raise UserError(
+            f"Expected only parts in '{where}' with --layout parts, called train, val or test; "
+            f"got '{unknown[0]}': rename it, or say --layout domains."
+        )
+    given: dict[str, SplitName | None] = {**found}
+    if "test" not in found.values():
+        given = {name: "test" if part == "validation" else part for name, part in given.items()}
+    if "validation" not in given.values():
+        given = {name: None if part == "train" else part for name, part in given.items()}
+    return given
 
 
 def check_classes(tree: Tree, root: Path) -> None:
@@ -78,33 +174,38 @@ def require_images(tree: Tree, root: Path) -> None:
 
 
 def find_masks(
-    root: Path, images: list[Path], what: Literal["masks", "tool_masks"] = "masks"
-) -> dict[Path, Path]:
+    root: Path,
+    images: Sequence[str],
+    what: Literal["masks", "tool_masks"] = "masks",
+    lister: Lister | None = None,
+) -> dict[str, Path]:
     """The mask of each image that has one: the image's relative path, under `root`, with any image
     suffix.
 
     Raises UserError for a missing folder, for two masks of the same image, and if no mask belongs
-    to any image. Warns of masks that belong to no image.
+    to any image. Warns of masks that belong to no image, and of what cannot be a mask.
     """
     words = what.replace("_", " ")
     require_folder(root, words)
-    masks: dict[Path, Path] = {}
-    for folder, _, names in os.walk(root, followlinks=True):
-        for file in sorted(Path(folder, name) for name in names if _is_image(name)):
-            stem = file.relative_to(root).with_suffix("")
-            if stem in masks:
-                raise UserError(
-                    f"Expected one file of {words} for an image; '{masks[stem]}' and '{file}' are "
-                    "for the same image: remove one."
-                )
-            masks[stem] = file
-    fitting = {image: masks[stem] for image in images if (stem := image.with_suffix("")) in masks}
-    strays = sorted(masks.keys() - {image.with_suffix("") for image in images})
+    lister = lister or Lister()
+    masks: dict[str, Path] = {}
+    for file in lister.below(root):
+        stem = os.path.splitext(below(root, file))[0]
+        if stem in masks:
+            raise UserError(
+                f"Expected one file of {words} for an image; '{masks[stem]}' and '{file}' are "
+                "for the same image: remove one."
+            )
+        masks[stem] = file
+    warn_of_odd(root, lister)
+    stems = {image: os.path.splitext(image)[0] for image in images}
+    fitting = {image: masks[stem] for image, stem in stems.items() if stem in masks}
+    strays = sorted(masks.keys() - set(stems.values()))
     if not fitting:
         came = f"'{masks[strays[0]]}' belongs to no image" if strays else "it contains no images"
         raise UserError(
             f"Expected {words} in '{root}' at the paths of their images, such as "
-            f"'{root / images[0].with_suffix('.png')}'; {came}: rename them or leave out {words}."
+            f"'{(root / images[0]).with_suffix('.png')}'; {came}: rename them or leave out {words}."
         )
     if strays:
         warnings.warn(
@@ -115,6 +216,21 @@ def find_masks(
     return fitting
 
 
+def below(root: Path, file: Path) -> str:
+    """A file's path below `root`."""
+    return "/".join(file.parts[len(root.parts) :])
+
+
+def warn_of_odd(root: Path, lister: Lister) -> None:
+    """Warn of entries that no data set should have."""
+    for reason in (ODD, AGAIN):
+        if paths := lister.passed.get(reason):
+            warnings.warn(
+                f"Passed over in '{root}': {len(paths)} {reason}, such as '{paths[0]}'.",
+                stacklevel=3,
+            )
+
+
 def require_folder(root: Path, what: str, others: tuple[str, ...] = ()) -> None:
     """Raise UserError if `root` is not a folder; suggests a similar name or one of `others`."""
     if root.is_dir():
@@ -123,37 +239,41 @@ def require_folder(root: Path, what: str, others: tuple[str, ...] = ()) -> None:
         raise UserError(
             f"Expected a folder of {what} at '{root}'; it is a file: give the folder, unpacked."
         )
-    near = [folder.name for folder in _folders(root.parent)] if root.parent.is_dir() else []
+    near = [each.name for each in Lister()(root.parent).folders] if root.parent.is_dir() else []
     raise UserError(
         f"Expected a folder of {what} at '{root}', which does not "
         f"exist.{did_you_mean(root.name, [*near, *others])}"
     )
 
 
+def _deeper(
+    root: Path, folders: Sequence[Path], subfolders: Subfolders | None, lister: Lister
+) -> list[Path]:
+    """The images within folders of a class, if they are to be taken."""
+    found = [path for folder in folders for path in lister.below(folder)]
+    if not found or subfolders == "take":
+        return found
+    if subfolders is None:
+        raise UserError(
+            f"Expected '{root}' laid out <domain>/<class>/* or <class>/*; {len(found)} images lie "
+            f"deeper, such as '{found[0]}': decide about them by --subfolders take or skip."
+        )
+    for path in found:
+        lister.pass_over("images in deeper folders", path)
+    return []
+
+
 def _no_images(root: Path, folders: list[Path]) -> UserError:
     expected = f"Expected images in '{root}' as <domain>/<class>/* or <class>/*"
-    if _images(root):
+    look = Lister()
+    if look(root).images:
         return UserError(f"{expected}; they are directly in it: sort them into class folders.")
     for folder in folders:
-        if any(_images(inner) for middle in _folders(folder) for inner in _folders(middle)):
+        inner = [each for middle in look(folder).folders for each in look(middle).folders]
+        if any(look(each).images for each in inner):
             return UserError(f"{expected}; they are in deeper folders. Did you mean '{folder}'?")
     return UserError(f"{expected}; found none ending in {', '.join(sorted(SUFFIXES))}.")
 
 
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-
-
-def _images(folder: Path) -> list[Path]:
-    return [file for file in _entries(folder) if _is_image(file.name) and not file.is_dir()]
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if entry.is_dir() and entry.name[0] != "."]
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(f"Expected to list the folder '{folder}'; {error.strerror}.") from error
+def _name(folder: Path) -> str:
+    return printable(folder.name)

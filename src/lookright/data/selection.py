@@ -7,7 +7,7 @@ from typing import TypeVar, final
 import torch
 
 from lookright.batch import Batch
-from lookright.data.dataset import ImageData, hashed
+from lookright.data.dataset import ImageData, SplitName, hashed
 
 T = TypeVar("T")
 
@@ -23,10 +23,13 @@ class Selected(ImageData):
     def __init__(self, data: ImageData, classes: Sequence[str]) -> None:
         self.data, self.classes = data, tuple(classes)
         self.name, self.image_size, self.has_masks = data.name, data.image_size, data.has_masks
+        self.parts_given, self.passed_over = data.parts_given, data.passed_over
+        self.preprocessing = data.preprocessing
         number = {name: index for index, name in enumerate(self.classes)}
         self._new = torch.tensor([number.get(name, -1) for name in data.classes])
+        chosen = {data.classes.index(name) for name in self.classes if name in data.classes}
         kept = {
-            domain: [at for at, label in enumerate(data.labels(domain)) if self._new[label] >= 0]
+            domain: [at for at, label in enumerate(data.labels(domain)) if label in chosen]
             for domain in data.domains
         }
         self._where = {domain: where for domain, where in kept.items() if where}
@@ -34,6 +37,15 @@ class Selected(ImageData):
 
     def keys(self, domain: str) -> Sequence[str]:
         return self._of(domain, self.data.keys(domain))
+
+    def names(self, domain: str) -> Sequence[str]:
+        return self._of(domain, self.data.names(domain))
+
+    def contents(self, domain: str) -> Sequence[str]:
+        return self._of(domain, self.data.contents(domain))
+
+    def parts(self, domain: str) -> Sequence[SplitName]:
+        return self._of(domain, self.data.parts(domain))
 
     def labels(self, domain: str) -> Sequence[int]:
         return [int(self._new[label]) for label in self._of(domain, self.data.labels(domain))]
@@ -46,6 +58,9 @@ class Selected(ImageData):
 
     def read(self, domains: Sequence[str], progress: bool = False) -> None:
         self.data.read(domains, progress)
+
+    def unreadable(self, domains: Sequence[str], progress: bool = False) -> dict[str, str]:
+        return self.data.unreadable(domains, progress)
 
     def undecoded(self, domains: Sequence[str]) -> int:
         return self.data.undecoded(domains)

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lookright.batch import Batch
-from lookright.data.dataset import ImageData
+from lookright.data.dataset import ImageData, hashed
 from lookright.errors import UserError
 
 _CHUNK = 64
@@ -101,6 +101,10 @@ class Shortcut(ImageData):
 
     def keys(self, domain: str) -> Sequence[str]:
         return [f"digit {index}" for index in range(len(self._scenes.labels))]
+
+    def contents(self, domain: str) -> Sequence[str]:
+        drawn = f"Shortcut {self.strength} {self.seed} {domain}"
+        return [hashed(drawn, key) for key in self.keys(domain)]
 
     def samples(self, domain: str, indices: Sequence[int]) -> Batch:
         return self.stored(domain, indices).to("cpu")

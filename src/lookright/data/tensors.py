@@ -1,17 +1,16 @@
 """Checks of the user's tensors: images, labels and masks; errors say how to fix them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lookright.data.mask_numbers import levels_of
+from lookright.data.masks import MaskSet, MaskValues
 from lookright.errors import UserError
 
 _CHUNK = 256
-
-_CLASS_NUMBERS = 31
-"""Masks whose values are only 0, numbers up to this one, and 255 count as class numbers."""
 
 _NORMALISED = (
     "undo the normalisation and put it into the model instead, Classifier(network, classes, "
@@ -79,7 +78,7 @@ def checked_labels(labels: Any, count: int, classes: Sequence[str] | None = None
 
 
 def checked_masks(masks: Any, images: Tensor) -> Tensor:
-    """Masks (N, 1, S, S) on the CPU: uint8 if that loses nothing, else float32 in [0, 1]."""
+    """Masks (N, 1, S, S) on the CPU, with the values that were given."""
     masks = _tensor(masks, "masks")
     if masks.ndim == 3:
         masks = masks[:, None]
@@ -89,30 +88,77 @@ def checked_masks(masks: Any, images: Tensor) -> Tensor:
             f"Expected masks of shape {expected}, one per image and of the same size; got "
             f"{tuple(masks.shape)}."
         )
+    return masks
+
+
+def interpreted_masks(
+    masks: Tensor,
+    there: Tensor,
+    values: MaskValues | None = None,
+    left_out: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Masks (N, 1, S, S), uint8 if that loses nothing, else float32 in [0, 1], and what to ignore.
+
+    The latter is (N, 1, S, S) bool, None if no pixel is left out. there: (N,) bool, which of the
+    masks count; left_out: (N, 1, S, S) bool, pixels to ignore whatever they hold. Raises UserError
+    for values whose meaning is ambiguous, as in `data.masks`.
+    """
+    numbers = _numbers(masks)
+    if numbers.is_floating_point():
+        if values not in (None, MaskValues(soft=True)):
+            raise UserError(
+                f"Expected masks with whole numbers for {values}; got soft masks: leave it out."
+            )
+        return (numbers if left_out is None else numbers.masked_fill(left_out, 0)), left_out
+    if left_out is not None:
+        numbers = numbers.long().masked_fill(left_out, -1)
+    if values is None:
+        low, high = (int(value) for value in numbers.aminmax())
+        if low >= 0 and (high <= 1 or _is_binary(numbers)):
+            return numbers.to(torch.uint8) * (255 if high <= 1 else 1), None
+    wanted = MaskSet(values, "masks", "mask_values")
+    found = torch.zeros(masks.shape, dtype=torch.uint8)
+    ignored = torch.zeros(masks.shape, dtype=torch.bool)
+    chosen = {f"mask {index}": index for index in there.nonzero()[:, 0].tolist()}
+
+    def read(names: Iterable[str]) -> None:
+        for name in names:
+            levels = levels_of(numbers[chosen[name], 0].numpy(), name)
+            grey, outside = wanted.interpreted(levels, name)
+            found[chosen[name], 0] = torch.from_numpy(grey)
+            ignored[chosen[name], 0] = False if outside is None else torch.from_numpy(outside)
+
+    read(chosen)
+    read(wanted.settle())
+    return found, ignored if ignored.any() else None
+
+
+def _numbers(masks: Tensor) -> Tensor:
+    """Integers, as uint8 if that loses nothing; soft masks that are no 8-bit levels stay float."""
     if masks.is_floating_point():
         masks = masks.float()
-        if not ((masks >= 0) & (masks <= 1)).all():
+        if not masks.isfinite().all():
             raise UserError(
-                "Expected masks from 0 to 1, with 1 on the object; got values from "
-                f"{float(masks.min()):.3g} to {float(masks.max()):.3g}: scale them to [0, 1]."
+                "Expected masks of numbers; some contain NaN or infinity: correct them."
             )
-        return as_stored(masks)
+        low, high = (float(value) for value in masks.aminmax())
+        if not torch.equal(masks, masks.round()):
+            if low < 0 or high > 1:
+                raise UserError(
+                    "Expected masks as whole numbers or from 0 to 1, with 1 on the object; got "
+                    f"values from {low:.3g} to {high:.3g}: scale them to [0, 1]."
+                )
+            return as_stored(masks)
+        masks = masks.long()
+    if masks.dtype in (torch.bool, torch.uint8):
+        return masks.to(torch.uint8)
     low, high = (int(value) for value in masks.long().aminmax())
-    if low < 0 or (high > 1 and not _is_grey(masks)):
-        raise UserError(
-            "Expected masks as bool, as 0 and 1, as uint8 from 0 to 255 or as float in [0, 1]; got "
-            f"{masks.dtype} from {low} to {high}: for class numbers, give masks == the object's "
-            "number."
-        )
-    return masks.to(torch.uint8) * (255 if high <= 1 else 1)
+    return masks.to(torch.uint8) if low >= 0 and high <= 255 else masks.long()
 
 
-def _is_grey(masks: Tensor) -> bool:
-    """Whether values are grey levels up to 255, not class numbers with 255 for "ignore"."""
-    if masks.dtype != torch.uint8 or not (masks == 255).any():
-        return False
-    numbers = ((masks > 0) & (masks <= _CLASS_NUMBERS)).any()
-    return not numbers or bool(((masks > _CLASS_NUMBERS) & (masks < 255)).any())
+def _is_binary(numbers: Tensor) -> bool:
+    """Whether all numbers are 0 or 255."""
+    return all(bool(((part == 0) | (part == 255)).all()) for part in numbers.split(_CHUNK))
 
 
 def _tensor(values: Any, what: str) -> Tensor:

@@ -2,7 +2,7 @@
 
 from lookright.drawing.panel import Panel, Point, Series, Tick, band, line, spaced
 from lookright.drawing.pictures import overlay_uri, picture_uri, shade_uri
-from lookright.drawing.style import STAR, Style
+from lookright.drawing.style import STAR, Style, default_style
 from lookright.drawing.words import count, listing, p_value, percent, pixel_levels, span
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Tick",
     "band",
     "count",
+    "default_style",
     "line",
     "listing",
     "overlay_uri",

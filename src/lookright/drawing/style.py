@@ -1,5 +1,7 @@
 """The style of a method in all figures of a page."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 MARKERS = (
@@ -28,3 +30,13 @@ class Style:
     def of(cls, index: int) -> "Style":
         """The style of the method at that position."""
         return cls(index % COLOURS, MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
+
+
+@contextmanager
+def default_style() -> Iterator[None]:
+    """Matplotlib as it comes, whatever a `matplotlibrc` in the working folder says."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield

@@ -40,7 +40,7 @@ def judged(
     twins = _twins(data, judge.domain, where, home)
 
     def loaded(domain: str, positions: Sequence[int]) -> Iterator[Batch]:
-        part = Split(data, [(domain, positions[at]) for at in missing])
+        part = Split(data, [(domain, positions[at]) for at in missing], forgiving=True)
         return to_device(stored_loader(part, judge.protocol.batch_size, device, workers), device)
 
     batches = loaded(judge.domain, where)
@@ -67,6 +67,8 @@ def _kept(kept: BatchCache, total: int, size: int) -> Iterator[tuple[int, int, B
     start = 0
     while start < total:
         record = kept.read(start)
+        if record is not None and not 0 < len(record) <= total - start:
+            record = None
         count = min(size, total - start) if record is None else len(record)
         yield start, count, record
         start += count
@@ -83,10 +85,11 @@ def _seen(
 def _twins(
     data: ImageData, domain: str, where: Sequence[int], home: str | None
 ) -> list[int] | None:
-    """The positions of the same samples in `home`; None unless all of them are there."""
-    if home is None or home == domain:
+    """The positions of the same scenes in `home`; None unless all of them are there, or where a
+    sample of the same key is the same image."""
+    keys = data.keys(domain)
+    if home is None or home == domain or keys == data.contents(domain):
         return None
     at = {key: index for index, key in enumerate(data.keys(home))}
-    keys = data.keys(domain)
     found = [at.get(keys[index]) for index in where]
     return [index for index in found if index is not None] if None not in found else None

@@ -1,33 +1,41 @@
 """The values of each batch, on disk until the result is written: a kill loses one batch."""
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lookright.evaluation.column import LABEL
-from lookright.files import write_atomically
+from lookright.evaluation.result import DAMAGED
+from lookright.files import inside, write_atomically
 from lookright.spec import identity
+from lookright.untrusted import npz
 
 PARTIAL = "partial"
+
+_SEAL = hashlib.sha256().digest_size
+"""Bytes of the hash at the end of a record, which may be cut short by a power failure."""
 
 
 @dataclass(frozen=True)
 class BatchResult:
-    """The values of one batch, by column and with a row for each image, and its first images."""
+    """The values of one batch, by column and with a row for each image, and its first images.
+
+    judged: (B,) bool; the images that have no row could not be read, or gave no finite logits.
+    """
 
     values: dict[str, Tensor]
     shown: dict[str, Tensor]
+    judged: Tensor
 
     def __len__(self) -> int:
-        return len(self.values[LABEL.name])
+        return len(self.judged)
 
 
 class BatchCache:
@@ -39,20 +47,22 @@ class BatchCache:
 
     def __init__(self, folder: Path | None, asked: Mapping[str, Any]) -> None:
         name = identity(asked)
-        self.folder = None if folder is None else folder / PARTIAL / name
+        self.folder = None if folder is None else inside(folder, f"{PARTIAL}/{name}/0").parent
 
     def read(self, start: int) -> BatchResult | None:
         """The record that starts at this image; None if there is none or it cannot be read."""
         if self.folder is None:
             return None
         try:
-            with np.load(_path(self.folder, start), allow_pickle=False) as arrays:
-                parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}}
-                for name in arrays.files:
+            if not _sealed(_path(self.folder, start)):
+                return None
+            with npz(_path(self.folder, start)) as arrays:
+                parts: dict[str, dict[str, Tensor]] = {"values": {}, "shown": {}, "of": {}}
+                for name in arrays:
                     part, _, key = name.partition("/")
                     parts[part][key] = torch.from_numpy(arrays[name])
-                return BatchResult(**parts)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+                return BatchResult(parts["values"], parts["shown"], parts["of"]["judged"])
+        except (*DAMAGED, MemoryError):
             return None
 
     def write(self, start: int, record: BatchResult) -> None:
@@ -62,11 +72,22 @@ class BatchCache:
         file = BytesIO()
         arrays: dict[str, Any] = {
             f"{part}/{name}": value.numpy()
-            for part, of in (("values", record.values), ("shown", record.shown))
+            for part, of in (
+                ("values", record.values),
+                ("shown", record.shown),
+                ("of", {"judged": record.judged}),
+            )
             for name, value in of.items()
         }
         np.savez(file, **arrays)
-        write_atomically(_path(self.folder, start), file.getvalue())
+        content = file.getvalue() + hashlib.sha256(file.getvalue()).digest()
+        write_atomically(_path(self.folder, start), content, durable=False)
+
+
+def _sealed(path: Path) -> bool:
+    """Whether a record ends with the hash of what comes before it."""
+    content = path.read_bytes()
+    return hashlib.sha256(content[:-_SEAL]).digest() == content[-_SEAL:]
 
 
 def _path(folder: Path, start: int) -> Path:

@@ -1,6 +1,7 @@
 """`evaluate`: measure a model on data; the result holds figures, intervals, curves and examples."""
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -11,13 +12,17 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from lookright.data import ImageData, SplitName, as_data
+from lookright.console import Terminal
+from lookright.data import ImageData, Seen, as_data
+from lookright.data.decoded import Decoded
+from lookright.data.overview import judged_table
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
 from lookright.evaluation.evaluator import Evaluator
-from lookright.evaluation.places import asked_for, begun
+from lookright.evaluation.left_out import in_words, judgeable, lost
+from lookright.evaluation.places import asked_for, begun, placed
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import (
     Examples,
@@ -29,11 +34,14 @@ from lookright.evaluation.result import (
 )
 from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
-from lookright.files import require_writable
+from lookright.files import as_path, together, verified
+from lookright.locks import locked
+from lookright.models import Classifier, giving_logits, known_of
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
 from lookright.seeds import derived_seed, own_noise
 from lookright.versions import versions
+from lookright.visible import visible
 
 
 def evaluate(
@@ -41,6 +49,7 @@ def evaluate(
     data: Any = None,
     save: Path | str | None = None,
     *,
+    home: Path | str | None = None,
     images: Any = None,
     labels: Any = None,
     masks: Any = None,
@@ -48,6 +57,7 @@ def evaluate(
     masker: nn.Module | None = None,
     domains: Sequence[str] = (),
     train_domains: Sequence[str] = (),
+    seen: Seen | None = None,
     protocol: Protocol = Protocol(),  # noqa: B008
     name: str = "model",
     about: str = "",
@@ -60,21 +70,27 @@ def evaluate(
 ) -> Result:
     """Evaluate a model in each domain and write the result to the folder `save`, domain by domain.
 
-    In a training domain, or one that shares samples with it, only the test part is evaluated; in
-    any other domain, all images. A killed evaluation that is started again continues after its last
-    batch. Where a batch does not fit into memory, it is halved, with a warning.
+    Images that the model was trained or validated on are left out wherever they lie, so that in a
+    training domain the test part is evaluated, in any other domain all images. A killed evaluation
+    that is started again continues after its last batch. Where a batch does not fit into memory, it
+    is halved, with a warning.
 
     Args:
-        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes.
+        model: images (B, 3, H, W) in [0, 1] to logits (B, K) of the data's classes; other outputs,
+            such as probabilities, are made logits (`models.Outputs`).
         data: an `ImageData`, a `DataLoader` or `Dataset` of images and labels, with masks where
             there are any, or the path of a folder (`lookright.data.as_data`).
         images, labels, masks, has_mask: tensors in place of data (`lookright.data.InMemory`).
         save: the folder of this one result. Without it nothing is kept on disk, and a killed
             evaluation starts from the beginning.
+        home: in place of `save`, a folder of many results, such as a run's; this one goes into
+            home/results/<hash of model, data, protocol and names>.
         masker: maps images to masks (B, 1, h, w) in [0, 1], learned with the model. Its masks are
             measured too, against the ground-truth masks where there are any.
         domains: those to evaluate on; all by default.
-        train_domains: those that the model was trained on.
+        train_domains: the names of those that the model was trained on.
+        seen: the images of its training (`Run.seen`), in these data or others; by default those of
+            `train_domains` outside their test parts.
         protocol: how to evaluate: the attacks' ball, explainer, stages, number of images.
         name, about, seed, config: recorded in the result: the model's name, a sentence about it,
             the seed of its training, and how it was made.
@@ -83,7 +99,8 @@ def evaluate(
         workers: processes that decode images; None is one per core, up to four, where many images
             are to be decoded, and none for data in memory.
         overwrite: replace a result of another model or protocol in that folder.
-        progress: show a bar on stderr; a `rich` bar of your own gets a task.
+        progress: show on stderr which images are judged, and a bar; a `rich` bar of your own gets
+            a task.
 
     Raises:
         UserError: an unknown domain; a model with other classes; a masker that gives no masks; a
@@ -91,46 +108,61 @@ def evaluate(
     """
     classes = getattr(model, "classes", None)
     data = as_data(
-        data, images=images, labels=labels, masks=masks, has_mask=has_mask, classes=classes
+        data, images=images, labels=labels, masks=masks, has_mask=has_mask, **known_of(model)
     )
+    _check_preprocessing(model, data)
     chosen = tuple(domains) or data.domains
-    for domain in (*chosen, *train_domains):
+    for domain in (*chosen, *(train_domains if seen is None else ())):
         data.domain_index(domain)
     if classes is not None and tuple(classes) != tuple(data.classes):
         raise UserError(
             f"The model's classes are {', '.join(classes)}, those of {data.name} "
             f"{', '.join(data.classes)}: evaluate it on data of its own classes."
         )
+    model = giving_logits(model, name, data.image_size, data.classes)
     device = best_device(device)
     result = begun(
         model,
         data,
         masker=masker,
         train_domains=train_domains,
+        seen=seen,
         protocol=protocol,
         name=name,
         about=about,
         seed=seed,
         config=config,
     )
-    folder = None if save is None else Path(save)
+    if save is not None and home is not None:
+        raise UserError("Say where the result goes by save=FOLDER or by home=FOLDER, not by both.")
+    folder = None if save is None else as_path(save)
+    if home is not None:
+        folder = placed(as_path(home), result)
     known = versions()
     asked = asked_for(result) | {"by": known["revision"]}
-    kept = _resumed(replace(result, saved=folder), overwrite)
-    if folder is not None:
-        require_writable(folder)
-    data.read(chosen, progress is True and sys.stderr.isatty())
-    samples = {domain: data.fingerprint(domain) for domain in chosen}
-    _check_samples(kept.result, samples)
     both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(locked(folder))
+        kept = _resumed(replace(result, saved=folder), overwrite)
+        broken = data.unreadable(chosen, progress is True and sys.stderr.isatty())
+        if seen is None:
+            seen = Seen.in_domains(data, train_domains)
+        samples = {domain: data.fingerprint(domain) for domain in chosen}
+        _check_samples(kept.result, samples)
+        whole = {domain: judgeable(data, domain, seen, broken) for domain in chosen}
+        splits = {domain: _drawn(positions, protocol) for domain, positions in whole.items()}
+        notes = {domain: _told(data, domain, seen) for domain in chosen}
+        if progress is True:
+            counts = {domain: len(where) for domain, where in splits.items()}
+            inner = [domain for domain in chosen if seen.in_distribution(data, domain)]
+            Terminal(stderr=True).print(judged_table(data, counts, inner))
         stack.enter_context(borrowed(both, device=device))
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
             bar = stack.enter_context(progress_bar())
         stack.enter_context(full_precision(device))
         task = bar.add_task(f"evaluating {name}", total=None, note="") if bar else None
-        splits = {domain: _where(data, domain, train_domains, protocol) for domain in chosen}
         total, before = sum(map(len, splits.values())), 0
 
         def told(done: float, what: str) -> None:
@@ -141,26 +173,35 @@ def evaluate(
             if domain not in kept.result.domains:
                 judge = Evaluator(model, protocol, domain, len(where), masker)
                 cache = BatchCache(folder, asked | {"domain": (domain, samples[domain])})
-                home = next(iter(train_domains), None)
+                near = next((each for each in train_domains if each in data.domains), None)
                 with frozen(both), own_noise(device):
-                    records = list(judged(judge, data, where, cache, told, home, device, workers))
-                summary = Summary(judge, records)
+                    records = list(judged(judge, data, where, cache, told, near, device, workers))
+                names = data.names(domain)
+                left = {name: broken[name] for name in names if name in broken}
+                left |= lost(data, domain, where, records)
+                if left:
+                    notes[domain].append(in_words(left, len(names)))
+                    warnings.warn(f"Domain '{domain}': {notes[domain][-1]}", stacklevel=2)
+                summary = Summary(judge, [each for each in records if each.judged.any()])
                 here = summary.result(
-                    in_distribution=domain in train_domains,
+                    left_out=left,
+                    in_distribution=seen.in_distribution(data, domain),
                     samples=samples[domain],
                     revision=known["revision"],
                     versions={k: str(v) for k, v in known.items() if k != "revision"},
                 )
-                keys = data.keys(domain)
+                here = replace(here, warnings=(*notes[domain], *here.warnings))
                 kept.result.declared.update(summary.declared(here.measures))
                 kept.result.domains[domain] = here
                 kept.examples[domain] = summary.examples()
-                kept.table[domain] = summary.rows([keys[at] for at in where])
+                kept.table[domain] = summary.rows(
+                    [names[at] for at in where if names[at] not in left]
+                )
                 kept.write()
             before += len(where)
             told(0, "done")
-    if folder is not None:
-        forget(folder)
+        if folder is not None:
+            forget(folder)
     return kept.result
 
 
@@ -173,14 +214,12 @@ class _Kept:
     table: dict[str, Rows] = field(default_factory=dict)
 
     def write(self) -> None:
-        """Write all files, result.json last because it lists what is there; nothing without a
-        folder."""
+        """Replace all files together; nothing without a folder."""
         if self.result.saved is not None:
-            if len(self.result.domains) == 1:  # another one's table is never beside this result
-                (self.result.folder / "result.json").unlink(missing_ok=True)
-            write_examples(self.result.folder, self.examples)
-            write_table(self.result.folder, self.table)
-            write_result(self.result)
+            with together(self.result.saved) as new:
+                write_examples(new, self.examples)
+                write_table(new, self.table)
+                write_result(replace(self.result, saved=new))
 
 
 def _resumed(result: Result, overwrite: bool) -> _Kept:
@@ -198,8 +237,10 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
     shown = {domain: read_examples(before, domain) for domain in before.domains}
     examples = {domain: each for domain, each in shown.items() if each is not None}
     table = read_table(folder) if (folder / FILE).exists() else {}
-    if not examples.keys() == before.domains.keys() <= table.keys():
+    domains = before.domains.keys()
+    if examples.keys() != domains or not table.keys() >= set(map(visible, domains)):
         return _Kept(result)
+    verified(folder / FILE)
     return _Kept(before, examples, {**table})
 
 
@@ -211,6 +252,18 @@ def _check_samples(result: Result, samples: Mapping[str, str]) -> None:
                 f"{result.folder} holds a result of other images, masks or labels in domain "
                 f"'{domain}': name another folder, or replace it by overwrite=True (--overwrite)."
             )
+
+
+def _check_preprocessing(model: nn.Module, data: ImageData) -> None:
+    """Warn where image files are not prepared as the model's weights expect."""
+    if not isinstance(model, Classifier) or not isinstance(data, Decoded):
+        return
+    if data.preprocessing != model.preprocessing:
+        warnings.warn(
+            f"The model expects images prepared by {model.preprocessing}, but those of {data.name} "
+            f"are by {data.preprocessing}: load them with preprocessing=model.preprocessing.",
+            stacklevel=3,
+        )
 
 
 def _difference(what: str, old: Any, new: Any) -> str:
@@ -225,13 +278,17 @@ def _difference(what: str, old: Any, new: Any) -> str:
     return f"{what} {old} instead of {new}"
 
 
-def _where(
-    data: ImageData, domain: str, train_domains: Sequence[str], protocol: Protocol
-) -> list[int]:
-    """Positions of the samples to be evaluated, in an order drawn by the seed."""
-    seen = {key for trained in train_domains for key in data.keys(trained)}
-    part: SplitName = "all" if seen.isdisjoint(data.keys(domain)) else "test"
-    where = [position for _, position in data.split(domain, part).where]
+def _told(data: ImageData, domain: str, seen: Seen) -> list[str]:
+    """What is to be said, now and on the page, of the domain's images among those of training."""
+    note = seen.note(data, domain)
+    if note is None:
+        return []
+    warnings.warn(f"Domain '{domain}' of {data.name}: {note}", stacklevel=3)
+    return [note]
+
+
+def _drawn(positions: Sequence[int], protocol: Protocol) -> list[int]:
+    """The samples to be evaluated, in an order drawn by the seed."""
     generator = torch.Generator().manual_seed(derived_seed(protocol.seed, "draw"))
-    order = torch.randperm(len(where), generator=generator)[: protocol.limit]
-    return [where[at] for at in order.tolist()]
+    order = torch.randperm(len(positions), generator=generator)[: protocol.limit]
+    return [positions[at] for at in order.tolist()]

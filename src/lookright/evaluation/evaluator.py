@@ -32,7 +32,33 @@ class Evaluator:
     masker: nn.Module | None = None
 
     def see(self, batch: Batch, start: int, twin: Batch | None, told: Told) -> BatchResult:
-        """Evaluate a batch whose first image is number `start` of the domain."""
+        """Evaluate a batch whose first image is number `start` of the domain.
+
+        Images that could not be read (label -1), or for which the model gives NaN or infinity, are
+        left out.
+
+        Raises:
+            UserError: the model gives NaN or infinity for all images of the first batch.
+        """
+        judged = batch.labels >= 0
+        if twin is not None:
+            judged &= twin.labels >= 0
+        while judged.any():
+            view = self._view(batch, start, twin, judged)
+            finite = view.logits.isfinite().all(1)
+            if finite.all():
+                return self._seen(view, start, told, judged.cpu())
+            if start == 0 and not finite.any():
+                raise UserError(
+                    f"The model gave NaN or infinity for all {len(finite)} images of its first "
+                    "batch: its weights or these images are broken."
+                )
+            judged[judged.clone()] = finite
+        return BatchResult({}, {}, judged.cpu())
+
+    def _view(self, batch: Batch, start: int, twin: Batch | None, judged: Tensor) -> View:
+        if not judged.all():
+            batch, twin = batch.select(judged), twin.select(judged) if twin else None
 
         def generator(purpose: str) -> torch.Generator:
             seed = self.protocol.seed
@@ -43,9 +69,12 @@ class Evaluator:
             )
 
         noise = derived_seed(self.protocol.seed, self.domain)
-        view = View(
+        return View(
             self.model, self.protocol, batch, generator, noise, self.total, twin, self.masker
         )
+
+    def _seen(self, view: View, start: int, told: Told, judged: Tensor) -> BatchResult:
+        batch = view.batch
         columns = {LABEL: batch.labels, PREDICTED: view.predicted, HAS_MASK: view.has_mask}
         shown = dict(_shown(view))
         found: list[tuple[Stage, Columns]] = []
@@ -62,6 +91,7 @@ class Evaluator:
         return BatchResult(
             {each.name: value.detach().cpu() for each, value in columns.items() if each.kept},
             {name: value[: self.protocol.examples].cpu() for name, value in shown.items()},
+            judged,
         )
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 from torch import nn
 
-from lookright.data import ImageData
+from lookright.data import ImageData, Seen
 from lookright.errors import UserError
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Result
+from lookright.files import inside
+from lookright.locks import settled
 from lookright.models import fingerprint
 from lookright.spec import identity, spec_of
+from lookright.spec.folders import with_folders
 
 RESULTS = "results"
 
@@ -24,6 +27,7 @@ def begun(
     *,
     masker: nn.Module | None = None,
     train_domains: Sequence[str] = (),
+    seen: Seen | None = None,
     protocol: Protocol = Protocol(),  # noqa: B008
     name: str = "model",
     about: str = "",
@@ -39,7 +43,7 @@ def begun(
         classes=tuple(data.classes),
         train_domain=tuple(train_domains),
         about=about,
-        config=dict(config or {}) | {"judged": _judged(model, masker, data)},
+        config=dict(config or {}) | {"judged": _judged(model, masker, data, seen)},
         settings=spec_of(protocol.resolved),
         domains={},
     )
@@ -51,12 +55,13 @@ def asked_for(result: Result) -> dict[str, Any]:
     return json.loads(json.dumps({name: getattr(result, name) for name in names}))
 
 
-def place(home: Path, model: nn.Module, data: ImageData, **about: Any) -> Path:
-    """The folder of a model's result: `home`/results/<hash of model, data, protocol and names>.
+def placed(home: Path, result: Result) -> Path:
+    """The folder of a result: `home`/results/<hash of model, data, protocol and names>.
 
-    about: as in `begun`.
+    Raises:
+        UserError: it is a link, or in one.
     """
-    return home / RESULTS / identity(asked_for(begun(model, data, **about)))
+    return inside(home, Path(RESULTS, identity(asked_for(result)), "result.json")).parent
 
 
 def home_of(folder: Path) -> Path:
@@ -70,9 +75,10 @@ def results_in(folder: Path) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    if (folder / "result.json").is_file():
+    if (settled(folder) / "result.json").is_file():
         return [folder]
-    found = (folder / RESULTS).glob("*/result.json")
+    kept = [settled(each) / "result.json" for each in (folder / RESULTS).glob("*/")]
+    found = [path for path in kept if path.is_file()]
     newest_first = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     if not newest_first:
         raise UserError(
@@ -83,14 +89,24 @@ def results_in(folder: Path) -> list[Path]:
     return [path.parent for path in newest_first]
 
 
-def _judged(model: nn.Module, masker: nn.Module | None, data: ImageData) -> dict[str, Any]:
-    """What was evaluated on what: hashes of the weights, and the data's spec, or its name."""
+def _judged(
+    model: nn.Module, masker: nn.Module | None, data: ImageData, seen: Seen | None
+) -> dict[str, Any]:
+    """What was evaluated on what: hashes of the weights and of the images seen in training, and the
+    data's spec, or its name.
+
+    Of the data's folders only the names are told, and a hash tells them apart.
+    """
     try:
-        described = spec_of(data)
+        spec = spec_of(data)
+        described = with_folders(spec, lambda folder: Path(folder).name)
+        if described != spec:
+            described["place"] = identity(spec)
     except UserError:
         described = {"name": data.name}
     return {
         "weights": fingerprint(model),
         **({} if masker is None else {"masker": fingerprint(masker)}),
+        **({} if seen is None else {"seen": seen.identity}),
         "data": described,
     }

@@ -2,6 +2,7 @@
 
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from io import BytesIO
@@ -13,12 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
-from lookright.files import write_atomically
+from lookright.files import as_path, verified, write_atomically
+from lookright.locks import settled
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
+from lookright.untrusted import npz
 
 FORMAT = 2
+
+DAMAGED = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, NotImplementedError)
+"""What numpy raises where an archive of arrays is damaged."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,8 @@ class DomainResult:
     explanation should win. stages: what each stage reports beyond measures, as JSON by the stage's
     name; `Attacks.of(domain)` and the like read it. samples: a hash of the domain's images, masks
     and labels (`ImageData.fingerprint`). revision, versions: of the source and the libraries with
-    which this domain was evaluated.
+    which this domain was evaluated. left_out: by name, the images that could not be read or that
+    the model could not answer, and why.
     """
 
     n: int
@@ -40,6 +47,7 @@ class DomainResult:
     paired: dict[str, dict[str, Paired]] = field(default_factory=dict)
     stages: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
     samples: str = ""
     revision: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -149,7 +157,7 @@ def read_result(folder: Path | str) -> Result:
     Raises:
         UserError: there is no such file, it is damaged, or it is of another format version.
     """
-    folder = Path(folder)
+    folder = settled(as_path(folder))
     path = folder / "result.json"
     if not path.is_file():
         raise UserError(
@@ -157,8 +165,8 @@ def read_result(folder: Path | str) -> Result:
             "give a folder that `lookright evaluate` wrote."
         )
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        raw = json.loads(verified(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(_damaged(path, error)) from error
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
@@ -168,7 +176,7 @@ def read_result(folder: Path | str) -> Result:
         )
     try:
         return _result(folder, raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(_damaged(path, error)) from error
 
 
@@ -211,10 +219,10 @@ def read_examples(result: Result, domain: str) -> Examples | None:
     if result.saved is None or not (path := result.saved / "examples.npz").is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with npz(verified(path)) as arrays:
             names = {
                 name: name.removeprefix(f"{domain}/")
-                for name in arrays.files
+                for name in arrays
                 if name.startswith(f"{domain}/")
             }
             found = {short: arrays[name] for name, short in names.items() if "/" not in short}
@@ -222,7 +230,7 @@ def read_examples(result: Result, domain: str) -> Examples | None:
             return None
         examples = Examples.of(found)
         _check(examples, len(result.classes))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (*DAMAGED, MemoryError) as error:
         raise UserError(_damaged(path, error)) from error
     return examples
 
@@ -261,6 +269,7 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         },
         stages=dict(raw.get("stages") or {}),
         warnings=tuple(str(warning) for warning in _list(raw.get("warnings") or [])),
+        left_out={str(k): str(v) for k, v in (raw.get("left_out") or {}).items()},
         samples=str(raw.get("samples", "")),
         revision=str(raw["revision"]) if raw.get("revision") else None,
         versions={str(k): str(v) for k, v in (raw.get("versions") or {}).items()},

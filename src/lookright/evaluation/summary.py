@@ -24,7 +24,7 @@ from lookright.metrics import Measure
 
 @dataclass(frozen=True)
 class Summary:
-    """The records of all batches of a domain."""
+    """The records of all batches of a domain that have judged images, one at least."""
 
     evaluator: Evaluator
     records: Sequence[BatchResult]

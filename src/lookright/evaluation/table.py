@@ -3,11 +3,12 @@
 Each image has a row: its `domain`, its key as `image`, its `label` and the `predicted` class, both
 as numbers in the order of the result's classes, and then the values that the stages computed. A
 value stands in the column of its measure's key, that of a baseline in `key@random` or `key@centre`.
-True is 1; an undefined value is empty.
+True is 1; an undefined value is empty. In names, control characters are escaped (`visible`).
 """
 
 import csv
 import gzip
+import zlib
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from itertools import groupby
@@ -19,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
-from lookright.files import write_atomically
+from lookright.files import as_path, write_atomically
+from lookright.untrusted import unzipped
+from lookright.visible import visible
 
 FILE = "images.csv.gz"
 _DOMAIN, _TEXT, _WHOLE = "domain", ("image",), ("label", "predicted")
@@ -41,13 +44,13 @@ def write_table(folder: Path, domains: Mapping[str, Rows]) -> None:
     for domain, table in tables.items():
         empty = [""] * len(table["image"])
         for row in zip(*(table.get(name, empty) for name in names), strict=True):
-            writer.writerow([domain, *row])
+            writer.writerow([visible(domain), *row])
     packed = gzip.compress(text.getvalue().encode(), mtime=0)
     write_atomically(folder / FILE, packed)
 
 
 def read_table(folder: Path | str) -> dict[str, dict[str, NDArray[Any]]]:
-    """The columns of each domain, by name; columns that are empty in the whole domain are left out.
+    """The columns of each domain, by its visible name; those empty in all of it are left out.
 
     `image` is text, `label` and `predicted` are int64, every other one float64 with NaN where it is
     not defined.
@@ -55,16 +58,16 @@ def read_table(folder: Path | str) -> dict[str, dict[str, NDArray[Any]]]:
     Raises:
         UserError: there is no table, or it is damaged.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     path = folder / FILE
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            names, *rows = list(csv.reader(file))
+        text = unzipped(path).decode("utf-8")
+        names, *rows = list(csv.reader(StringIO(text, newline="")))
         return {
             domain: _columns(names[1:], [row[1:] for row in of])
             for domain, of in groupby(rows, key=itemgetter(0))
         }
-    except (OSError, EOFError, ValueError, csv.Error) as error:
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise UserError(
             f"Expected the values of every image in {path}, but it cannot be read ({error}): "
             "evaluate the model again, with --overwrite."
@@ -78,7 +81,7 @@ def _cells(values: NDArray[Any]) -> list[str]:
         return [
             "" if value != value else repr(value).removesuffix(".0") for value in values.tolist()
         ]
-    return values.tolist()
+    return [visible(text) for text in values.tolist()]
 
 
 def _columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:

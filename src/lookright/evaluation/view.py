@@ -47,11 +47,6 @@ class View:
                 f"The model has {self.logits.shape[1]} classes, the data a label "
                 f"{int(labels.max())}: evaluate it on data of its own classes."
             )
-        if broken := int((~self.logits.isfinite()).any(1).sum()):
-            raise UserError(
-                f"The model gave NaN or infinity for {broken} of {len(labels)} images: its weights "
-                "or these images are broken."
-            )
         self.predicted = self.logits.argmax(1)
 
     def __getitem__(self, column: Column) -> Tensor:
@@ -64,9 +59,10 @@ class View:
         batch = self.batch
         if batch.masks is None:
             return torch.zeros_like(batch.labels, dtype=torch.bool)
-        return torch.ones_like(batch.labels, dtype=torch.bool) & (
-            True if batch.has_mask is None else batch.has_mask
-        )
+        has = torch.ones_like(batch.labels, dtype=torch.bool)
+        if batch.ignored is not None:
+            has = batch.masks.masked_fill(batch.ignored, 0).flatten(1).any(1)
+        return has & (True if batch.has_mask is None else batch.has_mask)
 
     def right(self, images: Tensor) -> Tensor:
         """(B,) bool: whether each of these images is classified correctly."""

@@ -16,15 +16,16 @@ class GradCAM(Explainer):
     """ReLU(sum_k alpha_k A_k), alpha_k the spatial mean of d logit_y / d A_k (eqs. 1 and 2).
 
     `layer` names the submodule whose output is A, as in `model.named_modules()`; None takes the
-    last feature map, which is searched once per model. The tokens of ViT and Swin are arranged as a
-    grid; for another kind of network `grid` is a function that does this, from the layer's output
-    to (B, C, h, w). The saliency has the size of A, not of the image. The backward pass runs only
-    from the logits to A, so on the last feature map it costs almost nothing beyond the forward
-    pass.
+    last feature map, which is searched once per model and size of image (`layers.py` says how).
+    Tokens and channels-last maps of timm's and torchvision's networks are arranged as a grid; for
+    other layouts `grid` is a function that does this, from the layer's output to (B, C, h, w). The
+    saliency has the size of A, not of the image. The backward pass runs only from the logits to A,
+    so on the last feature map it costs almost nothing beyond the forward pass.
 
     Raises:
-        UserError: no such layer (the nearest name is suggested); the layer's output is not a
-            feature map; no feature map was found in the model (candidates are listed).
+        UserError: no such layer (the nearest name is suggested); the layer's output has no known
+            layout, or does not change the logits; no feature map was found in the model (candidates
+            are listed).
     """
 
     layer: str | None = None
@@ -34,7 +35,11 @@ class GradCAM(Explainer):
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         keep = torch.is_grad_enabled()
-        layer = named_layer(model, self.layer) if self.layer else find_layer(model, x)
+        layer = (
+            named_layer(model, self.layer, x, any_layout=self.grid is not None)
+            if self.layer
+            else find_layer(model, x)
+        )
         logits, features = _forward(model, layer, x, keep)
         with differentiation(keep):
             gradient = gradient_or_zero(class_score(logits, y), features, keep)

@@ -1,14 +1,26 @@
-"""Finding a network's feature map and arranging it as (B, C, h, w)."""
+"""Finding a network's feature map.
+
+The map is the last output of a submodule that has several positions and a known layout, and through
+which everything passes that the logits know of the image. It must lie in the last part of the
+network. Where the logits are read from a class token, it is the input of the last block's
+attention: there the class token gathers from all patches for the last time. That the map changes
+the logits is tested in any network.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
-from lookright.modes import frozen
+from lookright.explainers.layouts import Grid, channels_first
+from lookright.explainers.outputs import Output, awake, changes_logits, outputs_of
+from lookright.explainers.paths import on_every_path
+from lookright.modes import frozen, ordinary
 
 
 @dataclass(frozen=True)
@@ -16,100 +28,198 @@ class FeatureLayer:
     """A submodule and the function that arranges its output as (B, C, h, w)."""
 
     module: nn.Module
-    grid: Callable[[Tensor], Tensor]
+    grid: Grid
 
 
-def named_layer(model: nn.Module, name: str) -> FeatureLayer:
-    """The submodule of that name, in the model or in the network it wraps."""
+_NONE = (
+    "no layer on every path to the logits, in the last part of the network, has a known layout "
+    "(tokens must form a square)"
+)
+_LATE = 0.75
+"""The last part of a network: the last quarter of the outputs that have several positions."""
+
+_Found = tuple[str, Grid]
+_found: WeakKeyDictionary[nn.Module, dict[object, _Found]] = WeakKeyDictionary()
+
+
+def find_layer(model: nn.Module, x: Tensor) -> FeatureLayer:
+    """The last feature map, searched once per model and size of image.
+
+    Raises:
+        UserError: no feature map was found; layers that may serve are named.
+    """
+    return _once(model, x, "", _search)
+
+
+def named_layer(model: nn.Module, name: str, x: Tensor, any_layout: bool) -> FeatureLayer:
+    """The submodule of that name, in the model or in the network it wraps.
+
+    Args:
+        any_layout: whether the caller arranges its output himself.
+
+    Raises:
+        UserError: no such submodule; its layout is not known; the logits do not depend on it.
+    """
     _refuse_script(model)
     modules = dict(model.named_modules())
-    wrapped = (modules.get(prefix + name) for prefix in ("", "network.", "network.network."))
-    module = next((found for found in wrapped if found is not None), None)
-    if module is None:
+    wrapped = (prefix + name for prefix in ("", "network.", "network.network."))
+    full = next((found for found in wrapped if found in modules), None)
+    if full is None:
         raise UserError(
             f"The model has no layer '{name}'.{did_you_mean(name, modules)} "
             f"Layers near its end: {', '.join(_near_the_end(model))}."
         )
-    return FeatureLayer(module, _layout(model))
+    search = partial(_named, name=full, any_layout=any_layout)
+    return _once(model, x, (full, any_layout), search)
 
 
-def find_layer(model: nn.Module, x: Tensor) -> FeatureLayer:
-    """The last feature map: a transformer's last block, else the last map larger than 1 x 1."""
-    by_size = _found.setdefault(model, {})
-    size = tuple(x.shape[-2:])
-    if size not in by_size:
-        by_size[size] = _transformer(model) or _last_map(model, x)
-    name, grid = by_size[size]
+def _once(
+    model: nn.Module, x: Tensor, key: object, search: Callable[[nn.Module, Tensor], _Found]
+) -> FeatureLayer:
+    found = _found.setdefault(model, {})
+    key = key, *x.shape[-2:]
+    if key not in found:
+        _refuse_script(model)
+        with frozen(model), awake(model):
+            found[key] = search(model, ordinary(x[:1]))
+    name, grid = found[key]
     return FeatureLayer(model.get_submodule(name), grid)
 
 
-_Found = tuple[str, Callable[[Tensor], Tensor]]
-_found: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], _Found]] = WeakKeyDictionary()
+def _search(model: nn.Module, x: Tensor) -> _Found:
+    logits, outputs = outputs_of(model, x)
+    outputs = [
+        output for output in outputs if not (output.is_flat or _only_moves(model, output.name))
+    ]
+    found = _map(model, logits, outputs)
+    if isinstance(found, str):
+        raise _no_map(model, outputs, found)
+    if not changes_logits(model, x, found):
+        raise _no_map(model, outputs, f"the logits do not depend on '{found.name}'")
+    assert found.grid is not None
+    return found.name, found.grid
 
 
-def _layout(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    found = _transformer(model)
-    return found[1] if found else _channels_first
+def _named(model: nn.Module, x: Tensor, name: str, any_layout: bool) -> _Found:
+    _, outputs = outputs_of(model, x)
+    output = next((output for output in outputs if output.name == name), None)
+    if output is None:
+        raise UserError(
+            f"Grad-CAM's layer '{name}' was not run in the forward pass, or its output is no "
+            "tensor; name another."
+        )
+    grid = channels_first if any_layout else output.grid
+    if grid is None:
+        raise UserError(
+            f"Grad-CAM needs a layer whose output is a feature map (B, C, h, w), got "
+            f"{output.value.ndim} dimensions, {tuple(output.value.shape)}, of '{name}'; name "
+            "another, or give the function that arranges it, GradCAM(layer=..., grid=...)."
+        )
+    if not changes_logits(model, x, output):
+        raise UserError(
+            f"The logits do not depend on the map of Grad-CAM's layer '{name}'; name another, such "
+            f"as {', '.join(_near_the_end(model))}."
+        )
+    return name, grid
 
 
-def _transformer(model: nn.Module) -> _Found | None:
-    """The layer and layout for the known transformer families; None for other networks.
+def _only_moves(model: nn.Module, name: str) -> bool:
+    """Whether a layer, or one that it is part of, pools or rearranges the map of another."""
+    from timm import layers as tl
+    from torchvision.ops import Permute
 
-    In ViT only the class token of the last block's output reaches the head, so the feature map is
-    the input of that block's attention.
-    """
-    import timm.models as tm
-    import torchvision.models as tv
-
-    for name, module in model.named_modules():
-        prefix = f"{name}." if name else ""
-        if isinstance(module, tm.VisionTransformer):
-            last, skip = len(module.blocks) - 1, module.num_prefix_tokens
-            return f"{prefix}blocks.{last}.norm1", _Tokens(skip)
-        if isinstance(module, tv.VisionTransformer):
-            last = len(module.encoder.layers) - 1
-            return f"{prefix}encoder.layers.encoder_layer_{last}.ln_1", _Tokens(1)
-        if isinstance(module, tm.SwinTransformer | tm.SwinTransformerV2 | tv.SwinTransformer):
-            return f"{prefix}norm", _channels_last
-    return None
+    attention = tl.AttentionPool2d, tl.AttentionPoolLatent, tl.AttentionPoolPrr
+    pools = nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, tl.SelectAdaptivePool2d, *attention
+    moves = nn.Flatten, nn.Unflatten, Permute
+    parents = (name[:end] for end, letter in enumerate(f"{name}.") if letter == ".")
+    return any(isinstance(model.get_submodule(parent), pools + moves) for parent in parents)
 
 
-@dataclass(frozen=True)
-class _Tokens:
-    """Arranges tokens (B, skip + h * w, C) as a square grid (B, C, h, w)."""
+def _map(model: nn.Module, logits: Tensor, outputs: list[Output]) -> Output | str:
+    """The output that is the feature map, or why there is none."""
+    if not logits.requires_grad:  # the model blocks the gradient
+        return next((output for output in outputs[::-1] if output.grid), _NONE)
+    outputs = [output for output in outputs if output.value.requires_grad]
+    if not outputs:
+        return _NONE
+    gradients = _gradients(logits, outputs)
+    blocked = not any(gradient.any() for gradient in gradients.values())
 
-    skip: int
+    def reaches(output: Output) -> bool:
+        assert output.grid is not None
+        return blocked or bool(output.grid(gradients[output.name]).any())
 
-    def __call__(self, tokens: Tensor) -> Tensor:
-        if tokens.ndim == 4:
-            return _channels_last(tokens)
-        if tokens.ndim != 3:
-            raise UserError(_no_map(tokens))
-        side = round((tokens.shape[1] - self.skip) ** 0.5)
-        if self.skip + side * side != tokens.shape[1]:
-            raise UserError(
-                f"Grad-CAM arranges a transformer's tokens as a square, got {tokens.shape[1]} "
-                f"tokens of which {self.skip} are not image patches; use square images."
-            )
-        return tokens[:, self.skip :].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    def is_whole(output: Output) -> bool:
+        """Whether nothing reaches the logits through a class token beside the grid."""
+        return not gradients[output.name][:, : output.skip].any()
 
-
-def _channels_last(features: Tensor) -> Tensor:
-    if features.ndim != 4:
-        raise UserError(_no_map(features))
-    return features.permute(0, 3, 1, 2)
-
-
-def _channels_first(features: Tensor) -> Tensor:
-    if features.ndim != 4:
-        raise UserError(_no_map(features))
-    return features
+    passed = on_every_path(logits)
+    known = [output for output in outputs if output.grid and output.value.grad_fn in passed]
+    maps = [output for output in known if reaches(output)]
+    if known and not reaches(known[-1]):  # of the final tokens only the class token is read
+        gathered = _adapted(model, outputs)
+        after = outputs[outputs.index(maps[-1]) + 1 :] if maps and not gathered else []
+        for output in after:
+            if output.grid and reaches(output) and _passes_all(maps[-1], output, gradients):
+                gathered = output
+        if gathered:
+            return gathered
+    late = [output for output in maps if outputs.index(output) + 1 >= _LATE * len(outputs)]
+    whole = [output for output in late if is_whole(output)]
+    return (whole or late)[-1] if late else _NONE
 
 
-def _no_map(output: Tensor) -> str:
-    return (
-        f"Grad-CAM needs a layer whose output is a feature map (B, C, h, w), got {output.ndim} "
-        f"dimensions, {tuple(output.shape)}; name a convolutional layer."
+def _passes_all(before: Output, output: Output, gradients: dict[str, Tensor]) -> bool:
+    """Whether the patches of one output reach the logits only through those of a later one."""
+    if output.value.shape != before.value.shape or output.grid != before.grid:
+        return False
+    through = torch.autograd.grad(
+        output.value,
+        before.value,
+        gradients[output.name],
+        retain_graph=True,
+        materialize_grads=True,
+    )[0]
+    patches = slice(before.skip, None)
+    whole = gradients[before.name][:, patches]
+    return torch.allclose(
+        through[:, patches], whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max())
+    )
+
+
+def _gradients(logits: Tensor, outputs: list[Output]) -> dict[str, Tensor]:
+    """The gradient of a weighted sum of the logits, whose weights also suit a softmax."""
+    weights = torch.arange(logits.numel(), device=logits.device).cos().view_as(logits)
+    found = torch.autograd.grad(
+        (weights * logits).sum(),
+        [output.value for output in outputs],
+        retain_graph=True,
+        materialize_grads=True,
+    )
+    return {output.name: gradient for output, gradient in zip(outputs, found, strict=True)}
+
+
+def _adapted(model: nn.Module, outputs: list[Output]) -> Output | None:
+    """The input of the last block's attention in families whose blocks give several tensors."""
+    from timm.models import TNT, MultiScaleVit
+
+    found = []
+    for module in model.modules():
+        network: Any = module
+        if isinstance(module, TNT):
+            found.append(network.blocks[-1].norm_out)
+        elif isinstance(module, MultiScaleVit):
+            found.append(network.stages[-1].blocks[-1].norm1)
+    return next((output for output in outputs if model.get_submodule(output.name) in found), None)
+
+
+def _no_map(model: nn.Module, outputs: list[Output], why: str) -> UserError:
+    last = [f"{output.name} {tuple(output.value.shape)}" for output in outputs[-6:]]
+    return UserError(
+        f"Grad-CAM found no feature map (B, C, h, w) larger than 1 x 1 in this model: {why}. Name "
+        "a layer with GradCAM(layer=...), if need be with grid=..., a function that arranges its "
+        f"output, such as {', '.join(last or _near_the_end(model))}, or explain the pixels "
+        "(InputGradient)."
     )
 
 
@@ -120,39 +230,6 @@ def _refuse_script(model: nn.Module) -> None:
             "works on the pixels (--protocol.explainer InputGradient, or --explainer), or export "
             "the model with torch.export."
         )
-
-
-def _last_map(model: nn.Module, x: Tensor) -> _Found:
-    from timm.layers import SelectAdaptivePool2d
-
-    _refuse_script(model)
-    pools = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, SelectAdaptivePool2d)
-    found: list[str] = []
-    handles = []
-
-    def note(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            if isinstance(output, Tensor) and output.ndim == 4 and output[0, 0].numel() > 1:
-                found.append(name)
-
-        return hook
-
-    try:
-        for name, module in model.named_modules():
-            if name and not isinstance(module, pools):
-                handles.append(module.register_forward_hook(note(name)))
-        with frozen(model), torch.no_grad():
-            model(x[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not found:
-        raise UserError(
-            "Grad-CAM found no feature map (B, C, h, w) larger than 1 x 1 in this model; name a "
-            f"layer with GradCAM(layer=...), such as {', '.join(_near_the_end(model))}, or explain "
-            "the pixels (InputGradient)."
-        )
-    return found[-1], _channels_first
 
 
 def _near_the_end(model: nn.Module) -> list[str]:

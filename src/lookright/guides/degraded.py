@@ -11,7 +11,7 @@ from torch import Tensor
 from lookright.batch import Batch
 from lookright.chance import image_chance
 from lookright.errors import UserError
-from lookright.guides.guide import Target
+from lookright.guides.guide import Target, mask_target
 from lookright.guides.human import HumanMask
 
 
@@ -20,12 +20,16 @@ class Degraded(HumanMask):
     """A degraded annotated mask.
 
     Its randomness is derived from the image (`chance.py`), so that it is the same in every epoch,
-    like the mistakes of an annotator; an augmented image counts as another image.
+    like the mistakes of an annotator; an augmented image counts as another image. Pixels that the
+    annotation ignores stay ignored.
     """
 
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
         exact = super().__call__(batch, saliency)
-        return replace(exact, maps=self.degrade(exact.maps, batch.images))
+        maps = self.degrade(exact.maps, batch.images)
+        if exact.ignored is None:
+            return replace(exact, maps=maps)
+        return mask_target(maps[:, None], exact.known, exact.ignored[:, None])
 
     @abstractmethod
     def degrade(self, masks: Tensor, images: Tensor) -> Tensor:
@@ -116,8 +120,10 @@ class Swapped(HumanMask):
         other = _count(len(batch), batch.images)
         at = other[masked]
         other[masked] = at.roll(1)
-        maps = torch.where(swapped[:, None, None], exact.maps[other], exact.maps)
-        return replace(exact, maps=maps, known=masked & (~swapped | (len(at) > 1)))
+        source = torch.where(swapped, other, _count(len(batch), batch.images))
+        ignored = None if exact.ignored is None else exact.ignored[source]
+        known = masked & (~swapped | (len(at) > 1))
+        return replace(exact, maps=exact.maps[source], known=known, ignored=ignored)
 
 
 def _direction(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,12 +20,14 @@ class Target:
     """The maps that the explanations of B images should match.
 
     maps: (B, h, w), of any positive scale, or in [0, 1] if `is_mask`; known: (B,) bool, which
-    images have a target, None for all. Warns if no image of the batch has a target.
+    images have a target, None for all; ignored: (B, h, w) bool, places where the target is unknown
+    and which are left out, None for none. Warns if no image of the batch has a target.
     """
 
     maps: Tensor
     known: Tensor | None = None
     is_mask: bool = False
+    ignored: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.known is not None and may_look() and not self.known.any():
@@ -43,19 +45,22 @@ class Target:
         """
         if self.is_mask and isinstance(distance, MinMaxDistance):
             distance = replace(distance, mask_target=True)
-        values = distance(saliency, self.maps)
+        values = distance(saliency, self.maps, self.ignored)
         if self.known is None:
             return values.mean() if len(values) else values.sum()
         return (values * self.known).sum() / self.known.sum().clamp_min(1)
 
 
-def mask_target(masks: Tensor, has: Tensor | None = None) -> Target:
+def mask_target(masks: Tensor, has: Tensor | None = None, ignored: Tensor | None = None) -> Target:
     """Masks (B, 1, H, W) as the target. `has`: (B,) bool, which images have one, None for all.
 
-    An empty mask does not say where the object is, so the image counts as one without a mask.
+    ignored: (B, 1, H, W) bool, pixels to leave out. A mask that is empty elsewhere does not say
+    where the object is, so the image counts as one without a mask.
     """
+    if ignored is not None:
+        masks, ignored = masks.masked_fill(ignored, 0), ignored[:, 0]
     known = masks.flatten(1).amax(1) > 0
-    return Target(masks[:, 0], known if has is None else known & has, is_mask=True)
+    return Target(masks[:, 0], known if has is None else known & has, True, ignored)
 
 
 class Guide(ABC):

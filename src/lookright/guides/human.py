@@ -28,4 +28,4 @@ class HumanMask(Guide):
                 f"The guide {type(self).__name__} needs data with masks, got none: give a folder "
                 "of them (--masks), or guide by CleanExplanation."
             )
-        return mask_target(batch.masks, batch.has_mask)
+        return mask_target(batch.masks, batch.has_mask, batch.ignored)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import as_path, atomic
 from lookright.models import load_weights, read_weights
 
 
@@ -81,7 +81,7 @@ def save_masker(masker: nn.Module, path: Path | str) -> None:
     Raises:
         UserError: the disk is full.
     """
-    path = Path(path)
+    path = as_path(path)
     about = _arguments(masker) if type(masker) is ConvMasker else None
     state = {
         name: value.detach().clone(memory_format=torch.contiguous_format)
@@ -99,9 +99,9 @@ def load_masker(path: Path | str, masker: nn.Module | None = None) -> nn.Module:
     """
     state = read_weights(path)
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(as_path(path), "pt") as file:
             about = json.loads(file.metadata()[_ABOUT])
-    except (SafetensorError, TypeError, KeyError) as error:
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
         raise UserError(
             f"{path} holds weights, but not of a masker: expected a file written by lookright "
             "train or save_masker."

@@ -28,4 +28,4 @@ class PrecomputedMask(Guide):
                 "The guide PrecomputedMask needs data with tool masks, got none: give a folder of "
                 "them (--tool_masks), or guide by CleanExplanation."
             )
-        return mask_target(batch.tool_masks, batch.has_tool_mask)
+        return mask_target(batch.tool_masks, batch.has_tool_mask, batch.tool_ignored)

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from lookright.data import ImageData
-from lookright.errors import UserError
+from lookright.errors import StoppedError, UserError
 from lookright.evaluation import Protocol, evaluate
-from lookright.evaluation.places import place
 from lookright.evaluation.result import Result
 from lookright.methods import Method
 from lookright.models import Classifier, build_model
@@ -44,6 +43,9 @@ def compare(
     epochs: int,
     command: Callable[[int], str],
     protocol: Protocol = Protocol(),  # noqa: B008
+    batch_size: int = 64,
+    validations: int = 5,
+    trained: Callable[[Run], None] = lambda run: None,
 ) -> list[tuple[Run, Result]]:
     """Train each entry's small_resnet on the domain `train` with seeds 0, 1, ... and evaluate it.
 
@@ -53,6 +55,8 @@ def compare(
         title: of the progress bar.
         domains: those to evaluate on.
         command: gives the command line for a number of seeds; kept in each result.
+        validations: how often the best epoch is looked for in a training.
+        trained: called with each run before it is evaluated.
 
     Raises:
         UserError: fewer than one seed; whatever `fit` and `evaluate` refuse.
@@ -72,14 +76,16 @@ def compare(
                     "train",
                     output / f"{entry.folder}-{seed}",
                     epochs=epochs,
+                    batch_size=batch_size,
                     lr=1e-2,
-                    validate_every=max(1, epochs // 5),
+                    validate_every=max(1, epochs // validations),
                     seed=seed,
                     resume=True,
                     progress=bar,
                 )
                 bar.update(overall, advance=1, note="")
-                trained = run.model()
+                trained(run)
+                model = run.model()
                 about: dict[str, Any] = {
                     "masker": run.masker(),
                     "train_domains": ("train",),
@@ -90,9 +96,9 @@ def compare(
                     "config": run.config | {"command": command(seed + 1)},
                 }
                 result = evaluate(
-                    trained,
+                    model,
                     data,
-                    place(run.folder, trained, data, **about),
+                    home=run.folder,
                     domains=domains,
                     progress=bar,
                     **about,
@@ -108,7 +114,5 @@ def _stoppable() -> Iterator[None]:
     again."""
     try:
         yield
-    except UserError as error:
-        if isinstance(error.__cause__, SystemExit):
-            raise KeyboardInterrupt from None
-        raise
+    except StoppedError:
+        raise KeyboardInterrupt from None

@@ -1,6 +1,7 @@
 """The interface of a training method."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from lookright.attacks import Attack
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.guides import Guide
+from lookright.models import Classifier, giving_logits
 
 
 class Method(nn.Module, ABC):
@@ -22,6 +24,7 @@ class Method(nn.Module, ABC):
     your own loop must set it if the method has a schedule. warm_up: the share of training before
     the full objective is used. needs_domains: whether it compares domains, so that batches must be
     balanced over two or more of them. replays: the number of consecutive steps on each batch.
+    tried: whether it is known that the model gives logits; it is tried on the first batch.
     """
 
     SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("model",)
@@ -32,11 +35,44 @@ class Method(nn.Module, ABC):
     warm_up: float = 0.0
     needs_domains: bool = False
     replays: int = 1
+    tried: bool = False
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         self.guide = None
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        wrong = None
+        if not self.tried:
+            try:
+                self.give_logits(batch.images.shape[-1], like=batch.images)
+            except UserError as error:  # only trial images may be too much for it
+                wrong, self.tried = error, True
+        try:
+            found: dict[str, Tensor] = super().__call__(batch)
+        except Exception as error:
+            if wrong is None or isinstance(error, UserError):
+                raise
+            raise wrong from error
+        return found
+
+    def give_logits(
+        self, image_size: int, classes: Sequence[str] = (), like: Tensor | None = None
+    ) -> None:
+        """See to it that the model gives logits (`models.giving_logits`).
+
+        A network that gives probabilities, one logit or several outputs is put into a `Classifier`
+        that gives logits; a `Classifier` is told what its network gives.
+        """
+        model = self.model
+        found = giving_logits(model, type(model).__name__, image_size, classes, like)
+        if isinstance(model, Classifier) and isinstance(found, Classifier):
+            model.outputs = found.outputs
+            found = model
+        for each in self.modules():
+            if isinstance(each, Method):
+                each.model, each.tried = found, True
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:

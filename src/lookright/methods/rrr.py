@@ -15,7 +15,8 @@ from lookright.methods.method import Method, check_weights
 class RRR(Method):
     """L = CE(f(x), y) + reasons mean_n sum_d (A_nd d/dx_nd sum_k log p_k(x_n))^2 (eq. 1).
 
-    A is 1 outside the mask and 0 inside it; it is 0 for images without a mask. The paper sums both
+    A is 1 outside the mask and 0 inside it; it is 0 for images without a mask and for pixels that
+    the mask ignores. The paper sums both
     terms over the images, this method averages both, so the relative weights are the same. The
     paper's weight decay is left to the optimiser. The input gradient comes from the same forward
     pass as the cross-entropy; in training mode BatchNorm therefore couples it over the batch, while
@@ -62,6 +63,8 @@ class RRR(Method):
                 f"{type(self.guide).__name__}."
             )
         off = 1 - resize(target.maps, x.shape[-2:])[:, None]
+        if target.ignored is not None:
+            off = off.masked_fill(resize(target.ignored.to(x), x.shape[-2:])[:, None] > 0, 0)
         wrong = (off * gradient).square().sum((1, 2, 3))
         if target.known is not None:
             wrong = wrong * target.known

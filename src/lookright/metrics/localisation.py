@@ -5,13 +5,15 @@ saliency is resized to the masks' size bilinearly. The chance level is the area 
 degenerate map counts as a uniform one: its mass on the object is the mask's area, its most salient
 pixels are the first of a fixed shuffle, and it never wins the pointing game. With an empty mask
 every measure is 0, so leave out samples without a mask. Binary measures threshold a soft mask at
-0.5.
+0.5. Pixels that are `ignored`, (B, 1, H, W) bool, are as if they were not in the image.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from lookright.distances import degenerate, resize, unit_mass
+from lookright.distances import degenerate, leaving_out, resize, unit_mass
 from lookright.errors import UserError
 from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
@@ -75,45 +77,64 @@ DEGENERATE_MAPS = Measure(
 
 
 @metric(LOCALISATION_MASS)
-def localisation_mass(saliency: Tensor, masks: Tensor) -> Tensor:
+def localisation_mass(saliency: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     """The share of saliency inside the mask, in [0, 1]; a soft mask weights the pixels.
 
     Relevance mass accuracy in Arras et al. (Information Fusion 2022).
     """
-    mass = unit_mass(_on_masks(saliency, masks))
-    return (mass * masks[:, 0]).sum((-2, -1)).clamp(0, 1)
+
+    def mass(saliency: Tensor, masks: Tensor) -> Tensor:
+        return (unit_mass(saliency) * masks).sum((-2, -1)).clamp(0, 1)
+
+    return _on_masks(mass, saliency, masks, ignored)
 
 
 @metric(LOCALISATION_IOU)
-def localisation_iou(saliency: Tensor, masks: Tensor) -> Tensor:
+def localisation_iou(saliency: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     """IoU in [0, 1] of the mask with the most salient pixels, as many as the mask has.
 
     No threshold has to be chosen, and the scale of the map does not matter. With r the share of
     those pixels on the object (relevance rank accuracy, Arras et al., Information Fusion 2022) the
     IoU is r / (2 - r); by chance it is about a / (2 - a) for a mask of area a.
     """
-    ranks, inside = descending_ranks(_on_masks(saliency, masks)), masks[:, 0] >= 0.5
-    top = ranks < inside.sum((-2, -1), keepdim=True)
-    shared, union = (top & inside).sum((-2, -1)), (top | inside).sum((-2, -1))
-    return shared.to(masks.dtype) / union.clamp(min=1)
+
+    def iou(saliency: Tensor, masks: Tensor) -> Tensor:
+        ranks, inside = descending_ranks(saliency), masks >= 0.5
+        top = ranks < inside.sum((-2, -1), keepdim=True)
+        shared, union = (top & inside).sum((-2, -1)), (top | inside).sum((-2, -1))
+        return shared.to(masks.dtype) / union.clamp(min=1)
+
+    return _on_masks(iou, saliency, masks, ignored)
 
 
 @metric(POINTING_GAME)
-def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
+def pointing_game(saliency: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     """(B,) bool: the most salient pixel is on the mask (Zhang et al., ECCV 2016; no tolerance)."""
-    top = descending_ranks(_on_masks(saliency, masks)) == 0
-    hit = top & (masks[:, 0] >= 0.5)
-    return hit.any(-1).any(-1) & ~degenerate(saliency)
+
+    def points(saliency: Tensor, masks: Tensor) -> Tensor:
+        hit = (descending_ranks(saliency) == 0) & (masks >= 0.5)
+        return hit.any(-1).any(-1) & ~degenerate(saliency)
+
+    return _on_masks(points, saliency, masks, ignored)
 
 
 @metric(MASK_AREA)
-def mask_area(masks: Tensor) -> Tensor:
+def mask_area(masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     """The share of the image inside the mask (B, 1, H, W), in [0, 1]."""
-    return masks.mean((-3, -2, -1))
+    outside = None if ignored is None else ignored[:, 0]
+    return leaving_out(outside, lambda masks: masks.mean((-3, -2, -1)), masks)
 
 
-def _on_masks(saliency: Tensor, masks: Tensor) -> Tensor:
-    """(B, H, W): the saliency resized to the masks' size; degenerate maps become zeros."""
+def _on_masks(
+    measure: Callable[[Tensor, Tensor], Tensor],
+    saliency: Tensor,
+    masks: Tensor,
+    ignored: Tensor | None,
+) -> Tensor:
+    """The measure of saliency and masks, both (B, H, W), the size of the masks.
+
+    Degenerate maps become zeros, and ignored pixels are left out.
+    """
     if saliency.ndim != 3 or masks.ndim != 4 or len(saliency) != len(masks) or masks.shape[1] != 1:
         raise UserError(
             "Localisation needs saliency (B, h, w) and masks (B, 1, H, W) of the same samples, but "
@@ -122,4 +143,6 @@ def _on_masks(saliency: Tensor, masks: Tensor) -> Tensor:
         )
     saliency = saliency.to(torch.promote_types(saliency.dtype, masks.dtype))
     silent = degenerate(saliency)[:, None, None]
-    return resize(torch.where(silent, 0, saliency), masks.shape[-2:])
+    saliency = resize(torch.where(silent, 0, saliency), masks.shape[-2:])
+    outside = None if ignored is None else ignored[:, 0]
+    return leaving_out(outside, measure, saliency, masks[:, 0])

@@ -53,20 +53,25 @@ MASK_IOU = Measure(
 )
 
 
-def mask_mass(learned: Tensor, masks: Tensor) -> Tensor:
+def mask_mass(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     """The share of the learned mask's mass on the object, in [0, 1].
 
-    learned, masks: (B, 1, H, W) in [0, 1]. A constant mask, including an empty one, scores the
-    object's area.
+    learned, masks: (B, 1, H, W) in [0, 1]; ignored: as in `localisation`. A constant
+    mask, including an empty one, scores the object's area.
     """
     _check(learned, masks)
-    return localisation_mass(learned[:, 0], masks)
+    return localisation_mass(learned[:, 0], masks, ignored)
 
 
-def mask_iou(learned: Tensor, masks: Tensor) -> Tensor:
-    """IoU in [0, 1] of two masks (B, 1, H, W), thresholded at 0.5; 0 if both are empty."""
+def mask_iou(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
+    """IoU in [0, 1] of two masks (B, 1, H, W), thresholded at 0.5; 0 if both are empty.
+
+    ignored: as in `localisation`; an ignored pixel is in neither.
+    """
     _check(learned, masks)
     one, other = learned[:, 0] >= 0.5, masks[:, 0] >= 0.5
+    if ignored is not None:
+        one, other = one & ~ignored[:, 0], other & ~ignored[:, 0]
     shared, union = (one & other).sum((-2, -1)), (one | other).sum((-2, -1))
     return shared.to(masks.dtype) / union.clamp(min=1)
 

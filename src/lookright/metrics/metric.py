@@ -14,17 +14,18 @@ MapMetric = Callable[..., Tensor]
 
 F = TypeVar("F", bound=MapMetric)
 
-INPUTS = ("saliency", "images", "masks", "labels", "logits", "target", "model")
+INPUTS = ("saliency", "images", "masks", "ignored", "labels", "logits", "target", "model")
 
 
 def metric(measure: Measure) -> Callable[[F], F]:
     """Declare a function as the metric of a measure, so that every evaluation computes it.
 
     The names of its parameters say which inputs of a batch it needs: saliency (B, h, w),
-    non-negative; images (B, 3, H, W) in [0, 1]; masks (B, 1, H, W) of the object; labels (B,);
-    logits (B, K); target (B,), the explained class; model. It returns (B,). A metric that needs
-    masks is given only the images that have one; a metric that needs saliency is computed for the
-    explanation and for both baselines.
+    non-negative; images (B, 3, H, W) in [0, 1]; masks (B, 1, H, W) of the object; ignored
+    (B, 1, H, W) bool, pixels to leave out, where masks are 0, or None; labels (B,); logits (B, K);
+    target (B,), the explained class; model. It returns (B,). A metric that needs masks is given
+    only the images that have one; a metric that needs saliency is computed for the explanation and
+    for both baselines.
     """
 
     def declared(function: F) -> F:
@@ -49,7 +50,9 @@ def asked(function: MapMetric) -> tuple[str, ...]:
     """The names of the inputs that a metric needs; raises UserError on an unknown name."""
     measure_of(function)
     given = signature(function).parameters.values()
-    wanted = [each.name for each in given if each.default is Parameter.empty]
+    wanted = [
+        each.name for each in given if each.default is Parameter.empty or each.name == "ignored"
+    ]
     unknown = [name for name in wanted if name not in INPUTS]
     if unknown or not wanted:
         raise UserError(

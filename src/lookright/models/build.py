@@ -1,7 +1,6 @@
 """Classifiers by name, from timm, torchvision or your own module."""
 
 from collections.abc import Sequence
-from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,22 @@ from typing import Any
 from torch import nn
 
 from lookright.errors import UserError, did_you_mean
-from lookright.files import content_hash
+from lookright.files import as_path, content_hash
+from lookright.imports import import_named
+from lookright.models.checkpoint import find_weights
 from lookright.models.classifier import Classifier
+from lookright.models.library import (
+    PREFIX,
+    expected_images,
+    torchvision_options,
+    torchvision_weights,
+    without_auxiliary,
+)
 from lookright.models.small_resnet import SmallResNet
-from lookright.models.weights import load_weights, read_weights
+from lookright.models.trial import trial_images, tried_outputs
+from lookright.models.weights import load_weights
 
 _HALF = (0.5, 0.5, 0.5)
-_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def build_model(
@@ -33,12 +41,14 @@ def build_model(
         classes: names of the K classes.
         image_size: height and width of the images, in pixels.
         pretrained: download the library's pretrained weights.
-        weights: load weights from this file, `.safetensors` or a state dict of tensors. A head for
+        weights: load weights from this file, in which they are found by `find_weights`. A head for
             another number of classes is left out; any other mismatch is an error.
+
+    With weights, a library's model has the library's preprocessing of images.
 
     Raises:
         UserError: an unknown name (the nearest is suggested); weights that cannot be downloaded or
-            belong to another model.
+            belong to another model; for your own function the errors of `tried_outputs`.
     """
     if len(classes) < 2:
         raise UserError(f"A classifier needs at least 2 classes, got {len(classes)}.")
@@ -47,10 +57,17 @@ def build_model(
     network, mean, std, heads = make_network(name, len(classes), image_size, pretrained)
     origin = "library" if pretrained else "given" if ":" in name else "random"
     if weights is not None:
-        weights = Path(weights)
-        load_weights(network, read_weights(weights), source=str(weights), heads=heads)
+        weights = as_path(weights)
+        found = find_weights(network, weights, heads, headless=True)
+        load_weights(network, found.state, source=str(weights), heads=heads)
+        mean, std = found.normalisation or (mean, std)
         origin = f"file {weights.name} {content_hash(weights)}"
-    return Classifier(network, classes, image_size, mean, std, name, origin)
+    expected = expected_images(name, weights) if weights or pretrained else None
+    made = Classifier(network, classes, image_size, mean, std, name, origin)
+    made.preprocessing = expected.preprocessing if expected else None
+    if not made.by_library:
+        made.outputs = tried_outputs(made, name, trial_images(image_size), made.classes)
+    return made
 
 
 def make_network(
@@ -70,9 +87,14 @@ def make_network(
         if pretrained:
             raise UserError("small_resnet has no pretrained weights; leave pretrained out.")
         return SmallResNet(num_classes), _HALF, _HALF, ("head",)
-    if name.startswith("torchvision/"):
-        return _torchvision(name.removeprefix("torchvision/"), num_classes, image_size, pretrained)
+    if name.startswith(PREFIX):
+        return _torchvision(name.removeprefix(PREFIX), num_classes, image_size, pretrained)
     return _timm(name, num_classes, image_size, pretrained)
+
+
+def is_own(name: str) -> bool:
+    """Whether it names a function of the user's own, rather than a network of a library."""
+    return name == "" or ":" in name
 
 
 def require_name(name: str) -> None:
@@ -84,8 +106,8 @@ def require_name(name: str) -> None:
 
     if timm.is_model(name):
         return
-    if name.startswith("torchvision/"):
-        name = name.removeprefix("torchvision/")
+    if name.startswith(PREFIX):
+        name = name.removeprefix(PREFIX)
         names = torchvision.models.list_models(module=torchvision.models)
         if name not in names:
             raise UserError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
@@ -108,7 +130,7 @@ def own_module(name: str, *arguments: Any) -> nn.Module:
     """
     module, _, function = name.rpartition(":" if ":" in name else ".")
     try:
-        make = getattr(import_module(module), function)
+        make = getattr(import_named(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
             f"No function '{function}' in a module '{module}' ({error}); name your own function as "
@@ -135,17 +157,18 @@ def _torchvision(
 ) -> tuple[nn.Module, Sequence[float], Sequence[float], Sequence[str]]:
     import torchvision
 
-    # Its vision transformers are built for a fixed image size.
-    size: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") else {}
-    network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **size)
+    options = torchvision_options(name, image_size)
+    network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options)
     heads = (_last_layer(network),)
+    expected = torchvision_weights(name)
     if pretrained:
         try:
-            state = torchvision.models.get_model_weights(name).DEFAULT.get_state_dict()
+            state = without_auxiliary(PREFIX + name, expected.get_state_dict())
         except OSError as error:
             raise _no_hub(name, error) from error
         load_weights(network, state, source=f"torchvision's {name}", heads=heads)
-    return network, *_IMAGENET, heads
+    about = expected.transforms()
+    return network, about.mean, about.std, heads
 
 
 def _timm(

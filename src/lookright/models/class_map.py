@@ -5,14 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import yaml
 from torch import Tensor, nn
 
 from lookright.errors import UserError, did_you_mean
+from lookright.files import as_path
 from lookright.models.classifier import Classifier
+from lookright.models.outputs import Outputs
 
 OTHER = "other"
 """The name of the class that stands for all of a model's classes in no group."""
@@ -28,16 +30,22 @@ class Mapped(nn.Module):
     2021).
 
     Args:
-        network: images to logits (B, C).
+        network: images to logits (B, C), or to what `outputs` says.
         groups: the indices of the classes of each of the K groups, at least one per group.
     """
 
     index: Tensor
     taken: Tensor
 
-    def __init__(self, network: nn.Module, groups: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        groups: Sequence[Sequence[int]],
+        outputs: Outputs = Outputs.LOGITS,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.outputs = outputs
         widest = max(map(len, groups))
         padded = [[*group, *[group[0]] * (widest - len(group))] for group in groups]
         taken = [[at < len(group) for at in range(widest)] for group in groups]
@@ -45,7 +53,7 @@ class Mapped(nn.Module):
         self.register_buffer("taken", torch.tensor(taken))
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = self.network(x)[:, self.index]
+        logits = self.outputs(self.network(x))[:, self.index]
         return logits.masked_fill(~self.taken, -torch.inf).logsumexp(2)
 
 
@@ -91,15 +99,8 @@ class ClassMap:
             held = {index for group in groups.values() for index in group}
             if rest := tuple(index for index in range(count) if index not in held):
                 groups[OTHER] = rest
-        return Classifier(
-            Mapped(model.network, list(groups.values())),
-            tuple(groups),
-            model.image_size,
-            model.mean.flatten().tolist(),
-            model.std.flatten().tolist(),
-            model.architecture,
-            model.origin,
-        )
+        mapped = Mapped(model.network, list(groups.values()), model.outputs)
+        return model.around(mapped, tuple(groups))
 
 
 def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) -> ClassMap:
@@ -107,21 +108,23 @@ def read_class_map(path: Path | str, data: Sequence[str], model: Sequence[str]) 
 
     Args:
         data: the classes of the data; those that the file does not name are left out.
-        model: the model's classes, in the order of its logits. The file gives a class by its index,
-            in a range of indices, by its name, or by one part of a name that lists several,
-            separated by commas, as in ImageNet.
+        model: the model's classes, in the order of its logits. The file gives a class by its name,
+            by one part of a name that lists several, separated by commas, as in ImageNet, by its
+            index, or in a range of indices. What is a name of the model is not taken for an index.
 
     Raises:
         UserError: no such file, or a file that is not a class map; a class that is not in the data
-            or the model; an ambiguous name; a class in two groups; fewer than two groups.
+            or the model; an ambiguous name, or a number without quotes that is the name of one
+            class and the index of another; a class in two groups; fewer than two groups.
     """
-    path = Path(path)
+    path = as_path(path)
     raw = _read(path)
-    if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw):
+    if not isinstance(raw, dict):
         raise UserError(
-            f"Expected lines such as 'dog: [151-268]' in {path}, from a class of the data (in "
-            "quotes where it is a number, yes or no) to classes of the model."
+            f"Expected lines such as 'dog: [151-268]' in {path}, from a class of the data to "
+            "classes of the model."
         )
+    raw = {str(name): classes for name, classes in raw.items()}
     for name in raw:
         if name not in data:
             raise UserError(
@@ -142,23 +145,36 @@ def read_classes(path: Path | str) -> tuple[str, ...]:
     Raises:
         UserError: no such file, or a file that is not a list of names.
     """
-    path = Path(path)
+    path = as_path(path)
     raw = _read(path, plain=path.suffix.lower() not in (".yaml", ".yml", ".json"))
     names = raw.get("classes") if isinstance(raw, dict) else raw
-    if not isinstance(names, list) or len(names) < 2:
-        raise UserError(f"Expected two or more class names in {path}, one per line or as a list.")
-    return tuple(map(str, names))
+    match names:
+        case [_, _, *_] if all(isinstance(name, str | int) for name in names):
+            return tuple(map(str, names))
+    raise UserError(f"Expected two or more class names in {path}, one per line or as a list.")
 
 
-@cache
-def imagenet_classes(count: int) -> tuple[str, ...] | None:
-    """The names of ImageNet-1k's classes if `count` is 1000, otherwise None."""
-    if count != 1000:
-        return None
-    from timm.data import ImageNetInfo
+class _Names(yaml.SafeLoader):
+    """Reads YAML with every name as it is written: yes, 010 and 1.0 are text, 10 is a number."""
 
-    about = ImageNetInfo("imagenet-1k")
-    return tuple(about.index_to_description(index) for index in range(count))
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a list or mapping is used twice, by an alias: write it out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if repeated := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.YAMLError(f"'{repeated[0]}' stands there twice: keep one")
+        return super().construct_mapping(node, deep)
+
+
+_Names.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"(0|[1-9][0-9]*)\Z"), [*"0123456789"]
+)
+_Names.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(|~|null)\Z"), ["", "~", "n"])
 
 
 def _read(path: Path, plain: bool = False) -> Any:
@@ -166,10 +182,10 @@ def _read(path: Path, plain: bool = False) -> Any:
         text = path.read_text(encoding="utf-8")
         if plain:
             return [name for line in text.splitlines() if (name := line.strip())]
-        return yaml.safe_load(text)
+        return yaml.load(text, _Names)
     except OSError as error:
         raise UserError(f"No file at {path} ({error.strerror}): give an existing file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read as YAML or JSON ({' '.join(str(error).split())})."
         ) from error
@@ -183,27 +199,35 @@ def _indices(entry: Any, model: Sequence[str], where: str) -> Iterator[int]:
         for each in entry:
             yield from _indices(each, model, where)
         return
-    text = str(entry).strip()
-    if ends := re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", text):
-        first, last = int(ends[1]), int(ends[2] or ends[1])
-        if first > last or last >= len(model):
-            raise UserError(
-                f"Expected classes from 0 to {len(model) - 1} for {where}, the lower one of a "
-                f"range first; got {text}."
-            )
-        yield from range(first, last + 1)
-        return
     named = _by_name(tuple(model))
-    if text not in named:
+    text = str(entry)
+    text = text if text in named else text.strip()
+    if isinstance(entry, int) and text in named and named[text] != [entry]:
         raise UserError(
-            f"The model has no class '{text}', which {where} names.{did_you_mean(text, named)}"
+            f"{where} gives {text}, which is the name of class {named[text][0]} of the model and "
+            f"the index of another: write '{text}' in quotes for the name, or {text}-{text} for "
+            "the index."
         )
-    if len(named[text]) > 1:
+    if text in named and len(named[text]) == 1:
+        yield named[text][0]
+        return
+    if text in named:
         raise UserError(
             f"The model has several classes '{text}', which {where} names: give one by its index, "
             f"one of {', '.join(map(str, named[text]))}."
         )
-    yield named[text][0]
+    ends = re.fullmatch(r"([0-9]+)(?:\s*-\s*([0-9]+))?", text)
+    if not ends:
+        raise UserError(
+            f"The model has no class '{text}', which {where} names.{did_you_mean(text, named)}"
+        )
+    first, last = int(ends[1]), int(ends[2] or ends[1])
+    if first > last or last >= len(model):
+        raise UserError(
+            f"Expected classes from 0 to {len(model) - 1} for {where}, the lower one of a "
+            f"range first; got {text}."
+        )
+    yield from range(first, last + 1)
 
 
 @cache

@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
 from lookright.errors import UserError
+from lookright.files import as_path
 from lookright.models.build import make_network, require_name
-from lookright.models.class_map import imagenet_classes
+from lookright.models.checkpoint import find_weights
+from lookright.models.class_names import imagenet_classes
 from lookright.models.classifier import Classifier
+from lookright.models.library import expected_images
+from lookright.models.names import is_name
+from lookright.models.outputs import Outputs
+from lookright.models.pickled import pickled_class, whole_model
+from lookright.models.preprocessing import Preprocessing
 from lookright.models.programs import SUFFIXES, load_program
 from lookright.models.stored import load_classifier
-from lookright.models.weights import load_weights, read_weights
+from lookright.models.trial import count_classes, in_float32, trial_images, tried_outputs
+from lookright.models.weights import load_weights
 
 
 def open_model(
@@ -25,6 +30,9 @@ def open_model(
     std: Sequence[float] | None = None,
     classes: Sequence[str] | None = None,
     count: int | None = None,
+    architecture: str | None = None,
+    outputs: Outputs | str | None = None,
+    preprocessing: Preprocessing | bool = True,
 ) -> Classifier:
     """A classifier for evaluation, in evaluation mode, with its own classes.
 
@@ -40,64 +48,60 @@ def open_model(
         classes: class names in the order of the logits; by default ImageNet's if there are 1000,
             otherwise numbers from 0.
         count: the number of classes for your own function, if `classes` is not given.
+        architecture: the function that makes the network of a classifier's file, if it is your own
+            (`load_classifier`).
+        outputs: what the network gives, if that is not what `tried_outputs` finds.
+        preprocessing: how image files are made square; by default (True) as the library of a named
+            model does, or as a classifier's file says. False is `data.images.square`.
 
     Raises:
         UserError: an unknown name; a file that is not a model, or that needs an architecture;
-            missing weights or image size; a wrong number of classes; the errors of `count_classes`.
+            missing weights or image size; a wrong number of classes; the errors of `tried_outputs`
+            and `count_classes`.
     """
-    weights = None if weights is None else Path(weights)
-    path = Path(model).expanduser()
+    weights = None if weights is None else as_path(weights)
+    path = as_path(model)
     stored = path.suffix in (*SUFFIXES, ".safetensors")
-    if path.is_file() and not stored:
-        raise UserError(
-            f"{model} does not look like a model: expected {', '.join(SUFFIXES)} or .safetensors. "
-            f"If it is a state dict, give its architecture as the model, with --weights {model}."
-        )
+    if path.is_file() and not stored and not is_name(model):
+        raise UserError(_no_model(path))
     if stored and (weights or pretrained):
         raise UserError(
             f"{model} already contains its weights: leave out --weights and --pretrained."
         )
-    network: nn.Module
-    centre: Sequence[float] = (0.0, 0.0, 0.0)
-    scale: Sequence[float] = (1.0, 1.0, 1.0)
-    architecture, size = "", image_size
     if path.suffix == ".safetensors":
-        opened = load_classifier(path)
-        network, size, architecture = opened.network, opened.image_size, opened.architecture
-        centre, scale = opened.mean.flatten().tolist(), opened.std.flatten().tolist()
-        classes = classes or opened.classes
+        base = load_classifier(path, architecture=architecture)
     elif stored:
         network, size = load_program(path)
+        base = Classifier(network, (), _known(size if image_size is None else image_size, model))
     else:
         require_name(model)
-        architecture, size = model, own_size(model) if image_size is None else image_size
         count = len(classes) if classes else count
-        network, centre, scale = _named(model, _known(size, model), weights, pretrained, count)
-    pixels = _known(size if image_size is None else image_size, model)
+        base = _named(model, image_size, weights, pretrained, count)
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and (len(values) != 3 or (name == "std" and min(values) <= 0)):
             raise UserError(f"Expected three numbers for {name} (above 0 for std), got {values}.")
-    made = Classifier(network, (), pixels, mean or centre, std or scale, architecture).eval()
-    found = count_classes(made, pixels, model)
-    made.classes = tuple(classes or imagenet_classes(found) or map(str, range(found)))
+    made = Classifier(
+        in_float32(base.network, model),
+        (),
+        _known(base.image_size if image_size is None else image_size, model),
+        mean or base.mean.flatten().tolist(),
+        std or base.std.flatten().tolist(),
+        base.architecture,
+        outputs=outputs or base.outputs,
+        preprocessing=base.preprocessing if preprocessing is True else preprocessing or None,
+    ).eval()
+    classes = classes or (() if base.nameless else base.classes)
+    if made.outputs is Outputs.LOGITS and not outputs and not made.by_library:
+        made.outputs = tried_outputs(made, model, trial_images(made.image_size), classes)
+    found = count_classes(made, made.image_size, model)
+    named = classes or imagenet_classes(found)
+    made.classes, made.nameless = tuple(named or map(str, range(found))), named is None
     if len(made.classes) != found:
         raise UserError(
             f"{model} has {found} classes, but {len(made.classes)} names were given: name each of "
             "its logits, in their order."
         )
     return made
-
-
-def own_size(name: str) -> int | None:
-    """The image size at which timm or torchvision evaluate their model; None for other models."""
-    import timm
-    import torchvision
-
-    if name.startswith("torchvision/"):
-        weights = torchvision.models.get_model_weights(name.removeprefix("torchvision/"))
-        return weights.DEFAULT.transforms().crop_size[0]
-    config = timm.get_pretrained_cfg(name) if ":" not in name and timm.is_model(name) else None
-    return config.input_size[-1] if config else None
 
 
 def _known(size: int | None, model: str) -> int:
@@ -109,9 +113,11 @@ def _known(size: int | None, model: str) -> int:
 
 
 def _named(
-    name: str, size: int, weights: Path | None, pretrained: bool, count: int | None
-) -> tuple[nn.Module, Sequence[float], Sequence[float]]:
-    """The network of that name with its weights, its mean and its std."""
+    name: str, size: int | None, weights: Path | None, pretrained: bool, count: int | None
+) -> Classifier:
+    """The classifier of that name with its weights, and what they expect of images."""
+    expected = expected_images(name, weights)
+    size = _known(expected.image_size if expected and size is None else size, name)
     if weights is None and not pretrained and ":" not in name:
         raise UserError(f"{name} needs weights for an evaluation: --weights FILE, or --pretrained.")
     if weights is not None and pretrained:
@@ -123,41 +129,20 @@ def _named(
         count = config.num_classes if config and config.num_classes else 1000
     network, mean, std, heads = make_network(name, count, size, pretrained)
     if weights is not None:
-        state = read_weights(weights)
-        rows = [len(state[weight]) for head in heads if (weight := f"{head}.weight") in state]
+        found = find_weights(network, weights, heads)
+        rows = [len(found.state[f"{head}.weight"]) for head in heads]
         if rows and rows[0] != count:
             network, mean, std, heads = make_network(name, rows[0], size, pretrained)
-        load_weights(network, state, source=str(weights))
-    return network, mean, std
+        load_weights(network, found.state, source=str(weights))
+        mean, std = found.normalisation or (mean, std)
+    how = expected.preprocessing if expected else None
+    return Classifier(network, (), size, mean, std, name, preprocessing=how)
 
 
-def count_classes(model: nn.Module, image_size: int, called: str) -> int:
-    """The number of logits, found by running the model on random images.
-
-    Raises:
-        UserError: it cannot be run on one and on two such images; its output is not (B, K); the
-            logits of an image depend on the other images of the batch, as in training mode.
-    """
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(2, 3, image_size, image_size, generator=generator)
-    try:
-        with torch.no_grad():
-            together, alone = model(x), model(x[:1])
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{called} could not be run on images of {image_size} px ({type(error).__name__}: "
-            f"{reason[-200:]}); give the size it was made for with --image_size."
-        ) from error
-    if not isinstance(together, Tensor) or together.ndim != 2 or together.shape[1] < 2:
-        got = tuple(together.shape) if isinstance(together, Tensor) else type(together).__name__
-        raise UserError(
-            f"Expected logits (B, K) from {called}, got {got}: wrap it so that it returns logits."
-        )
-    scale = together.abs().max().clamp_min(1)
-    if not torch.allclose(together[:1] / scale, alone / scale, atol=1e-3):
-        raise UserError(
-            f"{called} gives different logits for an image in another batch, or in a second pass: "
-            "save it in evaluation mode, after model.eval()."
-        )
-    return together.shape[1]
+def _no_model(path: Path) -> str:
+    if whole := pickled_class(path):
+        return whole_model(path, whole)
+    return (
+        f"{path} does not look like a model: expected {', '.join(SUFFIXES)} or .safetensors. "
+        f"If it is a state dict, give its architecture as the model, with --weights {path}."
+    )

@@ -9,10 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.models.pickled import pickled_class, whole_model
+from lookright.spec.place import PROGRAMS
 
-SUFFIXES: Final = (".pt", ".ts", ".jit", ".pt2")
+SUFFIXES: Final = PROGRAMS
 
 _ATTENTION: Final = ("scaled_dot_product_attention", "softmax")
+_POOLED: Final = (
+    *("adaptive", "amax", "mean", "sum", "clone", "contiguous", "dropout"),
+    *("flatten", "permute", "reshape", "transpose", "unsafe_view", "view"),
+)
+"""Operations that pool or rearrange a map that another gave."""
 
 
 def load_program(path: Path) -> tuple[nn.Module, int | None]:
@@ -21,8 +28,8 @@ def load_program(path: Path) -> tuple[nn.Module, int | None]:
     A program is code: load one only from a source that you would install a package from. A program
     saved by `torch.jit.save` (.pt, .ts, .jit) keeps its submodules but hides their outputs, so
     Grad-CAM cannot explain it. A program saved by `torch.export.save` (.pt2) is a graph. Its last
-    feature map is made a module named `feature_map`, so that Grad-CAM works, unless the graph
-    contains attention.
+    feature map is made a module named `feature_map`, so that Grad-CAM works, unless the program
+    reads its answer from tokens, as ViT does.
 
     Raises:
         UserError: no such file, no program in it, or an exported program with a fixed batch size.
@@ -32,6 +39,8 @@ def load_program(path: Path) -> tuple[nn.Module, int | None]:
     if path.suffix == ".pt2":
         return _exported(path)
     if not _is_script(path):
+        if whole := pickled_class(path):
+            raise UserError(whole_model(path, whole))
         raise UserError(
             f"{path} is not a TorchScript program (torch.jit.save): if it is a state dict, give "
             f"its architecture as the model, with --weights {path}."
@@ -79,25 +88,47 @@ def _exported(path: Path) -> tuple[nn.Module, int | None]:
 
 
 def _name_feature_map(graph: torch.fx.Graph) -> None:
-    """Route the last value (B, C, h, h) larger than 1 x 1 through a new module `feature_map`.
+    """Route the last feature map through a new module `feature_map`.
 
-    Images are square, so feature maps are square too, unless their channels come last.
+    It is the last value with several positions that everything passes which the logits know of the
+    image, before it was pooled or rearranged. If attention gave it, nothing is named.
     """
-    maps = []
-    for node in graph.nodes:
+    for node in _on_every_path(graph)[::-1]:
         value, name = node.meta.get("val"), str(node.target)
-        if node.op != "call_function" or not isinstance(value, Tensor) or value.ndim != 4:
+        if not isinstance(value, Tensor) or sum(size != 1 for size in value.shape[1:]) < 2:
             continue
-        if any(attention in name for attention in _ATTENTION):
-            return
-        height, width = value.shape[2:]
-        if "adaptive" not in name and height == width != 1:
-            maps.append(node)
-    if not maps:
+        if name.removeprefix("aten.").lstrip("_").startswith(_POOLED):
+            continue
+        if not any(attention in name for attention in _ATTENTION):
+            _route(graph, node)
         return
-    with graph.inserting_after(maps[-1]):
-        named = graph.call_module("feature_map", (maps[-1],))
-    maps[-1].replace_all_uses_with(named, delete_user_cb=lambda user: user is not named)
+
+
+def _route(graph: torch.fx.Graph, node: torch.fx.Node) -> None:
+    with graph.inserting_after(node):
+        named = graph.call_module("feature_map", (node,))
+    node.replace_all_uses_with(named, delete_user_cb=lambda user: user is not named)
+
+
+def _on_every_path(graph: torch.fx.Graph) -> list[torch.fx.Node]:
+    """The operations that no value made of the image goes around."""
+    place = {node: index for index, node in enumerate(graph.nodes)}
+    image = next(node for node in graph.nodes if node.op == "placeholder")
+    of_image, furthest, found = {image}, 0, []
+    for node in graph.nodes:
+        if node is not image:
+            if of_image.isdisjoint(node.all_input_nodes) or not _is_tensor(node):
+                continue  # a weight, or a size
+            of_image.add(node)
+            if furthest <= place[node]:
+                found.append(node)
+        users = (place[user] for user in node.users if _is_tensor(user) or user.op == "output")
+        furthest = max([furthest, *users])
+    return found
+
+
+def _is_tensor(node: torch.fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), Tensor)
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

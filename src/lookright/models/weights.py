@@ -3,43 +3,24 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.files import as_path
+from lookright.models.reading import read_tensors
 
 
 def read_weights(path: Path | str) -> Mapping[str, Tensor]:
-    """The tensors of a `.safetensors` file or of a state dict, read with `weights_only=True`."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"No file of weights at {path}.")
-    state: Any
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state) if isinstance(state, Mapping) else state
-    except Exception as error:
-        raise UserError(
-            f"{path} cannot be read as weights ({type(error).__name__}): expected .safetensors or "
-            "a state dict of plain tensors saved by torch.save."
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(
-            f"{path} is not a state dict: expected a mapping from parameter names to tensors."
-        )
-    return state
+    """The tensors of a `.safetensors` file or of a state dict, read without running code in it."""
+    return {name: value for name, (_, value) in read_tensors(as_path(path)).items()}
 
 
 def load_weights(
     network: nn.Module, state: Mapping[str, Tensor], source: str, heads: Sequence[str] = ()
 ) -> None:
-    """Load a state dict; a head of another shape is left out and starts at zero instead.
+    """Load a state dict; a head that is missing or of another shape starts at zero instead.
 
     Fine-tuning therefore starts with all classes equally likely, not with a random head.
 
@@ -49,7 +30,7 @@ def load_weights(
     """
     own = network.state_dict()
     in_head = [name for name in own if name.startswith(tuple(f"{head}." for head in heads))]
-    if any(name in state and state[name].shape != own[name].shape for name in in_head):
+    if any(name not in state or state[name].shape != own[name].shape for name in in_head):
         state = {name: value for name, value in state.items() if name not in in_head}
         state |= {name: torch.zeros_like(own[name]) for name in in_head}
     missing = own.keys() - state.keys()

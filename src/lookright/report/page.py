@@ -29,6 +29,7 @@ from lookright.report.columns import column_groups
 from lookright.report.pairs import domain_pairs
 from lookright.report.story import criteria, findings
 from lookright.report.tables import domain_tables
+from lookright.visible import visible
 
 DEFAULT_TITLE = "Does it look at the right thing, and keep looking there?"
 STYLES = ("style", "figures")
@@ -46,9 +47,9 @@ def write_page(
         UserError: no results, a damaged one, two of the same name and seed, or no place to write.
     """
     found = ResultSet.of(
-        [each if isinstance(each, Result) else read_result(Path(each)) for each in results]
+        [each if isinstance(each, Result) else read_result(each) for each in results]
     )
-    return write_atomically(Path(target), render(found, title).encode("utf-8"))
+    return write_atomically(target, render(found, title).encode("utf-8"))
 
 
 def render(results: ResultSet, title: str) -> str:
@@ -58,7 +59,7 @@ def render(results: ResultSet, title: str) -> str:
     assert source is not None
     groups, pairs = column_groups(results), domain_pairs(results)
     common = {"results": results, "styles": results.styles}
-    return environment.get_template("template.html.j2").render(
+    page = environment.get_template("template.html.j2").render(
         **common,
         title=title,
         about=[(method.name, _about(method)) for method in results.methods],
@@ -81,6 +82,7 @@ def render(results: ResultSet, title: str) -> str:
         css="".join(source.get_source(environment, f"{name}.css")[0] for name in STYLES),
         js=source.get_source(environment, "page.js")[0],
     )
+    return visible(page)
 
 
 def _environment() -> Environment:

@@ -14,10 +14,12 @@ from lookright.errors import UserError
 from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.result import Result
 from lookright.evaluation.table import FILE, read_table
+from lookright.files import verified
 from lookright.metrics import Measure
 from lookright.report.columns import column_groups
 from lookright.statistics.paired import LEVEL
 from lookright.statistics.pairwise import Difference, holm, rate_difference, score_difference
+from lookright.visible import visible
 
 Table = dict[str, NDArray[Any]]
 
@@ -111,7 +113,7 @@ def domain_pairs(results: ResultSet) -> list[DomainPairs]:
     tables = {
         run.saved: read_table(run.saved)
         for run in results.runs
-        if run.saved and (run.saved / FILE).is_file()
+        if run.saved and verified(run.saved / FILE).is_file()
     }
     measures = [
         one
@@ -206,7 +208,7 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
 
 
 def _side(run: Result, domain: str, tables: Mapping[Path, Mapping[str, Table]]) -> Side:
-    table = tables.get(run.folder, {}).get(domain) if run.saved else None
+    table = tables.get(run.folder, {}).get(visible(domain)) if run.saved else None
     if table is None:
         raise UserError(
             f"Expected the values of every image of {run.name} in “{domain}”, but "

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from lookright.drawing import percent
+from lookright.drawing import default_style, percent
 from lookright.files import write_atomically
+from lookright.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +20,7 @@ _NAME = 14
 _CLEAN, _ATTACKED = "#0072b2", "#c75000"
 
 
+@default_style()
 def explanation_figure(
     path: Path | str,
     *,
@@ -79,7 +81,7 @@ def explanation_figure(
     _bars(axes[0, -1], classes, _array(probabilities), _array(probabilities_attacked))
     _perturbation(axes[1, -1], _array(attacked) - _array(image))
     if title:
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        figure.suptitle(visible(title), fontsize=12, fontweight="bold", parse_math=False)
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return write_atomically(path, buffer.getvalue())
@@ -98,6 +100,7 @@ def _verdict(probabilities: Tensor, classes: Sequence[str], label: int | None) -
 
 
 def _short(name: str) -> str:
+    name = visible(name)
     return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from lookright.drawing import default_style
 from lookright.files import write_atomically
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _PANELS = {
 _BLUE, _ORANGE, _GREY = "#0072b2", "#c75000", "#666666"
 
 
+@default_style()
 def quality_figure(path: Path, trained: Sequence[Trained]) -> Path:
     """Write a PNG: each measure against mask quality, mean and spread over seeds. The line is the
     model without guidance, the star the learned masks.

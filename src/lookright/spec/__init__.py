@@ -2,9 +2,11 @@
 
 from lookright.spec.build import build, build_read, convert, converted
 from lookright.spec.describe import arguments_of, identity, parameters, spec_of
-from lookright.spec.place import Place
+from lookright.spec.place import ClassPath, ModelName, Place, said
 
 __all__ = [
+    "ClassPath",
+    "ModelName",
     "Place",
     "arguments_of",
     "build",
@@ -13,5 +15,6 @@ __all__ = [
     "converted",
     "identity",
     "parameters",
+    "said",
     "spec_of",
 ]

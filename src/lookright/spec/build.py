@@ -12,27 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from inspect import Parameter, isabstract, isclass, signature
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-import yaml
-
 from lookright.errors import UserError, did_you_mean
-from lookright.registry import is_part, member, members, word_of
+from lookright.registry import member, members, word_of
 from lookright.spec.describe import arguments_of, ignored, parameters
-from lookright.spec.place import Place
+from lookright.spec.place import ClassPath, ModelName, Place, Said, said
+from lookright.spec.plain import WORDS, choice, code, plain, words_for
+from lookright.spec.text import plain_values
 
-_WORDS: Mapping[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    Path: "a path",
-}
 _NULL = (None, "null", "None", "none")
-_BOOLS = {"true": True, "yes": True, "false": False, "no": False}
-_FRACTION = re.compile(r"(-?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
 _IMPORTABLE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
@@ -54,7 +44,7 @@ def build_read(spec: Any, kind: type, **given: Any) -> Any:
     Raises:
         UserError: as for `build`, or the file names a module not imported yet or another function.
     """
-    return convert(spec, kind, Place(given=given, trusted=False))
+    return convert(spec, kind, Place(given=given, trust="imported"))
 
 
 def convert(value: Any, kind: Any, place: Place) -> Any:
@@ -70,7 +60,7 @@ def convert(value: Any, kind: Any, place: Place) -> Any:
     if origin in (Union, UnionType):
         return _any_of(value, inner, place)
     if origin is Literal:
-        return _choice(value, inner, place)
+        return choice(value, inner, place)
     if origin in (list, tuple, Sequence):
         return _list(value, origin, inner, place)
     if origin is Callable:
@@ -82,8 +72,10 @@ def convert(value: Any, kind: Any, place: Place) -> Any:
                 f"Expected a mapping, {{name: value}}, for {place.name}, got '{value}'."
             )
         return {key: convert(each, inner[1], place) for key, each in items.items()}
-    if kind in _WORDS:
-        return _plain(value, kind, place)
+    if kind in (ModelName, ClassPath):
+        return code(value, kind, place)
+    if kind in WORDS:
+        return plain(value, kind, place)
     return _instance(value, kind, place) if isclass(kind) else value
 
 
@@ -108,7 +100,7 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
             name if isclass(make) else "",
             None if each.default is each.empty else each.default,
             place.given,
-            place.trusted,
+            place.trust,
         )
         found[option] = convert(value, each.annotation, inner)
     taken = signature(make).parameters
@@ -135,12 +127,22 @@ def _special(value: Any, place: Place) -> Any:
         case {"import": str(path), **rest} if not rest:
             return place.found(path)
         case {"float": str(number), **rest} if not rest:
-            return float(number)
+            return plain(number, float, place)
         case {"tensor": values, "dtype": str(dtype), **rest} if not rest:
-            import torch
-
-            return torch.tensor(values, dtype=getattr(torch, dtype))
+            return _tensor(values, dtype, place)
     return value
+
+
+def _tensor(values: Any, name: str, place: Place) -> Any:
+    import torch
+
+    dtype = getattr(torch, name, None)
+    try:
+        if isinstance(dtype, torch.dtype):
+            return torch.tensor(values, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise UserError(f"Expected numbers of a dtype of torch for {place.name}, got {name} {values}.")
 
 
 def _untyped(value: Any, place: Place) -> Any:
@@ -149,13 +151,13 @@ def _untyped(value: Any, place: Place) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_untyped(each, place) for each in value)
     if not isinstance(value, Mapping):
-        return value
+        return str(value) if isinstance(value, Said) else value
     if "class_path" in value:
         made = place.found(path := _path(value, place))
-        if not (place.trusted or is_part(made)):
+        if not place.may_call(path, made):
             raise UserError(
                 f"A file names {path}, which is not a lookright class and is not called: if you "
-                "trust the file, build it by lookright.spec.build(...)."
+                "trust the file, build it by lookright.spec.build(...), or say --trust_config."
             )
         return _made(made, value, place)
     return {name: _untyped(each, place) for name, each in value.items()}
@@ -165,11 +167,11 @@ def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
     if NoneType in kinds and (value is None or (isinstance(value, str) and value in _NULL)):
         return None
     others = [kind for kind in kinds if kind is not NoneType]
-    plain = [kind for kind in others if kind in _WORDS or get_origin(kind) is Literal]
-    parts = [kind for kind in others if kind not in plain]
-    if isinstance(value, str) and str in plain and parts and _IMPORTABLE.fullmatch(value):
-        plain = []
-    for kind in plain:
+    simple = [kind for kind in others if kind in WORDS or get_origin(kind) is Literal]
+    parts = [kind for kind in others if kind not in simple]
+    if isinstance(value, str) and str in simple and parts and _IMPORTABLE.fullmatch(value):
+        simple = []
+    for kind in simple:
         with suppress(UserError):
             return convert(value, kind, place)
     if parts:
@@ -178,41 +180,8 @@ def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
             with suppress(UserError):
                 return convert(value, kind, place)
         return convert(value, last, place)
-    words = [_words(kind) for kind in plain] + ["null"] * (NoneType in kinds)
+    words = [words_for(kind) for kind in simple] + ["null"] * (NoneType in kinds)
     raise UserError(f"Expected {' or '.join(words)} for {place.name}, got '{value}'.")
-
-
-def _words(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(map(repr, get_args(kind)))}"
-    return _WORDS[kind]
-
-
-def _choice(value: Any, choices: tuple[Any, ...], place: Place) -> Any:
-    by_text = {str(choice): choice for choice in choices}
-    if str(value) in by_text:
-        return by_text[str(value)]
-    near = did_you_mean(str(value), by_text)
-    listed = ", ".join(map(repr, choices))
-    raise UserError(f"Expected one of {listed} for {place.name}, got '{value}'.{near}")
-
-
-def _plain(value: Any, kind: type, place: Place) -> Any:
-    """Numbers, bools, text and paths, which may be given as text."""
-    found: Any = None
-    if kind is bool:
-        found = value if isinstance(value, bool) else _BOOLS.get(str(value).lower())
-    elif kind is str or kind is Path:
-        found = kind(str(value)) if isinstance(value, str | int | float | Path) else None
-    elif not isinstance(value, bool):
-        with suppress(ValueError, TypeError, ZeroDivisionError):
-            part = _FRACTION.fullmatch(value.strip()) if isinstance(value, str) else None
-            found = float(part[1]) / float(part[2]) if part else kind(value)
-            if kind is int and (part or found != float(value)):
-                found = None
-    if found is None:
-        raise UserError(f"Expected {_WORDS[kind]} for {place.name}, got '{value}'.")
-    return found
 
 
 def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
@@ -220,7 +189,7 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         value = _loaded(value, place)
     elif isinstance(value, str):
-        value = [each.strip() for each in value.split(",") if each.strip()]
+        value = [type(value)(each.strip()) for each in value.split(",") if each.strip()]
     if isinstance(value, Mapping) and "class_path" not in value:
         value = [
             {"class_path": name, "init_args": _loaded(options, place) or {}}
@@ -242,7 +211,12 @@ def _maker(value: Any, kind: Any, place: Place) -> Any:
     """A function that makes a member of a kind: its class, or a partial of it with options."""
     if callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class":
         found = place.found(value, "function") if isinstance(value, str) else value
-        return _untyped(found, place)
+        made = _untyped(found, place)
+        if not callable(made):
+            raise UserError(
+                f"Expected a function for {place.name}, as package.module.name; got '{value}'."
+            )
+        return made
     made, options = _chosen(value, kind, place, getattr(place.default, "func", place.default))
     if not isclass(made):
         return made
@@ -329,8 +303,9 @@ def _loaded(value: Any, place: Place) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        found = plain_values(value)
+        return said(found) if isinstance(value, Said) else found
+    except UserError as error:
         raise UserError(
             f"Expected a list such as [a, b] or names with options, as in [AutoAttack, "
             f"{{class_path: APGD, init_args: {{loss: dlr}}}}], for {place.name}, got '{value}'."

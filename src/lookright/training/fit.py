@@ -15,23 +15,26 @@ from rich.progress import Progress
 
 from lookright.attacks import Attack
 from lookright.batch import Batch
-from lookright.data import ImageData, Split, SplitName, as_data
+from lookright.data import ImageData, Seen, Split, SplitName, as_data
+from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError
-from lookright.files import full_disk
+from lookright.errors import StoppedError, UserError
+from lookright.files import as_path, full_disk, verified
+from lookright.locks import locked
 from lookright.methods.method import Method
-from lookright.models import Classifier, load_weights, read_weights
+from lookright.models import Classifier, known_of, load_weights, read_weights
 from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
-from lookright.training.run import Run, open_run
+from lookright.training.hosts import unnamed_host
+from lookright.training.run import Opened, Run, open_run
 from lookright.training.sampling import check_domains
 from lookright.training.settings import OptimizerMaker, Settings
+from lookright.training.trainer import tensorboard, trainer_with
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training needs
     import lightning as L
-    from lightning.pytorch.loggers import TensorBoardLogger
 
     from lookright.training.module import Module
     from lookright.training.recorder import RunRecorder
@@ -104,12 +107,14 @@ def fit(
             the method's attack, or that attack itself where it names no ball.
         validate_every: in epochs; None is each epoch up to 30 of them, then 30 times in all. The
             last epoch is always validated.
-        precision, accelerator, devices, strategy: as in `lightning.Trainer`.
+        precision: one of `settings.Precision`.
+        accelerator, devices, strategy: as in `lightning.Trainer`.
         workers: processes that decode images. None means one per core, up to four, where many
             images have to be decoded, and no process for data in memory.
         resume: continue after the last finished epoch of the run in this folder. A finished run is
             returned as it is; a run that does not exist yet is started.
-        overwrite: replace the run in this folder.
+        overwrite: replace the run in this folder, with its results and claims, when the first epoch
+            of the new one is finished; until then the former one stays as it is.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
         callbacks: more of Lightning's.
 
@@ -121,12 +126,14 @@ def fit(
     """
     if not run:
         raise UserError("Say which folder the run goes to: run='runs/mine'.")
+    if as_path(run).is_file():
+        raise UserError(f"A run needs a folder, but {run} is a file; name another.")
     if not isinstance(domains, str | Sequence):
         raise UserError(
             f"Expected names of domains, got {type(domains).__name__}: images to validate on are "
             "given as validation=..."
         )
-    images = as_data(data, classes=getattr(method.model, "classes", None))
+    images = as_data(data, **known_of(method.model))
     named = (domains,) if isinstance(domains, str) else tuple(domains)
     settings = Settings(
         domains=named or images.domains,
@@ -145,11 +152,13 @@ def fit(
         seed=seed,
     )
     model = _checked(method, images)
+    method.give_logits(images.image_size, images.classes)
+    if isinstance(images, Decoded):
+        model.preprocessing = images.preprocessing
     check_domains(method, settings)
     parts = _parts(method, images, settings.domains, validation)
     unguided = check_guided(method, parts["train"])
     accelerator = _accelerator(accelerator)
-    import lightning as L
     from lightning.pytorch.utilities import rank_zero_only
 
     from lookright.training.module import Module
@@ -164,31 +173,39 @@ def fit(
             bar = stack.enter_context(progress_bar())
         shown = [Bar(bar, method_title(spec_of(method)))] if bar else []
         module = Module(method, parts, settings, workers)
-        config = describe_run(method, model, images, parts, settings)
-        opened = Run(Path(run))
+        config = describe_run(method, model, images, parts, settings, as_path(run))
+        opened = Opened(Run(as_path(run)))
+        trained = opened.run
         if first:
-            opened = open_run(Path(run), config, resume, overwrite)
-        if resume and opened.finished:
-            load_weights(model.network, read_weights(opened.last), source=str(opened.last))
-            opened.masker("last", masker_of(method))
-            return opened
-        if unguided and first:
-            opened.log(unguided)
-            warnings.warn(unguided, stacklevel=2)
+            stack.enter_context(locked(trained.folder))
+            opened = open_run(trained.folder, config, resume, overwrite, Seen.of(parts.values()))
+        if resume and trained.finished:
+            load_weights(model.network, read_weights(verified(trained.last)), str(trained.last))
+            trained.masker("last", masker_of(method))
+            return trained
         records = RunRecorder(opened, method, model, selected_by(method), _speaker(bar))
+        if unguided and first:
+            records.note(unguided)
+            warnings.warn(unguided, stacklevel=2)
+        earlier = trained.history if resume else []
         stack.enter_context(_quiet())
-        switches: dict[str, Any] = {"precision": precision}
-        trainer = L.Trainer(
+        curves = tensorboard(trained.folder, earlier)
+        if curves:
+            stack.enter_context(unnamed_host())
+        switches: dict[str, Any] = {
+            "accelerator": accelerator,
+            "devices": devices,
+            "strategy": _strategy(strategy, method),
+            "precision": precision,
+        }
+        trainer = trainer_with(
+            switches,
             max_epochs=epochs,
-            accelerator=accelerator,
-            devices=devices,
-            strategy=_strategy(strategy, method),
-            **switches,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
-            logger=_tensorboard(opened),
+            logger=curves,
             log_every_n_steps=10,
-            callbacks=[*shown, *callbacks, OverfittingCheck(opened), records],
+            callbacks=[*shown, *callbacks, OverfittingCheck(records.note, earlier), records],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
             inference_mode=False,
@@ -197,10 +214,12 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        stack.enter_context(full_disk(opened.folder))
+        stack.enter_context(full_disk(trained.folder))
+        if opened.config is not None and not opened.former:
+            opened.write_start(trained)
         stack.enter_context(borrowed(method))
-        _train(trainer, module, opened if resume else None, records)
-    return opened
+        _train(trainer, module, trained if resume else None, records)
+    return trained
 
 
 def _parts(
@@ -262,15 +281,6 @@ def _checked(method: Method, data: ImageData) -> Classifier:
     return model
 
 
-def _tensorboard(run: Run) -> "TensorBoardLogger":
-    """Its curves continue where `run` stopped; later entries are dropped."""
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    history = run.history
-    step = int(history[-1]["step"]) if history else None
-    return TensorBoardLogger(run.folder, name="", version="tensorboard", purge_step=step)
-
-
 def _train(
     trainer: "L.Trainer", module: "Module", resumed: Run | None, records: "RunRecorder"
 ) -> None:
@@ -284,7 +294,7 @@ def _train(
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:
         done = int(records.rows[-1]["epoch"]) if records.rows else 0
-        raise UserError(
+        raise StoppedError(
             f"Stopped after epoch {done} of {trainer.max_epochs}: go on by resume=True (--resume), "
             f"the run is in {records.run.folder}."
         ) from error

@@ -5,13 +5,13 @@ under the training attack rises. The two are compared at each validation.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import lightning as L
 
 from lookright.attacks import FGSM, PGD, Attack
 from lookright.methods.free_at import without_memory
-from lookright.training.run import Run
+from lookright.training.run import Row
 
 ONE_STEP = "val/one_step_accuracy"
 MANY_STEPS = "val/adversarial_accuracy"
@@ -42,19 +42,20 @@ def overfitted(row: Mapping[str, float]) -> bool:
 class OverfittingCheck(L.Callback):
     """Says once in a run, in log.txt and as a warning, that a method overfits to its own attack."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, note: Callable[[str], None], earlier: Sequence[Row]) -> None:
+        self.note = note
+        self.said = any(map(overfitted, earlier))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        said = any(map(overfitted, self.run.history))
-        if said or not overfitted(row) or not trainer.is_global_zero:
+        if self.said or not overfitted(row) or not trainer.is_global_zero:
             return
+        self.said = True
         line = (
             f"catastrophic overfitting in epoch {trainer.current_epoch + 1}: {row[ONE_STEP]:.1%} "
             f"right under the one step that the method trains on, {row[MANY_STEPS]:.1%} under the "
             "validation attack of more steps, by which the best epoch is chosen: train for fewer "
             "epochs, against more steps (AT), or with a shorter step or a smaller eps."
         )
-        self.run.log(line)
+        self.note(line)
         warnings.warn(line[0].upper() + line[1:], stacklevel=2)

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +13,50 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import WRITING, atomic, together, verified
 from lookright.guides import LearnedMask
 from lookright.guides.masker import save_masker
 from lookright.methods.method import Method
 from lookright.models import Classifier, save_classifier
-from lookright.training.run import Row, Run, Which
+from lookright.training.run import Opened, Row, Run, Which
+from lookright.visible import visible
 
 
 class RunRecorder(L.Callback):
-    """Writes the run's folder; an epoch is finished once its `last.ckpt` is in place.
+    """Writes the run's folder; all files of an epoch are put in place together.
 
+    opened: the run; what it replaces goes when its first epoch is finished.
     selected_by: the validation measure that chooses the best epoch. Of equal epochs the later one
     is chosen; any epoch after the method's warm-up comes before those within it.
     """
 
     def __init__(
         self,
-        run: Run,
+        opened: Opened,
         method: Method,
         classifier: Classifier,
         selected_by: str,
         say: Callable[[str], None],
     ) -> None:
-        self.run = run
+        self.opened = opened
+        self.run = opened.run
         self.method = method
         self.classifier = classifier
         self.selected_by = selected_by
         self.say = say
         self.rows: list[Row] = []
+        self.lines: list[str] = []
         self.started = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         finished = trainer.current_epoch
-        self.rows = [row for row in self.run.history if row["epoch"] <= finished]
+        if finished:
+            self.rows = [row for row in self.run.history if row["epoch"] <= finished]
+            self.lines = self.run.lines + self.lines
         if trainer.is_global_zero and finished:
-            self._tell(f"resumed after epoch {finished} of {trainer.max_epochs}")
+            line = f"resumed after epoch {finished} of {trainer.max_epochs}"
+            self.note(line)
+            self.say(line)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -58,21 +68,29 @@ class RunRecorder(L.Callback):
         epoch = trainer.current_epoch + 1
         self._check_finite(epoch)
         row = self._row(trainer, epoch)  # on every rank: the sums go over all of them
-        if trainer.is_global_zero:
-            better = self._is_best(row, trainer.max_epochs or epoch)
-            self.rows.append(row)
-            if better:
-                self._save("best")
-            self._save("last")
-            self.run.write_history(self.rows)
-            self._tell(_line(row, trainer.max_epochs, better))
-        trainer.save_checkpoint(self.run.resumable)
+        rows, first = [*self.rows, row], trainer.is_global_zero
+        better = self._is_best(row, trainer.max_epochs or epoch)
+        line = _line(row, trainer.max_epochs, better)
+        self.note(line)
+        folder = self.run.folder
+        with together(folder, self.opened.former) if first else nullcontext(folder / WRITING) as to:
+            new = Run(to)
+            if first:
+                self.opened.write_start(new)
+                self._save(new, *(("best", "last") if better else ("last",)))
+                new.write(rows, self.lines)
+            trainer.save_checkpoint(new.resumable)
+        self.rows, self.opened = rows, Opened(self.run)
+        if first:
+            self.say(line)
 
-    def _save(self, which: Which) -> None:
-        save_classifier(self.classifier, self.run.best if which == "best" else self.run.last)
-        masker = masker_of(self.method)
-        if masker is not None:
-            save_masker(masker, self.run.masker_file(which))
+    def _save(self, new: Run, *kept: Which) -> None:
+        new.last.parent.mkdir()
+        for which in kept:
+            save_classifier(self.classifier, new.best if which == "best" else new.last)
+            masker = masker_of(self.method)
+            if masker is not None:
+                save_masker(masker, new.masker_file(which))
 
     def _check_finite(self, epoch: int) -> None:
         if not all(bool(p.isfinite().all()) for p in self.method.parameters()):
@@ -103,9 +121,9 @@ class RunRecorder(L.Callback):
         reached = [standing(old) for old in self.rows if self.selected_by in old]
         return self.selected_by in row and standing(row) >= max(reached, default=(False, 0.0))
 
-    def _tell(self, line: str) -> None:
-        self.run.log(line)
-        self.say(line)
+    def note(self, line: str) -> None:
+        """Add a line to log.txt, with the time; it is written at the end of the epoch."""
+        self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {visible(line)}\n")
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -114,17 +132,19 @@ class AtomicCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        with atomic(Path(path)) as partial:
-            torch.save(checkpoint, partial)
+        # Into a file of Python's, whose errors say what the system said.
+        with atomic(Path(path)) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(verified(Path(path)), map_location="cpu", weights_only=True)
         except Exception as error:
+            reason = "it is damaged" if isinstance(error, UserError) else type(error).__name__
             raise UserError(
-                f"{path} cannot be read ({type(error).__name__}), so the run cannot go on from it: "
+                f"{path} cannot be read ({reason}), so the run cannot go on from it: "
                 "start anew by overwrite=True (--overwrite) or in another folder; the weights of "
                 "the last finished epoch are in last.safetensors beside it."
             ) from error

@@ -2,33 +2,54 @@
 
 import csv
 import json
-import shutil
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
-from lookright.data import ImageData
+from lookright.data import ImageData, Seen
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import (
+    as_path,
+    checksums,
+    content_hash,
+    inside,
+    verified,
+    write_atomically,
+)
 from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
+from lookright.locks import locked, settled
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_classifier
 from lookright.spec import build_read
-from lookright.training.config import FORMAT, flat
+from lookright.spec.folders import FOLDERS, with_folders
+from lookright.training.config import FORMAT, check_config, flat
 from lookright.training.settings import Settings
 from lookright.versions import versions
 
 Row = dict[str, float]
 Which = Literal["best", "last"]
 
-_OURS = ("config.json", "versions.json", "log.txt", "metrics.csv", "tensorboard", "checkpoints")
+_SEEN = "seen.json.gz"
+_OURS = (
+    "config.json",
+    "versions.json",
+    _SEEN,
+    "log.txt",
+    "metrics.csv",
+    "tensorboard",
+    "checkpoints",
+)
 
-_PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
+_OF_IT = ("checksums.json", "results", "claims.json", "report.html")
+"""What else goes when a run is replaced, for it is about the former model."""
+
+_PLACES = tuple(f"data.spec.{name}" for name in FOLDERS)
 """The folders of the data may change; the samples themselves are compared by their fingerprint."""
 
 
@@ -36,32 +57,34 @@ _PLACES = ("data.spec.root", "data.spec.masks", "data.spec.tool_masks")
 class Run:
     """A run's folder.
 
-    `config.json` says what was run, `versions.json` with which versions; `metrics.csv` has a row
-    and `log.txt` a line for each finished epoch; `tensorboard/` the same curves; `checkpoints/`
-    holds `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker`
-    and `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from
-    which an interrupted run goes on.
+    `config.json` says what was run, `versions.json` with which versions; `seen.json.gz` on which
+    images, by their hashes (`Seen`); `metrics.csv` has a row and `log.txt` a line for each finished
+    epoch; `tensorboard/` the same curves, where TensorBoard is installed; `checkpoints/` holds
+    `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker` and
+    `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from which
+    an interrupted run goes on. All of an epoch are put in place together, and `checksums.json`
+    tells when one was damaged since.
     """
 
     folder: Path
 
     def __init__(self, folder: Path | str) -> None:
-        object.__setattr__(self, "folder", Path(folder))
+        object.__setattr__(self, "folder", as_path(folder))
 
     @property
     def best(self) -> Path:
         """The classifier of the epoch that was best on the validation part."""
-        return self.folder / "checkpoints" / "best.safetensors"
+        return settled(self.folder) / "checkpoints" / "best.safetensors"
 
     @property
     def last(self) -> Path:
         """The classifier of the last finished epoch."""
-        return self.folder / "checkpoints" / "last.safetensors"
+        return settled(self.folder) / "checkpoints" / "last.safetensors"
 
     @property
     def resumable(self) -> Path:
         """The last finished epoch with the optimiser's state."""
-        return self.folder / "checkpoints" / "last.ckpt"
+        return settled(self.folder) / "checkpoints" / "last.ckpt"
 
     @property
     def config(self) -> dict[str, Any]:
@@ -70,9 +93,10 @@ class Run:
         Raises:
             UserError: no run in this folder, or one of another version.
         """
+        path = settled(self.folder) / "config.json"
         try:
-            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(
                 f"No run in {self.folder}: expected the folder of a training, with its config.json."
             ) from error
@@ -82,7 +106,14 @@ class Run:
                 f"Expected a run of format {FORMAT}, but that in {self.folder} has format "
                 f"{version!r}: train again with this version of lookright and --overwrite."
             )
+        check_config(found, path)
         return found
+
+    @property
+    def changed(self) -> bool:
+        """Whether config.json is another than that which the training wrote."""
+        path = self.folder / "config.json"
+        return checksums(self.folder).get(path.name, "") not in ("", content_hash(path))
 
     @property
     def history(self) -> list[Row]:
@@ -90,28 +121,55 @@ class Run:
 
         A measure that was not taken in an epoch is missing from its row.
         """
-        path = self.folder / "metrics.csv"
+        path = settled(self.folder) / "metrics.csv"
         if not path.is_file():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return [{key: float(value) for key, value in row.items() if value} for row in rows]
+        try:
+            with verified(path).open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file, strict=True))
+            found = [{key: float(value) for key, value in row.items() if value} for row in rows]
+            missing = [row for row in found if not {"epoch", "step"} <= row.keys()]
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise UserError(_damaged(path, str(error))) from error
+        if missing:
+            raise UserError(_damaged(path, "a row without its epoch"))
+        return found
 
     @property
     def finished(self) -> bool:
         """Whether all epochs asked for are there."""
         history = self.history
-        epochs = self.config["settings"]["init_args"]["epochs"]
-        return bool(history) and history[-1]["epoch"] >= epochs
+        if not history:
+            return False
+        return history[-1]["epoch"] >= self.config["settings"]["init_args"]["epochs"]
+
+    @property
+    def seen(self) -> Seen:
+        """The images that were trained and validated on, by their content.
+
+        Raises:
+            UserError: the run does not say, or its file is damaged.
+        """
+        return Seen.read(verified(settled(self.folder) / _SEEN))
 
     @property
     def settings(self) -> Settings:
         """The arguments of the training."""
         return build_read(self.config["settings"], Settings)
 
-    def model(self, which: Which = "best", network: nn.Module | None = None) -> Classifier:
-        """The trained classifier, on the CPU; `network` where it was the user's own module."""
-        return load_classifier(self.best if which == "best" else self.last, network)
+    def model(
+        self,
+        which: Which = "best",
+        network: nn.Module | None = None,
+        architecture: str | None = None,
+    ) -> Classifier:
+        """The trained classifier, on the CPU.
+
+        Where the network was the user's own, it is given: the module itself (`network`), or the
+        function that makes it, package.module:function (`architecture`).
+        """
+        path = self.best if which == "best" else self.last
+        return load_classifier(path, network, architecture)
 
     def method(self, which: Which = "best", model: Classifier | None = None) -> Method:
         """The method with its options, for the trained classifier or another `model`.
@@ -121,8 +179,8 @@ class Run:
         """
         model = model or self.model(which)
         method: Method = build_read(self.config["method"], Method, model=model)
-        if self.masker_file(which).exists() and isinstance(method.guide, LearnedMask):
-            load_masker(self.masker_file(which), method.guide.masker)
+        if isinstance(method.guide, LearnedMask):
+            self.masker(which, method.guide.masker)
         return method
 
     def data(self, **others: Any) -> ImageData:
@@ -133,13 +191,22 @@ class Run:
         Raises:
             UserError: the images are not where they were.
         """
-        spec = self.config["data"]["spec"]
+        spec = self.data_spec
         told = {**spec, "init_args": {**spec["init_args"], **others}}
         return build_read(told, ImageData, read=False)
 
+    @property
+    def data_spec(self) -> dict[str, Any]:
+        """The spec of the data, with its folders as they are found from here."""
+        here = self.folder.resolve()
+        found: dict[str, Any] = with_folders(
+            self.config["data"]["spec"], lambda folder: os.path.normpath(here / folder)
+        )
+        return found
+
     def masker_file(self, which: Which) -> Path:
         """The masker of the same epoch as `best` or `last`, where a mask was learned."""
-        return self.folder / "checkpoints" / f"{which}-masker.safetensors"
+        return settled(self.folder) / "checkpoints" / f"{which}-masker.safetensors"
 
     def masker(self, which: Which = "best", masker: nn.Module | None = None) -> nn.Module | None:
         """The learned masker, on the CPU; `masker` where it was the user's own module.
@@ -147,57 +214,95 @@ class Run:
         None where the run has learned no mask.
         """
         path = self.masker_file(which)
-        return load_masker(path, masker) if path.exists() else None
+        return load_masker(verified(path), masker) if path.exists() else None
 
-    def write_history(self, rows: Sequence[Row]) -> None:
-        """Replace metrics.csv by these rows."""
+    def write(self, rows: Sequence[Row], lines: Sequence[str]) -> None:
+        """Write metrics.csv and log.txt."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        with (
-            atomic(self.folder / "metrics.csv") as partial,
-            partial.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        table = StringIO()
+        writer = csv.DictWriter(table, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.folder / "metrics.csv", table.getvalue().encode())
+        write_atomically(self.folder / "log.txt", "".join(lines).encode())
 
-    def log(self, line: str) -> None:
-        """Add a line to log.txt, with the time."""
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}\n")
+    @property
+    def lines(self) -> list[str]:
+        """Those of log.txt."""
+        path = settled(self.folder) / "log.txt"
+        there = path.is_file() and not path.is_symlink()
+        text = path.read_text(encoding="utf-8", errors="replace") if there else ""
+        return text.splitlines(keepends=True)
 
 
-def open_run(folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool) -> Run:
-    """Make the folder of a run, or check that it holds the same run, to be resumed.
+@dataclass(frozen=True)
+class Opened:
+    """A run that may be written.
+
+    config: where it begins anew, what was run; seen: on which images. former: what the folder holds
+    of another run, which goes when the first epoch of this one is finished.
+    """
+
+    run: Run
+    config: Mapping[str, Any] | None = None
+    seen: Seen | None = None
+    former: tuple[str, ...] = ()
+
+    def write_start(self, run: Run) -> None:
+        """Write config.json, versions.json and seen.json.gz, where the run begins anew."""
+        if self.config is not None and self.seen is not None:
+            _write_json(run.folder / "config.json", self.config)
+            _write_json(run.folder / "versions.json", versions())
+            write_atomically(run.folder / _SEEN, self.seen.as_file())
+
+
+def open_run(
+    folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool, seen: Seen
+) -> Opened:
+    """Check that the folder of a run is free, or holds the same run, to be resumed.
+
+    The caller holds its lock. A run that is to be replaced stays as it is until the first epoch of
+    the new one is put in its place; one without a finished epoch may be begun again.
 
     Raises:
         UserError: it holds a run and neither `resume` nor `overwrite` was given, or a run of
             another config, or files that belong to no run.
     """
     run = Run(folder)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"A run needs a folder, but {folder} is a file; name another.")
-    present = [name for name in _OURS if (folder / name).exists()]
+    present = [name for name in _OURS if os.path.lexists(folder / name)]
     if present and "config.json" not in present:
         raise UserError(
             f"{folder} holds {present[0]}, but no run (config.json); name another folder."
         )
+    for name in ("tensorboard", "checkpoints"):
+        inside(folder, f"{name}/file")
+    for path in (folder / "tensorboard").glob("*"):
+        if path.is_symlink():  # others write there, who follow links
+            path.unlink()
     if present and resume:
         _check_same(run, config)
-        run.last.parent.mkdir(exist_ok=True)
-        return run
-    if present and not overwrite:
+        return Opened(run)
+    if not present:
+        return Opened(run, config, seen)
+    if not overwrite and (run.resumable.exists() or not _begun(run)):
         raise UserError(
             f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
             "overwrite=True (--overwrite), or name another folder."
         )
-    for name in reversed(present):  # config.json, by which the folder is known, goes last
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", config)
-    _write_json(folder / "versions.json", versions())
-    run.last.parent.mkdir()
-    return run
+    for result in (folder / "results").glob("*/result.json"):
+        with locked(result.parent):  # none of them is being written
+            pass
+    curves = [f"tensorboard/{path.name}" for path in sorted((folder / "tensorboard").glob("*"))]
+    others = [name for name in (*_OURS, *_OF_IT) if os.path.lexists(folder / name)]
+    return Opened(run, config, seen, (*curves, *(each for each in others if each != "tensorboard")))
+
+
+def _begun(run: Run) -> bool:
+    """Whether the folder holds the start of a run of this version."""
+    try:
+        return bool(run.config)
+    except UserError:
+        return False
 
 
 def _check_same(run: Run, config: Mapping[str, Any]) -> None:
@@ -210,11 +315,17 @@ def _check_same(run: Run, config: Mapping[str, Any]) -> None:
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise UserError(
-            f"The run in {run.folder} is of another config: {', '.join(differing[:3])}{more}; "
-            "resume it with its own config, or name another folder."
+            f"{run.folder / 'config.json'} is of another config: {', '.join(differing[:3])}{more}; "
+            "resume the run with its own config, or name another folder."
         )
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_atomically(path, f"{json.dumps(content, indent=2)}\n".encode())
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return (
+        f"{path} is damaged ({' '.join(reason.split())}): take it from a copy, or train again with "
+        "overwrite=True (--overwrite)."
+    )

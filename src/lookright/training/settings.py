@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from torch import nn
 from torch.optim import Optimizer
@@ -9,6 +10,9 @@ from torch.optim import Optimizer
 from lookright.attacks import Attack
 from lookright.batch import Batch
 from lookright.errors import UserError
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+"""Those of `lightning.Trainer` that convert no batch: Lightning cannot convert a frozen one."""
 
 OptimizerMaker = Callable[[Iterable[nn.Parameter]], Optimizer]
 """Makes an optimiser of the trainable parameters, such as `functools.partial(SGD, lr=0.1)`."""
@@ -37,6 +41,11 @@ class Settings:
         for name in ("epochs", "batch_size", "validate_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}.")
+        if self.precision not in get_args(Precision):
+            raise UserError(
+                f"Expected precision to be one of {', '.join(get_args(Precision))}; got "
+                f"{self.precision}."
+            )
         if not self.lr > 0:
             raise UserError(f"lr must be above 0, got {self.lr}.")
         if not self.weight_decay >= 0:

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from lookright.claims import Claim, DifferenceClaim, Evaluated, Plan, Similarity
 from lookright.claims import claim as claimed_of
-from lookright.data import ImageData
+from lookright.console import say
+from lookright.data import ImageData, MaskValues, Seen
+from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
 from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subject
 from lookright.perturbations import Attacked, Perturbation
+from lookright.spec import ModelName
 
 _PROVIDED = (
     "This holds for images drawn independently from one distribution and not used in training, if "
@@ -26,11 +31,11 @@ _EVALUATED = (
 
 
 def claim(
-    model: str,
+    model: ModelName,
     perturbation: Perturbation = Attacked(),  # noqa: B008
     data: str | None = None,
     domain: str | None = None,
-    against: str | None = None,
+    against: ModelName | None = None,
     n: int = 200,
     delta: float = 0.05,
     tau: float = 0.8,
@@ -39,12 +44,15 @@ def claim(
     family: int | None = None,
     lemmas: bool = False,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     options: ModelOptions = ModelOptions(),  # noqa: B008
     output: Path | None = None,
     batch_size: int = 64,
     seed: int = 0,
     device: str | None = None,
     skip_unreadable: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
 ) -> None:
     """Bound the share of a domain's images that keep prediction and explanation when perturbed.
 
@@ -74,12 +82,17 @@ def claim(
         lemmas: measure ALIGN's lemmas too, with the perturbation as the shift of domain; the data
             need masks.
         masks: folder of masks; those of the run by default.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
         options: how to open the model; they apply to `against` too, except weights.
         output: folder of claims.json; the run's by default, else a folder in results.
         batch_size: images at once.
         seed: of the draw and of the perturbation's random numbers.
         device: cpu, cuda, cuda:1, mps; the first accelerator by default.
         skip_unreadable: go on without images that cannot be read.
+        layout: whether folders (or splits) called train, val and test are domains, or the parts of
+            one domain.
+        subfolders: take or skip the images in folders within those of the classes.
     """
     opened = Opened()
 
@@ -89,7 +102,10 @@ def claim(
             data,
             options,
             masks=masks,
+            mask_values=mask_values,
             skip_unreadable=skip_unreadable,
+            layout=layout,
+            subfolders=subfolders,
             opened=opened,
         )
 
@@ -100,7 +116,8 @@ def claim(
         subjects.append(subject(against, others))
         _check_same_images(*(each.data for each in subjects))
     images = subjects[0].data
-    trained = [each for one in subjects for each in one.train_domains]
+    trained = [each for one in subjects for each in one.train_domains if each in images.domains]
+    seen = reduce(or_, (one.seen or Seen() for one in subjects))
     names = [one.name for one in subjects]
     if len(set(names)) < len(names):
         names = [each for each in (model, against) if each is not None]
@@ -126,21 +143,22 @@ def claim(
         save=folder,
         device=device,
         train_domains=trained,
+        seen=seen,
         evaluated=_evaluated(named, images, plan, plan.domain_of(images, trained)),
         lemmas=lemmas,
         batch_size=batch_size,
     )
     claims: list[Claim | DifferenceClaim] = [*claimed.claims, *claimed.comparisons]
     for claim in claims:
-        print(f"- {claim.sentence}")
-    print(_PROVIDED)
+        say(f"- {claim.sentence}")
+    say(_PROVIDED)
     if claimed.evaluated:
-        print(_EVALUATED)
+        say(_EVALUATED)
     for name, inequalities in claimed.lemmas.items():
-        print(f"ALIGN's lemmas, {name}:")
+        say(f"ALIGN's lemmas, {name}:")
         for inequality in inequalities:
-            print(f"- {inequality.sentence}")
-    print(f"Written: {folder / 'claims.json'}")
+            say(f"- {inequality.sentence}")
+    say(f"Written: {folder / 'claims.json'}")
 
 
 def _evaluated(
@@ -157,9 +175,11 @@ def _evaluated(
 
 def _check_same_images(first: ImageData, second: ImageData) -> None:
     same = first.image_size == second.image_size and first.domains == second.domains
+    same = same and first.preprocessing == second.preprocessing
     if not same or any(first.keys(each) != second.keys(each) for each in first.domains):
         raise UserError(
             f"Two models are compared on the same images, but these are made for {first.name} at "
-            f"{first.image_size} pixels and {second.name} at {second.image_size}: name the images "
-            "by --data."
+            f"{first.image_size} pixels and {second.name} at {second.image_size}, or are made "
+            "square in two ways: name the images by --data, their size by --image_size, and give "
+            "--preprocessing false."
         )

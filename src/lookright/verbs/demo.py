@@ -1,80 +1,159 @@
 """`lookright demo`: the whole story on built-in data, in minutes on a laptop."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+import torch
 
+from lookright.attacks import PGD, Attack
+from lookright.console import say, show
 from lookright.data import Shortcut
+from lookright.evaluation import Attacks, Diagnostics, Explanations, Protocol
+from lookright.explainers import GradCAM
 from lookright.guides import HumanMask, LearnedMask
 from lookright.jobs.grid import Entry, compare
+from lookright.jobs.look import look
 from lookright.methods import ALIGN, AT, EGAT, ERM
+from lookright.modes import frozen
 from lookright.report import method_table, write_page
+from lookright.training import Run
 
-_ENTRIES = (
-    Entry("ERM", "Plain training: cross-entropy on the images as they are.", ERM),
-    Entry("AT", "Adversarial training: cross-entropy on attacked images.", AT),
-    Entry(
+
+@dataclass(frozen=True)
+class _Scale:
+    """How much is done: the attack in training, passes over the images, and the evaluation."""
+
+    attack: Attack
+    epochs: int
+    batch_size: int
+    validations: int
+    domains: Sequence[str]
+    protocol: Protocol
+
+
+_QUICK = _Scale(
+    attack=PGD(steps=3),
+    epochs=12,
+    batch_size=32,
+    validations=2,
+    domains=("train", "reversed"),
+    protocol=Protocol(
+        stages=(
+            Attacks(steps=10, restarts=1, curve=(4 / 255, 16 / 255)),
+            Diagnostics(images=64),
+            Explanations(fills=("mean",), removal_steps=4),
+        ),
+        limit=128,
+    ),
+)
+"""What each choice saves and changes is in docs/results/shortcut.md."""
+
+_THOROUGH = _Scale(PGD(), 20, 64, 5, ("train", "reversed", "recoloured"), Protocol())
+
+
+def _entries(attack: Attack, masks: bool, align: bool) -> Iterator[Entry]:
+    yield Entry("ERM", "Plain training: cross-entropy on the images as they are.", ERM)
+    yield Entry(
+        "AT",
+        "Adversarial training: cross-entropy on attacked images.",
+        lambda model: AT(model, attack),
+    )
+    yield Entry(
         "EGAT, term off",
         "EGAT's step without its explanation term: cross-entropy on clean and attacked images.",
-        lambda model: EGAT(model, stability=0.0),
-    ),
-    Entry(
+        lambda model: EGAT(model, attack, stability=0.0),
+    )
+    yield Entry(
         "EGAT",
         "Explanation-guided adversarial training: the explanation is held still under attack too.",
-        EGAT,
-    ),
-)
-_MASKED = (
-    Entry(
-        "EGAT, masks",
-        "EGAT whose explanation under attack is held on the annotated mask of the digit.",
-        lambda model: EGAT(model, guide=HumanMask()),
-    ),
-)
-_LEARNED = (
-    Entry(
-        "ALIGN",
-        "The explanation is held on a mask that a second network learns beside the classifier.",
-        ALIGN,
-    ),
-    Entry(
-        "EGAT, ALIGN mask",
-        "EGAT whose explanation under attack is held on the mask that ALIGN's masker learns.",
-        lambda model: EGAT(model, guide=LearnedMask()),
-    ),
-)
+        lambda model: EGAT(model, attack),
+    )
+    if masks:
+        yield Entry(
+            "EGAT, masks",
+            "EGAT whose explanation under attack is held on the annotated mask of the digit.",
+            lambda model: EGAT(model, attack, guide=HumanMask()),
+        )
+    if align:
+        yield Entry(
+            "ALIGN",
+            "The explanation is held on a mask that a second network learns beside the classifier.",
+            ALIGN,
+        )
+        yield Entry(
+            "EGAT, ALIGN mask",
+            "EGAT whose explanation under attack is held on the mask that ALIGN's masker learns.",
+            lambda model: EGAT(model, attack, guide=LearnedMask()),
+        )
 
 
 def demo(
-    output: Path = Path("lookright-demo"),
+    output: Path | None = None,
     seeds: int = 1,
-    epochs: int = 20,
+    epochs: int | None = None,
     masks: bool = False,
     align: bool = False,
+    thorough: bool = False,
 ) -> None:
     """Train ERM, AT and EGAT on digits whose background gives the class away, and compare them.
 
-    If it is stopped, start it again: it continues where it was.
+    A first picture of where plain training looks is there within a minute. If the demo is stopped,
+    start it again: it continues where it was.
 
     Args:
-        output: folder of the runs, their results and report.html.
+        output: folder of the runs, their results, first-look.png and report.html; by default
+            lookright-demo, or lookright-demo-thorough.
         seeds: how many times everything is trained, with seeds 0, 1, ...
-        epochs: passes over the training images.
+        epochs: passes over the training images; by default 12, or 20 with --thorough.
         masks: also train EGAT guided by the annotated masks.
         align: also train ALIGN, which learns its masks, and EGAT guided by ALIGN's masker.
+        thorough: train longer and against more steps of the attack, and evaluate all test images,
+            in one more domain, with the standard protocol of `lookright evaluate`.
     """
-    entries = (*_ENTRIES, *(_MASKED if masks else ()), *(_LEARNED if align else ()))
+    scale = _THOROUGH if thorough else _QUICK
+    output = output or Path("lookright-demo-thorough" if thorough else "lookright-demo")
+    epochs = scale.epochs if epochs is None else epochs
+    data = Shortcut()
+    picture = output / "first-look.png"
+
+    def first_look(run: Run) -> None:
+        if not picture.exists():
+            say(_first_look(run, data, picture))
+
     judged = compare(
         "demo",
-        entries,
-        Shortcut(),
+        list(_entries(scale.attack, masks, align)),
+        data,
         output,
-        domains=("train", "reversed", "recoloured"),
+        domains=scale.domains,
         seeds=seeds,
         epochs=epochs,
-        command=lambda count: f"lookright demo --seeds {count} --epochs {epochs}",
+        command=lambda count: (
+            f"lookright demo --seeds {count} --epochs {epochs}" + " --thorough" * thorough
+        ),
+        protocol=scale.protocol,
+        batch_size=scale.batch_size,
+        validations=scale.validations,
+        trained=first_look,
     )
     results = [result for _, result in judged]
-    Console().print(method_table(results))
+    show(method_table(results))
     page = write_page([result.folder for result in results], output / "report.html")
-    print(f"The page with curves and pictures: {page}")
+    say(f"The page with curves and pictures: {page}")
+
+
+def _first_look(run: Run, data: Shortcut, target: Path) -> str:
+    """A picture of the first test digit that the run's model gets wrong where the colours are
+    reversed, or of the first at all."""
+    model = run.model()
+    test = data.samples("reversed", [at for _, at in data.split("reversed", "test").where])
+    with frozen(model), torch.no_grad():
+        wrong = model(test.images).argmax(1) != test.labels
+    at = int(wrong.int().argmax())
+    label = int(test.labels[at])
+    title = f"A {model.classes[label]} on the colour of another digit"
+    clean, _ = look(target, model, test.images[at], GradCAM(), PGD(), label=label, title=title)
+    return (
+        f"Where plain training looks, at a {model.classes[label]} that it calls {clean}: {target}"
+    )

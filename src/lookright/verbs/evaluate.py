@@ -4,22 +4,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from lookright.console import say, show
+from lookright.data import MaskValues
+from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
-from lookright.evaluation.places import place
 from lookright.files import require_writable
 from lookright.loading import ModelOptions, Opened, load_subject, tell_apart
 from lookright.report import method_table, write_page
+from lookright.spec import ModelName
 
 
 def evaluate(
-    models: list[str],
+    models: list[ModelName],
     data: str | None = None,
     domains: list[str] | None = None,
     masks: Path | None = None,
+    mask_values: MaskValues | None = None,
     options: ModelOptions = ModelOptions(),  # noqa: B008
     protocol: Protocol = Protocol(),  # noqa: B008
     thorough: bool = False,
@@ -29,6 +31,8 @@ def evaluate(
     device: str | None = None,
     workers: int | None = None,
     skip_unreadable: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
     overwrite: bool = False,
 ) -> None:
     """Evaluate models in every domain, and write their table and page.
@@ -40,6 +44,8 @@ def evaluate(
             the data of the run by default.
         domains: as a,b; all by default. In a training domain only the test part is evaluated.
         masks: folder of masks; those of the run by default.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
         options: how to open the models.
         protocol: how to evaluate: the attacks' ball, explainer, stages, number of images.
         thorough: add AutoAttack, all corruptions and attacks on the explanation to the protocol.
@@ -53,6 +59,9 @@ def evaluate(
         workers: processes that decode images; null is one per core, up to four, where many images
             are to be decoded.
         skip_unreadable: go on without images that cannot be read.
+        layout: whether folders (or splits) called train, val and test are domains, or the parts of
+            one domain.
+        subfolders: take or skip the images in folders within those of the classes.
         overwrite: evaluate again where there is a result already.
     """
     called = [name.strip() for name in (names or "").split(";") if name.strip()]
@@ -65,7 +74,10 @@ def evaluate(
             data,
             options,
             masks=masks,
+            mask_values=mask_values,
             skip_unreadable=skip_unreadable,
+            layout=layout,
+            subfolders=subfolders,
             opened=opened,
         )
         for model in models
@@ -81,17 +93,17 @@ def evaluate(
         about: dict[str, Any] = {
             "masker": subject.masker,
             "train_domains": subject.train_domains,
+            "seen": subject.seen,
             "protocol": protocol.thorough() if thorough else protocol,
             "name": subject.name,
             "seed": subject.seed,
             "config": subject.config,
         }
-        folder = place(home, subject.model, subject.data, **about)
         results.append(
             judge(
                 subject.model,
                 subject.data,
-                folder,
+                home=home,
                 domains=domains or (),
                 device=device,
                 workers=workers,
@@ -99,6 +111,6 @@ def evaluate(
                 **about,
             )
         )
-    Console().print(method_table(results))
+    show(method_table(results))
     write_page([result.folder for result in results], target)
-    print(f"The page: {target}")
+    say(f"The page: {target}")

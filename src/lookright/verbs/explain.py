@@ -4,24 +4,20 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
 from lookright.attacks import PGD, Attack
+from lookright.console import say
 from lookright.data import load_image
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError, did_you_mean
+from lookright.errors import UserError, did_you_mean, some
 from lookright.explainers import Explainer, GradCAM
-from lookright.guides.masker import masks_of
-from lookright.loading import ModelOptions, load_model, some
-from lookright.models import Classifier
+from lookright.jobs.look import look
+from lookright.loading import ModelOptions, load_model
 from lookright.modes import frozen, full_precision
-from lookright.report import explanation_figure
-from lookright.seeds import derived_seed, own_noise
+from lookright.spec import ModelName
 
 
 def explain(
-    model: str,
+    model: ModelName,
     images: list[Path],
     explainer: Explainer = GradCAM(),  # noqa: B008
     attack: Attack = PGD(),  # noqa: B008
@@ -61,52 +57,19 @@ def explain(
                 stack.enter_context(frozen(lent))
         stack.enter_context(full_precision(where))
         for path, target in targets(images, output).items():
-            image = load_image(path, judged.image_size)
-            seen = _seen(judged, found, image[None].to(where), explainer, attack, truth, seed)
-            explanation_figure(target, **seen, classes=judged.classes, label=truth, title=path.name)
-            clean, moved = (
-                judged.classes[int(seen[name].argmax())]
-                for name in ("probabilities", "probabilities_attacked")
+            image = load_image(path, judged.image_size, judged.preprocessing)
+            clean, moved = look(
+                target,
+                judged,
+                image.to(where),
+                explainer,
+                attack,
+                masker=found,
+                label=truth,
+                seed=seed,
+                title=path.name,
             )
-            print(f"{path.name}: {clean}, under attack {moved}: {target}")
-
-
-def _seen(
-    model: Classifier,
-    masker: nn.Module | None,
-    x: Tensor,
-    explainer: Explainer,
-    attack: Attack,
-    truth: int | None,
-    seed: int,
-) -> dict[str, Tensor]:
-    """The image, its explanation, its mask and its probabilities, clean and under attack."""
-
-    def explained(images: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
-        # The same noise for both, so that a random explainer does not count as a change.
-        with own_noise(x.device, derived_seed(seed, "noise")), torch.no_grad():
-            return explainer(model, images, target)
-
-    logits, saliency = explained(x, None)
-    predicted = logits.argmax(1)
-    y = predicted if truth is None else torch.tensor([truth], device=x.device)
-    attacked = attack(model, x, y, torch.Generator(x.device).manual_seed(seed))
-    logits_attacked, saliency_attacked = explained(attacked, predicted)
-    found = {
-        "image": x,
-        "attacked": attacked,
-        "saliency": saliency,
-        "saliency_attacked": saliency_attacked,
-        "probabilities": logits.softmax(1),
-        "probabilities_attacked": logits_attacked.softmax(1),
-    }
-    if masker is not None:
-        with torch.no_grad():
-            found |= {
-                "learned": masks_of(masker, x),
-                "learned_attacked": masks_of(masker, attacked),
-            }
-    return {name: values[0].detach().cpu() for name, values in found.items()}
+            say(f"{path.name}: {clean}, under attack {moved}: {target}")
 
 
 def targets(images: Sequence[Path], output: Path) -> dict[Path, Path]:

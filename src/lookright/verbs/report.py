@@ -3,16 +3,16 @@
 import warnings
 from pathlib import Path
 
-from rich.console import Console
-
+from lookright.console import say, show
 from lookright.evaluation import Stage
 from lookright.evaluation.places import results_in
 from lookright.registry import member
 from lookright.report import difference_table, method_table, read_result, write_page
+from lookright.spec import ClassPath
 
 
 def report(
-    results: list[Path], page: Path = Path("report.html"), stages: list[str] | None = None
+    results: list[Path], page: Path = Path("report.html"), stages: list[ClassPath] | None = None
 ) -> None:
     """Write one page, and print the table, from existing results.
 
@@ -27,10 +27,10 @@ def report(
         member(stage, Stage)
     folders = [_newest(folder) for folder in results]
     found = [read_result(folder) for folder in folders]
-    Console().print(method_table(found))
+    show(method_table(found))
     if differences := difference_table(found):
-        Console().print(differences)
-    print(f"The page: {write_page(folders, page)}")
+        show(differences)
+    say(f"The page: {write_page(folders, page)}")
 
 
 def _newest(folder: Path) -> Path:

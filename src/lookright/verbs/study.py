@@ -9,9 +9,9 @@ from statistics import mean
 from typing import Literal
 
 import torch
-from rich.console import Console
 
 from lookright.batch import Batch
+from lookright.console import say, show
 from lookright.data import ImageData, Shortcut
 from lookright.distances import SoftIoU
 from lookright.evaluation import Protocol
@@ -96,10 +96,10 @@ def study(
         trained.append(_trained(result, found))
     rows = json.dumps([asdict(each) for each in trained], indent=1)
     write_atomically(output / "masks.json", rows.encode())
-    Console().print(quality_table(trained))
+    show(quality_table(trained))
     picture = quality_figure(output / "masks.png", trained)
     page = write_page([result.folder for _, result in judged], output / "report.html")
-    print(f"The figure: {picture}\nThe page: {page}")
+    say(f"The figure: {picture}\nThe page: {page}")
 
 
 def _entries() -> Iterator[Entry]:

@@ -2,26 +2,28 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from lookright.attacks import Attack
-from lookright.data import Augment, ImageData, load_data
+from lookright.console import Terminal, say
+from lookright.data import Augment, ImageData, MaskValues, Seen, load_data
+from lookright.data.layout import Layout, Subfolders
 from lookright.data.loaders import check_workers
+from lookright.data.overview import require_classes, training_table
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
-from lookright.models import Classifier, build_model
-from lookright.spec import spec_of
+from lookright.models import Classifier, Preprocessing, build_model, expected_images
+from lookright.spec import ModelName, spec_of
 from lookright.training import fit
 from lookright.training.config import method_title
+from lookright.training.settings import Precision
 
 _GENERIC = ("images", "imgs", "img", "data", "dataset")
 """Folder names that say nothing about the images in them, so the parent's name is used."""
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 
 
 def train(
@@ -29,12 +31,15 @@ def train(
     data: str = "Shortcut",
     train_domain: list[str] | None = None,
     test_domain: list[str] | None = None,
-    model: str = "small_resnet",
+    model: ModelName = ModelName("small_resnet"),  # noqa: B008
     weights: Path | None = None,
     pretrained: bool = False,
     image_size: int | None = None,
+    preprocessing: Preprocessing | bool = True,
     masks: Path | None = None,
     tool_masks: Path | None = None,
+    mask_values: MaskValues | None = None,
+    tool_mask_values: MaskValues | None = None,
     strength: float = 0.9,
     run: Path | None = None,
     epochs: int = 30,
@@ -50,9 +55,12 @@ def train(
     precision: Precision = "32-true",
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
     devices: int = 1,
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "ddp_spawn"] = "auto",
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto",
     workers: int | None = None,
     skip_unreadable: bool = False,
+    incomplete: bool = False,
+    layout: Layout | None = None,
+    subfolders: Subfolders | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> None:
@@ -69,9 +77,15 @@ def train(
         weights: file of weights to begin with (.safetensors or a state dict).
         pretrained: begin with the library's own weights, from its hub.
         image_size: side length in pixels; 32 for Shortcut and 128 for a folder by default.
+        preprocessing: how image files become square; by default as the library of the model does it
+            for its weights, or without weights the central square, as false does; or its own
+            options.
         masks: folder of object masks, laid out as the images are.
         tool_masks: folder of masks made by a tool such as SAM, laid out alike, for --method.guide
             PrecomputedMask; they are never used to evaluate a model.
+        mask_values: which values of masks are the object and which are left out, as
+            --mask_values.object [1] --mask_values.ignore [3], where it cannot be seen.
+        tool_mask_values: the same of tool masks.
         strength: of Shortcut's correlation in its domain train, from 0 to 1.
         run: folder of the run; by default runs/<data>-<method>-<seed>, which also names a guide
             other than the method's default.
@@ -95,8 +109,13 @@ def train(
         workers: processes that decode images; null is one per core, up to four, where many images
             have to be decoded, and none otherwise.
         skip_unreadable: go on without images that cannot be read.
+        incomplete: train although a class has no image to train on.
+        layout: whether folders (or splits) called train, val and test are domains, or the parts of
+            one domain.
+        subfolders: take or skip the images in folders within those of the classes.
         resume: continue the run in that folder after its last finished epoch.
-        overwrite: replace the run in that folder.
+        overwrite: replace the run in that folder, with its results and claims, when the first epoch
+            of the new one is finished; until then the former one stays as it is.
     """
     built_in = data.lower() == "shortcut"
     check_workers(workers)
@@ -106,8 +125,26 @@ def train(
         augment = not built_in
     if lr is None:
         lr = 1e-2 if model == "small_resnet" else 1e-3
+    if preprocessing is True:
+        expected = expected_images(model, weights) if weights or pretrained else None
+        how = expected.preprocessing if expected else None
+    else:
+        how = preprocessing or None
+    bar = sys.stderr.isatty()
     images = load_data(
-        data, image_size, 0, strength, masks, tool_masks, skip_unreadable, read=False
+        data,
+        image_size,
+        strength=strength,
+        masks=masks,
+        tool_masks=tool_masks,
+        skip_unreadable=skip_unreadable,
+        progress=bar,
+        read=False,
+        mask_values=mask_values,
+        tool_mask_values=tool_mask_values,
+        preprocessing=how,
+        layout=layout,
+        subfolders=subfolders,
     )
     chosen, left_out = train_domain or [], set(test_domain or ())
     for domain in (*chosen, *left_out):
@@ -131,7 +168,11 @@ def train(
             "does.",
             stacklevel=1,
         )
-    images.read(domains, sys.stderr.isatty())
+    images.read(domains, bar)
+    Terminal(stderr=True).print(training_table(images, domains))
+    if not incomplete:
+        require_classes(images, domains)
+    _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
     trained = fit(
         objective,
         images,
@@ -154,8 +195,21 @@ def train(
         resume=resume,
         overwrite=overwrite,
     )
-    print(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
-    print(f"Evaluate it: lookright evaluate {trained.folder}")
+    say(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
+    say(f"Evaluate it: lookright evaluate {trained.folder}")
+
+
+def _tell_leaks(data: ImageData, trained: Sequence[str], tested: Sequence[str]) -> None:
+    """Warn of images of the training domains in others, in which the model is to be judged."""
+    seen = Seen.in_domains(data, trained)
+    for domain in tested:
+        if known := seen.at_home(data, domain):
+            warnings.warn(
+                f"{known} of the {len(data.keys(domain))} images of domain '{domain}' are also in "
+                f"the training domains ({', '.join(trained)}): the model is not judged on them "
+                "there.",
+                stacklevel=2,
+            )
 
 
 def _name(data: ImageData, objective: Method, seed: int) -> str:

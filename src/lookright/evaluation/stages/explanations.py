@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from lookright import metrics
 from lookright.evaluation.column import Column, Columns, measuring
@@ -163,6 +164,7 @@ def _measured(metric: MapMetric, view: View) -> Columns:
     there: dict[str, Any] = {
         "images": view.batch.images,
         "masks": view.batch.masks,
+        "ignored": view.batch.ignored,
         "labels": view.batch.labels,
         "logits": view.logits,
         "target": view.predicted,
@@ -170,7 +172,11 @@ def _measured(metric: MapMetric, view: View) -> Columns:
     found = {}
     for column in _columns_of(metric):
         each = there | {"saliency": maps[column.baseline]}
-        given = {name: view.model if name == "model" else each[name][where] for name in names}
+        given = {name: view.model if name == "model" else _of(each[name], where) for name in names}
         with torch.no_grad():
             found[column] = metric(**given)
     return found
+
+
+def _of(values: Tensor | None, where: Tensor) -> Tensor | None:
+    return None if values is None else values[where]

@@ -45,9 +45,10 @@ class LearnedMasks(Stage):
         for name, each in every.items():
             found[_COVERAGE.by(name)] = metrics.mask_area(each)
             if batch.masks is not None and there.any():
-                true = batch.masks[there]
-                found[_MASS.by(name)] = metrics.mask_mass(each[there], true)
-                found[_IOU.by(name)] = metrics.mask_iou(each[there], true)
+                ignored = None if batch.ignored is None else batch.ignored[there]
+                compared = each[there], batch.masks[there], ignored
+                found[_MASS.by(name)] = metrics.mask_mass(*compared)
+                found[_IOU.by(name)] = metrics.mask_iou(*compared)
         return found
 
     def show(self, view: View) -> Mapping[str, Tensor]:

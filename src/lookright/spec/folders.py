@@ -1,0 +1,19 @@
+"""The folders in the spec of a data set, which belong to this machine and not to the data."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+FOLDERS = ("root", "masks", "tool_masks")
+"""The arguments of data sets that are folders."""
+
+
+def with_folders(spec: Any, of: Callable[[str], str]) -> Any:
+    """The spec with `of(folder)` in place of each of its folders."""
+    if isinstance(spec, list):
+        return [with_folders(each, of) for each in spec]
+    if not isinstance(spec, Mapping):
+        return spec
+    return {
+        name: of(value) if name in FOLDERS and isinstance(value, str) else with_folders(value, of)
+        for name, value in spec.items()
+    }

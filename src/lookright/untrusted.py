@@ -1,0 +1,44 @@
+"""Reading what somebody else may have written, without the memory that it could ask for."""
+
+import gzip
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST: Final = 2**30
+"""Bytes that a packed file may unpack to."""
+
+
+@contextmanager
+def npz(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """The arrays of an .npz file, each read when it is asked for; no pickles.
+
+    Raises:
+        ValueError: it unpacks to more than LARGEST; and the errors of `numpy.load`.
+    """
+    with zipfile.ZipFile(path) as archive:
+        _check(sum(each.file_size for each in archive.infolist()))
+    with np.load(path, allow_pickle=False) as arrays:
+        yield arrays
+
+
+def unzipped(path: Path) -> bytes:
+    """The content of a .gz file.
+
+    Raises:
+        ValueError: it unpacks to more than LARGEST; and the errors of `gzip.open`.
+    """
+    with gzip.open(path) as file:
+        content = file.read(LARGEST + 1)
+    _check(len(content))
+    return content
+
+
+def _check(size: int) -> None:
+    if size > LARGEST:
+        raise ValueError(f"it unpacks to more than {LARGEST >> 20} MiB")

@@ -1,0 +1,134 @@
+"""What somebody else wrote asks for no memory or time without end, and starts no program."""
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import EpsImagePlugin, Image, features
+
+from lookright import untrusted
+from lookright.data import Seen, load_image
+from lookright.data.images import (
+    FORMATS,
+    PIXELS,
+    SUFFIXES,
+    UnreadableImageError,
+    check_image,
+    read_image,
+)
+from lookright.errors import UserError
+from lookright.evaluation import Protocol, evaluate
+from lookright.evaluation.cache import BatchCache, BatchResult
+from lookright.evaluation.result import read_examples, read_result
+from lookright.evaluation.table import read_table
+from lookright.models import read_class_map
+from tiny import Blobs, tiny_classifier
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_no_other_format_is_tried_whatever_the_suffix(tmp_path, monkeypatch, suffix):
+    started: list[object] = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given: started.append(given))
+    path = tmp_path / f"image{suffix}"
+    path.write_bytes(EPS)
+    for read in (read_image, check_image):
+        with pytest.raises(UnreadableImageError, match="no known image format"):
+            read(path)
+    assert not started
+    picture = Image.new("RGB", (8, 8), "red")
+    for other in ("PPM", "TGA", "ICO", "JPEG2000", "PCX"):
+        picture.save(path, other)
+        with pytest.raises(UnreadableImageError, match="no known image format"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "MPO"])
+def test_promised_formats_are_read_by_their_content(tmp_path, kind):
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    assert kind in (*FORMATS, "MPO")
+    path = tmp_path / "image.jpg"
+    Image.new("RGB", (8, 8), (200, 30, 60)).save(path, kind)
+    check_image(path)
+    assert load_image(path, 4).mean((1, 2)).mul(255).tolist() == pytest.approx([200, 30, 60], abs=4)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch, kind):
+    assert PIXELS <= 64_000_000
+    monkeypatch.setattr("lookright.data.images.PIXELS", 1000)
+    path = tmp_path / "image.png"
+    Image.new("L", (40, 30)).save(path, kind)
+    for read in (read_image, check_image):
+        with pytest.raises(UnreadableImageError, match="it has 40x30 pixels, more than"):
+            read(path)
+    Image.new("L", (40, 25)).save(path, kind)
+    check_image(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_is_refused(tmp_path, kind):
+    path = tmp_path / "odd.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    for read in (read_image, check_image, lambda path: load_image(path, 8)):
+        with pytest.raises(UnreadableImageError, match="it is a pipe, socket or device"):
+            read(path)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The folder of a result."""
+    protocol = Protocol(stages=(), limit=4)
+    evaluate(tiny_classifier(), Blobs(), tmp_path, protocol=protocol, progress=False)
+    return tmp_path
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(kept, monkeypatch):
+    result = read_result(kept)
+    assert read_examples(result, "train") is not None
+    assert read_table(kept)
+    monkeypatch.setattr(untrusted, "LARGEST", 10**6)
+    arrays = dict(np.load(kept / "examples.npz"))
+    (kept / "checksums.json").unlink()  # whoever sends it would have made them anew
+    np.savez_compressed(kept / "examples.npz", **arrays, more=np.zeros(2_000_000, np.uint8))
+    with pytest.raises(UserError, match=r"examples.npz is damaged \(it unpacks to more than"):
+        read_examples(result, "train")
+    (kept / "images.csv.gz").write_bytes(gzip.compress(b"domain\n" + b"\n" * 2_000_000))
+    with pytest.raises(UserError, match="it unpacks to more than"):
+        read_table(kept)
+    (kept / "seen.json.gz").write_bytes(gzip.compress(b" " * 2_000_000))
+    with pytest.raises(UserError, match=r"seen.json.gz .* damaged"):
+        Seen.read(kept / "seen.json.gz")
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: &a {b: *a}", "dog: &a [1, *a]", "dog: &a [1, [[*a]]]", "&a [*a]", LAUGHS, "[" * 5000],
+)
+def test_a_class_map_without_end_is_refused(tmp_path, text):
+    (tmp_path / "map.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"map.yaml cannot be read as YAML or JSON \("):
+        read_class_map(tmp_path / "map.yaml", ["dog", "cat"], ["dog", "cat"])
+
+
+@pytest.mark.parametrize("rows", [0, 99])
+def test_a_partial_record_of_no_or_too_many_rows_is_not_used(tmp_path, monkeypatch, rows):
+    record = BatchResult({}, {}, torch.zeros(rows, dtype=torch.bool))
+    monkeypatch.setattr(BatchCache, "read", lambda self, start: record)
+    result = evaluate(
+        tiny_classifier(), Blobs(), tmp_path, protocol=Protocol(stages=(), limit=4), progress=False
+    )
+    assert result.domains["train"].n == 4
