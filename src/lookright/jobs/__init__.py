@@ -3,8 +3,8 @@
 Workers import this package, so that it leaves torch to the jobs that need it.
 """
 
-from lookright.jobs.job import Job, state
+from lookright.jobs.job import Job, Place
 from lookright.jobs.launch import Failure, launch
 from lookright.jobs.launchers import InProcess, Launcher, Workers
 
-__all__ = ["Failure", "InProcess", "Job", "Launcher", "Workers", "launch", "state"]
+__all__ = ["Failure", "InProcess", "Job", "Launcher", "Place", "Workers", "launch"]

@@ -1,7 +1,7 @@
 """A job: work that its spec decides, done once in a folder named by the hash of that spec.
 
-A job's folder holds what its work writes, and in `job/`: `spec.json`, what the job is; `log.txt`,
-what it printed; `done.json`, once it is done; `failed.json`, if its last try failed.
+A job writes into its folder, and keeps in `jobs/<kind>-<hash>` within it: `spec.json`, what the job
+is; `log.txt`, what it printed; `done.json`, once it is done; `failed.json`, if its last try failed.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import re
 import traceback
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from typing import Any, Literal
 from rich.progress import Progress
 
 from lookright.console import mistake_behind
-from lookright.errors import UserError
+from lookright.errors import StoppedError, UserError
 from lookright.files import write_atomically
 from lookright.locks import HeldError, locked
 from lookright.spec import spec_of
@@ -31,12 +32,17 @@ State = Literal["waiting", "begun", "failed", "done"]
 class Job(ABC):
     """Work that can be described by a spec (`spec_of(job)`), so that another process can do it.
 
-    title: what the job is called in messages; its folder's name begins with it.
+    title: what the job is called in messages; its folder's name begins with it. needs: a job that
+    must be done before this one, in the same folder.
     """
 
     @property
     @abstractmethod
     def title(self) -> str: ...
+
+    @property
+    def needs(self) -> "Job | None":
+        return None
 
     @abstractmethod
     def work(self, folder: Path, progress: Progress) -> None:
@@ -50,73 +56,90 @@ class Job(ABC):
         """
         return spec_of(self)
 
-    def place(self, root: Path) -> Path:
-        """The job's folder in `root`."""
-        text = json.dumps([type(self).__name__, self.decides()], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return root / f"{re.sub('[^a-z0-9]+', '-', self.title.lower()).strip('-')}-{digest}"
+    def place(self, root: Path) -> "Place":
+        """Where the job is done below `root`: in the folder of the job that it needs, if any."""
+        decides = self.decides()
+        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+        if self.needs is None:
+            name = re.sub("[^a-z0-9]+", "-", self.title.lower()).strip("-")
+            folder = root / f"{name}-{digest}"
+        else:
+            folder = self.needs.place(root).folder
+        return Place(folder, folder / "jobs" / f"{type(self).__name__.lower()}-{digest}")
 
 
-def do(job: Job, folder: Path, progress: Progress) -> None:
-    """Do the job in its folder, unless it is done.
+@dataclass(frozen=True)
+class Place:
+    """Where a job works (`folder`), and where it keeps what is said of it (`about`)."""
+
+    folder: Path
+    about: Path
+
+    @property
+    def state(self) -> State:
+        """How far the job is; "begun" where it is being done or was interrupted."""
+        for name in ("done", "failed"):
+            if (self.about / f"{name}.json").is_file():
+                return name
+        return "begun" if (self.about / "spec.json").is_file() else "waiting"
+
+    @property
+    def free(self) -> bool:
+        """Whether no process is doing the job."""
+        if not self.about.is_dir():
+            return True
+        try:
+            with locked(self.about):
+                return True
+        except HeldError:
+            return False
+
+    @property
+    def error(self) -> str:
+        """Why the job's last try failed; empty where that is not known."""
+        return str(_read(self.about / "failed.json").get("error", ""))
+
+    @property
+    def log(self) -> Path:
+        """What the job printed in a process of its own."""
+        return self.about / "log.txt"
+
+    @property
+    def progress(self) -> tuple[float, str]:
+        """How far a running job is: its share, from 0 to 1, and a note."""
+        told = _read(self.about / _PROGRESS)
+        return float(told.get("share", 0.0)), str(told.get("note", ""))
+
+    def tell_progress(self, share: float, note: str) -> None:
+        """Write how far the job is, for another process to read."""
+        told = json.dumps({"share": share, "note": note}).encode()
+        with suppress(UserError):
+            write_atomically(self.about / _PROGRESS, told, durable=False)
+
+
+def do(job: Job, place: Place, progress: Progress) -> None:
+    """Do the job in its place, unless it is done.
 
     Raises:
-        UserError: another process is doing it.
+        HeldError: another process is doing it.
         Exception: whatever the work raises; `failed.json` keeps it.
     """
-    inner = folder / "job"
-    inner.mkdir(parents=True, exist_ok=True)
-    with locked(inner):
-        if state(folder) == "done":
+    about = place.about
+    about.mkdir(parents=True, exist_ok=True)
+    with locked(about):
+        if place.state == "done":
             return
-        (inner / "failed.json").unlink(missing_ok=True)
-        _write(inner / "spec.json", {"job": spec_of(job), "decides": job.decides()})
+        (about / "failed.json").unlink(missing_ok=True)
+        _write(about / "spec.json", spec_of(job))
         try:
-            job.work(folder, progress)
+            job.work(place.folder, progress)
+        except StoppedError:
+            raise
         except Exception as error:
             told = mistake_behind(error) or traceback.format_exception_only(error)[-1].strip()
-            _write(inner / "failed.json", {"error": told, "at": _now()})
+            _write(about / "failed.json", {"error": told, "at": _now()})
             raise
-        _write(inner / "done.json", {"at": _now(), "versions": versions()})
-
-
-def state(folder: Path) -> State:
-    """How far the job of this folder is; "begun" where it is being done or was interrupted."""
-    inner = folder / "job"
-    for name in ("done", "failed"):
-        if (inner / f"{name}.json").is_file():
-            return name
-    return "begun" if (inner / "spec.json").is_file() else "waiting"
-
-
-def is_free(folder: Path) -> bool:
-    """Whether no process is doing the job of this folder."""
-    inner = folder / "job"
-    if not inner.is_dir():
-        return True
-    try:
-        with locked(inner):
-            return True
-    except HeldError:
-        return False
-
-
-def error_of(folder: Path) -> str:
-    """Why the job's last try failed; empty where that is not known."""
-    return str(_read(folder / "job" / "failed.json").get("error", ""))
-
-
-def progress_of(folder: Path) -> tuple[float, str]:
-    """How far a running job is: its share, from 0 to 1, and a note."""
-    told = _read(folder / "job" / _PROGRESS)
-    return float(told.get("share", 0.0)), str(told.get("note", ""))
-
-
-def tell_progress(folder: Path, share: float, note: str) -> None:
-    """Write how far a job is, for another process to read."""
-    told = json.dumps({"share": share, "note": note}).encode()
-    with suppress(UserError):
-        write_atomically(folder / "job" / _PROGRESS, told, durable=False)
+        _write(about / "done.json", {"at": _now(), "versions": versions()})
 
 
 def _read(path: Path) -> dict[str, Any]:

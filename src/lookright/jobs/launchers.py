@@ -8,12 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.progress import Progress
 
-from lookright.errors import UserError
-from lookright.jobs.job import Job, do
+from lookright.errors import StoppedError, UserError
+from lookright.jobs.job import Job, Place, do
 from lookright.jobs.worker import DONE, FAILED, HELD
 from lookright.locks import HeldError
 from lookright.spec import spec_of
@@ -41,8 +40,8 @@ class Launcher(ABC):
     slots: int = 1
 
     @abstractmethod
-    def start(self, job: Job, folder: Path, progress: Progress) -> Ongoing:
-        """Start a job in its folder."""
+    def start(self, job: Job, place: Place, progress: Progress) -> Ongoing:
+        """Start a job in its place."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +60,18 @@ class Ended(Ongoing):
 class InProcess(Launcher):
     """Each job in this process, one after the other."""
 
-    def start(self, job: Job, folder: Path, progress: Progress) -> Ongoing:
-        tasks = set(progress.task_ids)
+    def start(self, job: Job, place: Place, progress: Progress) -> Ongoing:
+        before = set(progress.task_ids)
         try:
-            do(job, folder, progress)
+            do(job, place, progress)
         except HeldError:
             return Ended(HELD)
-        except UserError as error:
-            if isinstance(error.__cause__, SystemExit):  # Ctrl-C in a training
-                raise KeyboardInterrupt from None
-            return Ended(FAILED)
+        except StoppedError:  # Ctrl-C in a training
+            raise KeyboardInterrupt from None
         except Exception:
             return Ended(FAILED)
         finally:
-            for task in set(progress.task_ids) - tasks:
+            for task in set(progress.task_ids) - before:
                 progress.remove_task(task)
         return Ended(DONE)
 
@@ -84,34 +81,36 @@ class Workers(Launcher):
 
     slots: processes at the same time; by default one for each GPU, or else one for each core. Each
     gets its share of the cores' threads, and where there are GPUs, one of them in turn.
+
+    Raises:
+        UserError: fewer than one slot.
     """
 
     def __init__(self, slots: int | None = None) -> None:
         if slots is not None and slots < 1:
             raise UserError(f"slots is a number of processes, 1 or more; got {slots}.")
         self.gpus = _gpus()
-        self.slots = slots or len(self.gpus) or cores()
+        self.slots = slots or len(self.gpus) or _cores()
         self.running: dict[int, Worker] = {}
 
-    def start(self, job: Job, folder: Path, progress: Progress) -> Ongoing:
+    def start(self, job: Job, place: Place, progress: Progress) -> Ongoing:
         self.running = {at: each for at, each in self.running.items() if each.poll() is None}
         slot = next(at for at in range(self.slots) if at not in self.running)
-        environment = {"OMP_NUM_THREADS": str(max(1, cores() // self.slots)), **os.environ}
+        environment = {"OMP_NUM_THREADS": str(max(1, _cores() // self.slots)), **os.environ}
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
-        self.running[slot] = Worker(job, folder, environment)
+        self.running[slot] = Worker(job, place, environment)
         return self.running[slot]
 
 
 class Worker(Ongoing):
     """A process that does a job; what it prints goes to the job's `log.txt`."""
 
-    def __init__(self, job: Job, folder: Path, environment: Mapping[str, str]) -> None:
-        log = folder / "job" / "log.txt"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+    def __init__(self, job: Job, place: Place, environment: Mapping[str, str]) -> None:
+        place.about.mkdir(parents=True, exist_ok=True)
+        with place.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "lookright.jobs.worker", str(folder)],
+                [sys.executable, "-m", "lookright.jobs.worker", place.folder, place.about],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -130,7 +129,7 @@ class Worker(Ongoing):
         self.process.communicate()  # the end of its input stops it
 
 
-def cores() -> int:
+def _cores() -> int:
     """The cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
