@@ -8,7 +8,7 @@ from PIL import Image
 
 from lookright.attacks import PGD
 from lookright.claims import Plan, claim
-from lookright.data import Folder
+from lookright.data import Folder, MaskValues
 from lookright.errors import UserError
 from lookright.evaluation import evaluate
 from lookright.files import WRITING, WRITTEN, inside, together, write_atomically
@@ -167,3 +167,24 @@ def test_folders_and_changes_that_only_a_config_tells_of_are_said(tmp_path, monk
     config.write_text(config.read_text().replace('"image_size": 32', '"image_size": 48'))
     with pytest.raises(UserError, match=r"config.json is damaged: it says images of 48 pixels"):
         said()
+
+
+def test_what_a_run_says_of_its_masks_is_not_said_of_others(tmp_path, monkeypatch):
+    narrow(monkeypatch)
+    for name, level in (("cat", 0), ("dog", 200)):
+        for folder in ("pets", "trimaps", "masks"):
+            (tmp_path / folder / name).mkdir(parents=True)
+        for at in range(12):
+            file = f"{name}/{at}.png"
+            Image.new("RGB", (32, 32), (level, at, 0)).save(tmp_path / "pets" / file)
+            for folder, here, outside in (("trimaps", 1, 2), ("masks", 255, 0)):
+                mask = Image.new("L", (32, 32), outside)
+                mask.paste(here, (8, 8, 16, 16))
+                mask.save(tmp_path / folder / file)
+    values = MaskValues(object=(1,))
+    data = Folder(tmp_path / "pets", 32, masks=tmp_path / "trimaps", mask_values=values)
+    model = build_model("small_resnet", data.classes, 32)
+    run = fit(ERM(model), data, run=tmp_path / "run", epochs=1, batch_size=4, progress=False)
+    for folder in ("trimaps", "masks"):
+        found = load_subject(str(run.folder), masks=tmp_path / folder).data
+        assert sum(found.masked("pets")) == 24

@@ -148,7 +148,7 @@ def load_subject(
         data: what `load_data` takes; a run's own by default.
         options: how to open the model.
         masks: folder of masks; a run's own by default.
-        mask_values: what the values in them mean; a run's own by default.
+        mask_values: what the values in them mean; a run's own by default, for its own masks.
         skip_unreadable, layout, subfolders: as in `load_data`. The images are read when they are
             first used.
         opened: data of earlier calls, to be used again; newly loaded data are added.
@@ -187,13 +187,12 @@ def load_subject(
         others: dict[str, Any] = {
             name: value for name, value in known.items() if name in spec["init_args"]
         }
-        given = {
-            "masks": masks,
-            "mask_values": mask_values,
-            "layout": layout,
-            "subfolders": subfolders,
-        }
+        given: dict[str, Any] = {"masks": masks, "mask_values": mask_values}
+        given |= {"layout": layout, "subfolders": subfolders}
         others |= {name: value for name, value in given.items() if value}
+        own_masks = spec["init_args"].get("masks")
+        if masks and not (own_masks and Path(own_masks).resolve() == masks.resolve()):
+            others["mask_values"] = mask_values  # the run's are of other masks
         asked = (identity([spec, others]),)
         if asked not in opened:
             say_where(run, spec, {"root"} if data else set(), {"masks"} if masks else set())
