@@ -1,14 +1,19 @@
 """What somebody else wrote asks for no memory or time without end, and starts no program."""
 
 import gzip
+import json
 import os
+import shutil
+import signal
 
 import numpy as np
 import pytest
 import torch
 from PIL import EpsImagePlugin, Image, features
+from safetensors.torch import save_file
 
 from lookright import untrusted
+from lookright.claims.file import sentences
 from lookright.data import Seen, load_image
 from lookright.data.images import (
     FORMATS,
@@ -23,7 +28,12 @@ from lookright.evaluation import Protocol, evaluate
 from lookright.evaluation.cache import BatchCache, BatchResult
 from lookright.evaluation.result import read_examples, read_result
 from lookright.evaluation.table import read_table
+from lookright.guides.masker import load_masker
+from lookright.loading import ModelOptions, load_model
+from lookright.methods import ERM
 from lookright.models import read_class_map
+from lookright.training import fit
+from lookright.training.run import Run
 from tiny import Blobs, tiny_classifier
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
@@ -132,3 +142,93 @@ def test_a_partial_record_of_no_or_too_many_rows_is_not_used(tmp_path, monkeypat
         tiny_classifier(), Blobs(), tmp_path, protocol=Protocol(stages=(), limit=4), progress=False
     )
     assert result.domains["train"].n == 4
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run."""
+    folder = tmp_path_factory.mktemp("run")
+    return fit(ERM(tiny_classifier()), Blobs(), "train", folder, epochs=1, progress=False).folder
+
+
+@pytest.fixture
+def sent(run, tmp_path):
+    """A run that somebody sent, who would have made its checksums anew."""
+    shutil.copytree(run, tmp_path / "sent")
+    (tmp_path / "sent/checksums.json").unlink()
+    return Run(tmp_path / "sent")
+
+
+@pytest.fixture
+def in_time():
+    """Reading ends within seconds."""
+
+    def late(*_: object) -> None:
+        raise AssertionError("it waits for ever")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+READERS = {
+    "config.json": lambda run: run.config,
+    "seen.json.gz": lambda run: run.seen,
+    "checkpoints/best.safetensors": lambda run: run.model(),
+    "checkpoints/best-masker.safetensors": lambda run: run.masker(),
+    "claims.json": lambda run: sentences(run.folder / "claims.json"),
+}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="pipes of this kind are of Unix")
+@pytest.mark.parametrize("name", READERS)
+def test_a_pipe_among_the_files_of_a_run_is_not_waited_for(sent, in_time, name):
+    path = sent.folder / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=r"pipe|No run in"):
+        READERS[name](sent)
+
+
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("content", [DEEP, b"[3]", b'{"scenes": [3], "home": [null]}'], ids=len)
+def test_any_json_in_a_run_is_one_line(sent, name, content):
+    path = sent.folder / name
+    zipped = gzip.compress(content)
+    path.write_bytes(zipped if path.suffix == ".gz" else content)
+    if path.suffix == ".safetensors":
+        about = {"lookright": content.decode(), "lookright masker": content.decode()}
+        save_file({"w": torch.zeros(1)}, path, about)
+    with pytest.raises(UserError, match=r"damaged|No run in|of format|not of a|cannot be read"):
+        READERS[name](sent)
+
+
+def test_a_packed_file_with_a_flipped_bit_is_one_line(sent):
+    path = sent.folder / "seen.json.gz"
+    content = path.read_bytes()
+    for at in range(10, len(content), 7):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        with pytest.raises(UserError, match=r"seen.json.gz .* damaged"):
+            _ = sent.seen
+
+
+@pytest.mark.parametrize(
+    "about",
+    [{"grid": 16}, {"grid": "16", "width": 32}, {"grid": 2**40, "width": 32}, [16, 32], 3, {}],
+    ids=str,
+)
+def test_a_file_asks_for_no_masker_of_any_size(tmp_path, about):
+    path = tmp_path / "m.safetensors"
+    save_file({"w": torch.zeros(1)}, path, {"lookright masker": json.dumps(about)})
+    with pytest.raises(UserError, match="masker"):
+        load_masker(path)
+
+
+def test_explaining_by_a_folder_without_a_run_says_so(tmp_path):
+    with pytest.raises(UserError, match="No run in"):
+        load_model(str(tmp_path), ModelOptions())

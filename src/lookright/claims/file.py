@@ -14,6 +14,7 @@ from lookright.errors import UserError
 from lookright.files import together, verified, write_atomically
 from lookright.locks import settled
 from lookright.spec import spec_of
+from lookright.untrusted import parsed
 
 
 @dataclass
@@ -120,7 +121,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        records = json.loads(verified(path).read_text(encoding="utf-8"))["records"]
+        records = parsed(verified(path).read_text(encoding="utf-8"))["records"]
         for record in records:
             for name in ("images", "evaluated", "trials", "domain", "models"):
                 record[name]

@@ -19,7 +19,7 @@ from lookright.locks import settled
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
-from lookright.untrusted import npz
+from lookright.untrusted import npz, parsed
 
 FORMAT = 2
 
@@ -165,8 +165,8 @@ def read_result(folder: Path | str) -> Result:
             "give a folder that `lookright evaluate` wrote."
         )
     try:
-        raw = json.loads(verified(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = parsed(verified(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(_damaged(path, error)) from error
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
