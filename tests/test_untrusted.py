@@ -27,7 +27,9 @@ from lookright.errors import UserError
 from lookright.evaluation import Protocol, evaluate
 from lookright.evaluation.cache import BatchCache, BatchResult
 from lookright.evaluation.result import read_examples, read_result
+from lookright.evaluation.stages.explanations import RemovalCurve
 from lookright.evaluation.table import read_table
+from lookright.evaluation.typed import read_as
 from lookright.guides.masker import load_masker
 from lookright.loading import ModelOptions, load_model
 from lookright.methods import ERM
@@ -232,3 +234,56 @@ def test_a_file_asks_for_no_masker_of_any_size(tmp_path, about):
 def test_explaining_by_a_folder_without_a_run_says_so(tmp_path):
     with pytest.raises(UserError, match="No run in"):
         load_model(str(tmp_path), ModelOptions())
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (("trials", "M", "kept", 0), "x"),
+        (("trials", "M", "kept"), [True]),
+        (("trials", "M", "similarity", 1), None),
+        (("trials", "M"), {}),
+        (("trials",), []),
+        (("images", 0), [1]),
+        (("claims", 0), {}),
+        (("claims", 0, "sentence"), 3),
+        (("models",), [1]),
+    ],
+    ids=str,
+)
+def test_any_value_in_claims_is_one_line(tmp_path, at, value):
+    record = {
+        **{"images": ["a", "b"], "evaluated": False, "domain": "d", "models": {"M": "0"}},
+        "trials": {"M": {"kept": [True, False], "similarity": [1.0, 0.5]}},
+        "claims": [{"sentence": "It holds."}],
+    }
+    path = tmp_path / "claims.json"
+    path.write_text(json.dumps({"records": [record]}))
+    assert sentences(path) == {"d": ["It holds."]}
+    inside = record
+    for key in at[:-1]:
+        inside = inside[key]
+    inside[at[-1]] = value
+    path.write_text(json.dumps({"records": [record]}))
+    with pytest.raises(UserError, match=r"claims.json is damaged"):
+        sentences(path)
+
+
+@pytest.mark.parametrize("better", ["x", None, [], -1, 5, 10**400, 1.5])
+def test_any_count_of_a_comparison_is_one_line(kept, better):
+    (kept / "checksums.json").unlink()
+    raw = json.loads((kept / "result.json").read_text())
+    counts = {"better": better, "worse": 1, "n": 4}
+    raw["domains"]["train"]["paired"] = {"random": {"mass": counts}}
+    (kept / "result.json").write_text(json.dumps(raw))
+    with pytest.raises(UserError, match=r"result.json is damaged \(expected numbers of images"):
+        read_result(kept)
+
+
+@pytest.mark.parametrize("curve", [{"low": [10**400, 0]}, {"probabilities": [1, 1, 1]}], ids=str)
+def test_any_curve_is_one_line(curve):
+    points = {"shares": [0, 1], "probabilities": [1, 0], "low": [0, 0], "high": [1, 1]}
+    told = {"map": "explanation", "kind": "deletion", "fill": "mean", **points}
+    assert read_as(tuple[RemovalCurve, ...], [told])
+    with pytest.raises(UserError, match="Expected a result to hold"):
+        read_as(tuple[RemovalCurve, ...], [told | curve])
