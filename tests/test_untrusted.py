@@ -181,6 +181,7 @@ READERS = {
     "checkpoints/best.safetensors": lambda run: run.model(),
     "checkpoints/best-masker.safetensors": lambda run: run.masker(),
     "claims.json": lambda run: sentences(run.folder / "claims.json"),
+    "images.csv.gz": lambda run: read_table(run.folder),
 }
 
 
@@ -190,14 +191,14 @@ def test_a_pipe_among_the_files_of_a_run_is_not_waited_for(sent, in_time, name):
     path = sent.folder / name
     path.unlink(missing_ok=True)
     os.mkfifo(path)
-    with pytest.raises(UserError, match=r"pipe|No run in"):
+    with pytest.raises(UserError, match=r"pipe|No run in|missing or damaged"):
         READERS[name](sent)
 
 
 DEEP = b"[" * 100_000
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", sorted(READERS.keys() - {"images.csv.gz"}))
 @pytest.mark.parametrize("content", [DEEP, b"[3]", b'{"scenes": [3], "home": [null]}'], ids=len)
 def test_any_json_in_a_run_is_one_line(sent, name, content):
     path = sent.folder / name

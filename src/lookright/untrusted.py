@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lookright.files import regular
+
 LARGEST: Final = 2**30
 """Bytes that a packed file may unpack to."""
 
@@ -23,7 +25,7 @@ def npz(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
     Raises:
         ValueError: it unpacks to more than LARGEST; and the errors of `numpy.load`.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(regular(path)) as archive:
         _check(sum(each.file_size for each in archive.infolist()))
     with np.load(path, allow_pickle=False) as arrays:
         yield arrays
@@ -36,7 +38,7 @@ def unzipped(path: Path) -> bytes:
         ValueError: it is damaged, or unpacks to more than LARGEST; OSError: it cannot be read.
     """
     try:
-        with gzip.open(path) as file:
+        with gzip.open(regular(path)) as file:
             content = file.read(LARGEST + 1)
     except (zlib.error, EOFError) as error:
         raise ValueError(str(error)) from error
