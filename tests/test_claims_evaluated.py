@@ -101,7 +101,7 @@ def test_two_models_are_looked_up_together_or_not_at_all(tmp_path):
     assert found.comparisons[0].only_first == counted(lost) > 0
     assert found.comparisons[0].only_second == 0
     assert all("right prediction" in each.sentence for each in found.comparisons)
-    with pytest.raises(AssertionError):
+    with pytest.raises(UserError, match="could not be run"):
         claim(models, DATA, PLAN, evaluated={"one": EVALUATED}, progress=False)
 
 

@@ -473,6 +473,7 @@ def test_only_the_domains_that_are_judged_are_read(here, lookright):
     code, _, err = lookright(f"evaluate erm --data pets {QUICK} --domains photo")
     assert (code, "5.png" in err) == (0, False)
     assert lookright("claim erm --data pets --n 2")[0] == 0
+    shutil.rmtree("erm/results")
     judged, claimed = f"evaluate erm {QUICK} --domains sketch,photo", "claim erm --domain sketch"
     for line, expected in ((judged, 0), (claimed, 1)):
         code, _, err = lookright(f"{line} --data pets")
@@ -531,7 +532,12 @@ def test_the_result_of_a_run_keeps_how_it_was_made(here):
 
 def test_a_run_finds_its_images_from_another_working_folder(made, tmp_path, monkeypatch, lookright):
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(made / "erm", "erm")
-    shutil.rmtree("erm/results")
-    assert lookright(f"evaluate erm {QUICK} --domains sketch")[0] == 0
-    assert newest("erm").domains
+    shutil.copytree(made, "moved")
+    shutil.rmtree("moved/erm/results")
+    assert lookright(f"evaluate moved/erm {QUICK} --domains sketch")[0] == 0
+    assert newest("moved/erm").domains
+    Path("moved/erm").rename("erm")
+    code, _, err = lookright(f"evaluate erm {QUICK} --domains sketch")
+    assert code == 1
+    assert "--data" in err
+    assert lookright(f"evaluate erm {QUICK} --domains sketch --data moved/pets")[0] == 0

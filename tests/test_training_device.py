@@ -15,7 +15,6 @@ from lookright.attacks import PGD
 from lookright.data import InMemory
 from lookright.data.augment import Augment
 from lookright.errors import UserError
-from lookright.loading import load_subject
 from lookright.methods import AT, EGAT, ERM, TRADES
 from lookright.models import Classifier, SmallResNet
 from lookright.progress import progress_bar
@@ -155,7 +154,7 @@ def test_tensors_are_split_as_any_data(tmp_path):
     with pytest.raises(
         UserError, match="InMemory needs images, labels, which a spec does not contain"
     ):
-        load_subject(str(run.folder))
+        run.data()
 
 
 def test_a_loader_trains_on_all_it_has_and_its_order_does_not_count(tmp_path):

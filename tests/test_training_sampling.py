@@ -215,6 +215,7 @@ def test_methods_that_compare_none_are_trained_as_ever():
 def settings_of(**changes):
     values = dict.fromkeys(Settings.__dataclass_fields__)
     fixed = {"epochs": 1, "validate_every": 1, "lr": 1.0, "weight_decay": 0.0, "warm_up": 0.0}
+    fixed["precision"] = "32-true"
     return Settings(**(values | fixed | {"domains": DOMAINS, "seed": 0} | changes))
 
 

@@ -121,6 +121,9 @@ def evaluate(
         )
     model = giving_logits(model, name, data.image_size, data.classes)
     device = best_device(device)
+    if save is not None and home is not None:
+        raise UserError("Say where the result goes by save=FOLDER or by home=FOLDER, not by both.")
+    near = home if save is None else save
     result = begun(
         model,
         data,
@@ -132,9 +135,8 @@ def evaluate(
         about=about,
         seed=seed,
         config=config,
+        near=None if near is None else as_path(near),
     )
-    if save is not None and home is not None:
-        raise UserError("Say where the result goes by save=FOLDER or by home=FOLDER, not by both.")
     folder = None if save is None else as_path(save)
     if home is not None:
         folder = placed(as_path(home), result)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lookright.files import inside
 from lookright.locks import settled
 from lookright.models import fingerprint
 from lookright.spec import identity, spec_of
-from lookright.spec.folders import with_folders
+from lookright.spec.folders import relative, with_folders
 
 RESULTS = "results"
 
@@ -33,8 +34,13 @@ def begun(
     about: str = "",
     seed: int | None = None,
     config: Mapping[str, Any] | None = None,
+    near: Path | None = None,
 ) -> Result:
-    """The result of an evaluation before any domain is done; arguments as in `evaluate`."""
+    """The result of an evaluation before any domain is done; arguments as in `evaluate`.
+
+    near: the folder that it goes to. The data's folders are told apart by how they are found from
+    there, so that a project that was moved keeps its results.
+    """
     return Result(
         saved=None,
         name=name,
@@ -43,7 +49,7 @@ def begun(
         classes=tuple(data.classes),
         train_domain=tuple(train_domains),
         about=about,
-        config=dict(config or {}) | {"judged": _judged(model, masker, data, seen)},
+        config=dict(config or {}) | {"judged": _judged(model, masker, data, seen, near)},
         settings=spec_of(protocol.resolved),
         domains={},
     )
@@ -90,7 +96,11 @@ def results_in(folder: Path) -> list[Path]:
 
 
 def _judged(
-    model: nn.Module, masker: nn.Module | None, data: ImageData, seen: Seen | None
+    model: nn.Module,
+    masker: nn.Module | None,
+    data: ImageData,
+    seen: Seen | None,
+    near: Path | None,
 ) -> dict[str, Any]:
     """What was evaluated on what: hashes of the weights and of the images seen in training, and the
     data's spec, or its name.
@@ -101,7 +111,8 @@ def _judged(
         spec = spec_of(data)
         described = with_folders(spec, lambda folder: Path(folder).name)
         if described != spec:
-            described["place"] = identity(spec)
+            found = spec if near is None else with_folders(spec, partial(relative, base=near))
+            described["place"] = identity(found)
     except UserError:
         described = {"name": data.name}
     return {

@@ -1,6 +1,8 @@
 """The folders in the spec of a data set, which belong to this machine and not to the data."""
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 FOLDERS = ("root", "masks", "tool_masks")
@@ -17,3 +19,11 @@ def with_folders(spec: Any, of: Callable[[str], str]) -> Any:
         name: of(value) if name in FOLDERS and isinstance(value, str) else with_folders(value, of)
         for name, value in spec.items()
     }
+
+
+def relative(folder: str, base: Path) -> str:
+    """The folder as it is found from `base`; unchanged if it is on another drive."""
+    try:
+        return Path(os.path.relpath(folder, base.resolve())).as_posix()
+    except ValueError:
+        return folder

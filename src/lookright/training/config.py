@@ -2,7 +2,6 @@
 weights."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.models import Classifier
 from lookright.spec import spec_of
-from lookright.spec.folders import with_folders
+from lookright.spec.folders import relative, with_folders
 from lookright.training.settings import Settings
 
 FORMAT = 2
@@ -45,20 +44,13 @@ def describe_run(
         },
         "data": {
             "name": data.name,
-            "spec": with_folders(spec_of(data), lambda folder: _relative(folder, run)),
+            "spec": with_folders(spec_of(data), lambda folder: relative(folder, run)),
             "classes": list(data.classes),
             **{name: len(part) for name, part in parts.items()},
             "samples": _fingerprint(parts),
         },
         "settings": spec_of(settings),
     }
-
-
-def _relative(folder: str, run: Path) -> str:
-    try:
-        return Path(os.path.relpath(folder, run.resolve())).as_posix()
-    except ValueError:  # on another drive
-        return folder
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
