@@ -52,11 +52,17 @@ def shown(tmp_path_factory, _small):
     return output
 
 
+def place(output: Path, row: str, seed: int = 0) -> Path:
+    (found,) = output.glob(f"{row}-train-{seed}-*")
+    return found
+
+
 def test_every_method_is_trained_judged_and_on_the_page(shown):
-    assert {path.name for path in shown.iterdir() if path.is_dir()} == {f"{row}-0" for row in ROWS}
+    folders = {path for path in shown.iterdir() if path.is_dir()}
+    assert folders == {place(shown, row) for row in ROWS}
     page = (shown / "report.html").read_text()
     for row, name in ROWS.items():
-        run = Run(shown / f"{row}-0")
+        run = Run(place(shown, row))
         result = newest(run.folder)
         assert run.finished
         assert result.name == name
@@ -73,17 +79,17 @@ def test_every_method_is_trained_judged_and_on_the_page(shown):
 
 
 def test_the_rows_differ_as_they_say(shown):
-    methods = {row: Run(shown / f"{row}-0").method() for row in ROWS}
+    methods = {row: Run(place(shown, row)).method() for row in ROWS}
     classes = [type(method).__name__ for method in methods.values()]
     assert classes == ["ERM", "AT", "EGAT", "EGAT", "EGAT", "ALIGN", "EGAT"]
     assert methods["egat-term-off"].stability == 0
     assert methods["egat"].stability > 0
     assert isinstance(methods["egat-masks"].guide, HumanMask)
     assert spec_of(methods["align"].guide) == spec_of(methods["egat-align-mask"].guide)
-    masked = {row for row in ROWS if Run(shown / f"{row}-0").masker() is not None}
+    masked = {row for row in ROWS if Run(place(shown, row)).masker() is not None}
     assert masked == {"align", "egat-align-mask"}
     for row in ROWS:
-        measures = newest(shown / f"{row}-0").domains["train"].measures
+        measures = newest(place(shown, row)).domains["train"].measures
         assert ("mask_mass" in measures) == (row in masked)
 
 
@@ -130,7 +136,7 @@ def test_the_first_picture_is_there_before_anything_is_evaluated(tmp_path, monke
     def stop(*given, **more):
         raise UserError("enough")
 
-    monkeypatch.setattr("lookright.jobs.grid.evaluate", stop)
+    monkeypatch.setattr("lookright.jobs.training.evaluate", stop)
     with pytest.raises(UserError, match="enough"):
         demo(tmp_path, epochs=1)
     with Image.open(tmp_path / "first-look.png") as picture:
@@ -166,12 +172,11 @@ def test_seeds_are_runs_of_one_row(tmp_path, capsys, monkeypatch):
     only_the_first(1, monkeypatch)
     demo(tmp_path, epochs=1)
     demo(tmp_path, seeds=2, epochs=1)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        *("erm-0", "erm-1"),
-        *("first-look.png", "report.html"),
-    }
-    assert [newest(tmp_path / f"erm-{seed}").seed for seed in (0, 1)] == [0, 1]
-    one, other = (Run(tmp_path / f"erm-{seed}").best.read_bytes() for seed in (0, 1))
+    folders = [place(tmp_path, "erm", seed) for seed in (0, 1)]
+    pages = {tmp_path / "first-look.png", tmp_path / "report.html"}
+    assert set(tmp_path.iterdir()) == {*folders, *pages}
+    assert [newest(folder).seed for folder in folders] == [0, 1]
+    one, other = (Run(folder).best.read_bytes() for folder in folders)
     assert one != other
     out = capsys.readouterr().out
     assert out.count("  ERM") == 2 + 2
@@ -190,9 +195,9 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys
             cli.main(line)
     assert stop.value.code == 130
     assert "the same command continues it" in capsys.readouterr().err
-    done = newest(tmp_path / "erm-0")
+    done = newest(place(tmp_path, "erm"))
     cli.main(line)
-    assert newest(tmp_path / "erm-0") == done
+    assert newest(place(tmp_path, "erm")) == done
     assert (tmp_path / "report.html").exists()
 
 

@@ -33,7 +33,7 @@ def test_the_study_trains_by_every_mask_and_draws_them(tmp_path, capsys):
     assert rows["perfect"]["quality"] == 1
     assert 0 < rows["swapped"]["quality"] < 0.5
     assert 0 < rows["learned"]["quality"] < 0.5
-    result = newest(tmp_path / "perfect-0")
+    result = newest(next(tmp_path.glob("perfect-train-0-*")))
     assert result.config["data"]["spec"]["init_args"]["strength"] == 0.8
     assert result.config["command"] == ("lookright study masks --seeds 1 --epochs 1 --strength 0.8")
     shifted = [result.domains[name].measures["accuracy"].value for name in module._SHIFTED]

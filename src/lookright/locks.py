@@ -31,6 +31,10 @@ _PATIENCE = 10.0
 """Seconds for which a reader waits until a writer has moved its files into place."""
 
 
+class HeldError(UserError):
+    """Another command writes into the folder."""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for writing, and first finish or forget what a killed process left in it.
@@ -39,7 +43,8 @@ def locked(folder: Path) -> Iterator[None]:
     and goes again if nothing was put into it.
 
     Raises:
-        UserError: another command writes into the folder, or nothing can be written there.
+        HeldError: another command writes into the folder.
+        UserError: nothing can be written there.
     """
     new, path = not folder.exists(), folder / _LOCK
     require_writable(folder)
@@ -87,7 +92,7 @@ def _acquire(lock: FileLock, folder: Path) -> None:
     try:
         lock.acquire()
     except Timeout:
-        raise UserError(
+        raise HeldError(
             f"{folder} is being written by {_holder(folder / _LOCK)}: wait until that has ended, "
             "or name another folder."
         ) from None

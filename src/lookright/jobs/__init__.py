@@ -1,1 +1,10 @@
-"""Grids of runs."""
+"""Jobs: trainings and evaluations that are described by specs, done once, and resumed.
+
+Workers import this package, so that it leaves torch to the jobs that need it.
+"""
+
+from lookright.jobs.job import Job, Place
+from lookright.jobs.launch import Failure, launch
+from lookright.jobs.launchers import InProcess, Launcher, Workers
+
+__all__ = ["Failure", "InProcess", "Job", "Launcher", "Place", "Workers", "launch"]

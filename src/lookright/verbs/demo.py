@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -57,23 +58,23 @@ def _entries(attack: Attack, masks: bool, align: bool) -> Iterator[Entry]:
     yield Entry(
         "AT",
         "Adversarial training: cross-entropy on attacked images.",
-        lambda model: AT(model, attack),
+        partial(AT, attack=attack),
     )
     yield Entry(
         "EGAT, term off",
         "EGAT's step without its explanation term: cross-entropy on clean and attacked images.",
-        lambda model: EGAT(model, attack, stability=0.0),
+        partial(EGAT, attack=attack, stability=0.0),
     )
     yield Entry(
         "EGAT",
         "Explanation-guided adversarial training: the explanation is held still under attack too.",
-        lambda model: EGAT(model, attack),
+        partial(EGAT, attack=attack),
     )
     if masks:
         yield Entry(
             "EGAT, masks",
             "EGAT whose explanation under attack is held on the annotated mask of the digit.",
-            lambda model: EGAT(model, attack, guide=HumanMask()),
+            partial(EGAT, attack=attack, guide=HumanMask()),
         )
     if align:
         yield Entry(
@@ -84,7 +85,7 @@ def _entries(attack: Attack, masks: bool, align: bool) -> Iterator[Entry]:
         yield Entry(
             "EGAT, ALIGN mask",
             "EGAT whose explanation under attack is held on the mask that ALIGN's masker learns.",
-            lambda model: EGAT(model, attack, guide=LearnedMask()),
+            partial(EGAT, attack=attack, guide=LearnedMask()),
         )
 
 
@@ -95,6 +96,7 @@ def demo(
     masks: bool = False,
     align: bool = False,
     thorough: bool = False,
+    workers: int = 1,
 ) -> None:
     """Train ERM, AT and EGAT on digits whose background gives the class away, and compare them.
 
@@ -110,6 +112,7 @@ def demo(
         align: also train ALIGN, which learns its masks, and EGAT guided by ALIGN's masker.
         thorough: train longer and against more steps of the attack, and evaluate all test images,
             in one more domain, with the standard protocol of `lookright evaluate`.
+        workers: trainings and evaluations at the same time, each in a process of its own.
     """
     scale = _THOROUGH if thorough else _QUICK
     output = output or Path("lookright-demo-thorough" if thorough else "lookright-demo")
@@ -135,6 +138,7 @@ def demo(
         protocol=scale.protocol,
         batch_size=scale.batch_size,
         validations=scale.validations,
+        workers=workers,
         trained=first_look,
     )
     results = [result for _, result in judged]

@@ -60,6 +60,7 @@ def study(
     seeds: int = 1,
     epochs: int = 40,
     strength: float = 0.9,
+    workers: int = 1,
 ) -> None:
     """Measure what bad supervision does: train with masks from perfect to random, and learned ones.
 
@@ -72,6 +73,7 @@ def study(
         seeds: how many times everything is trained, with seeds 0, 1, ...
         epochs: passes over the training images.
         strength: of Shortcut's correlation in its domain train, from 0 to 1.
+        workers: trainings and evaluations at the same time, each in a process of its own.
     """
     data = Shortcut(strength=strength)
     judged = compare(
@@ -86,6 +88,7 @@ def study(
             f"lookright study masks --seeds {n} --epochs {epochs} --strength {strength}"
         ),
         protocol=Protocol(stages=(Attacks(steps=10, restarts=1, curve=()),)),
+        workers=workers,
     )
     batch = _training_images(data)
     quality = {name: _quality(guide, batch) for name, (_, guide) in _GUIDES.items()}

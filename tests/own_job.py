@@ -1,0 +1,44 @@
+"""A job for the tests: it leaves a line for each try, and fails, dies or waits where it is told."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import Progress
+
+from lookright.jobs import Job
+
+
+@dataclass(frozen=True)
+class OwnJob(Job):
+    """fails: until a file `mended` lies beside its folder; dies: so many times; steps: of work."""
+
+    name: str
+    fails: bool = False
+    dies: int = 0
+    steps: int = 1
+    seconds: float = 0.0
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    def work(self, folder: Path, progress: Progress) -> None:
+        with (folder / "tries").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if len(lines(folder / "tries")) <= self.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fails and not (folder.parent / "mended").exists():
+            raise ValueError("the work of this job fails")
+        task = progress.add_task(self.title, total=self.steps, note="")
+        for step in range(len(lines(folder / "steps")), self.steps):
+            time.sleep(self.seconds)
+            with (folder / "steps").open("a") as file:
+                file.write(f"{step}\n")
+            progress.update(task, completed=step + 1, note=f"step {step + 1}")
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []

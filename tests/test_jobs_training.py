@@ -1,0 +1,120 @@
+"""The jobs of a comparison: what decides them, and that every launcher gives the same figures."""
+
+import os
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from lookright.attacks import PGD
+from lookright.data import Folder
+from lookright.errors import UserError
+from lookright.evaluation import Attacks, Protocol
+from lookright.jobs import InProcess, Workers, launch
+from lookright.jobs.grid import Entry, compare
+from lookright.jobs.training import Evaluation, Training
+from lookright.methods import ALIGN, AT, ERM
+from lookright.spec import build, spec_of
+from lookright.training import Run
+from test_data_folder import grow
+from tiny import Blobs
+
+TESTS = Path(__file__).parent
+QUICK = Protocol(stages=(Attacks(1, 1, ()),), limit=6)
+ONCE = {"epochs": 1, "batch_size": 16}
+
+
+def launched(jobs, root, launcher):
+    return launch(jobs, root, launcher, Progress(console=Console(quiet=True)))
+
+
+def evaluation(method=ERM, **options) -> Evaluation:
+    training = Training("mine", method, Blobs(), ("train",), options=ONCE)
+    return Evaluation(replace(training, **options), ("train", "other"), QUICK)
+
+
+def test_a_job_is_built_again_from_its_spec(tmp_path):
+    for job in (evaluation(), evaluation(partial(ALIGN, guidance=0.5), seed=3)):
+        again = build(spec_of(job))
+        assert again.place(tmp_path) == job.place(tmp_path)
+        assert spec_of(again) == spec_of(job)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"method": AT},
+        {"method": partial(AT, attack=PGD(steps=3))},
+        {"options": ONCE | {"lr": 0.1}},
+        {"data": Blobs(n=60)},
+        {"domains": ("other",)},
+    ],
+)
+def test_what_decides_a_training_gives_it_another_folder(change, tmp_path):
+    assert evaluation(**change).place(tmp_path).folder != evaluation().place(tmp_path).folder
+
+
+def test_an_evaluation_of_another_kind_trains_nothing_again(tmp_path):
+    job = evaluation()
+    other = replace(job, protocol=replace(QUICK, limit=5))
+    assert launched([job], tmp_path, InProcess()) == []
+    run = Run(job.place(tmp_path).folder)
+    before = run.resumable.stat().st_mtime_ns
+    assert launched([other], tmp_path, InProcess()) == []
+    assert other.place(tmp_path).folder == run.folder
+    assert run.resumable.stat().st_mtime_ns == before
+    assert [each.result(run.folder).domains["other"].n for each in (job, other)] == [6, 5]
+
+
+def test_images_decide_and_not_where_they_lie(tmp_path):
+    def folder(root: Path) -> Path:
+        data = Folder(root, 8)
+        return Training("mine", ERM, data, data.domains).place(tmp_path).folder
+
+    first = grow(tmp_path / "first", "ink/cat", "ink/dog", "oil/cat", "oil/dog")
+    moved = tmp_path / "moved"
+    shutil.copytree(first, moved)
+    assert folder(first) == folder(moved)
+    next(moved.glob("ink/cat/*")).unlink()
+    assert folder(first) != folder(moved)
+
+
+def test_workers_give_the_same_figures_and_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent / "src")]))
+    jobs = [evaluation(), evaluation(ALIGN)]
+    found = []
+    for root, launcher in ((tmp_path / "here", InProcess()), (tmp_path / "there", Workers(2))):
+        assert launched(jobs, root, launcher) == []
+        folders = [job.place(root).folder for job in jobs]
+        figures = [
+            job.result(at).domains["other"].measures for job, at in zip(jobs, folders, strict=True)
+        ]
+        found.append(([Run(at).last.read_bytes() for at in folders], figures))
+    assert found[0] == found[1]
+
+
+def test_no_masker_is_shared_between_trainings(tmp_path):
+    jobs = [evaluation(ALIGN, seed=seed) for seed in (0, 1)]
+    apart = [launched([job], tmp_path / "apart", InProcess()) for job in jobs]
+    assert [*apart, launched(jobs[1:], tmp_path / "alone", InProcess())] == [[], [], []]
+    after, alone = (
+        Run(jobs[1].place(tmp_path / where).folder).last.read_bytes()
+        for where in ("apart", "alone")
+    )
+    assert after == alone
+
+
+def test_failed_jobs_are_named_and_the_others_done(tmp_path):
+    entries = [Entry("good", "", ERM), Entry("bad", "", partial(AT, unknown=1))]
+    with pytest.raises(UserError, match=r"of the trial have failed: bad train 0: .*tries these ag"):
+        compare(
+            "trial", entries, Blobs(), tmp_path, domains=("other",), seeds=1, epochs=1,
+            command=str, protocol=QUICK,
+        )  # fmt: skip
+    (good,) = tmp_path.glob("good-*")
+    assert Run(good).finished
