@@ -62,3 +62,21 @@ def test_no_option_of_any_verb_breaks_on(idle, value, tmp_path, monkeypatch, cap
                 cli.main([verb, *needed.split(), f"--{option}={value}"])
             said = capsys.readouterr().err.splitlines()
             assert len(said) <= 1, said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--preprocessing.nothing"], "--preprocessing.nothing needs a value after it."),
+        (["train", "--epochs.x"], "--epochs.x needs a value after it."),
+        (["train", "--mask_values={0}"], "MaskValues has no option '0'"),
+        (["train", "--lr=\ud800"], r"got '\ud800'"),
+        (["train", "--run=\ud800"], r"got '\ud800'"),
+        (["train", "--lr=caf\udce9\udfff"], r"got 'caf\xe9\udfff'"),
+    ],
+    ids=ascii,
+)
+def test_what_random_lines_have_found(idle, words, said, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert said in capsys.readouterr().err

@@ -1,7 +1,11 @@
 """The error for users' mistakes: what was expected, what was given, how to fix it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+_HALVES = "[\ud800-\udc7f\udd00-\udfff]"
+"""Halves of characters, except those that stand for the bytes of a file's name."""
 
 
 class UserError(Exception):
@@ -12,8 +16,10 @@ class UserError(Exception):
 
 
 def printable(name: str) -> str:
-    r"""Text that any file can hold: bytes of a file's name that are not UTF-8 are written \xe9."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    r"""Text that any file can hold: bytes of a file's name that are not UTF-8 are written \xe9,
+    and halves of characters, which YAML and JSON can name, \ud800."""
+    whole = re.sub(_HALVES, lambda found: found[0].encode("unicode_escape").decode(), name)
+    return whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class StoppedError(UserError):

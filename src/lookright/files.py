@@ -160,12 +160,27 @@ def inside(folder: Path, name: Path | str) -> Path:
     return folder.joinpath(*parts)
 
 
+def regular(path: Path) -> Path:
+    """The path, unless it is a pipe, socket or device, of which a read may never end.
+
+    Raises:
+        OSError: it is one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("it is a pipe, socket or device")
+    return path
+
+
 def verified(path: Path) -> Path:
     """The path, if the file has the checksum that was written with it; one without passes.
 
     Raises:
-        UserError: the file was damaged or changed since it was written.
+        UserError: the file was damaged or changed since it was written, or is no regular file.
     """
+    try:
+        regular(path)
+    except OSError as error:
+        raise UserError(f"{path} is damaged ({error}): take it from a copy.") from error
     for folder in (path.parent, path.parent.parent):
         name = path.relative_to(folder).as_posix()
         for _ in range(_LOOKS):

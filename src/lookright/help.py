@@ -129,7 +129,7 @@ def kind_of(option: str, known: Mapping[str, Parameter]) -> type | None:
         if name is None:
             return kinds[0] if kinds else None
         default = each.default if isclass(each.default) else type(each.default)
-        holders = [default] if default is not NoneType else kinds
+        holders = kinds if default.__module__ == "builtins" else [default]
         each = parameters(holders[0]).get(name) if holders else None
     return None
 

@@ -1,7 +1,9 @@
 """Reading what somebody else may have written, without the memory that it could ask for."""
 
 import gzip
+import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lookright.files import regular
 
 LARGEST: Final = 2**30
 """Bytes that a packed file may unpack to."""
@@ -21,7 +25,7 @@ def npz(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
     Raises:
         ValueError: it unpacks to more than LARGEST; and the errors of `numpy.load`.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(regular(path)) as archive:
         _check(sum(each.file_size for each in archive.infolist()))
     with np.load(path, allow_pickle=False) as arrays:
         yield arrays
@@ -31,12 +35,27 @@ def unzipped(path: Path) -> bytes:
     """The content of a .gz file.
 
     Raises:
-        ValueError: it unpacks to more than LARGEST; and the errors of `gzip.open`.
+        ValueError: it is damaged, or unpacks to more than LARGEST; OSError: it cannot be read.
     """
-    with gzip.open(path) as file:
-        content = file.read(LARGEST + 1)
+    try:
+        with gzip.open(regular(path)) as file:
+            content = file.read(LARGEST + 1)
+    except (zlib.error, EOFError) as error:
+        raise ValueError(str(error)) from error
     _check(len(content))
     return content
+
+
+def parsed(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _check(size: int) -> None:

@@ -14,6 +14,9 @@ from lookright.errors import UserError
 from lookright.files import together, verified, write_atomically
 from lookright.locks import settled
 from lookright.spec import spec_of
+from lookright.untrusted import parsed
+
+_CLAIMED = ("claims", "comparisons")
 
 
 @dataclass
@@ -107,7 +110,7 @@ def sentences(path: Path, weights: str | None = None) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for record in _read(path):
-        claims = [*record.get("claims", ()), *record.get("comparisons", ())]
+        claims = [claim for name in _CLAIMED for claim in record.get(name, ())]
         of = next(iter(record["models"].values()), None)
         if claims and weights in (None, of):
             here = found.setdefault(record["domain"], [])
@@ -120,13 +123,33 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        records = json.loads(verified(path).read_text(encoding="utf-8"))["records"]
+        records = parsed(verified(path).read_text(encoding="utf-8"))["records"]
         for record in records:
-            for name in ("images", "evaluated", "trials", "domain", "models"):
-                record[name]
+            _check(record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} is damaged ({' '.join(str(error).split())}): move it away and run `lookright "
             "claim` again."
         ) from error
     return list(records)
+
+
+def _check(record: Mapping[str, Any]) -> None:
+    """Check that a record has what is read of it; a TypeError or KeyError says what it lacks."""
+    wanted = {"images": list, "evaluated": bool, "trials": dict, "domain": str, "models": dict}
+    for name, kind in wanted.items():
+        if not isinstance(record[name], kind):
+            raise TypeError(f"expected {kind.__name__} at {name}")
+    lists: list[tuple[Any, type]] = [(record["images"], str)]
+    lists += [(record.get(name, []), dict) for name in _CLAIMED]
+    for trial in record["trials"].values():
+        lists += [(trial["kept"], bool), (trial["similarity"], float)]
+        if len(trial["kept"]) != len(trial["similarity"]):
+            raise TypeError("expected a similarity for each image")
+    for values, kind in lists:
+        if not all(isinstance(each, kind) for each in values):
+            raise TypeError(f"expected a list of {kind.__name__}")
+    for name in _CLAIMED:
+        for claim in record.get(name, []):
+            if not isinstance(claim["sentence"], str):
+                raise TypeError("expected a sentence of each claim")

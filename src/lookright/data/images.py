@@ -14,7 +14,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from lookright.errors import UserError, did_you_mean
-from lookright.files import as_path
+from lookright.files import as_path, regular
 from lookright.models.preprocessing import Preprocessing
 
 SUFFIXES: Final = frozenset(
@@ -155,7 +155,7 @@ def read_bytes(path: File) -> bytes:
     try:
         if isinstance(path, Encoded):
             return path.content
-        return _regular(path).read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -208,14 +208,7 @@ def _opened(file: Path | BytesIO) -> Image.Image:
 
 
 def _stream(path: File) -> Path | BytesIO:
-    return BytesIO(path.content) if isinstance(path, Encoded) else _regular(path)
-
-
-def _regular(path: Path) -> Path:
-    """The path, unless it is a pipe, socket or device, of which a read may never end."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise OSError("it is a pipe, socket or device")
-    return path
+    return BytesIO(path.content) if isinstance(path, Encoded) else regular(path)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lookright.data.dataset import ImageData, Split, hashed
 from lookright.errors import UserError
-from lookright.untrusted import unzipped
+from lookright.untrusted import parsed, unzipped
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,12 @@ class Seen:
             UserError: there is no such file, or it is damaged.
         """
         try:
-            lists = json.loads(unzipped(path))
-            return cls(frozenset(lists["scenes"]), frozenset(lists["home"]))
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            lists = parsed(unzipped(path))
+            scenes, home = frozenset(lists["scenes"]), frozenset(lists["home"])
+            if not all(isinstance(each, str) for each in scenes | home):
+                raise TypeError("not every hash is text")
+            return cls(scenes, home)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"Expected in {path} which images the model was trained on; it is missing or "
                 "damaged: train again with --overwrite."

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lookright.evaluation.result import DAMAGED
-from lookright.files import inside, write_atomically
+from lookright.files import inside, regular, write_atomically
 from lookright.spec import identity
 from lookright.untrusted import npz
 
@@ -86,7 +86,7 @@ class BatchCache:
 
 def _sealed(path: Path) -> bool:
     """Whether a record ends with the hash of what comes before it."""
-    content = path.read_bytes()
+    content = regular(path).read_bytes()
     return hashlib.sha256(content[:-_SEAL]).digest() == content[-_SEAL:]
 
 

@@ -19,7 +19,7 @@ from lookright.locks import settled
 from lookright.metrics.measure import Measure, as_data, from_data
 from lookright.statistics.intervals import Estimate
 from lookright.statistics.paired import Paired
-from lookright.untrusted import npz
+from lookright.untrusted import npz, parsed
 
 FORMAT = 2
 
@@ -165,8 +165,8 @@ def read_result(folder: Path | str) -> Result:
             "give a folder that `lookright evaluate` wrote."
         )
     try:
-        raw = json.loads(verified(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = parsed(verified(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(_damaged(path, error)) from error
     version = raw.get("format") if isinstance(raw, dict) else None
     if version != FORMAT:
@@ -264,7 +264,7 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         measures=_measures(raw["measures"]),
         baselines={name: _measures(of) for name, of in (raw.get("baselines") or {}).items()},
         paired={
-            name: {key: Paired(**counts) for key, counts in of.items()}
+            name: {key: _paired(counts) for key, counts in of.items()}
             for name, of in (raw.get("paired") or {}).items()
         },
         stages=dict(raw.get("stages") or {}),
@@ -274,6 +274,15 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         revision=str(raw["revision"]) if raw.get("revision") else None,
         versions={str(k): str(v) for k, v in (raw.get("versions") or {}).items()},
     )
+
+
+def _paired(raw: dict[str, Any]) -> Paired:
+    match raw:
+        case {"better": int(better), "worse": int(worse), "n": int(n)} if (
+            better >= 0 <= worse and better + worse <= n < 2**53
+        ):
+            return Paired(better, worse, n)
+    raise TypeError(f"expected numbers of images, found {raw}")
 
 
 def _measures(raw: dict[str, Any]) -> dict[str, Estimate]:

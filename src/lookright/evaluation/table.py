@@ -8,7 +8,6 @@ True is 1; an undefined value is empty. In names, control characters are escaped
 
 import csv
 import gzip
-import zlib
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from itertools import groupby
@@ -67,7 +66,7 @@ def read_table(folder: Path | str) -> dict[str, dict[str, NDArray[Any]]]:
             domain: _columns(names[1:], [row[1:] for row in of])
             for domain, of in groupby(rows, key=itemgetter(0))
         }
-    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(
             f"Expected the values of every image in {path}, but it cannot be read ({error}): "
             "evaluate the model again, with --overwrite."

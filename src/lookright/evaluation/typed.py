@@ -31,7 +31,7 @@ def read_as(kind: type[T], value: Any) -> T:
     """
     try:
         return _read(kind, value)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"Expected a result to hold {getattr(kind, '__name__', kind)} where it has "
             f"{str(value)[:60]} ({error}): evaluate the model again, with --overwrite."

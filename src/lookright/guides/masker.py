@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from lookright.errors import UserError
 from lookright.files import as_path, atomic
 from lookright.models import load_weights, read_weights
+from lookright.untrusted import parsed
 
 
 class ConvMasker(nn.Module):
@@ -25,10 +27,10 @@ class ConvMasker(nn.Module):
 
     def __init__(self, grid: int = 16, width: int = 32) -> None:
         super().__init__()
-        if grid < 2 or width < 16 or width % 16:
+        if not 2 <= grid <= 1024 or not 16 <= width <= 4096 or width % 16:
             raise UserError(
-                "A masker needs a grid of 2 or more and a width that is a multiple of 16, got "
-                f"grid={grid}, width={width}."
+                "A masker needs a grid of 2 to 1024 and a width that is a multiple of 16, up to "
+                f"4096, got grid={grid}, width={width}."
             )
         self.grid = grid
         self.width = width
@@ -97,24 +99,34 @@ def load_masker(path: Path | str, masker: nn.Module | None = None) -> nn.Module:
     Raises:
         UserError: no such file, no masker in it, or the weights of another masker.
     """
-    state = read_weights(path)
-    try:
-        with safe_open(as_path(path), "pt") as file:
-            about = json.loads(file.metadata()[_ABOUT])
-    except (SafetensorError, TypeError, KeyError, ValueError) as error:
-        raise UserError(
-            f"{path} holds weights, but not of a masker: expected a file written by lookright "
-            "train or save_masker."
-        ) from error
+    state, about = read_weights(path), _about(as_path(path))
     if masker is None:
         if about is None:
             raise UserError(
                 f"{path} holds the weights of your own masker module; give the module as masker= "
                 "(--masker)."
             )
-        masker = ConvMasker(**about)
+        masker = ConvMasker(about["grid"], about["width"])
     load_weights(masker, state, source=str(path))
     return masker
+
+
+def _about(path: Path) -> Mapping[str, int] | None:
+    """The arguments of the `ConvMasker` whose weights these are; None for another module's."""
+    try:
+        with safe_open(path, "pt") as file:
+            found = parsed(file.metadata()[_ABOUT])
+    except (SafetensorError, TypeError, KeyError, ValueError):
+        found = ""
+    match found:
+        case None:
+            return None
+        case {"grid": int(), "width": int()}:
+            return dict(found)
+    raise UserError(
+        f"{path} holds weights, but not of a masker: expected a file written by lookright train or "
+        "save_masker."
+    )
 
 
 _ABOUT = "lookright masker"

@@ -15,6 +15,7 @@ from lookright.models.build import is_own, make_network
 from lookright.models.classifier import Classifier
 from lookright.models.preprocessing import Preprocessing
 from lookright.models.weights import load_weights, read_weights
+from lookright.untrusted import parsed
 
 
 def save_classifier(model: Classifier, path: Path | str) -> None:
@@ -88,7 +89,7 @@ def _about(path: Path) -> dict[str, Any]:
     """What `save_classifier` wrote beside the weights."""
     try:
         with safe_open(as_path(path), "pt") as file:
-            found = json.loads(file.metadata()["lookright"])
+            found = parsed(file.metadata()["lookright"])
     except (SafetensorError, TypeError, KeyError) as error:
         raise UserError(
             f"{path} holds weights, but not of a lookright classifier: expected a file written by "

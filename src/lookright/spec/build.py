@@ -92,7 +92,7 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
         if option not in known and not free:
             raise UserError(
                 f"{name} has no option '{option}'; its options: "
-                f"{', '.join(known) or 'none'}.{did_you_mean(option, known)}"
+                f"{', '.join(known) or 'none'}.{did_you_mean(str(option), known)}"
             )
         each = known.get(option, Parameter(option, Parameter.KEYWORD_ONLY))
         inner = Place(

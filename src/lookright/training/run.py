@@ -18,6 +18,7 @@ from lookright.files import (
     checksums,
     content_hash,
     inside,
+    regular,
     verified,
     write_atomically,
 )
@@ -30,6 +31,7 @@ from lookright.spec import build_read
 from lookright.spec.folders import FOLDERS, with_folders
 from lookright.training.config import FORMAT, check_config, flat
 from lookright.training.settings import Settings
+from lookright.untrusted import parsed
 from lookright.versions import versions
 
 Row = dict[str, float]
@@ -95,8 +97,8 @@ class Run:
         """
         path = settled(self.folder) / "config.json"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            found = parsed(regular(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"No run in {self.folder}: expected the folder of a training, with its config.json."
             ) from error
@@ -111,9 +113,14 @@ class Run:
 
     @property
     def changed(self) -> bool:
-        """Whether config.json is another than that which the training wrote."""
+        """Whether config.json is another than that which the training wrote.
+
+        Raises:
+            UserError: as for `config`.
+        """
         path = self.folder / "config.json"
-        return checksums(self.folder).get(path.name, "") not in ("", content_hash(path))
+        told = checksums(self.folder).get(path.name)
+        return bool(self.config) and told not in (None, content_hash(path))
 
     @property
     def history(self) -> list[Row]:

@@ -43,6 +43,11 @@ class RemovalCurve:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        lengths = {len(each) for each in (self.shares, self.probabilities, self.low, self.high)}
+        if len(lengths - {0}) > 1:
+            raise ValueError("its points are not of one number")
+
 
 @dataclass(frozen=True)
 class Explanations(Stage):
