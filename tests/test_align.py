@@ -146,7 +146,7 @@ def test_the_masker_finds_what_the_classifier_uses() -> None:
         (lambda: LearnedMask(warm_up=1.0), r"in \[0, 1\), got 1.0"),
         (lambda: LearnedMask(sparsity=-1.0), "0 or more, got sparsity=-1.0"),
         (lambda: LearnedMask(smoothness=float("nan")), "smoothness=nan"),
-        (lambda: ConvMasker(width=24), "a multiple of 16, got grid=16, width=24"),
+        (lambda: ConvMasker(width=24), "a multiple of 16, up to 4096, got grid=16, width=24"),
         (lambda: ConvMasker(grid=1), "grid=1"),
         (lambda: ALIGN(Smooth(), guidance=-0.1), "'guidance'"),
         (lambda: LearnedMask(nn.Identity()).losses(Smooth(), batch()), r"\(6, 3, 12, 12\)"),

@@ -34,7 +34,7 @@ from lookright.evaluation.result import (
 )
 from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
-from lookright.files import as_path, together, verified
+from lookright.files import as_path, together
 from lookright.locks import locked
 from lookright.models import Classifier, giving_logits, known_of
 from lookright.modes import frozen, full_precision
@@ -242,7 +242,6 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
     domains = before.domains.keys()
     if examples.keys() != domains or not table.keys() >= set(map(visible, domains)):
         return _Kept(result)
-    verified(folder / FILE)
     return _Kept(before, examples, {**table})
 
 

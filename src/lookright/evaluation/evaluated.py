@@ -12,8 +12,7 @@ from lookright.evaluation.places import results_in
 from lookright.evaluation.result import Result, read_result
 from lookright.evaluation.stages.answers import RIGHT
 from lookright.evaluation.stages.attacks import KEPT, Attacks
-from lookright.evaluation.table import FILE, read_table
-from lookright.files import verified
+from lookright.evaluation.table import read_table
 from lookright.models import fingerprint
 from lookright.perturbations import Attacked
 from lookright.registry import path_of
@@ -45,7 +44,6 @@ def evaluated(
         similarity = f"stability_{plan.similarity}"
         known = 0 if found is None else len(found.images)
         if here.n > known and _answers(result, plan):
-            verified(folder / FILE)
             rows = read_table(folder).get(visible(domain), {})
             if {RIGHT.name, KEPT.name, similarity} <= rows.keys():
                 kept = rows[RIGHT.name], rows[KEPT.name]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
-from lookright.files import as_path, write_atomically
+from lookright.files import as_path, verified, write_atomically
 from lookright.untrusted import unzipped
 from lookright.visible import visible
 
@@ -60,7 +60,7 @@ def read_table(folder: Path | str) -> dict[str, dict[str, NDArray[Any]]]:
     folder = as_path(folder)
     path = folder / FILE
     try:
-        text = unzipped(path).decode("utf-8")
+        text = unzipped(verified(path)).decode("utf-8")
         names, *rows = list(csv.reader(StringIO(text, newline="")))
         return {
             domain: _columns(names[1:], [row[1:] for row in of])

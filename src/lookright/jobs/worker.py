@@ -15,10 +15,9 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console
 from rich.progress import Progress
 
-from lookright.console import mistake_behind
+from lookright.console import Terminal, mistake_behind, say
 from lookright.errors import StoppedError
 from lookright.jobs.job import Place, do
 from lookright.locks import HeldError
@@ -37,7 +36,7 @@ def main() -> NoReturn:
     place = Place(Path(sys.argv[1]), Path(sys.argv[2]))
     spec = json.loads(sys.stdin.readline())
     threading.Thread(target=_stop_with_launcher, daemon=True).start()
-    progress = Progress(console=Console(quiet=True), auto_refresh=False)
+    progress = Progress(console=Terminal(quiet=True), auto_refresh=False)
     threading.Thread(target=_tell, args=(place, progress), daemon=True).start()
     try:
         do(build(spec), place, progress)
@@ -48,7 +47,7 @@ def main() -> NoReturn:
         code = HELD
     except Exception as error:
         code = FAILED
-        print(mistake_behind(error) or traceback.format_exc(), file=sys.stderr)
+        say(mistake_behind(error) or traceback.format_exc())
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
