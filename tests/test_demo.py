@@ -15,7 +15,7 @@ from lookright.errors import UserError
 from lookright.evaluation import Attacks, Protocol
 from lookright.evaluation.result import read_examples
 from lookright.guides import HumanMask
-from lookright.models import SmallResNet, build_model
+from lookright.models import SmallResNet
 from lookright.spec import spec_of
 from lookright.training import Run
 from lookright.verbs import demo as module
@@ -97,8 +97,8 @@ def test_the_rows_differ_as_they_say(shown):
 def test_the_options_add_rows_to_the_four_that_are_always_there(tmp_path, monkeypatch, options):
     asked = []
 
-    def stop(title, entries, *given, **more):
-        asked.extend(entry.name for entry in entries)
+    def stop(title, jobs, *given):
+        asked.extend(job.training.name for job in jobs)
         raise UserError("enough")
 
     monkeypatch.setattr(module, "compare", stop)
@@ -150,16 +150,17 @@ def test_the_first_picture_is_there_before_anything_is_evaluated(tmp_path, monke
 def test_thorough_is_the_long_one(tmp_path, monkeypatch, thorough):
     asked = {}
 
-    def stop(title, entries, data, output, **more):
-        model = build_model("small_resnet", data.classes, data.image_size)
-        asked.update(more, output=output, attack=entries[3].method(model).attack)
+    def stop(title, jobs, output, *given):
+        job = jobs[3]
+        asked.update(protocol=job.protocol, output=output, command=job.command)
+        asked["attack"] = job.training.built().attack
         raise UserError("enough")
 
     monkeypatch.setattr(module, "compare", stop)
     with pytest.raises(UserError, match="enough"):
         demo(thorough=thorough)
+    assert asked["command"].endswith("--thorough") == thorough
     protocol, attack = asked["protocol"], asked["attack"]
-    assert asked["command"](2).endswith("--thorough") == thorough
     assert (asked["output"] == Path("lookright-demo")) != thorough
     if thorough:
         assert protocol == Protocol()

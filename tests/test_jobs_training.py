@@ -15,7 +15,7 @@ from lookright.data import Folder
 from lookright.errors import UserError
 from lookright.evaluation import Attacks, Protocol
 from lookright.jobs import InProcess, Workers, launch
-from lookright.jobs.grid import Entry, compare
+from lookright.jobs.grid import Entry, Grid, compare
 from lookright.jobs.training import Evaluation, Training
 from lookright.methods import ALIGN, AT, ERM
 from lookright.spec import build, spec_of
@@ -111,10 +111,8 @@ def test_no_masker_is_shared_between_trainings(tmp_path):
 
 def test_failed_jobs_are_named_and_the_others_done(tmp_path):
     entries = [Entry("good", "", ERM), Entry("bad", "", partial(AT, unknown=1))]
+    jobs = Grid(Blobs(), ("other",), ONCE, QUICK).jobs(entries, [["train"]], [0])
     with pytest.raises(UserError, match=r"of the trial have failed: bad train 0: .*tries these ag"):
-        compare(
-            "trial", entries, Blobs(), tmp_path, domains=("other",), seeds=1, epochs=1,
-            command=str, protocol=QUICK,
-        )  # fmt: skip
+        compare("trial", jobs, tmp_path)
     (good,) = tmp_path.glob("good-*")
     assert Run(good).finished

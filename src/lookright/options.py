@@ -79,9 +79,12 @@ class Options:
         for option, value in words:
             if option == "config":
                 read = _read(self._value(option, value))
+                if "trust_config" in read:
+                    raise UserError(f"{value} cannot trust itself: say --trust_config yourself.")
                 tree = _merged(tree, said(read) if trusted else read)
         for option, value in words:
-            if not option or option in ("config", "trust_config"):
+            trust = option == "trust_config" and option not in self.known
+            if not option or option == "config" or trust:
                 continue
             path = option.split(".")
             self._require_known(path[0])

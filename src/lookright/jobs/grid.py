@@ -1,86 +1,136 @@
-"""Trains and evaluates several methods alike on Shortcut, with several seeds; resumable."""
+"""Grids of jobs: methods x training domains x seeds, trained and evaluated alike; resumable."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lookright.data import ImageData
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation.result import Result
 from lookright.jobs.job import Job, Place
-from lookright.jobs.launch import launch
+from lookright.jobs.launch import Failure, launch
 from lookright.jobs.launchers import InProcess, Launcher, Workers
 from lookright.jobs.training import Evaluation, Training
 from lookright.methods import Method
 from lookright.models import Classifier
 from lookright.progress import progress_bar
 from lookright.training import Run
+from lookright.training.run import Which
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of a comparison: its name, a sentence about it, and how to make its method.
+    """A row of a table: its name, a sentence about it, and how to make its method.
 
-    method: its class, or a `functools.partial` of that with options.
+    method: its class, or a `functools.partial` of that with options. options: arguments of `fit`
+    for this method alone.
     """
 
     name: str
     about: str
     method: Callable[[Classifier], Method]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def compare(
-    title: str,
-    entries: Sequence[Entry],
-    data: ImageData,
-    output: Path,
-    *,
-    domains: Sequence[str],
-    seeds: int,
-    epochs: int,
-    command: Callable[[int], str],
-    protocol: Protocol = Protocol(),  # noqa: B008
-    batch_size: int = 64,
-    validations: int = 5,
-    workers: int = 1,
-    trained: Callable[[Run], None] = lambda run: None,
-) -> list[tuple[Run, Result]]:
-    """Train each entry's small_resnet on the domain `train` with seeds 0, 1, ... and evaluate it.
+@dataclass(frozen=True)
+class Grid:
+    """What the trainings of a grid share.
 
-    Each training is a job in a folder of its own in `output`; what is done is not done again.
+    domains: those to evaluate on. options: arguments of `fit`. model, weights, pretrained: as in
+    `build_model`. which: the epoch that is evaluated. command: gives the command line for a seed;
+    kept in each result.
+    """
 
-    Args:
-        title: of the progress bar.
-        domains: those to evaluate on.
-        command: gives the command line for a number of seeds; kept in each result.
-        validations: how often the best epoch is looked for in a training.
-        workers: trainings and evaluations at the same time, each in a process of its own; 1 is this
-            process.
-        trained: called with each run that is trained.
+    data: ImageData
+    domains: Sequence[str]
+    options: Mapping[str, Any]
+    protocol: Protocol = Protocol()  # noqa: RUF009
+    model: str = "small_resnet"
+    weights: Path | None = None
+    pretrained: bool = False
+    which: Which = "best"
+    command: Callable[[int], str] = lambda seed: ""
+
+    def training(self, entry: Entry, domains: Sequence[str], seed: int) -> Training:
+        """The training of an entry on these domains."""
+        return Training(
+            entry.name,
+            entry.method,
+            self.data,
+            tuple(domains),
+            seed,
+            self.model,
+            self.weights,
+            self.pretrained,
+            {**self.options, **entry.options},
+        )
+
+    def evaluation(
+        self, entry: Entry, training: Training, held_out: Sequence[str] = (), name: str = ""
+    ) -> Evaluation:
+        """The evaluation of a training of the entry."""
+        return Evaluation(
+            training,
+            tuple(self.domains),
+            self.protocol,
+            entry.about,
+            self.command(training.seed),
+            self.which,
+            tuple(held_out),
+            name,
+        )
+
+    def jobs(
+        self, entries: Sequence[Entry], cells: Sequence[Sequence[str]], seeds: Sequence[int]
+    ) -> list[Evaluation]:
+        """Every entry on every set of training domains with every seed, the first seed first."""
+        return [
+            self.evaluation(entry, self.training(entry, cell, seed))
+            for seed in seeds
+            for cell in cells
+            for entry in entries
+        ]
+
+
+def counted(seeds: int) -> range:
+    """The seeds 0, 1, ...
 
     Raises:
-        UserError: fewer than one seed or worker; jobs that have failed, with their errors.
+        UserError: fewer than one.
     """
     if seeds < 1:
         raise UserError(f"seeds is a number of seeds, 1 or more; got {seeds}.")
-    options = {
+    return range(seeds)
+
+
+def small_options(epochs: int, batch_size: int = 64, validations: int = 5) -> dict[str, Any]:
+    """How a small_resnet is trained on Shortcut; validations: how often the best epoch is looked
+    for."""
+    return {
         "epochs": epochs,
         "batch_size": batch_size,
         "lr": 1e-2,
         "validate_every": max(1, epochs // validations),
     }
-    jobs = [
-        Evaluation(
-            Training(entry.name, entry.method, data, ("train",), seed, options=options),
-            tuple(domains),
-            protocol,
-            entry.about,
-            command(seed + 1),
-        )
-        for seed in range(seeds)
-        for entry in entries
-    ]
+
+
+def compare(
+    title: str,
+    jobs: Sequence[Evaluation],
+    output: Path,
+    workers: int = 1,
+    trained: Callable[[Run], None] = lambda run: None,
+) -> list[tuple[Run, Result]]:
+    """Do all trainings and evaluations below `output`, with a bar, and return runs and results.
+
+    What is done is not done again. workers: trainings and evaluations at the same time, each in a
+    process of its own; 1 is this process. trained: called with each run that is trained.
+
+    Raises:
+        UserError: fewer than one worker; jobs that have failed, with their errors.
+    """
     launcher: Launcher = InProcess() if workers == 1 else Workers(workers)
 
     def told(job: Job, place: Place) -> None:
@@ -90,10 +140,15 @@ def compare(
     with progress_bar() as bar:
         failures = launch(jobs, output, launcher, bar, title, told)
     if failures:
-        listed = "; ".join(f"{each.job.title}: {each.error.rstrip('.')}" for each in failures)
-        raise UserError(
-            f"{len(failures)} jobs of the {title} have failed: {listed}. The others are done; the "
-            "same command tries these again."
-        )
+        raise failed(title, failures)
     folders = [job.place(output).folder for job in jobs]
     return [(Run(folder), job.result(folder)) for job, folder in zip(jobs, folders, strict=True)]
+
+
+def failed(title: str, failures: Sequence[Failure]) -> UserError:
+    """The error that lists the jobs that have failed."""
+    listed = "; ".join(f"{each.job.title}: {each.error.rstrip('.')}" for each in failures)
+    return UserError(
+        f"{len(failures)} jobs of the {title} have failed: {listed}. The others are done; the "
+        "same command tries these again."
+    )

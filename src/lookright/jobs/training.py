@@ -1,23 +1,31 @@
 """The jobs of a comparison: a training, and an evaluation of what was trained."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.progress import Progress
 
-from lookright.data import ImageData
+from lookright.data import ImageData, Seen
+from lookright.errors import UserError
 from lookright.evaluation import Protocol, evaluate
-from lookright.evaluation.result import Result
-from lookright.files import content_hash
+from lookright.evaluation.result import Result, read_result
+from lookright.files import content_hash, inside, regular, write_atomically
 from lookright.jobs.job import Job
 from lookright.methods import Method
 from lookright.models import Classifier, build_model
 from lookright.spec import build, spec_of
 from lookright.spec.folders import FOLDERS
 from lookright.training import Run, fit
+from lookright.training.run import Which
+from lookright.untrusted import parsed
+
+_WHERE = ("workers", "accelerator")
+"""Options of a training that say where it runs, and not what comes out."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +54,31 @@ class Training(Job):
 
     def decides(self) -> Any:
         """The spec, with hashes of the images and of the weights in place of their paths."""
+        return self._decides
+
+    @cached_property
+    def _decides(self) -> Any:
         spec = spec_of(self)["init_args"]
-        spec["data"] = _content(self.data, self.domains)
+        spec["data"] = content_of(self.data, self.domains)
+        spec["options"] = {k: each for k, each in spec["options"].items() if k not in _WHERE}
         if self.weights is not None:
             spec["weights"] = content_hash(self.weights)
         return spec
 
-    def work(self, folder: Path, progress: Progress) -> None:
-        """Train, or go on with the training."""
+    def built(self) -> Method:
+        """The method on a model with the initial weights of the seed."""
         torch.manual_seed(self.seed)
         model = build_model(
             self.model, self.data.classes, self.data.image_size, self.pretrained, self.weights
         )
         method = build(spec_of(self.method))  # anew, so that no masker is shared between jobs
+        found: Method = method(model)
+        return found
+
+    def work(self, folder: Path, progress: Progress) -> None:
+        """Train, or go on with the training."""
         fit(
-            method(model),
+            self.built(),
             self.data,
             self.domains,
             folder,
@@ -73,10 +91,13 @@ class Training(Job):
 
 @dataclass(frozen=True)
 class Evaluation(Job):
-    """Evaluate the best epoch of a training, in its folder.
+    """Evaluate a training, in its folder.
 
-    training: what is evaluated. domains: those to evaluate on. about: a sentence about the method.
-    command: the command line that made the job. Both are kept in the result.
+    training: what is evaluated. domains: those to evaluate on. which: the best or the last epoch.
+    held_out: domains whose validation images chose the training's hyper-parameters, and on which it
+    is therefore not judged. name: in tables; that of the training by default. about: a sentence
+    about the method. command: the command line that made the job. The last two are kept in the
+    result.
     """
 
     training: Training
@@ -84,6 +105,9 @@ class Evaluation(Job):
     protocol: Protocol = Protocol()  # noqa: RUF009
     about: str = ""
     command: str = ""
+    which: Which = "best"
+    held_out: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def title(self) -> str:
@@ -97,41 +121,64 @@ class Evaluation(Job):
 
     def decides(self) -> Any:
         """The protocol and the images."""
+        return self._decides
+
+    @cached_property
+    def _decides(self) -> Any:
         return {
             "training": self.training.decides(),
             "domains": list(self.domains),
             "protocol": spec_of(self.protocol),
-            "data": _content(self.training.data, self.domains),
+            "data": content_of(self.training.data, self.domains),
+            "which": self.which,
+            "held_out": list(self.held_out),
+            "name": self.name,
         }
 
     def work(self, folder: Path, progress: Progress) -> None:
         """Evaluate, or go on after the last batch."""
-        self._evaluate(folder, progress)
-
-    def result(self, folder: Path) -> Result:
-        """The result, once the job is done in this folder."""
-        return self._evaluate(folder, False)
-
-    def _evaluate(self, folder: Path, progress: Progress | bool) -> Result:
-        run = Run(folder)
-        return evaluate(
-            run.model(),
-            self.training.data,
+        data, run = self.training.data, Run(folder)
+        held = [data.split(domain, "validation") for domain in self.held_out]
+        result = evaluate(
+            run.model(self.which),
+            data,
             home=folder,
-            masker=run.masker(),
+            masker=run.masker(self.which),
             domains=self.domains,
             train_domains=self.training.domains,
-            seen=run.seen,
+            seen=run.seen | Seen(Seen.of(held).scenes),
             protocol=self.protocol,
-            name=self.training.name,
+            name=self.name or self.training.name,
             about=self.about,
             seed=self.training.seed,
             config=run.config | ({"command": self.command} if self.command else {}),
             progress=progress,
         )
+        told = {"result": result.folder.relative_to(folder).as_posix()}
+        write_atomically(self._told(folder), json.dumps(told).encode())
+
+    def result(self, folder: Path) -> Result:
+        """The result, once the job is done in this folder.
+
+        Raises:
+            UserError: it is damaged, or of another version of lookright.
+        """
+        path = self._told(folder)
+        try:
+            name = parsed(regular(path).read_text(encoding="utf-8"))["result"]
+            found = inside(folder, Path(name, "result.json")).parent
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"Expected in {path} which result the job has written; it is missing or damaged: "
+                f"delete {path.parent}, and the same command evaluates again."
+            ) from error
+        return read_result(found)
+
+    def _told(self, folder: Path) -> Path:
+        return self.place(folder.parent).about / "result.json"
 
 
-def _content(data: ImageData, domains: tuple[str, ...]) -> Any:
+def content_of(data: ImageData, domains: tuple[str, ...]) -> Any:
     """The data's spec without folders, and the fingerprints of the images in these domains."""
     spec = spec_of(data)
     options = {name: each for name, each in spec["init_args"].items() if name not in FOLDERS}

@@ -49,7 +49,7 @@ class Module(L.LightningModule):
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.finished = 0
         self.steps = 1
-        under = settings.validation_attack or _in_its_ball(method.attack)
+        under = settings.validation_attack or in_its_ball(method.attack)
         attacks = {MANY_STEPS: under, ONE_STEP: one_step(method.attack, under)}
         self.judged: dict[str, Attack | None] = {"val/accuracy": None}
         self.judged |= {name: attack for name, attack in attacks.items() if attack}
@@ -211,8 +211,8 @@ def looks_every(device: torch.device) -> int:
     return 1 if device.type == "cpu" else 10
 
 
-def _in_its_ball(attack: Attack | None) -> Attack | None:
-    """PGD of 10 steps in the ball of the method's attack; that attack where it names no ball."""
+def in_its_ball(attack: Attack | None) -> Attack | None:
+    """PGD of 10 steps in the ball of a method's attack; that attack where it names no ball."""
     if attack is None or attack.ball is None:
         return attack
     return PGD(steps=10).within(attack.ball)

@@ -14,7 +14,7 @@ from lookright.data.listing import FIRST_LOOK
 from lookright.evaluation import Attacks, Diagnostics, Explanations, Protocol
 from lookright.explainers import GradCAM
 from lookright.guides import HumanMask, LearnedMask
-from lookright.jobs.grid import Entry, compare
+from lookright.jobs.grid import Entry, Grid, compare, counted, small_options
 from lookright.jobs.look import look
 from lookright.methods import ALIGN, AT, EGAT, ERM
 from lookright.modes import frozen
@@ -125,23 +125,17 @@ def demo(
         if not picture.exists():
             say(_first_look(run, data, picture))
 
-    judged = compare(
-        "demo",
-        list(_entries(scale.attack, masks, align)),
+    grid = Grid(
         data,
-        output,
-        domains=scale.domains,
-        seeds=seeds,
-        epochs=epochs,
-        command=lambda count: (
-            f"lookright demo --seeds {count} --epochs {epochs}" + " --thorough" * thorough
+        scale.domains,
+        small_options(epochs, scale.batch_size, scale.validations),
+        scale.protocol,
+        command=lambda seed: (
+            f"lookright demo --seeds {seed + 1} --epochs {epochs}" + " --thorough" * thorough
         ),
-        protocol=scale.protocol,
-        batch_size=scale.batch_size,
-        validations=scale.validations,
-        workers=workers,
-        trained=first_look,
     )
+    jobs = grid.jobs([*_entries(scale.attack, masks, align)], [["train"]], counted(seeds))
+    judged = compare("demo", jobs, output, workers, first_look)
     results = [result for _, result in judged]
     show(method_table(results))
     page = write_page([result.folder for result in results], output / "report.html")

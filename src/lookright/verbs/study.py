@@ -30,7 +30,7 @@ from lookright.guides import (
     Shifted,
     Swapped,
 )
-from lookright.jobs.grid import Entry, compare
+from lookright.jobs.grid import Entry, Grid, compare, counted, small_options
 from lookright.methods import ALIGN, ERM, MaskAlignment
 from lookright.models import Classifier
 from lookright.report import write_page
@@ -76,20 +76,17 @@ def study(
         workers: trainings and evaluations at the same time, each in a process of its own.
     """
     data = Shortcut(strength=strength)
-    judged = compare(
-        f"study of {what}",
-        list(_entries()),
+    grid = Grid(
         data,
-        output,
-        domains=("train", *_SHIFTED),
-        seeds=seeds,
-        epochs=epochs,
-        command=lambda n: (
-            f"lookright study masks --seeds {n} --epochs {epochs} --strength {strength}"
+        ("train", *_SHIFTED),
+        small_options(epochs),
+        Protocol(stages=(Attacks(steps=10, restarts=1, curve=()),)),
+        command=lambda seed: (
+            f"lookright study masks --seeds {seed + 1} --epochs {epochs} --strength {strength}"
         ),
-        protocol=Protocol(stages=(Attacks(steps=10, restarts=1, curve=()),)),
-        workers=workers,
     )
+    jobs = grid.jobs([*_entries()], [["train"]], counted(seeds))
+    judged = compare(f"study of {what}", jobs, output, workers)
     batch = _training_images(data)
     quality = {name: _quality(guide, batch) for name, (_, guide) in _GUIDES.items()}
     trained = []

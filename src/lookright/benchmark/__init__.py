@@ -1,0 +1,7 @@
+"""Benchmarks: the tables of a protocol over domains, from one file, resumable."""
+
+from lookright.benchmark.plan import Benchmark, Contender, Source
+from lookright.benchmark.read import read_benchmark
+from lookright.benchmark.search import Listed, Range
+
+__all__ = ["Benchmark", "Contender", "Listed", "Range", "Source", "read_benchmark"]

@@ -1,0 +1,107 @@
+"""Everything that can be wrong with a benchmark is found before its first job starts."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from lookright.batch import Batch, collate
+from lookright.benchmark.plan import Benchmark
+from lookright.benchmark.selection import Row
+from lookright.console import mistake_behind
+from lookright.data import ImageData
+from lookright.data.overview import require_classes
+from lookright.errors import UserError
+from lookright.files import require_writable
+from lookright.jobs.grid import Entry
+from lookright.jobs.training import Training
+from lookright.methods import Method
+from lookright.modes import frozen
+from lookright.training.guiding import check_guided
+
+_IMAGES = 2
+"""Images of each training domain that a method is tried on."""
+
+
+def check(benchmark: Benchmark, rows: Sequence[Row], data: ImageData, output: Path) -> None:
+    """Try each method on the model, and each domain, before anything is trained.
+
+    Raises:
+        UserError: a method that does not fit the model, the data or its domains; a class without
+            images to train on; too few domains for the selection; a folder that cannot be written.
+    """
+    cells = list(dict.fromkeys(row.domains for row in rows))
+    searched = any(len(row.trials) > 1 for row in rows)
+    if searched and benchmark.selection == "leave_one_out":
+        for cell in cells:
+            if len(cell) < 2:
+                raise UserError(
+                    "selection leave_one_out trains without each training domain in turn, so it "
+                    f"needs two or more of them; {benchmark.scheme} trains on {', '.join(cell)}: "
+                    "choose in_distribution, or the scheme leave_one_domain_out."
+                )
+    if searched and benchmark.selection == "oracle" and not all(row.others for row in rows):
+        raise UserError(
+            "selection oracle chooses on domains that are not trained on, and there is none: name "
+            "more domains, or choose in_distribution."
+        )
+    data.read(list(dict.fromkeys(each for row in rows for each in (*row.domains, *row.others))))
+    if not benchmark.data.incomplete:
+        for cell in cells:
+            require_classes(data, cell)
+    require_writable(output)
+    first = cells[0]
+    for row in rows:
+        if row.seed == rows[0].seed:
+            for trial in row.trials:
+                _check(row, trial, tried=row.domains == first and _new(row, trial, output))
+
+
+def _new(row: Row, trial: Entry, output: Path) -> bool:
+    """Whether the training was not begun, so that it is not known that it works."""
+    return row.training(trial).place(output).state == "waiting"
+
+
+def _check(row: Row, trial: Entry, tried: bool) -> None:
+    training = row.training(trial)
+    with _named(trial.name), torch.random.fork_rng([]):
+        method = training.built()
+        check_guided(method, training.data.split(training.domains, "train"))
+        for domain in training.domains:
+            training.data.split(domain, "validation")
+        if tried:
+            _try(method, training, row)
+
+
+def _try(method: Method, training: Training, row: Row) -> None:
+    """One step on a few images, and one explanation as the evaluation makes it."""
+    batch = collate(list(_few(training)))
+    method.give_logits(training.data.image_size, training.data.classes)
+    method.train()
+    method(batch)
+    with frozen(method.model), torch.no_grad():
+        row.grid.protocol.explainer(method.model, batch.images)
+
+
+def _few(training: Training) -> Iterator[Batch]:
+    """A few training images of each domain, with masks where the domain has any."""
+    data = training.data
+    for domain in training.domains:
+        masked = data.masked(domain)
+        where = [at for _, at in data.split(domain, "train").where]
+        where.sort(key=lambda at: not masked[at])
+        for at in where[:_IMAGES]:
+            yield data.samples(domain, [at])
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Within it, a mistake is told with the name of the method."""
+    try:
+        yield
+    except Exception as error:
+        told = mistake_behind(error)
+        if told is None:
+            raise
+        raise UserError(f"{name}: {told}") from error

@@ -1,0 +1,276 @@
+"""What a benchmark consists of: data, scheme, methods, training, selection and evaluation."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lookright.benchmark.search import Choice, Setting, settings, with_options
+from lookright.benchmark.training import training_options
+from lookright.data import Augment, ImageData, MaskValues, Shortcut, load_data
+from lookright.data.layout import Layout, Subfolders
+from lookright.errors import UserError
+from lookright.evaluation import Protocol
+from lookright.files import as_path
+from lookright.jobs.grid import Entry, Grid
+from lookright.methods import Method
+from lookright.models import Classifier, Preprocessing, expected_images
+from lookright.spec import ModelName, Place, spec_of
+from lookright.training.run import Which
+
+Scheme = Literal["single_source", "leave_one_domain_out"]
+Selection = Literal["in_distribution", "leave_one_out", "oracle"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the images are, and how they are read.
+
+    Args:
+        folder: Shortcut (built in), or the folder of the data set, relative to the benchmark's
+            file.
+        images: the folder of the images within it, laid out <domain>/<class>/*; by default itself.
+        masks: the folder of object masks within it.
+        tool_masks: the folder of masks made by a tool within it.
+        image_size: side length in pixels; 32 for Shortcut and 128 for a folder by default.
+        strength, seed: of Shortcut.
+        mask_values, tool_mask_values, skip_unreadable, layout, subfolders: as in `load_data`.
+        preprocessing: how image files become square; by default as the library of the model does it
+            for its weights, or without weights the central square, as false does.
+        incomplete: train although a class has no image to train on.
+    """
+
+    folder: str = Shortcut.name
+    images: str = "."
+    masks: str | None = None
+    tool_masks: str | None = None
+    image_size: int | None = None
+    strength: float = 0.9
+    seed: int = 0
+    mask_values: MaskValues | None = None
+    tool_mask_values: MaskValues | None = None
+    skip_unreadable: bool = False
+    layout: Layout | None = None
+    subfolders: Subfolders | None = None
+    preprocessing: Preprocessing | bool = True
+    incomplete: bool = False
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is Shortcut."""
+        return self.folder.lower() == Shortcut.name.lower()
+
+    def load(self, like: Preprocessing | None, progress: bool = False) -> ImageData:
+        """The data; like: the preprocessing of the model's library."""
+
+        def inner(name: str | None) -> Path | None:
+            return None if name is None else as_path(self.folder) / as_path(name)
+
+        return load_data(
+            self.folder if self.built_in else inner(self.images) or self.folder,
+            self.image_size or (32 if self.built_in else 128),
+            self.seed,
+            self.strength,
+            inner(self.masks),
+            inner(self.tool_masks),
+            self.skip_unreadable,
+            progress=progress,
+            read=False,
+            mask_values=self.mask_values,
+            tool_mask_values=self.tool_mask_values,
+            preprocessing=like if self.preprocessing is True else self.preprocessing or None,
+            layout=self.layout,
+            subfolders=self.subfolders,
+        )
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method of the table.
+
+    Args:
+        method: its class, with options.
+        about: a sentence about it.
+        training: arguments of `fit` for this method alone.
+        search: hyper-parameters to try, by names such as method.stability, method.attack.eps and
+            training.lr; the best trial is chosen as `selection` says.
+    """
+
+    method: Callable[[Classifier], Method]
+    about: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Choice] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Where the jobs run.
+
+    Args:
+        workers: jobs at the same time on this machine, each in a process of its own; 1 is this
+            process.
+        ray: address of a Ray cluster.
+        per_gpu: jobs at the same time on one GPU.
+    """
+
+    workers: int | None = None
+    ray: str | None = None
+    per_gpu: int = 1
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A table: methods trained and evaluated on domains.
+
+    Args:
+        methods: by their names in the table.
+        title: of the table.
+        data: where the images are.
+        domains: those of the data that take part; all by default.
+        scheme: single_source trains on one domain and evaluates on every domain, its own held-out
+            part being in distribution; leave_one_domain_out trains on all domains but one.
+        only: of single_source, the domains to train on; of leave_one_domain_out, those to leave
+            out; all by default.
+        model, weights, pretrained: as in `lookright train`.
+        training: arguments of `fit`.
+        seeds: a number of seeds 0, 1, ..., or a list of seeds.
+        trials: draws of the hyper-parameters that are given as ranges.
+        selection: the images by which the best trial is chosen: validation images of the training
+            domains (in_distribution); each training domain, left out in turn (leave_one_out); or
+            validation images of the domains that were not trained on (oracle).
+        which: the epoch that is evaluated; by default the best, and with oracle the last, as in
+            DomainBed.
+        evaluation: the protocol of the evaluation.
+        launch: where the jobs run.
+        format: of the file.
+    """
+
+    methods: Mapping[str, Contender]
+    title: str = "Benchmark"
+    data: Source = Source()
+    domains: tuple[str, ...] = ()
+    scheme: Scheme = "single_source"
+    only: tuple[str, ...] = ()
+    model: ModelName = ModelName("small_resnet")  # noqa: RUF009
+    weights: Path | None = None
+    pretrained: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int | tuple[int, ...] = 1
+    trials: int = 1
+    selection: Selection = "in_distribution"
+    which: Which | None = None
+    evaluation: Protocol = Protocol()  # noqa: RUF009
+    launch: Launch = Launch()
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise UserError("Expected one method or more under methods, got none.")
+        if isinstance(self.seeds, int) and self.seeds < 1:
+            raise UserError(f"seeds is a number of seeds, 1 or more; got {self.seeds}.")
+        listed = () if isinstance(self.seeds, int) else self.seeds
+        if len(set(listed)) < len(listed) or self.seeds == ():
+            raise UserError(f"Expected different seeds, one or more; got {list(listed)}.")
+        if self.trials < 1:
+            raise UserError(f"trials is a number of draws, 1 or more; got {self.trials}.")
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds one by one."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    def load(self, progress: bool = False) -> ImageData:
+        """The data, prepared as the model's weights expect.
+
+        Raises:
+            UserError: no such folder, or no such domain.
+        """
+        given = self.weights or self.pretrained
+        expected = expected_images(self.model, self.weights) if given else None
+        data = self.data.load(expected.preprocessing if expected else None, progress)
+        for domain in (*self.domains, *self.only):
+            data.domain_index(domain)
+        return data
+
+    def cells(self, data: ImageData) -> list[tuple[str, ...]]:
+        """The training domains of each row of cells.
+
+        Raises:
+            UserError: too few domains for the scheme; one in `only` that takes no part.
+        """
+        domains = self.domains or data.domains
+        if outside := [each for each in self.only if each not in domains]:
+            raise UserError(
+                f"Expected in only some of the domains {', '.join(domains)}; got {outside[0]}."
+            )
+        chosen = self.only or domains
+        if self.scheme == "single_source":
+            return [(domain,) for domain in chosen]
+        if len(domains) < 2:
+            raise UserError(
+                f"leave_one_domain_out needs two domains or more; {data.name} has "
+                f"{', '.join(domains)}: choose the scheme single_source."
+            )
+        return [tuple(each for each in domains if each != left) for left in chosen]
+
+    def grid(self, data: ImageData, command: str) -> Grid:
+        """What all trainings share; command: the command line, kept in each result."""
+        return Grid(
+            data,
+            self.domains or data.domains,
+            {**self._usual(data), **self.training},
+            self.evaluation,
+            self.model,
+            self.weights,
+            self.pretrained,
+            self.epoch,
+            lambda seed: command,
+        )
+
+    @property
+    def epoch(self) -> Which:
+        """The epoch that is evaluated."""
+        return self.which or ("last" if self.selection == "oracle" else "best")
+
+    def _usual(self, data: ImageData) -> dict[str, Any]:
+        """What `lookright train` does by default."""
+        return {
+            "lr": 1e-2 if self.model == "small_resnet" else 1e-3,
+            "augment": None if isinstance(data, Shortcut) else Augment(),
+        }
+
+    def entries(self, name: str) -> list[Entry]:
+        """A method's trials, without those that equal an earlier one.
+
+        Raises:
+            UserError: a hyper-parameter that neither the method nor `fit` has.
+        """
+        each = self.methods[name]
+        place = Place(f"methods.{name}.search.training", trust="said")
+        found: dict[str, Entry] = {}
+        for setting in settings(each.search, self.trials):
+            options = training_options(dict(_under("training", setting)), place)
+            method = with_options(each.method, dict(_under("method", setting)), name)
+            entry = Entry(name, each.about, method, {**each.training, **options})
+            found.setdefault(str(spec_of([entry.method, entry.options])), entry)
+        return list(found.values())
+
+    def located(
+        self, base: Path, data: Path | None = None, seeds: int | None = None
+    ) -> "Benchmark":
+        """With its paths relative to `base` as paths from here, the data in another folder, and
+        another number of seeds."""
+        folder = str(data or base / as_path(self.data.folder))
+        source = self.data if self.data.built_in else replace(self.data, folder=folder)
+        weights = None if self.weights is None else base / as_path(self.weights)
+        return replace(self, data=source, weights=weights, seeds=seeds or self.seeds)
+
+
+def _under(what: str, setting: Setting) -> Iterator[tuple[str, Any]]:
+    """The hyper-parameters of the method, or those of the training, by their own names."""
+    for name, value in setting.items():
+        first, _, rest = name.partition(".")
+        if first == what:
+            yield rest, value

@@ -1,0 +1,88 @@
+"""Choosing hyper-parameters: which trainings are needed for it, and which trial is the best.
+
+As in DomainBed (Gulrajani and Lopez-Paz, ICLR 2021), each seed and each set of training domains
+chooses for itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookright.benchmark.plan import Benchmark, Selection
+from lookright.jobs.grid import Entry, Grid
+from lookright.jobs.training import Evaluation, Training
+from lookright.jobs.validation import Validation
+
+ORACLE = "oracle: chosen on test domains"
+"""Is said wherever figures stand whose hyper-parameters the test domains have chosen."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation of the table: a method, trained on some domains with a seed.
+
+    trials: an entry for each setting of its hyper-parameters. others: the domains that are not
+    trained on.
+    """
+
+    grid: Grid
+    trials: Sequence[Entry]
+    domains: tuple[str, ...]
+    others: tuple[str, ...]
+    seed: int
+    selection: Selection
+
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+        chosen = self.selection == "oracle" and len(self.trials) > 1
+        return f"{self.trials[0].name} ({ORACLE})" if chosen else self.trials[0].name
+
+    def training(self, trial: Entry) -> Training:
+        """The training of a trial."""
+        return self.grid.training(trial, self.domains, self.seed)
+
+    def evaluation(self, trial: Entry) -> Evaluation:
+        """The evaluation of a trial; with oracle, without the images that may have chosen it."""
+        held = self.others if self.selection == "oracle" else ()
+        return self.grid.evaluation(trial, self.training(trial), held, self.name)
+
+    def scorings(self, trial: Entry) -> list[Validation]:
+        """The jobs whose mean score says how good the trial is."""
+        which = self.grid.which
+        if self.selection != "leave_one_out":
+            on = self.others if self.selection == "oracle" else self.domains
+            return [Validation(self.training(trial), on, which)]
+        rests = [tuple(each for each in self.domains if each != out) for out in self.domains]
+        return [
+            Validation(self.grid.training(trial, rest, self.seed), (out,), which)
+            for rest, out in zip(rests, self.domains, strict=True)
+        ]
+
+    def best(self, output: Path) -> Entry:
+        """The trial with the highest score, the first of equal ones, once all are scored."""
+
+        def score(trial: Entry) -> float:
+            scorings = self.scorings(trial)
+            scores = [each.score(each.place(output).folder) for each in scorings]
+            return sum(scores) / len(scores)
+
+        return max(self.trials, key=score)
+
+
+def rows(benchmark: Benchmark, grid: Grid) -> list[Row]:
+    """All rows: the first seed's first, so that a whole table is there early."""
+    trials = {name: benchmark.entries(name) for name in benchmark.methods}
+    return [
+        Row(
+            grid,
+            trials[name],
+            cell,
+            tuple(domain for domain in grid.domains if domain not in cell),
+            seed,
+            benchmark.selection,
+        )
+        for seed in benchmark.all_seeds
+        for cell in benchmark.cells(grid.data)
+        for name in benchmark.methods
+    ]

@@ -1,0 +1,41 @@
+"""The options of a training as they stand in a file."""
+
+from collections.abc import Mapping
+from dataclasses import field, make_dataclass
+from typing import Any
+
+from lookright.data import Augment
+from lookright.errors import UserError
+from lookright.spec import Place, converted, parameters
+from lookright.training import fit
+
+_GIVEN = ("method", "data", "domains", "run", "validation")
+_OURS = ("seed", "resume", "overwrite", "progress", "callbacks")
+"""The arguments of `fit` that a benchmark sets itself."""
+
+_KINDS: Mapping[str, Any] = {"augment": Augment | bool | None}
+
+TrainingOptions = make_dataclass(
+    "training",
+    [
+        (name, _KINDS.get(name, each.annotation), field(default=each.default))
+        for name, each in parameters(fit).items()
+        if name not in (*_GIVEN, *_OURS)
+    ],
+    frozen=True,
+)
+"""The options of `fit` that a file may give."""
+
+
+def training_options(given: Any, place: Place) -> dict[str, Any]:
+    """Arguments of `fit` from options as they stand in a file.
+
+    Raises:
+        UserError: an option that `fit` has not, or a value that does not fit.
+    """
+    if not isinstance(given, Mapping):
+        raise UserError(f"Expected options of a training for {place.name}; got '{given}'.")
+    found = converted(TrainingOptions, given, place)
+    if isinstance(found.get("augment"), bool):
+        found["augment"] = Augment() if found["augment"] else None
+    return found

@@ -1,0 +1,101 @@
+"""The job that scores a training, for hyper-parameters to be chosen by."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import Progress
+
+from lookright.attacks import Attack
+from lookright.data.loaders import stored_loader, to_device
+from lookright.devices import best_device, borrowed
+from lookright.errors import UserError
+from lookright.files import regular, write_atomically
+from lookright.jobs.job import Job
+from lookright.jobs.training import Training, content_of
+from lookright.models import Classifier
+from lookright.modes import frozen, full_precision
+from lookright.seeds import derived_seed
+from lookright.training import Run
+from lookright.training.run import Which
+from lookright.untrusted import parsed
+
+
+@dataclass(frozen=True)
+class Validation(Job):
+    """Score a training by its accuracy on the validation images of some domains.
+
+    It is the mean over the domains, and under attack where that chose the training's best epoch.
+    which: the epoch that is scored.
+    """
+
+    training: Training
+    domains: tuple[str, ...]
+    which: Which = "best"
+
+    @property
+    def title(self) -> str:
+        """That of the training, and on what it is scored."""
+        return f"{self.training.title} scored on {' '.join(self.domains)}"
+
+    @property
+    def needs(self) -> Training:
+        """The training."""
+        return self.training
+
+    def decides(self) -> Any:
+        """The training, the images and the epoch."""
+        return {
+            "training": self.training.decides(),
+            "data": content_of(self.training.data, self.domains),
+            "which": self.which,
+        }
+
+    def work(self, folder: Path, progress: Progress) -> None:
+        """Score the training."""
+        from lookright.training.module import in_its_ball  # imports Lightning, which takes seconds
+
+        run = Run(folder)
+        model = run.model(self.which)
+        attack = run.settings.validation_attack or in_its_ball(run.method(self.which, model).attack)
+        task = progress.add_task(self.title, total=len(self.domains), note="")
+        scores = []
+        for domain in self.domains:
+            scores.append(self._accuracy(model, domain, attack))
+            progress.advance(task)
+        told = {"score": sum(scores) / len(scores)}
+        write_atomically(self._told(folder), json.dumps(told).encode())
+
+    def score(self, folder: Path) -> float:
+        """The score, once the job is done in this folder.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        path = self._told(folder)
+        try:
+            return float(parsed(regular(path).read_text(encoding="utf-8"))["score"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"Expected in {path} the score of a training; it is missing or damaged: delete "
+                f"{path.parent}, and the same command scores it again."
+            ) from error
+
+    def _accuracy(self, model: Classifier, domain: str, attack: Attack | None) -> float:
+        part, device = self.training.data.split(domain, "validation"), best_device()
+        batch_size = int(self.training.options.get("batch_size", 64))
+        chance = torch.Generator(device)
+        chance.manual_seed(derived_seed(self.training.seed, "score", domain))
+        right = torch.zeros((), dtype=torch.long, device=device)
+        with borrowed(model, device=device), frozen(model), full_precision(device):
+            for batch in to_device(stored_loader(part, batch_size, device), device):
+                x, y = batch.images, batch.labels
+                seen = attack(model, x, y, chance) if attack else x
+                with torch.no_grad():
+                    right += (model(seen).argmax(1) == y).sum()
+        return int(right) / len(part)
+
+    def _told(self, folder: Path) -> Path:
+        return self.place(folder.parent).about / "score.json"

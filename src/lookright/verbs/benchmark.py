@@ -1,0 +1,67 @@
+"""`lookright benchmark`: the table of a protocol over domains, from one file, resumable."""
+
+from pathlib import Path
+
+from lookright.benchmark import read_benchmark
+from lookright.benchmark.check import check
+from lookright.benchmark.live import Display, means
+from lookright.benchmark.outputs import write
+from lookright.benchmark.run import run
+from lookright.benchmark.selection import rows
+from lookright.console import say, show
+from lookright.errors import UserError
+from lookright.jobs import InProcess, Launcher, Workers
+
+
+def benchmark(
+    file: Path,
+    data: Path | None = None,
+    output: Path | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
+    seeds: int | None = None,
+    dry_run: bool = False,
+    trust_config: bool = False,
+) -> None:
+    """Train and evaluate methods on domains as a file says, and write the table.
+
+    If it is stopped, start it again: it continues where it was. The files are in examples/;
+    docs/benchmark.md describes them.
+
+    Args:
+        file: YAML file that says what is compared on which data.
+        data: folder of the data set, in place of the one that the file names.
+        output: folder of the runs, the table and the page; by default runs/<name of the file>.
+        workers: jobs at the same time, each in a process of its own; 1 is this process.
+        ray: address of a Ray cluster that does the jobs.
+        seeds: how many times everything is trained, with seeds 0, 1, ...
+        dry_run: list the jobs, how far each is, and an estimate of the time, and do nothing.
+        trust_config: let the file name code of your own, as package.module.Name.
+    """
+    asked = read_benchmark(file, trust_config).located(file.parent, data, seeds)
+    output = output or Path("runs") / file.stem
+    images = asked.load()
+    grid = asked.grid(images, f"lookright benchmark {file.name}")
+    wanted = rows(asked, grid)
+    check(asked, wanted, images, output)
+    display = Display(asked.title, output)
+    with display.shown() as bar:
+        standing, failures = run(
+            wanted, output, _launcher(workers or asked.launch.workers), bar, asked.title,
+            display.changed,
+        )  # fmt: skip
+    if standing.judged:
+        page = write(standing.judged, output, asked.title)
+        show(means(standing.judged, len(wanted)))
+        say(f"The page: {page}")
+    for each in failures:
+        say(f"{each.job.title} has failed: {each.error}")
+    if failures:
+        raise UserError(
+            f"{len(failures)} jobs have failed, as said above. The others are done; the same "
+            "command tries these again."
+        )
+
+
+def _launcher(workers: int | None) -> Launcher:
+    return InProcess() if workers in (None, 1) else Workers(workers)
