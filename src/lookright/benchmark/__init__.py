@@ -1,4 +1,4 @@
-"""Benchmarks: the tables of a protocol over domains, from one file, resumable."""
+"""Benchmarks: tables over methods, domains and seeds, from one file, and what they cost."""
 
 from lookright.benchmark.plan import Benchmark, Contender, Source
 from lookright.benchmark.read import read_benchmark
