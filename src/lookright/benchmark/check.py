@@ -13,12 +13,12 @@ from lookright.console import mistake_behind
 from lookright.data import ImageData
 from lookright.data.overview import require_classes
 from lookright.errors import UserError
-from lookright.files import require_writable
 from lookright.jobs.grid import Entry
 from lookright.jobs.training import Training
 from lookright.methods import Method
 from lookright.modes import frozen
 from lookright.training.guiding import check_guided
+from lookright.training.sampling import check_domains
 
 _IMAGES = 2
 """Images of each training domain that a method is tried on."""
@@ -29,7 +29,7 @@ def check(benchmark: Benchmark, rows: Sequence[Row], data: ImageData, output: Pa
 
     Raises:
         UserError: a method that does not fit the model, the data or its domains; a class without
-            images to train on; too few domains for the selection; a folder that cannot be written.
+            images to train on; too few domains for the selection.
     """
     cells = list(dict.fromkeys(row.domains for row in rows))
     searched = any(len(row.trials) > 1 for row in rows)
@@ -50,7 +50,6 @@ def check(benchmark: Benchmark, rows: Sequence[Row], data: ImageData, output: Pa
     if not benchmark.data.incomplete:
         for cell in cells:
             require_classes(data, cell)
-    require_writable(output)
     first = cells[0]
     for row in rows:
         if row.seed == rows[0].seed:
@@ -67,6 +66,7 @@ def _check(row: Row, trial: Entry, tried: bool) -> None:
     training = row.training(trial)
     with _named(trial.name), torch.random.fork_rng([]):
         method = training.built()
+        check_domains(method, training.settings)
         check_guided(method, training.data.split(training.domains, "train"))
         for domain in training.domains:
             training.data.split(domain, "validation")

@@ -64,18 +64,10 @@ def first(rows: Sequence[Row]) -> Iterator[Job]:
                 yield from row.scorings(trial)
 
 
-def run(
-    rows: Sequence[Row],
-    output: Path,
-    launcher: Launcher,
-    progress: Progress,
-    title: str,
-    changed: Callable[[Standing], None],
-) -> tuple[Standing, list[Failure]]:
-    """Do all jobs of the rows; gives what they have given, and the jobs that have failed."""
-    standing = Standing(rows, output, changed)
-    jobs = list(first(rows))
-    failures = launch(jobs, output, launcher, progress, title, standing.take)
+def run(standing: Standing, launcher: Launcher, progress: Progress, title: str) -> list[Failure]:
+    """Do all jobs of the rows, and return those that have failed, without those that need them."""
+    output, rows = standing.output, standing.rows
+    failures = launch(list(first(rows)), output, launcher, progress, title, standing.take)
     lost = {each.place for each in failures}
     later = []
     for row in rows:
@@ -85,4 +77,10 @@ def run(
                 later.append(row.evaluation(row.best(output)))
     if later:
         failures += launch(later, output, launcher, progress, title, standing.take)
-    return standing, [*failures, *standing.unread]
+    lost = {each.place for each in failures}
+    failed = [
+        each
+        for each in failures
+        if each.job.needs is None or each.job.needs.place(output) not in lost
+    ]
+    return [*failed, *standing.unread]

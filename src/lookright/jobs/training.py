@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from lookright.files import content_hash, inside, regular, write_atomically
 from lookright.jobs.job import Job
 from lookright.methods import Method
 from lookright.models import Classifier, build_model
-from lookright.spec import build, spec_of
+from lookright.spec import build, parameters, spec_of
 from lookright.spec.folders import FOLDERS
 from lookright.training import Run, fit
 from lookright.training.run import Which
+from lookright.training.settings import Settings
 from lookright.untrusted import parsed
 
 _WHERE = ("workers", "accelerator")
@@ -64,6 +65,18 @@ class Training(Job):
         if self.weights is not None:
             spec["weights"] = content_hash(self.weights)
         return spec
+
+    @property
+    def settings(self) -> Settings:
+        """The options with all defaults.
+
+        Raises:
+            UserError: one that is out of range.
+        """
+        usual = {name: each.default for name, each in parameters(fit).items()}
+        given = usual | {"domains": self.domains, "seed": self.seed} | dict(self.options)
+        given["validate_every"] = given["validate_every"] or 1
+        return Settings(**{each.name: given[each.name] for each in fields(Settings)})
 
     def built(self) -> Method:
         """The method on a model with the initial weights of the seed."""

@@ -4,12 +4,15 @@ from pathlib import Path
 
 from lookright.benchmark import read_benchmark
 from lookright.benchmark.check import check
+from lookright.benchmark.estimate import plan_table, planned
 from lookright.benchmark.live import Display, means
 from lookright.benchmark.outputs import write
-from lookright.benchmark.run import run
+from lookright.benchmark.run import Standing, run
 from lookright.benchmark.selection import rows
 from lookright.console import say, show
+from lookright.drawing import count
 from lookright.errors import UserError
+from lookright.files import require_writable
 from lookright.jobs import InProcess, Launcher, Workers
 
 
@@ -44,22 +47,26 @@ def benchmark(
     grid = asked.grid(images, f"lookright benchmark {file.name}")
     wanted = rows(asked, grid)
     check(asked, wanted, images, output)
+    launcher = _launcher(workers or asked.launch.workers)
+    if dry_run:
+        return show(plan_table(planned(wanted, output), launcher.slots))
+    require_writable(output)
     display = Display(asked.title, output)
-    with display.shown() as bar:
-        standing, failures = run(
-            wanted, output, _launcher(workers or asked.launch.workers), bar, asked.title,
-            display.changed,
-        )  # fmt: skip
-    if standing.judged:
+    standing = Standing(wanted, output, display.changed)
+    try:
+        with display.shown() as bar:
+            failures = run(standing, launcher, bar, asked.title)
+    finally:
         page = write(standing.judged, output, asked.title)
+    if page:
         show(means(standing.judged, len(wanted)))
         say(f"The page: {page}")
     for each in failures:
         say(f"{each.job.title} has failed: {each.error}")
     if failures:
         raise UserError(
-            f"{len(failures)} jobs have failed, as said above. The others are done; the same "
-            "command tries these again."
+            f"{count(len(failures), 'job')} failed, as said above, and what needs them is missing; "
+            "the others are done. The same command tries these again."
         )
 
 

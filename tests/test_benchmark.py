@@ -1,0 +1,387 @@
+"""A benchmark from its file to its table: every cell once, resumed, and nothing wrong unsaid."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lookright import cli
+from lookright.benchmark import Benchmark, read_benchmark
+from lookright.benchmark.selection import ORACLE, rows
+from lookright.errors import UserError
+from lookright.evaluation.result import read_result
+from lookright.models import SmallResNet
+from lookright.spec import build, spec_of
+from lookright.training import Run
+from planted import planted
+
+TESTS = Path(__file__).parent
+DOMAINS = ("ink", "oil", "wax")
+FILE = {
+    "title": "Pets",
+    "data": {"folder": "pets", "image_size": 8},
+    "methods": {"ERM": None, "steady": {"class_path": "FastAT"}},
+    "training": {"epochs": 1, "batch_size": 16},
+    "evaluation": {
+        "only": True,
+        "limit": 6,
+        "stages": {"attacks": {"steps": 1, "restarts": 1, "curve": []}},
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    monkeypatch.setattr(SmallResNet.__init__, "__defaults__", (4,))
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory) -> Path:
+    return planted(tmp_path_factory.mktemp("data") / "pets", DOMAINS)
+
+
+@pytest.fixture
+def write(tmp_path, pets):
+    """Writes a file that differs from FILE in some options."""
+    (tmp_path / "pets").symlink_to(pets)
+
+    def written(**options) -> Path:
+        path = tmp_path / "trial.yaml"
+        path.write_text(yaml.safe_dump(FILE | options))
+        return path
+
+    return written
+
+
+def run(path: Path, *options: str) -> Path:
+    output = path.parent / "out"
+    cli.main(["benchmark", str(path), "--output", str(output), *options])
+    return output
+
+
+def code_of(path: Path, *options: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        run(path, *options)
+    return int(end.value.code)
+
+
+def opened(path: Path) -> Benchmark:
+    return read_benchmark(path).located(path.parent)
+
+
+def rows_of(benchmark: Benchmark):
+    data = benchmark.load()
+    return rows(benchmark, benchmark.grid(data, ""))
+
+
+def results(output: Path):
+    """Of each finished evaluation, by its run's folder."""
+    told = sorted(output.glob("*/jobs/evaluation-*/result.json"))
+    homes = {path.parents[2]: json.loads(path.read_text())["result"] for path in told}
+    return [read_result(home / where) for home, where in homes.items()]
+
+
+def test_every_method_is_trained_on_every_domain_and_judged_on_all(write, capsys):
+    output = run(write())
+    found = results(output)
+    assert sorted((each.name, each.train_domain) for each in found) == [
+        (name, (domain,)) for name in ("ERM", "steady") for domain in DOMAINS
+    ]
+    for each in found:
+        assert list(each.domains) == list(DOMAINS)
+        inside = {name for name, here in each.domains.items() if here.in_distribution}
+        assert inside == set(each.train_domain)
+        assert each.config["command"] == "lookright benchmark trial.yaml"
+    printed = capsys.readouterr()
+    assert "6 of 6: steady, trained on wax, seed 0: accuracy" in printed.err
+    assert "steady" in printed.out
+
+
+def test_a_second_call_does_nothing_twice(write, monkeypatch, capsys):
+    path = write(only=["ink"])
+    output = run(path)
+    before = {each: each.stat().st_mtime_ns for each in output.glob("*-*/**/*")}
+    monkeypatch.setattr("lookright.evaluation.evaluator.Evaluator.see", None)
+    monkeypatch.setattr("lightning.Trainer.fit", None)
+    capsys.readouterr()
+    run(path)
+    assert before == {each: each.stat().st_mtime_ns for each in output.glob("*-*/**/*")}
+    assert "steady" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "cells"),
+    [
+        ({}, [("ink",), ("oil",), ("wax",)]),
+        ({"only": ["oil"]}, [("oil",)]),
+        ({"domains": ["oil", "ink"]}, [("oil",), ("ink",)]),
+        (
+            {"scheme": "leave_one_domain_out"},
+            [("oil", "wax"), ("ink", "wax"), ("ink", "oil")],
+        ),
+        ({"scheme": "leave_one_domain_out", "only": ["wax"]}, [("ink", "oil")]),
+        ({"scheme": "leave_one_domain_out", "domains": ["wax", "ink"]}, [("ink",), ("wax",)]),
+    ],
+)
+def test_the_scheme_says_what_is_trained_on(write, options, cells):
+    benchmark = opened(write(**options))
+    assert benchmark.cells(benchmark.load()) == cells
+
+
+@pytest.mark.parametrize(
+    ("seeds", "all_seeds"), [(3, (0, 1, 2)), ([4, 2], (4, 2)), ("5,7", (5, 7))]
+)
+def test_seeds_are_a_number_or_a_list(write, seeds, all_seeds):
+    path = write(seeds=seeds)
+    assert read_benchmark(path).all_seeds == all_seeds
+    assert read_benchmark(path).located(path.parent, seeds=1).all_seeds == (0,)
+    assert rows_of(opened(path))[0].seed == all_seeds[0]
+
+
+def test_options_of_a_method_win_over_those_of_all(write):
+    methods = {"ERM": {"method": "ERM", "training": {"epochs": 2, "augment": True}}, "late": "ERM"}
+    trained = [row.training(row.trials[0]) for row in rows_of(opened(write(methods=methods)))]
+    own, of_all = trained[0].options, trained[1].options
+    assert (own["epochs"], of_all["epochs"]) == (2, 1)
+    assert (own["batch_size"], of_all["batch_size"]) == (16, 16)
+    assert own["lr"] == 0.01
+
+
+def test_jobs_are_known_by_images_and_not_by_folders(write, tmp_path, pets):
+    path = write()
+    moved = shutil.copytree(pets, tmp_path / "elsewhere")
+    here = [row.evaluation(row.trials[0]) for row in rows_of(opened(path))]
+    there = read_benchmark(path).located(path.parent, moved)
+    again = [row.evaluation(row.trials[0]) for row in rows_of(there)]
+    assert [job.place(tmp_path) for job in here] == [job.place(tmp_path) for job in again]
+    built = [build(spec_of(job)) for job in here]
+    assert [job.place(tmp_path) for job in here] == [job.place(tmp_path) for job in built]
+    assert len({job.place(tmp_path) for job in here}) == len(here)
+
+
+def test_a_failed_job_stops_no_other_and_is_tried_again(write, monkeypatch, capsys):
+    path = write(only=["ink"])
+    with monkeypatch.context() as patch:
+        patch.setattr("lookright.benchmark.check._try", lambda *given: None)
+        patch.setattr("lookright.methods.FastAT.forward", lambda *given: 1 / 0)
+        assert code_of(path) == 1
+    printed = capsys.readouterr()
+    assert "steady ink 0 has failed: ZeroDivisionError: division by zero" in printed.out
+    assert "error: 1 job failed, as said above" in printed.err
+    assert [each.name for each in results(path.parent / "out")] == ["ERM"]
+    run(path)
+    assert sorted(each.name for each in results(path.parent / "out")) == ["ERM", "steady"]
+
+
+def test_ctrl_c_writes_what_is_done_and_the_same_command_goes_on(write, monkeypatch, capsys):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    path = write(only=["ink"])
+    with monkeypatch.context() as patch:
+        patch.setattr("lookright.benchmark.check._try", lambda *given: None)
+        patch.setattr("lookright.methods.FastAT.forward", interrupted)
+        assert code_of(path) == 130
+    output = path.parent / "out"
+    assert "the same command continues it" in capsys.readouterr().err
+    assert list(output.glob("*.html"))
+    (done,) = results(output)
+    run(path)
+    assert done in results(output)
+    assert len(results(output)) == 2
+
+
+def test_a_dry_run_lists_the_jobs_and_does_nothing(write, capsys):
+    path = write(only=["ink"])
+    output = run(path, "--dry-run")
+    assert not output.exists()
+    printed = " ".join(capsys.readouterr().out.split())
+    for job in (
+        "ERM ink 0 waiting",
+        "ERM ink 0 evaluated waiting",
+        "steady ink 0 evaluated waiting",
+    ):
+        assert job in printed
+    assert "4 jobs: 4 waiting. About 0:00:" in printed
+    run(write(only=["ink"], methods={"ERM": None}))
+    capsys.readouterr()
+    run(write(only=["ink"]), "--dry_run")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "4 jobs: 2 done, 2 waiting." in printed
+
+
+WRONG = {
+    "a method's option": (
+        {"methods": {"odd": {"class_path": "EGAT", "init_args": {"stabilty": 1}}}},
+        r"EGAT has no option 'stabilty'.*Did you mean 'stability'",
+    ),
+    "no such method": ({"methods": {"EGHAT": None}}, r"no method 'EGHAT'.*Did you mean 'EGAT'"),
+    "no methods": ({"methods": {}}, "one method or more"),
+    "methods as a list": ({"methods": ["ERM"]}, "names with methods"),
+    "an option of the file": ({"seedz": 3}, r"no option 'seedz'.*Did you mean 'seeds'"),
+    "an option of training": ({"training": {"epoch": 3}}, r"no option 'epoch'.*mean 'epochs'"),
+    "a value of training": ({"training": {"epochs": 0}}, "epochs must be 1 or more"),
+    "a stage": ({"evaluation": {"stages": {"atacks": {}}}}, r"no stage 'atacks'.*Did you mean"),
+    "a domain": ({"domains": ["ink", "oyl"]}, r"domain of pets.*got 'oyl'. Did you mean 'oil'"),
+    "a domain of only": ({"only": ["ole"]}, r"domain of pets.*got 'ole'. Did you mean 'oil'"),
+    "only outside": ({"domains": ["ink", "oil"], "only": ["wax"]}, "in only some of the domains"),
+    "one domain": (
+        {"domains": ["ink"], "scheme": "leave_one_domain_out"}, "needs two domains or more",
+    ),
+    "a scheme": ({"scheme": "leave_one_out"}, r"one of 'single_source', 'leave_one_domain_out'"),
+    "no folder": ({"data": {"folder": "pest"}}, "pest"),
+    "masks": (
+        {"methods": {"held": {"class_path": "MaskAlignment", "init_args": {"guide": "HumanMask"}}}},
+        "held: .*needs masks, and none of the",
+    ),
+    "a layer": (
+        {"methods": {"EGAT": {"class_path": "EGAT", "init_args": {"explainer": {
+            "class_path": "GradCAM", "init_args": {"layer": "blocks.4"}}}}}},
+        "EGAT: .*blocks.4",
+    ),
+    "domains that a method compares": ({"methods": {"IRM": None}}, "IRM: IRM compares domains"),
+    "another version": ({"format": 2}, "of format 1 in .*trial.yaml, but it has format 2"),
+    "seeds": ({"seeds": 0}, "1 or more; got 0"),
+    "the same seed twice": ({"seeds": [1, 1]}, "different seeds"),
+    "a model": ({"model": "resnet8"}, "No model is called 'resnet8'"),
+    "what is searched": (
+        {"methods": {"EGAT": {"method": "EGAT", "search": {"stability": [1]}}}},
+        r"method.OPTION or training.OPTION in methods.EGAT.search.*got 'stability'",
+    ),
+    "a searched option": (
+        {"methods": {"EGAT": {"method": "EGAT", "search": {"method.stabilty": [1, 2]}}}},
+        "no option 'stabilty'",
+    ),
+    "a searched option of training": (
+        {"methods": {"EGAT": {"method": "EGAT", "search": {"training.rate": [1, 2]}}}},
+        "no option 'rate'",
+    ),
+    "a range": (
+        {"methods": {"ERM": {"method": "ERM", "search": {"training.lr": {"low": 1, "high": 0}}}}},
+        "from low to a higher high",
+    ),
+    "leave one out of one": (
+        {"methods": {"ERM": {"method": "ERM", "search": {"training.lr": [1, 2]}}},
+         "selection": "leave_one_out"},
+        "without each training domain in turn",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "says"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_line_before_any_job(write, options, says):
+    path = write(**options)
+    with pytest.raises(UserError, match=says) as caught:
+        _do(path)
+    assert "\n" not in str(caught.value)
+    assert not (path.parent / "out").exists()
+
+
+def _do(path: Path) -> None:
+    cli.run(["benchmark", str(path), "--output", str(path.parent / "out")])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("methods: [", "cannot be read .*no YAML"),
+        ("just text", "Expected lines such as 'methods:'"),
+        (None, "cannot be read .*No such file"),
+    ],
+)
+def test_what_is_no_file_of_a_benchmark_is_one_line(tmp_path, text, says):
+    path = tmp_path / "trial.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=says):
+        _do(path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"methods": {"mine": {"class_path": "own_parts.OwnMethod"}}},
+        {"model": "models_for_tests:tiny"},
+        {"training": {"augment": "own_parts.OwnAugment"}},
+        {
+            "methods": {
+                "EGAT": {"method": "EGAT", "search": {"method.guide": ["own_parts.OwnGuide"]}}
+            }
+        },
+        {"methods": {"ERM": {"method": "ERM", "training": {"optimizer": "own_parts.adam"}}}},
+    ],
+    ids=["method", "model", "augment", "search", "optimizer"],
+)
+def test_code_of_its_own_needs_trust(write, options):
+    path = write(**options)
+    with pytest.raises(UserError, match="--trust_config"):
+        _do(path)
+
+
+def test_a_trusted_file_may_name_code(write):
+    path = write(methods={"mine": {"class_path": "models_for_tests.OwnMethod"}})
+    with pytest.raises(UserError, match="no method 'OwnMethod' in the module"):
+        read_benchmark(path, trusted=True)
+    config = path.parent / "config.yaml"
+    config.write_text(f"file: {path}\ntrust_config: true\n")
+    with pytest.raises(UserError, match="say --trust_config yourself"):
+        cli.run(["benchmark", "--config", str(config)])
+
+
+def search(write, selection="in_distribution", **options):
+    """Rows whose first trial cannot learn."""
+    methods = {"ERM": {"method": "ERM", "search": {"training.lr": [1e-9, 0.01]}}}
+    return write(methods=methods, selection=selection, **options)
+
+
+def test_draws_are_known_by_name_and_number(write):
+    def drawn(trials, **search):
+        methods = {"EGAT": {"method": "EGAT", "search": search}}
+        entries = opened(write(methods=methods, trials=trials)).entries("EGAT")
+        return [(each.options.get("lr"), each.method.keywords.get("clean")) for each in entries]
+
+    rate = {"training.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+    both = rate | {"method.clean": {"low": 0, "high": 1}}
+    few, many = drawn(2, **both), drawn(4, **both)
+    assert many[:2] == few
+    assert len(set(many)) == 4
+    assert all(1e-4 <= lr <= 1e-2 and 0 <= clean <= 1 for lr, clean in many)
+    alone = drawn(4, **{"method.clean": both["method.clean"]})
+    assert [clean for _, clean in alone] == [clean for _, clean in many]
+    listed = drawn(2, **rate, **{"method.clean": [0, 0.5, 0.5]})
+    assert [clean for _, clean in listed] == [0, 0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("selection", "scheme", "trained"),
+    [
+        ("in_distribution", "single_source", 2),
+        ("oracle", "single_source", 2),
+        ("leave_one_out", "leave_one_domain_out", 5),
+    ],
+)
+def test_the_best_trial_is_chosen_and_alone_evaluated(write, selection, scheme, trained):
+    path = search(write, selection, scheme=scheme, only=["ink"], training={"epochs": 4})
+    output = run(path)
+    assert len(list(output.glob("erm-*"))) == trained
+    (result,) = results(output)
+    (folder,) = {each.parents[2] for each in output.glob("*/jobs/evaluation-*/result.json")}
+    assert Run(folder).settings.lr == 0.01
+    assert result.name == (f"ERM ({ORACLE})" if selection == "oracle" else "ERM")
+    page = next(output.glob("*.html")).read_text()
+    assert (ORACLE in page) == (selection == "oracle")
+
+
+def test_oracle_judges_on_no_image_that_chose(write):
+    path = search(
+        write, "oracle", only=["ink"], evaluation={"only": True, "stages": {"answers": {}}}
+    )
+    output = run(path)
+    (result,) = results(output)
+    data = opened(path).load()
+    parts = {domain: list(data.parts(domain)) for domain in DOMAINS}
+    assert result.domains["ink"].n == parts["ink"].count("test")
+    for domain in ("oil", "wax"):
+        assert result.domains[domain].n == len(parts[domain]) - parts[domain].count("validation")
