@@ -17,9 +17,10 @@ from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import CleanExplanation, HumanMask, mixup
 from lookright.guides.mixup import Mixed, mixed_explanation_gap, same_class_pairs
 from lookright.methods.at import AT
+from lookright.methods.awp import AWP
 from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
-from lookright.methods.method import Method
+from lookright.methods.method import Method, smoothed_labels
 from lookright.methods.trades import TRADES
 from models_for_tests import Smooth, Tiny, same_state, state_of
 
@@ -50,6 +51,34 @@ def test_named_terms_are_finite_scalars(make: Make) -> None:
         assert term.isfinite()
         assert term >= 0 or name == "invariance"  # IRM's: a square, estimated without bias
     assert sum(terms.values()) > 0
+
+
+@every_method
+def test_smoothed_labels_change_the_terms_that_ask_for_the_right_answer(make: Make) -> None:
+    asking = {"clean", "adversarial", "mixed", "mixup", "muted", "variance"}
+    found = []
+    for share in (0.0, 0.3):
+        torch.manual_seed(0)
+        method = make(Tiny())
+        with smoothed_labels(method, share):
+            found.append(method(batch()))
+        assert {each.label_smoothing for each in method.modules() if isinstance(each, Method)} == {
+            0.0
+        }
+    hard, smooth = found
+    changed = {name for name in hard if not torch.equal(hard[name], smooth[name])}
+    assert changed & asking
+    assert changed <= asking or isinstance(method, AWP)  # whose weights follow the whole loss
+
+
+def test_smoothed_labels_are_the_label_and_a_share_of_all_classes() -> None:
+    method, data = ERM(without_dropout(Tiny())), batch()
+    with smoothed_labels(method, 0.2):
+        smooth = method(data)["clean"]
+    log_p = method.model(data.images).log_softmax(1)
+    label = F.one_hot(data.labels, log_p.shape[1])
+    target = 0.8 * label + 0.2 / log_p.shape[1]
+    torch.testing.assert_close(smooth, -(target * log_p).sum(1).mean())
 
 
 @every_method

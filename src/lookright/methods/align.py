@@ -1,6 +1,5 @@
 """ALIGN: attribution-learning iterative guidance network (AAAI 2026, arXiv 2511.06944)."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.batch import Batch
@@ -57,11 +56,11 @@ class ALIGN(Method):
         guiding = self.progress >= self.warm_up
         mixed = mix_same_class(y) if self.mixup else None
         if not guiding and not mixed:
-            return {"clean": F.cross_entropy(self.model(x), y)}
+            return {"clean": self.cross_entropy(self.model(x), y)}
 
         parts = [(x, y), (mixed.of(x), mixed.labels)] if mixed else [(x, y)]
         (logits, saliency), *others = explain_together(self.explainer, self.model, *parts)
-        losses = {"clean": F.cross_entropy(logits, y)}
+        losses = {"clean": self.cross_entropy(logits, y)}
         if guiding:
             target = self.guide(batch, saliency)
             losses["explanation"] = self.guidance * target.distance(saliency, self.distance)

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.batch import Batch
@@ -75,9 +74,9 @@ class DRE(Method):
             self.explainer, self.model, (x, y), (pairs.of(x), pairs.labels)
         )
         sizes = [self._size(maps) for maps in (of_clean, of_mixed) if len(maps)]
-        mixed_error = F.cross_entropy(mixed, pairs.labels, reduction="sum") / max(1, len(mixed))
+        mixed_error = self.cross_entropy(mixed, pairs.labels, "sum") / max(1, len(mixed))
         return {
-            "clean": F.cross_entropy(clean, y),
+            "clean": self.cross_entropy(clean, y),
             "explanation": self.explanation * mixed_explanation_gap(pairs, of_mixed, of_clean),
             "sparsity": self.sparsity * torch.stack(sizes).mean(),
             "mixed": self.mixed * mixed_error,

@@ -1,7 +1,6 @@
 """Explanation-guided adversarial training (EGAT, arXiv 2603.01938)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.attacks import PGD, Attack
@@ -89,6 +88,6 @@ class EGAT(Method):
 
     def _classification(self, adversarial: Tensor, clean: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {
-            "adversarial": F.cross_entropy(adversarial, y),
-            "clean": self.clean * F.cross_entropy(clean, y),
+            "adversarial": self.cross_entropy(adversarial, y),
+            "clean": self.clean * self.cross_entropy(clean, y),
         }

@@ -1,6 +1,5 @@
 """Mask alignment: explanations are trained to match masks, as in GRADIA, RES and CARE."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.batch import Batch
@@ -56,7 +55,7 @@ class MaskAlignment(Method):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
         if self.progress < self.warm_up:
-            return {"clean": F.cross_entropy(self.model(x), y)}
+            return {"clean": self.cross_entropy(self.model(x), y)}
 
         parts = [(x, y)]
         pairs = self.guide.mix(batch)
@@ -66,6 +65,6 @@ class MaskAlignment(Method):
         (logits, of_clean), of_guided = explained[0], explained[-1][1]
         target = self.guide(batch, pairs.of(minmax(of_clean)) if pairs else of_clean)
         return {
-            "clean": F.cross_entropy(logits, y),
+            "clean": self.cross_entropy(logits, y),
             "explanation": self.guidance * target.distance(of_guided, self.distance),
         } | self.guide.losses(self.model, batch)

@@ -1,9 +1,11 @@
 """The interface of a training method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import ClassVar, Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.attacks import Attack
@@ -24,6 +26,7 @@ class Method(nn.Module, ABC):
     your own loop must set it if the method has a schedule. warm_up: the share of training before
     the full objective is used. needs_domains: whether it compares domains, so that batches must be
     balanced over two or more of them. replays: the number of consecutive steps on each batch.
+    label_smoothing: the share of the label that `cross_entropy` spreads evenly over all classes.
     tried: whether it is known that the model gives logits; it is tried on the first batch.
     """
 
@@ -35,6 +38,7 @@ class Method(nn.Module, ABC):
     warm_up: float = 0.0
     needs_domains: bool = False
     replays: int = 1
+    label_smoothing: float = 0.0
     tried: bool = False
 
     def __init__(self, model: nn.Module) -> None:
@@ -77,6 +81,28 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar loss terms by name, already weighted; the training loss is their sum."""
+
+    def cross_entropy(
+        self, logits: Tensor, labels: Tensor, reduction: Literal["mean", "sum", "none"] = "mean"
+    ) -> Tensor:
+        """That of logits (B, K) and labels (B,), in every term that asks for the right answer."""
+        return F.cross_entropy(
+            logits, labels, reduction=reduction, label_smoothing=self.label_smoothing
+        )
+
+
+@contextmanager
+def smoothed_labels(method: Method, share: float) -> Iterator[None]:
+    """Inside, the method and those that it wraps have this `label_smoothing`."""
+    methods = [each for each in method.modules() if isinstance(each, Method)]
+    before = [each.label_smoothing for each in methods]
+    try:
+        for each in methods:
+            each.label_smoothing = share
+        yield
+    finally:
+        for each, former in zip(methods, before, strict=True):
+            each.label_smoothing = former
 
 
 def check_weights(**weights: float) -> None:

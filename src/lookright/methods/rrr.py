@@ -1,7 +1,6 @@
 """Right for the right reasons (RRR, Ross et al., IJCAI 2017, arXiv 1703.03717)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.batch import Batch
@@ -49,7 +48,7 @@ class RRR(Method):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
         if self.progress < self.warm_up:
-            return {"clean": F.cross_entropy(self.model(x), y)}
+            return {"clean": self.cross_entropy(self.model(x), y)}
 
         with differentiation(True):
             pixels = x.detach().requires_grad_()
@@ -69,6 +68,6 @@ class RRR(Method):
         if target.known is not None:
             wrong = wrong * target.known
         return {
-            "clean": F.cross_entropy(logits, y),
+            "clean": self.cross_entropy(logits, y),
             "reasons": self.reasons * wrong.mean(),
         } | self.guide.losses(self.model, batch)

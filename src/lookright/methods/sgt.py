@@ -56,7 +56,7 @@ class SGT(Method):
         masked = self.model(self.masked(x, y)).log_softmax(1)
         clean = self.model(x)
         gap = F.kl_div(masked, clean.log_softmax(1), log_target=True, reduction="batchmean")
-        return {"clean": F.cross_entropy(clean, y), "similarity": self.similarity * gap}
+        return {"clean": self.cross_entropy(clean, y), "similarity": self.similarity * gap}
 
     def masked(self, x: Tensor, y: Tensor) -> Tensor:
         """The images (B, 3, H, W) with the pixels of smallest gradient replaced."""
