@@ -1,7 +1,21 @@
-"""Benchmarks: tables over methods, domains and seeds, from one file, and what they cost."""
+"""Benchmarks: methods by training domains and seeds, from one file; their tables, and their cost."""
 
 from lookright.benchmark.plan import Benchmark, Contender, Source
+from lookright.benchmark.published import Published, published_for
 from lookright.benchmark.read import read_benchmark
 from lookright.benchmark.search import Listed, Range
+from lookright.benchmark.terminal import terminal_table
+from lookright.benchmark.write import write_tables
 
-__all__ = ["Benchmark", "Contender", "Listed", "Range", "Source", "read_benchmark"]
+__all__ = [
+    "Benchmark",
+    "Contender",
+    "Listed",
+    "Published",
+    "Range",
+    "Source",
+    "published_for",
+    "read_benchmark",
+    "terminal_table",
+    "write_tables",
+]
