@@ -1,6 +1,7 @@
 """A benchmark from its file to its table: every cell once, resumed, and nothing wrong unsaid."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import yaml
 
 from lookright import cli
 from lookright.benchmark import Benchmark, read_benchmark
-from lookright.benchmark.selection import ORACLE, rows
+from lookright.benchmark.plan import ORACLE
+from lookright.benchmark.selection import rows
 from lookright.errors import UserError
 from lookright.evaluation.result import read_result
 from lookright.models import SmallResNet
@@ -18,6 +20,7 @@ from lookright.training import Run
 from planted import planted
 
 TESTS = Path(__file__).parent
+TABLES = ("table.md", "table.tex", "table.csv", "report.html")
 DOMAINS = ("ink", "oil", "wax")
 FILE = {
     "title": "Pets",
@@ -95,7 +98,8 @@ def test_every_method_is_trained_on_every_domain_and_judged_on_all(write, capsys
         assert inside == set(each.train_domain)
         assert each.config["command"] == "lookright benchmark trial.yaml"
     printed = capsys.readouterr()
-    assert "6 of 6: steady, trained on wax, seed 0: accuracy" in printed.err
+    assert re.search(r"6 of 6: steady on wax, seed 0: ink [\d.]+% / [\d.]+%, .*wax\* ", printed.err)
+    assert all((output / name).stat().st_size for name in TABLES)
     assert "steady" in printed.out
 
 
@@ -243,6 +247,7 @@ WRONG = {
     ),
     "domains that a method compares": ({"methods": {"IRM": None}}, "IRM: IRM compares domains"),
     "another version": ({"format": 2}, "of format 1 in .*trial.yaml, but it has format 2"),
+    "published": ({"published": ["VLCZ"]}, "with published figures"),
     "seeds": ({"seeds": 0}, "1 or more; got 0"),
     "the same seed twice": ({"seeds": [1, 1]}, "different seeds"),
     "a model": ({"model": "resnet8"}, "No model is called 'resnet8'"),
@@ -362,16 +367,18 @@ def test_draws_are_known_by_name_and_number(write):
         ("leave_one_out", "leave_one_domain_out", 5),
     ],
 )
-def test_the_best_trial_is_chosen_and_alone_evaluated(write, selection, scheme, trained):
+def test_the_best_trial_is_chosen_and_alone_evaluated(write, selection, scheme, trained, capsys):
     path = search(write, selection, scheme=scheme, only=["ink"], training={"epochs": 4})
     output = run(path)
     assert len(list(output.glob("erm-*"))) == trained
     (result,) = results(output)
     (folder,) = {each.parents[2] for each in output.glob("*/jobs/evaluation-*/result.json")}
     assert Run(folder).settings.lr == 0.01
-    assert result.name == (f"ERM ({ORACLE})" if selection == "oracle" else "ERM")
-    page = next(output.glob("*.html")).read_text()
-    assert (ORACLE in page) == (selection == "oracle")
+    assert result.name == ("ERM (oracle)" if selection == "oracle" else "ERM")
+    printed = " ".join(capsys.readouterr().out.split())
+    told = [(output / name).read_text() for name in TABLES]
+    for text in (printed, *told):
+        assert (ORACLE in text) == (selection == "oracle")
 
 
 def test_oracle_judges_on_no_image_that_chose(write):

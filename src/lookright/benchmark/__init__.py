@@ -1,6 +1,6 @@
-"""Benchmarks: methods by training domains and seeds, from one file; their tables, and their cost."""
+"""Benchmarks: methods by training domains and seeds, from one file, in tables; what they cost."""
 
-from lookright.benchmark.plan import Benchmark, Contender, Source
+from lookright.benchmark.plan import Benchmark, Contender, Images
 from lookright.benchmark.published import Published, published_for
 from lookright.benchmark.read import read_benchmark
 from lookright.benchmark.search import Listed, Range
@@ -10,10 +10,10 @@ from lookright.benchmark.write import write_tables
 __all__ = [
     "Benchmark",
     "Contender",
+    "Images",
     "Listed",
     "Published",
     "Range",
-    "Source",
     "published_for",
     "read_benchmark",
     "terminal_table",

@@ -23,8 +23,8 @@ from lookright.jobs.training import Evaluation, Training
 from lookright.jobs.validation import Validation
 from lookright.methods import Method
 from lookright.training import Run
+from lookright.training.sampling import training_order
 
-_EPOCHS, _BATCH = 30, 64
 _IMAGES = 16
 """Images of the batch whose evaluation is timed."""
 
@@ -82,19 +82,20 @@ class _Clock:
         return 0.0
 
     def _training(self, job: Training, place: Place) -> float:
-        epochs = int(job.options.get("epochs", _EPOCHS))
-        images = len(job.data.split(job.domains, "train"))
-        batch = min(int(job.options.get("batch_size", _BATCH)), images)
+        settings, part = job.settings, job.data.split(job.domains, "train")
+        method = _built(job)
+        order, batch = training_order(part, method, settings)
         if (job.name, batch) not in self.steps:
-            method = _built(job)
-            self.steps[job.name, batch] = step_cost(method, _batch(job, batch), repeats=1).seconds
-        every = int(job.options.get("validate_every") or -(-epochs // 30))
+            cost = step_cost(method, _batch(job, batch), repeats=1)
+            self.steps[job.name, batch] = cost.seconds
+        steps = settings.steps or settings.epochs * (len(order) // batch)
+        validations = (settings.steps or settings.epochs) / settings.validate_every
+        held = len(job.data.split(job.domains, "validation"))
         left = 1.0
         if place.state == "begun" and (place.folder / "metrics.csv").is_file():
-            left = 1 - len(Run(place.folder).history) / epochs
-        held = len(job.data.split(job.domains, "validation"))
-        steps = epochs * (images // batch) * self.steps[job.name, batch]
-        return left * (steps + epochs / every * held * self._validation(job))
+            left = 1 - len(Run(place.folder).history) / settings.epochs
+        step = self.steps[job.name, batch]
+        return left * (steps * step + validations * held * self._validation(job))
 
     def _scoring(self, job: Validation) -> float:
         held = len(job.training.data.split(job.domains, "validation"))

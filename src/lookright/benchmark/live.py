@@ -1,21 +1,23 @@
-"""What a running benchmark shows: a bar, and the means so far."""
+"""What a running benchmark shows and keeps up to date: a bar, the means so far, and the files."""
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from statistics import fmean
 
-from rich import box
 from rich.console import Group
 from rich.live import Live
 from rich.progress import Progress
-from rich.table import Table
 
-from lookright.benchmark.outputs import write
-from lookright.benchmark.run import Judged, Standing
+from lookright.benchmark.plan import Benchmark
+from lookright.benchmark.run import Standing
+from lookright.benchmark.terminal import terminal_table
+from lookright.benchmark.write import write_tables
 from lookright.console import Terminal
+from lookright.drawing import count
 from lookright.evaluation.result import Result
+from lookright.jobs import Failure
+from lookright.locks import HeldError
 from lookright.metrics.classification import ACCURACY, ACCURACY_ADVERSARIAL
 from lookright.progress import progress_bar
 
@@ -24,18 +26,18 @@ _RARELY = 20
 
 
 class Display:
-    """Shows how far a benchmark is, and keeps its files up to date."""
+    """Shows how far a benchmark is, and keeps its tables up to date."""
 
-    def __init__(self, title: str, output: Path) -> None:
-        self.title, self.output = title, output
+    def __init__(self, benchmark: Benchmark) -> None:
+        self.benchmark = benchmark
         self.terminal = Terminal(stderr=True)
         self.bar: Progress = progress_bar()
         self.live: Live | None = None
-        self.wait, self.written = 0.0, 0.0
+        self.due = 0.0
 
     @contextmanager
     def shown(self) -> Iterator[Progress]:
-        """The bar, with the table of means below it where there is a terminal."""
+        """The bar, with the table of means above it where there is a terminal."""
         if not self.terminal.is_terminal:
             yield self.bar
             return
@@ -46,58 +48,49 @@ class Display:
         """Called after each evaluation."""
         judged = standing.judged
         if self.live is not None:
-            self.live.update(Group(means(judged, len(standing.rows)), self.bar))
+            self.live.update(Group(terminal_table(judged, self.benchmark.label), self.bar))
         else:
-            result = list(standing.found.values())[-1][1]
-            self.terminal.print(
-                f"{len(judged)} of {len(standing.rows)}: {line(result)}", soft_wrap=True
-            )
+            said = f"{len(judged)} of {len(standing.rows)}: {line(standing.newest)}"
+            self.terminal.print(said, soft_wrap=True, highlight=False)
         begun = time.monotonic()
-        if begun - self.written > self.wait:
-            write(judged, self.output, self.title)
-            self.written = time.monotonic()
-            self.wait = _RARELY * (self.written - begun)
+        if begun >= self.due:
+            with suppress(HeldError):  # by another command with the same output, which writes too
+                self.write(standing)
+            ended = time.monotonic()
+            self.due = ended + _RARELY * (ended - begun)
+
+    def write(self, standing: Standing, failures: Sequence[Failure] = ()) -> Path | None:
+        """Write the tables and the page of what is finished; gives the page, None without results.
+
+        Raises:
+            UserError: they cannot be written.
+        """
+        judged, missing = standing.judged, len(standing.rows) - len(standing.judged)
+        if not judged:
+            return None
+        lines = [f"{each.job.title} failed: {each.error}" for each in failures]
+        if missing:
+            lines.insert(0, f"{missing} of {count(len(standing.rows), 'evaluation')} are missing.")
+        return write_tables(
+            judged,
+            standing.output,
+            self.benchmark.title,
+            self.benchmark.figures,
+            self.benchmark.label,
+            lines,
+        )
 
 
 def line(result: Result) -> str:
-    """A result in one line."""
-    told = [
-        f"{words} {value:.3f}"
-        for words, value in zip(_WORDS, figures([result]), strict=True)
-        if value is not None
-    ]
+    """A result in one line: accuracy, also under attack, in each domain."""
+    told = []
+    for domain, here in result.domains.items():
+        figures = [
+            measure.show(here.measures[measure.key].value)
+            for measure in (ACCURACY, ACCURACY_ADVERSARIAL)
+            if measure.key in here.measures
+        ]
+        star = "*" if here.in_distribution else ""
+        told.append(f"{domain}{star} {' / '.join(figures)}")
     on = " + ".join(result.train_domain)
-    return f"{result.name}, trained on {on}, seed {result.seed}: {', '.join(told)}"
-
-
-_WORDS = ("accuracy", "attacked", "out of distribution", "attacked there")
-
-
-def figures(results: Sequence[Result]) -> list[float | None]:
-    """Mean accuracy, clean and attacked, in distribution and out of it."""
-    found: list[float | None] = []
-    for inside in (True, False):
-        for measure in (ACCURACY, ACCURACY_ADVERSARIAL):
-            values = [
-                here.measures[measure.key].value
-                for result in results
-                for here in result.domains.values()
-                if here.in_distribution == inside and measure.key in here.measures
-            ]
-            found.append(fmean(values) if values else None)
-    return found
-
-
-def means(judged: Judged, rows: int) -> Table:
-    """The means over all finished rows of each method."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, caption=f"{len(judged)} of {rows} rows")
-    table.add_column("method")
-    for words in _WORDS:
-        table.add_column(words, justify="right")
-    by_name: dict[str, list[Result]] = {}
-    for _, result in judged:
-        by_name.setdefault(result.name, []).append(result)
-    for name, results in by_name.items():
-        cells = ("-" if each is None else f"{each:.3f}" for each in figures(results))
-        table.add_row(name, *cells)
-    return table
+    return f"{result.name} on {on}, seed {result.seed}: {', '.join(told)}"

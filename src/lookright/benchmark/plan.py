@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lookright.benchmark.published import Published, published_for
 from lookright.benchmark.search import Choice, Setting, settings, with_options
 from lookright.benchmark.training import training_options
 from lookright.data import Augment, ImageData, MaskValues, Shortcut, load_data
@@ -23,9 +24,12 @@ Selection = Literal["in_distribution", "leave_one_out", "oracle"]
 
 FORMAT = 1
 
+ORACLE = "oracle selection: settings chosen on the test domains"
+"""What is said wherever figures stand whose hyper-parameters the test domains have chosen."""
+
 
 @dataclass(frozen=True)
-class Source:
+class Images:
     """Where the images are, and how they are read.
 
     Args:
@@ -143,13 +147,14 @@ class Benchmark:
         which: the epoch that is evaluated; by default the best, and with oracle the last, as in
             DomainBed.
         evaluation: the protocol of the evaluation.
+        published: data sets whose published figures stand beside one's own, such as VLCS.
         launch: where the jobs run.
         format: of the file.
     """
 
     methods: Mapping[str, Contender]
     title: str = "Benchmark"
-    data: Source = Source()
+    data: Images = Images()
     domains: tuple[str, ...] = ()
     scheme: Scheme = "single_source"
     only: tuple[str, ...] = ()
@@ -162,6 +167,7 @@ class Benchmark:
     selection: Selection = "in_distribution"
     which: Which | None = None
     evaluation: Protocol = Protocol()  # noqa: RUF009
+    published: tuple[str, ...] = ()
     launch: Launch = Launch()
     format: int = FORMAT
 
@@ -175,6 +181,23 @@ class Benchmark:
             raise UserError(f"Expected different seeds, one or more; got {list(listed)}.")
         if self.trials < 1:
             raise UserError(f"trials is a number of draws, 1 or more; got {self.trials}.")
+        for name in self.published:
+            published_for(name)
+
+    @property
+    def label(self) -> str:
+        """What must be said with every figure."""
+        searched = any(each.search for each in self.methods.values())
+        return ORACLE if searched and self.selection == "oracle" else ""
+
+    @property
+    def figures(self) -> tuple[Published, ...]:
+        """The published figures.
+
+        Raises:
+            UserError: of one of the data sets none are known.
+        """
+        return tuple(each for name in self.published for each in published_for(name))
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

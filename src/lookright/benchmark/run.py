@@ -42,6 +42,11 @@ class Standing:
 
         return sorted(self.found.values(), key=place)
 
+    @property
+    def newest(self) -> Result:
+        """That of the last evaluation that was finished."""
+        return list(self.found.values())[-1][1]
+
     def take(self, job: Job, place: Place) -> None:
         """Take what a job has given."""
         if not isinstance(job, Evaluation) or place.about in self.found:

@@ -13,9 +13,6 @@ from lookright.jobs.grid import Entry, Grid
 from lookright.jobs.training import Evaluation, Training
 from lookright.jobs.validation import Validation
 
-ORACLE = "oracle: chosen on test domains"
-"""Is said wherever figures stand whose hyper-parameters the test domains have chosen."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -36,7 +33,7 @@ class Row:
     def name(self) -> str:
         """As tables call it."""
         chosen = self.selection == "oracle" and len(self.trials) > 1
-        return f"{self.trials[0].name} ({ORACLE})" if chosen else self.trials[0].name
+        return f"{self.trials[0].name} (oracle)" if chosen else self.trials[0].name
 
     def training(self, trial: Entry) -> Training:
         """The training of a trial."""

@@ -22,7 +22,7 @@ from lookright.spec import build, parameters, spec_of
 from lookright.spec.folders import FOLDERS
 from lookright.training import Run, fit
 from lookright.training.run import Which
-from lookright.training.settings import Settings
+from lookright.training.settings import Settings, rhythm
 from lookright.untrusted import parsed
 
 _WHERE = ("workers", "accelerator")
@@ -75,7 +75,8 @@ class Training(Job):
         """
         usual = {name: each.default for name, each in parameters(fit).items()}
         given = usual | {"domains": self.domains, "seed": self.seed} | dict(self.options)
-        given["validate_every"] = given["validate_every"] or 1
+        epochs, every = rhythm(given["epochs"], given["steps"], given["validate_every"])
+        given |= {"epochs": epochs, "validate_every": every}
         return Settings(**{each.name: given[each.name] for each in fields(Settings)})
 
     def built(self) -> Method:

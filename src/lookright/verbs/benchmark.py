@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from lookright.benchmark import read_benchmark
+from lookright.benchmark import read_benchmark, terminal_table
 from lookright.benchmark.check import check
 from lookright.benchmark.estimate import plan_table, planned
-from lookright.benchmark.live import Display, means
-from lookright.benchmark.outputs import write
+from lookright.benchmark.live import Display
 from lookright.benchmark.run import Standing, run
 from lookright.benchmark.selection import rows
 from lookright.console import say, show
@@ -51,16 +50,16 @@ def benchmark(
     if dry_run:
         return show(plan_table(planned(wanted, output), launcher.slots))
     require_writable(output)
-    display = Display(asked.title, output)
+    display, failures = Display(asked), []
     standing = Standing(wanted, output, display.changed)
     try:
         with display.shown() as bar:
             failures = run(standing, launcher, bar, asked.title)
     finally:
-        page = write(standing.judged, output, asked.title)
+        page = display.write(standing, failures)
     if page:
-        show(means(standing.judged, len(wanted)))
-        say(f"The page: {page}")
+        show(terminal_table(standing.judged, asked.label))
+        say(f"The tables, and the page: {page}")
     for each in failures:
         say(f"{each.job.title} has failed: {each.error}")
     if failures:
