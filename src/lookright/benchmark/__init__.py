@@ -1,6 +1,7 @@
 """Benchmarks: methods by training domains and seeds, from one file, in tables; what they cost."""
 
-from lookright.benchmark.plan import Benchmark, Contender, Images
+from lookright.benchmark.images import Images
+from lookright.benchmark.plan import Benchmark, Contender
 from lookright.benchmark.published import Published, published_for
 from lookright.benchmark.read import read_benchmark
 from lookright.benchmark.search import Listed, Range

@@ -5,18 +5,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lookright.benchmark.images import Images
 from lookright.benchmark.published import Published, published_for
 from lookright.benchmark.search import Choice, Setting, settings, with_options
 from lookright.benchmark.training import training_options
-from lookright.data import Augment, ImageData, MaskValues, Shortcut, load_data
-from lookright.data.layout import Layout, Subfolders
+from lookright.data import Augment, ImageData, Shortcut
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.files import as_path
 from lookright.jobs.grid import Entry, Grid
 from lookright.methods import Method
-from lookright.models import Classifier, Preprocessing, expected_images
+from lookright.models import Classifier, expected_images
 from lookright.spec import ModelName, Place, spec_of
+from lookright.training.presets import Preset, preset
 from lookright.training.run import Which
 
 Scheme = Literal["single_source", "leave_one_domain_out"]
@@ -26,68 +27,6 @@ FORMAT = 1
 
 ORACLE = "oracle selection: settings chosen on the test domains"
 """What is said wherever figures stand whose hyper-parameters the test domains have chosen."""
-
-
-@dataclass(frozen=True)
-class Images:
-    """Where the images are, and how they are read.
-
-    Args:
-        folder: Shortcut (built in), or the folder of the data set, relative to the benchmark's
-            file.
-        images: the folder of the images within it, laid out <domain>/<class>/*; by default itself.
-        masks: the folder of object masks within it.
-        tool_masks: the folder of masks made by a tool within it.
-        image_size: side length in pixels; 32 for Shortcut and 128 for a folder by default.
-        strength, seed: of Shortcut.
-        mask_values, tool_mask_values, skip_unreadable, layout, subfolders: as in `load_data`.
-        preprocessing: how image files become square; by default as the library of the model does it
-            for its weights, or without weights the central square, as false does.
-        incomplete: train although a class has no image to train on.
-    """
-
-    folder: str = Shortcut.name
-    images: str = "."
-    masks: str | None = None
-    tool_masks: str | None = None
-    image_size: int | None = None
-    strength: float = 0.9
-    seed: int = 0
-    mask_values: MaskValues | None = None
-    tool_mask_values: MaskValues | None = None
-    skip_unreadable: bool = False
-    layout: Layout | None = None
-    subfolders: Subfolders | None = None
-    preprocessing: Preprocessing | bool = True
-    incomplete: bool = False
-
-    @property
-    def built_in(self) -> bool:
-        """Whether it is Shortcut."""
-        return self.folder.lower() == Shortcut.name.lower()
-
-    def load(self, like: Preprocessing | None, progress: bool = False) -> ImageData:
-        """The data; like: the preprocessing of the model's library."""
-
-        def inner(name: str | None) -> Path | None:
-            return None if name is None else as_path(self.folder) / as_path(name)
-
-        return load_data(
-            self.folder if self.built_in else inner(self.images) or self.folder,
-            self.image_size or (32 if self.built_in else 128),
-            self.seed,
-            self.strength,
-            inner(self.masks),
-            inner(self.tool_masks),
-            self.skip_unreadable,
-            progress=progress,
-            read=False,
-            mask_values=self.mask_values,
-            tool_mask_values=self.tool_mask_values,
-            preprocessing=like if self.preprocessing is True else self.preprocessing or None,
-            layout=self.layout,
-            subfolders=self.subfolders,
-        )
 
 
 @dataclass(frozen=True)
@@ -137,7 +76,10 @@ class Benchmark:
             part being in distribution; leave_one_domain_out trains on all domains but one.
         only: of single_source, the domains to train on; of leave_one_domain_out, those to leave
             out; all by default.
-        model, weights, pretrained: as in `lookright train`.
+        preset: name of a published way to train (`training.presets`); what the file says itself
+            goes before it.
+        model, weights, pretrained: as in `lookright train`; by default the preset's, or a
+            small_resnet.
         training: arguments of `fit`.
         seeds: a number of seeds 0, 1, ..., or a list of seeds.
         trials: draws of the hyper-parameters that are given as ranges.
@@ -154,13 +96,14 @@ class Benchmark:
 
     methods: Mapping[str, Contender]
     title: str = "Benchmark"
-    data: Images = Images()
+    data: Images = Images()  # noqa: RUF009
     domains: tuple[str, ...] = ()
     scheme: Scheme = "single_source"
     only: tuple[str, ...] = ()
-    model: ModelName = ModelName("small_resnet")  # noqa: RUF009
+    preset: str = ""
+    model: ModelName | None = None
     weights: Path | None = None
-    pretrained: bool = False
+    pretrained: bool | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     seeds: int | tuple[int, ...] = 1
     trials: int = 1
@@ -183,6 +126,8 @@ class Benchmark:
             raise UserError(f"trials is a number of draws, 1 or more; got {self.trials}.")
         for name in self.published:
             published_for(name)
+        if self.preset:
+            preset(self.preset)
 
     @property
     def label(self) -> str:
@@ -204,15 +149,36 @@ class Benchmark:
         """The seeds one by one."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
+    @property
+    def recipe(self) -> Preset | None:
+        """The preset, without what gives way to the file's own options."""
+        given = (*self.training, *(("weights",) if self.weights else ()))
+        return preset(self.preset).beneath(given) if self.preset else None
+
+    @property
+    def architecture(self) -> str:
+        """The name of the model."""
+        return self.model or (self.recipe.model if self.recipe else "small_resnet")
+
+    @property
+    def from_library(self) -> bool:
+        """Whether the model begins with its library's weights."""
+        usual = self.recipe is not None and self.recipe.pretrained
+        return usual if self.pretrained is None else self.pretrained
+
     def load(self, progress: bool = False) -> ImageData:
-        """The data, prepared as the model's weights expect.
+        """The data, prepared as the preset says, or as the model's weights expect.
 
         Raises:
             UserError: no such folder, or no such domain.
         """
-        given = self.weights or self.pretrained
-        expected = expected_images(self.model, self.weights) if given else None
-        data = self.data.load(expected.preprocessing if expected else None, progress)
+        like, size = None, None
+        if self.recipe:
+            like, size = self.recipe.preprocessing, self.recipe.image_size
+        if like is None and (self.weights or self.from_library):
+            expected = expected_images(self.architecture, self.weights)
+            like = expected.preprocessing if expected else None
+        data = self.data.load(like, size, progress)
         for domain in (*self.domains, *self.only):
             data.domain_index(domain)
         return data
@@ -245,9 +211,9 @@ class Benchmark:
             self.domains or data.domains,
             {**self._usual(data), **self.training},
             self.evaluation,
-            self.model,
+            self.architecture,
             self.weights,
-            self.pretrained,
+            self.from_library,
             self.epoch,
             lambda seed: command,
         )
@@ -257,12 +223,21 @@ class Benchmark:
         """The epoch that is evaluated."""
         return self.which or ("last" if self.selection == "oracle" else "best")
 
-    def _usual(self, data: ImageData) -> dict[str, Any]:
-        """What `lookright train` does by default."""
+    def _usual(self, data: ImageData) -> Mapping[str, Any]:
+        """The options of the preset, or else what `lookright train` does by default."""
+        if self.recipe:
+            return self.recipe.options
         return {
-            "lr": 1e-2 if self.model == "small_resnet" else 1e-3,
+            "lr": 1e-2 if self.architecture == "small_resnet" else 1e-3,
             "augment": None if isinstance(data, Shortcut) else Augment(),
         }
+
+    def _own(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A method's own options, without those of the preset that give way to them."""
+        if self.recipe is None:
+            return options
+        kept = self.recipe.beneath(options).options
+        return {**{each: None for each in self.recipe.options if each not in kept}, **options}
 
     def entries(self, name: str) -> list[Entry]:
         """A method's trials, without those that equal an earlier one.
@@ -276,7 +251,7 @@ class Benchmark:
         for setting in settings(each.search, self.trials):
             options = training_options(dict(_under("training", setting)), place)
             method = with_options(each.method, dict(_under("method", setting)), name)
-            entry = Entry(name, each.about, method, {**each.training, **options})
+            entry = Entry(name, each.about, method, self._own({**each.training, **options}))
             found.setdefault(str(spec_of([entry.method, entry.options])), entry)
         return list(found.values())
 
