@@ -19,10 +19,11 @@ from torch import Tensor
 from lookright.attacks import GOALS, ExplanationAttack
 from lookright.data import Shortcut
 from lookright.explainers import Explainer, GradCAM, InputGradient
+from lookright.jobs.grid import Entry, Grid, finished
 from lookright.methods import EGAT, ERM, Method
 from lookright.metrics import correct, manipulated_kept, manipulated_topk
-from lookright.models import Classifier, build_model
-from lookright.training import fit
+from lookright.models import Classifier
+from lookright.training import Run
 
 METHODS: dict[str, Callable[[Classifier], Method]] = {"ERM": ERM, "EGAT": EGAT}
 EXPLAINERS: dict[str, Explainer] = {"GradCAM": GradCAM(), "InputGradient": InputGradient()}
@@ -57,25 +58,6 @@ def spread(values: list[float]) -> str:
     return f"{told} ± {statistics.stdev(values):.2f}" if len(values) > 1 else told
 
 
-def trained(name: str, seed: int, epochs: int, folder: Path) -> Classifier:
-    """The model after its last epoch."""
-    data = Shortcut()
-    torch.manual_seed(seed)
-    model = build_model("small_resnet", data.classes, data.image_size)
-    run = fit(
-        METHODS[name](model),
-        data,
-        "train",
-        folder / f"{name.lower()}-{seed}",
-        epochs=epochs,
-        lr=1e-2,
-        seed=seed,
-        validate_every=epochs,
-        resume=True,
-    )
-    return run.model("last").eval()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
@@ -86,11 +68,13 @@ def main() -> None:
     data = Shortcut()
     where = [position for _, position in data.split("train", "test").where][: arguments.images]
     batch = data.samples("train", where)
-    for name in METHODS:
-        models = [
-            trained(name, seed, arguments.epochs, arguments.output)
-            for seed in range(arguments.seeds)
-        ]
+    options = {"epochs": arguments.epochs, "lr": 1e-2, "validate_every": arguments.epochs}
+    grid = Grid(data, (), options)
+    for name, method in METHODS.items():
+        entry = Entry(name, "", method)
+        jobs = [grid.training(entry, ["train"], seed) for seed in range(arguments.seeds)]
+        folders = finished(name, jobs, arguments.output)
+        models = [Run(folder).model("last").eval() for folder in folders]
         with torch.no_grad():
             right = [float(correct(m(batch.images), batch.labels).float().mean()) for m in models]
         print(f"{name}: accuracy {spread(right)}, n={len(where)}", flush=True)

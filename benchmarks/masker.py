@@ -7,57 +7,45 @@ resumable; a row is printed when all its seeds are done.
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from lookright.data import Shortcut
+from lookright.data import ImageData, Shortcut
 from lookright.distances import L1
 from lookright.explainers import GradCAM
 from lookright.guides import ConvMasker, LearnedMask
+from lookright.jobs.grid import Entry, Grid, finished
 from lookright.methods import ALIGN, ERM, Method
 from lookright.metrics import faithfulness, localisation_mass, mask_mass
 from lookright.metrics.fills import blur
-from lookright.models import Classifier, build_model
-from lookright.training import fit
+from lookright.models import Classifier
+from lookright.training import Run
 
-SETTINGS: dict[str, Callable[[Classifier], Method]] = {
+SETTINGS: Mapping[str, Callable[[Classifier], Method]] = {
     "ERM": ERM,
     "ALIGN, defaults": ALIGN,
-    "fill: mean colour": lambda model: ALIGN(model, LearnedMask(fill="mean")),
-    "fill: black": lambda model: ALIGN(model, LearnedMask(fill="black")),
-    "mask of 8 x 8": lambda model: ALIGN(model, LearnedMask(ConvMasker(grid=8))),
-    "mask of 32 x 32": lambda model: ALIGN(model, LearnedMask(ConvMasker(grid=32))),
-    "sparsity 1": lambda model: ALIGN(model, LearnedMask(sparsity=1.0)),
-    "sparsity 4": lambda model: ALIGN(model, LearnedMask(sparsity=4.0)),
-    "warm-up 0.1": lambda model: ALIGN(model, LearnedMask(warm_up=0.1)),
-    "warm-up 0.6": lambda model: ALIGN(model, LearnedMask(warm_up=0.6)),
-    "guidance 0.3": lambda model: ALIGN(model, guidance=0.3),
-    "guidance 3": lambda model: ALIGN(model, guidance=3.0),
-    "distance L1": lambda model: ALIGN(model, distance=L1()),
-    "no mixup": lambda model: ALIGN(model, mixup=0.0),
-    "smoothness 0": lambda model: ALIGN(model, LearnedMask(smoothness=0.0)),
+    "fill: mean colour": partial(ALIGN, guide=LearnedMask(fill="mean")),
+    "fill: black": partial(ALIGN, guide=LearnedMask(fill="black")),
+    "mask of 8 x 8": partial(ALIGN, guide=LearnedMask(ConvMasker(grid=8))),
+    "mask of 32 x 32": partial(ALIGN, guide=LearnedMask(ConvMasker(grid=32))),
+    "sparsity 1": partial(ALIGN, guide=LearnedMask(sparsity=1.0)),
+    "sparsity 4": partial(ALIGN, guide=LearnedMask(sparsity=4.0)),
+    "warm-up 0.1": partial(ALIGN, guide=LearnedMask(warm_up=0.1)),
+    "warm-up 0.6": partial(ALIGN, guide=LearnedMask(warm_up=0.6)),
+    "guidance 0.3": partial(ALIGN, guidance=0.3),
+    "guidance 3": partial(ALIGN, guidance=3.0),
+    "distance L1": partial(ALIGN, distance=L1()),
+    "no mixup": partial(ALIGN, mixup=0.0),
+    "smoothness 0": partial(ALIGN, guide=LearnedMask(smoothness=0.0)),
 }
 COLUMNS = ("accuracy", "mask's mass", "mask's area", "explanation's mass", "suff. ↓", "compr. ↑")
 
 
-def figures(name: str, seed: int, folder: Path, epochs: int, strength: float) -> list[float]:
+def figures(run: Run, data: ImageData) -> list[float]:
     """COLUMNS after the last epoch, on the validation part."""
-    data = Shortcut(strength=strength)
-    torch.manual_seed(seed)
-    model = build_model("small_resnet", data.classes, data.image_size)
-    run = fit(
-        SETTINGS[name](model),
-        data,
-        "train",
-        folder / f"{list(SETTINGS).index(name)}-{seed}",
-        epochs=epochs,
-        lr=1e-2,
-        seed=seed,
-        validate_every=epochs,
-        resume=True,
-    )
     model, masker = run.model("last").eval(), run.masker("last")
     where = [position for _, position in data.split("train", "validation").where]
     batch = data.samples("train", where)
@@ -86,11 +74,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/masker"))
     given = parser.parse_args()
     print(f"| setting | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}")
-    for name in SETTINGS:
-        rows = [
-            figures(name, seed, given.folder, given.epochs, given.strength)
-            for seed in range(given.seeds)
-        ]
+    data = Shortcut(strength=given.strength)
+    grid = Grid(data, (), {"epochs": given.epochs, "lr": 1e-2, "validate_every": given.epochs})
+    for name, method in SETTINGS.items():
+        entry = Entry(name, "", method)
+        jobs = [grid.training(entry, ["train"], seed) for seed in range(given.seeds)]
+        rows = [figures(Run(folder), data) for folder in finished(name, jobs, given.folder)]
         cells = [_cell([row[column] for row in rows]) for column in range(len(COLUMNS))]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 

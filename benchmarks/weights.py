@@ -6,40 +6,33 @@ validation part of the domain `train`. Runs are resumable.
 
 import argparse
 import statistics
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from lookright.attacks import PGD
 from lookright.data import Shortcut
 from lookright.distances import Cosine
+from lookright.jobs.grid import Entry, Grid, finished
 from lookright.methods import AT, EGAT, Method
-from lookright.models import Classifier, build_model
-from lookright.training import fit
+from lookright.models import Classifier
+from lookright.training import Run
 
 ATTACK = PGD(steps=3, step_size=4 / 255)
-SETTINGS = {
-    "AT": lambda model: AT(model, ATTACK),
-    "a = 1, b = 0": lambda model: EGAT(model, ATTACK, clean=1.0, stability=0.0),
-    "a = 0.5, b = 0": lambda model: EGAT(model, ATTACK, stability=0.0),
-    "a = 0.5, b = 1 (default)": lambda model: EGAT(model, ATTACK),
-    "a = 0.5, b = 3": lambda model: EGAT(model, ATTACK, stability=3.0),
-    "a = 0.5, b = 10": lambda model: EGAT(model, ATTACK, stability=10.0),
-    "a = 0.5, b = 1, c = 1": lambda model: EGAT(model, ATTACK, mixup=1.0),
-    "a = 0.5, b = 1, cosine": lambda model: EGAT(model, ATTACK, distance=Cosine()),
+SETTINGS: Mapping[str, Callable[[Classifier], Method]] = {
+    "AT": partial(AT, attack=ATTACK),
+    "a = 1, b = 0": partial(EGAT, attack=ATTACK, clean=1.0, stability=0.0),
+    "a = 0.5, b = 0": partial(EGAT, attack=ATTACK, stability=0.0),
+    "a = 0.5, b = 1 (default)": partial(EGAT, attack=ATTACK),
+    "a = 0.5, b = 3": partial(EGAT, attack=ATTACK, stability=3.0),
+    "a = 0.5, b = 10": partial(EGAT, attack=ATTACK, stability=10.0),
+    "a = 0.5, b = 1, c = 1": partial(EGAT, attack=ATTACK, mixup=1.0),
+    "a = 0.5, b = 1, cosine": partial(EGAT, attack=ATTACK, distance=Cosine()),
 }
 
 
-def best(name: str, seed: int, folder: Path, epochs: int) -> tuple[float, float]:
+def best(run: Run) -> tuple[float, float]:
     """Accuracy and accuracy under attack of the best epoch, on the validation part."""
-    data = Shortcut()
-    torch.manual_seed(seed)
-    model: Classifier = build_model("small_resnet", data.classes, data.image_size)
-    method: Method = SETTINGS[name](model)
-    at = folder / f"{list(SETTINGS).index(name)}-{seed}"
-    run = fit(
-        method, data, "train", at, epochs=epochs, lr=1e-2, seed=seed, validate_every=4, resume=True
-    )
     rows = [row for row in run.history if "val/adversarial_accuracy" in row]
     row = max(rows, key=lambda row: (row["val/adversarial_accuracy"], row["epoch"]))
     return row["val/accuracy"], row["val/adversarial_accuracy"]
@@ -51,9 +44,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--folder", type=Path, default=Path("runs/weights"))
     given = parser.parse_args()
+    grid = Grid(Shortcut(), (), {"epochs": given.epochs, "lr": 1e-2, "validate_every": 4})
     print("| setting | accuracy | under attack |\n|---|---|---|")
-    for name in SETTINGS:
-        figures = [best(name, seed, given.folder, given.epochs) for seed in range(given.seeds)]
+    for name, method in SETTINGS.items():
+        entry = Entry(name, "", method)
+        jobs = [grid.training(entry, ["train"], seed) for seed in range(given.seeds)]
+        figures = [best(Run(folder)) for folder in finished(name, jobs, given.folder)]
         cells = [_cell([figure[which] for figure in figures]) for which in (0, 1)]
         print(f"| {name} | {cells[0]} | {cells[1]} |", flush=True)
 

@@ -21,3 +21,14 @@ def planted(
                 pixels[..., number % 3] += 60
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{at}.png")
     return root
+
+
+def planted_masks(root: Path, images: Path) -> Path:
+    """A mask for each image: its upper left quarter."""
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[:4, :4] = 255
+    for path in images.glob("*/*/*.png"):
+        target = root / path.relative_to(images)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(target)
+    return root

@@ -153,6 +153,25 @@ def test_options_of_a_method_win_over_those_of_all(write):
     assert own["lr"] == 0.01
 
 
+def test_a_preset_lies_beneath_what_the_file_says(write):
+    data = {"folder": "pets"}
+    methods = {"ERM": None, "short": {"method": "ERM", "training": {"epochs": 2}}}
+    path = write(preset="domainbed", data=data, methods=methods, training={"lr": 0.1})
+    of_all, own = (row.training(row.trials[0]) for row in rows_of(opened(path))[:2])
+    assert (of_all.model, of_all.pretrained, of_all.data.image_size) == (
+        "resnet50.tv_in1k",
+        True,
+        224,
+    )
+    assert of_all.data.preprocessing.mode == "squash"
+    assert (of_all.settings.steps, of_all.settings.lr) == (5000, 0.1)
+    assert (of_all.settings.domain_batch_size, of_all.settings.preset) == (32, "domainbed")
+    assert (own.settings.steps, own.settings.epochs) == (None, 2)
+    path = write(preset="domainbed", model="small_resnet", pretrained=False)
+    small = rows_of(opened(path))[0].training(rows_of(opened(path))[0].trials[0])
+    assert (small.model, small.pretrained, small.data.image_size) == ("small_resnet", False, 8)
+
+
 def test_jobs_are_known_by_images_and_not_by_folders(write, tmp_path, pets):
     path = write()
     moved = shutil.copytree(pets, tmp_path / "elsewhere")
@@ -250,6 +269,10 @@ WRONG = {
     "published": ({"published": ["VLCZ"]}, "with published figures"),
     "seeds": ({"seeds": 0}, "1 or more; got 0"),
     "the same seed twice": ({"seeds": [1, 1]}, "different seeds"),
+    "weights": (
+        {"weights": "mine.safetensors"}, "weights at '.*mine.safetensors', which is not there",
+    ),
+    "a preset": ({"preset": "domainbet"}, "no preset 'domainbet'.*Did you mean 'domainbed'"),
     "a model": ({"model": "resnet8"}, "No model is called 'resnet8'"),
     "what is searched": (
         {"methods": {"EGAT": {"method": "EGAT", "search": {"stability": [1]}}}},

@@ -170,8 +170,13 @@ class Benchmark:
         """The data, prepared as the preset says, or as the model's weights expect.
 
         Raises:
-            UserError: no such folder, or no such domain.
+            UserError: no such folder, no such domain, or no such file of weights.
         """
+        if self.weights is not None and not self.weights.is_file():
+            raise UserError(
+                f"Expected the file of weights at '{self.weights}', which is not there: name it by "
+                "--weights, or leave weights out of the file."
+            )
         like, size = None, None
         if self.recipe:
             like, size = self.recipe.preprocessing, self.recipe.image_size
@@ -256,14 +261,20 @@ class Benchmark:
         return list(found.values())
 
     def located(
-        self, base: Path, data: Path | None = None, seeds: int | None = None
+        self,
+        base: Path,
+        data: Path | None = None,
+        weights: Path | None = None,
+        seeds: int | None = None,
     ) -> "Benchmark":
-        """With its paths relative to `base` as paths from here, the data in another folder, and
-        another number of seeds."""
+        """With its paths, which are relative to `base`, as paths from here; and with another
+        folder of the data, other weights or another number of seeds, where they are given."""
         folder = str(data or base / as_path(self.data.folder))
-        source = self.data if self.data.built_in else replace(self.data, folder=folder)
-        weights = None if self.weights is None else base / as_path(self.weights)
-        return replace(self, data=source, weights=weights, seeds=seeds or self.seeds)
+        images = self.data if self.data.built_in else replace(self.data, folder=folder)
+        if weights is None and self.weights is not None:
+            weights = base / as_path(self.weights)
+        here = replace(self, data=images, weights=weights)
+        return here if seeds is None else replace(here, seeds=seeds)
 
 
 def _under(what: str, setting: Setting) -> Iterator[tuple[str, Any]]:

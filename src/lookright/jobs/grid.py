@@ -10,7 +10,7 @@ from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation.result import Result
 from lookright.jobs.job import Job, Place
-from lookright.jobs.launch import Failure, launch
+from lookright.jobs.launch import launch
 from lookright.jobs.launchers import InProcess, Launcher, Workers
 from lookright.jobs.training import Evaluation, Training
 from lookright.methods import Method
@@ -123,32 +123,41 @@ def compare(
     workers: int = 1,
     trained: Callable[[Run], None] = lambda run: None,
 ) -> list[tuple[Run, Result]]:
-    """Do all trainings and evaluations below `output`, with a bar, and return runs and results.
+    """Do all trainings and evaluations below `output`, and return runs and results.
 
-    What is done is not done again. workers: trainings and evaluations at the same time, each in a
-    process of its own; 1 is this process. trained: called with each run that is trained.
-
-    Raises:
-        UserError: fewer than one worker; jobs that have failed, with their errors.
+    trained: called with each run that is trained; otherwise as `finished`.
     """
-    launcher: Launcher = InProcess() if workers == 1 else Workers(workers)
 
     def told(job: Job, place: Place) -> None:
         if isinstance(job, Training):
             trained(Run(place.folder))
 
-    with progress_bar() as bar:
-        failures = launch(jobs, output, launcher, bar, title, told)
-    if failures:
-        raise failed(title, failures)
-    folders = [job.place(output).folder for job in jobs]
+    folders = finished(title, jobs, output, workers, told)
     return [(Run(folder), job.result(folder)) for job, folder in zip(jobs, folders, strict=True)]
 
 
-def failed(title: str, failures: Sequence[Failure]) -> UserError:
-    """The error that lists the jobs that have failed."""
-    listed = "; ".join(f"{each.job.title}: {each.error.rstrip('.')}" for each in failures)
-    return UserError(
-        f"{len(failures)} jobs of the {title} have failed: {listed}. The others are done; the "
-        "same command tries these again."
-    )
+def finished(
+    title: str,
+    jobs: Sequence[Job],
+    output: Path,
+    workers: int = 1,
+    told: Callable[[Job, Place], None] = lambda job, place: None,
+) -> list[Path]:
+    """Do all jobs below `output`, with a bar, and return their folders.
+
+    What is done is not done again. workers: jobs at the same time, each in a process of its own; 1
+    is this process. told: called with each job that is done, and its place.
+
+    Raises:
+        UserError: fewer than one worker; jobs that have failed, with their errors.
+    """
+    launcher: Launcher = InProcess() if workers == 1 else Workers(workers)
+    with progress_bar() as bar:
+        failures = launch(jobs, output, launcher, bar, title, told)
+    if failures:
+        listed = "; ".join(f"{each.job.title}: {each.error.rstrip('.')}" for each in failures)
+        raise UserError(
+            f"{len(failures)} jobs of the {title} have failed: {listed}. The others are done; the "
+            "same command tries these again."
+        )
+    return [job.place(output).folder for job in jobs]

@@ -18,6 +18,7 @@ from lookright.jobs import InProcess, Launcher, Workers
 def benchmark(
     file: Path,
     data: Path | None = None,
+    weights: Path | None = None,
     output: Path | None = None,
     workers: int | None = None,
     ray: str | None = None,
@@ -33,6 +34,7 @@ def benchmark(
     Args:
         file: YAML file that says what is compared on which data.
         data: folder of the data set, in place of the one that the file names.
+        weights: file of weights that the model begins with, in place of the one in the file.
         output: folder of the runs, the table and the page; by default runs/<name of the file>.
         workers: jobs at the same time, each in a process of its own; 1 is this process.
         ray: address of a Ray cluster that does the jobs.
@@ -40,7 +42,7 @@ def benchmark(
         dry_run: list the jobs, how far each is, and an estimate of the time, and do nothing.
         trust_config: let the file name code of your own, as package.module.Name.
     """
-    asked = read_benchmark(file, trust_config).located(file.parent, data, seeds)
+    asked = read_benchmark(file, trust_config).located(file.parent, data, weights, seeds)
     output = output or Path("runs") / file.stem
     images = asked.load()
     grid = asked.grid(images, f"lookright benchmark {file.name}")

@@ -1,0 +1,76 @@
+"""The benchmarks in examples/: each is read, and lists its jobs on a folder of its domains."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lookright import cli
+from lookright.benchmark import read_benchmark
+from lookright.benchmark.selection import rows
+from lookright.methods import Method
+from lookright.models import build_model
+from planted import planted, planted_masks
+
+EXAMPLES = sorted(
+    path
+    for path in (Path(__file__).parent.parent / "examples").glob("*.yaml")
+    if "methods" in yaml.safe_load(path.read_text())
+)
+PRESETS = {"pacs", "office_home", "vlcs", "terra_incognita"}
+
+
+@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
+def example(request, tmp_path_factory):
+    """The benchmark, and its rows on planted images."""
+    found = read_benchmark(request.param)
+    folder = tmp_path_factory.mktemp("data")
+    domains = found.domains or ("",)
+    images = planted(folder / found.data.images, domains, n=8)
+    if found.data.masks:
+        planted_masks(folder / found.data.masks, images)
+    weights = folder / "weights.safetensors"
+    weights.touch()
+    given = weights if found.weights else None
+    found = found.located(request.param.parent, folder, given)
+    data = found.load()
+    return request.param.stem, found, rows(found, found.grid(data, ""))
+
+
+def test_its_jobs_are_listed(example):
+    name, found, listed = example
+    cells = len(found.only or found.domains) or 1
+    assert len(listed) == len(found.methods) * cells * len(found.all_seeds)
+    jobs = [row.evaluation(row.trials[0]) for row in listed]
+    assert len({job.place(Path("out")).about for job in jobs}) == len(jobs)
+    for job in jobs:
+        assert job.training.settings.epochs
+        assert set(job.training.domains) <= set(job.domains)
+        assert (job.training.settings.preset != "") == (name in PRESETS)
+
+
+def test_its_methods_are_built(example, monkeypatch):
+    """On a model that takes no time to build: it is the file that is tried."""
+
+    def small(name, classes, *given):
+        return build_model("small_resnet", classes, 32)
+
+    monkeypatch.setattr("lookright.jobs.training.build_model", small)
+    _, found, listed = example
+    built = {row.name: row.training(row.trials[0]).built() for row in listed}
+    assert list(built) == list(found.methods)
+    assert all(isinstance(each, Method) for each in built.values())
+
+
+def test_the_header_says_how_it_is_run():
+    for path in EXAMPLES:
+        line = path.read_text().splitlines()[0]
+        assert line.startswith(f"# lookright benchmark examples/{path.name}")
+        words = line.removeprefix("# lookright ").split()
+        list(cli.Options(cli.import_module("lookright.verbs.benchmark").benchmark).pairs(words[1:]))
+
+
+def test_the_documents_list_every_example():
+    page = (Path(__file__).parent.parent / "docs" / "benchmark.md").read_text()
+    assert EXAMPLES
+    assert all(f"`{path.name}`" in page for path in EXAMPLES)
