@@ -232,6 +232,8 @@ def test_with_few_seeds_nothing_is_marked(grid, seeds):
     assert found.tested
     assert not any(one.apart for one in found.tested)
     assert not any(one.differ for one in found.rankings)
+    intervals = {of.interval(one.difference) for of in found.tested for one in of.comparisons}
+    assert ("not known" in intervals) == (len(seeds) == 1)
 
 
 def test_marks_are_there_with_three_seeds(grid):

@@ -124,7 +124,7 @@ def _of_column(one: Tested) -> Iterator[str]:
                 escaped(each.first),
                 escaped(each.second),
                 one.signed(found.value),
-                f"{one.signed(found.low)} to {one.signed(found.high)}",
+                one.interval(found),
                 escaped(p_value(each.p)),
                 str(found.seeds),
                 str(found.n),

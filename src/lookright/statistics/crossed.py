@@ -57,7 +57,7 @@ def crossed(blocks: Sequence[Block]) -> Crossed:
     Verbal Learning and Verbal Behavior 12, 1973, 335-359, min F'), which counts what is left of
     their interaction twice and thus errs on the side of no difference.
 
-    Where it would err on the other side, an exact test has to agree. Three seeds that happen to lie
+    Where it would err on the other side, a second test has to agree. Three seeds that happen to lie
     close together pass for none, so the interval is at least Student's over the seeds alone. Of few
     images that differ, Student's distribution promises too much, so `p` is at least that of the
     sign test over images, each once with its mean over seeds and blocks.
@@ -66,7 +66,7 @@ def crossed(blocks: Sequence[Block]) -> Crossed:
     different domains are tested in a third, its contributions are added before they are squared.
 
     Raises:
-        UserError: no block, fewer than two images, or blocks with different numbers of seeds.
+        UserError: no block, one without images, or blocks with different numbers of seeds.
     """
     counts = {len(block.differences) for block in blocks}
     if len(counts) != 1 or not all(block.differences.size for block in blocks):
