@@ -130,6 +130,13 @@ def test_schemes_are_apart():
     ]
 
 
+def test_two_domains_left_out_are_no_leave_one_out():
+    of = dict.fromkeys(("art", "photo", "sketch", "quick"), 0.5)
+    (scheme,) = schemes(planted({("A", ("art", "photo"), 0): of}))
+    assert scheme.name == "Several sources"
+    assert scheme.named(("art", "photo")) == "art + photo"
+
+
 def test_where_is_what_the_results_say():
     (scheme,) = schemes(planted(GOLDEN))
     assert [scheme.where(pair) for pair in PAIRS] == [INSIDE, OUTSIDE, OUTSIDE, INSIDE]

@@ -133,6 +133,15 @@ def test_the_tables_have_the_figures_and_their_marks(judged, written):
     assert f'<td class="best"><span class="value">{value}</span>' in found["report.html"]
 
 
+@pytest.mark.parametrize("name", ["table.md", "table.tex", "report.html"])
+def test_a_figure_of_fewer_seeds_says_so(written, name):
+    text = texts(written)[name]
+    lines = [line for line in text.splitlines() if "2 of 3 seeds" in line]
+    assert lines
+    if name != "report.html":
+        assert {line.strip("| ").split()[0] for line in lines} == {"ERM"}
+
+
 @pytest.mark.parametrize("name", ["table.md", "report.html"])
 def test_every_cell_leads_to_its_runs(judged, written, name):
     text = texts(written)[name]
