@@ -10,12 +10,12 @@ _ACTING = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",
     "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    "`": r"\textasciigrave{}",
-    "'": r"\textquotesingle{}",
+    "`": "{`}",
+    "'": "{'}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "-": "{-}",
     "[": "{[}",
@@ -69,7 +69,7 @@ def _code_point(one: str) -> str:
 
 def _lines(book: Book) -> Iterator[str]:
     yield f"% {escaped(book.title)}"
-    yield r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage{textcomp}"
+    yield r"% needs \usepackage{booktabs} and \usepackage{graphicx}"
     for line in (*book.summary, *book.cautions):
         yield f"% {escaped(line)}"
     for part in book.parts:

@@ -1,5 +1,6 @@
 """The tables in Markdown, as GitHub reads it; every figure links to its runs."""
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from lookright.drawing import count, p_value
 from lookright.visible import visible
 
 _FEW = 15
-_ACTING = re.compile(r"([\\`*_{}\[\]<>#|~&$@])")
+_ACTING = re.compile(r"([\\`*_{}\[\]#|~$@])")
 
 
 def markdown(book: Book, folder: Path) -> str:
@@ -21,7 +22,7 @@ def markdown(book: Book, folder: Path) -> str:
 
 def escaped(text: str) -> str:
     """Text of which nothing acts in Markdown, on one line."""
-    return _ACTING.sub(r"\\\1", " ".join(text.split()))
+    return _ACTING.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def _lines(book: Book, folder: Path) -> Iterator[str]:
@@ -123,7 +124,7 @@ def _of_column(one: Tested) -> Iterator[str]:
                 escaped(each.first),
                 escaped(each.second),
                 one.signed(found.value),
-                f"{one.signed(found.low)} to {one.signed(found.high)}",
+                one.interval(found),
                 escaped(p_value(each.p)),
                 str(found.seeds),
                 str(found.n),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from lookright.benchmark.table import LEFT_OUT, Pair, Scheme
 from lookright.drawing import count, listing, p_value
 from lookright.evaluation.grouping import Cell
 from lookright.metrics import Measure
-from lookright.statistics.crossed import FEWEST_SEEDS
+from lookright.statistics.crossed import FEWEST_SEEDS, Crossed
 
 Links = tuple[tuple[str, Path], ...]
 """A seed in words, and the folder of its run."""
@@ -98,6 +99,12 @@ class Tested:
         """A difference with its sign: of rates in percentage points."""
         rate = self.column.measure.unit == "rate"
         return f"{100 * value:+.1f}" if rate else f"{value:+.3f}"
+
+    def interval(self, found: Crossed) -> str:
+        """The 95% interval of a difference; of one seed none is known."""
+        if not isfinite(found.low):
+            return "not known"
+        return f"{self.signed(found.low)} to {self.signed(found.high)}"
 
     @property
     def apart(self) -> list[Comparison]:

@@ -78,7 +78,7 @@ class Scheme:
         left = [domain for domain in self.domains if domain not in train]
         if self.name == LEFT_OUT:
             return f"all but {left[0]}"
-        return " + ".join(train)
+        return " + ".join(train) or "nothing told"
 
     @property
     def domains(self) -> list[str]:
@@ -183,16 +183,17 @@ def schemes(judged: Sequence[tuple[Run, Result]]) -> tuple[Scheme, ...]:
     domains = list(dict.fromkeys(name for _, result in judged for name in result.domains))
     kinds: dict[str, list[tuple[Run, Result]]] = {}
     for run, result in judged:
-        kinds.setdefault(_kind(result.train_domain, domains), []).append((run, result))
+        kinds.setdefault(_kind(result, domains), []).append((run, result))
     return tuple(
         _scheme(name, kinds[name]) for name in (SINGLE, LEFT_OUT, _SEVERAL) if name in kinds
     )
 
 
-def _kind(train: Trained, domains: Sequence[str]) -> str:
-    if len(train) == 1:
+def _kind(result: Result, domains: Sequence[str]) -> str:
+    left = set(domains) - set(result.train_domain)
+    if len(result.train_domain) == 1:
         return SINGLE
-    return LEFT_OUT if len(set(domains) - set(train)) == 1 else _SEVERAL
+    return LEFT_OUT if len(left) == 1 and left <= result.domains.keys() else _SEVERAL
 
 
 def _scheme(name: str, judged: Sequence[tuple[Run, Result]]) -> Scheme:

@@ -15,6 +15,10 @@ from lookright.metrics.classification import ACCURACY
 from lookright.training import Run
 
 _MOST = 4
+_CAPTION = (
+    "in, out: in distribution and out of it; ± standard deviation over seeds; rank: of "
+    "the accuracy over domain pairs; the page says which differences are shown"
+)
 
 
 def terminal_table(judged: Sequence[tuple[Run, Result]], labelled: str = "") -> Table:
@@ -28,15 +32,9 @@ def terminal_table(judged: Sequence[tuple[Run, Result]], labelled: str = "") -> 
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
-        caption="\n".join(
-            (
-                "in, out: in distribution and out of it; ± standard deviation over seeds; rank of",
-                "the accuracy over domain pairs; which differences are shown is said on the page",
-                *_gaps(found),
-            )
-        ),
+        caption=Text("\n".join((_CAPTION, *_gaps(found)))),
         caption_justify="left",
-        title=labelled or None,
+        title=Text(labelled) if labelled else None,
     )
     shown = _shown(found)
     table.add_column("Method", max_width=20, overflow="fold")
@@ -76,4 +74,4 @@ def _cell(scheme: Scheme, method: str, column: Column) -> Text:
 
 
 def _gaps(found: Sequence[Scheme]) -> list[str]:
-    return [fill(line, 78) for scheme in found for line in scheme.gaps]
+    return [line for scheme in found for line in scheme.gaps]
