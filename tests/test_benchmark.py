@@ -216,6 +216,26 @@ def test_ctrl_c_writes_what_is_done_and_the_same_command_goes_on(write, monkeypa
     assert len(results(output)) == 2
 
 
+@pytest.mark.parametrize(
+    ("launch", "options", "asked"),
+    [
+        ({}, "", (None, None, 1)),
+        ({"workers": 2, "per_gpu": 3}, "", (2, None, 3)),
+        ({"workers": 2}, "--workers 4", (4, None, 1)),
+        ({"workers": 2}, "--ray auto", (None, "auto", 1)),
+        ({"ray": "auto"}, "--workers 4", (4, None, 1)),
+    ],
+)
+def test_the_command_goes_before_the_file_s_launcher(write, monkeypatch, launch, options, asked):
+    def choose(*given):
+        raise UserError(f"asked for {given}")
+
+    monkeypatch.setattr("lookright.benchmark.plan.choose", choose)
+    monkeypatch.setattr("lookright.verbs.benchmark.check", lambda *given: None)
+    with pytest.raises(UserError, match=re.escape(f"asked for {asked}")):
+        cli.run(["benchmark", str(write(launch=launch)), *options.split()])
+
+
 def test_a_dry_run_lists_the_jobs_and_does_nothing(write, capsys):
     path = write(only=["ink"])
     output = run(path, "--dry-run")

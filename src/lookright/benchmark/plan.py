@@ -13,6 +13,7 @@ from lookright.data import Augment, ImageData, Shortcut
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.files import as_path
+from lookright.jobs import Launcher, choose
 from lookright.jobs.grid import Entry, Grid
 from lookright.methods import Method
 from lookright.models import Classifier, expected_images
@@ -61,6 +62,12 @@ class Launch:
     workers: int | None = None
     ray: str | None = None
     per_gpu: int = 1
+
+    def launcher(self, workers: int | None = None, ray: str | None = None) -> Launcher:
+        """The launcher; workers or ray, where one is given, in place of both."""
+        if workers is ray is None:
+            workers, ray = self.workers, self.ray
+        return choose(workers, ray, self.per_gpu)
 
 
 @dataclass(frozen=True)

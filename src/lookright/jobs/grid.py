@@ -11,7 +11,7 @@ from lookright.evaluation import Protocol
 from lookright.evaluation.result import Result
 from lookright.jobs.job import Job, Place
 from lookright.jobs.launch import launch
-from lookright.jobs.launchers import InProcess, Launcher, Workers
+from lookright.jobs.launchers import choose
 from lookright.jobs.training import Evaluation, Training
 from lookright.methods import Method
 from lookright.models import Classifier
@@ -151,9 +151,8 @@ def finished(
     Raises:
         UserError: fewer than one worker; jobs that have failed, with their errors.
     """
-    launcher: Launcher = InProcess() if workers == 1 else Workers(workers)
     with progress_bar() as bar:
-        failures = launch(jobs, output, launcher, bar, title, told)
+        failures = launch(jobs, output, choose(workers), bar, title, told)
     if failures:
         listed = "; ".join(f"{each.job.title}: {each.error.rstrip('.')}" for each in failures)
         raise UserError(

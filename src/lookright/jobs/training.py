@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +52,15 @@ class Training(Job):
         """Name, training domains and seed."""
         return f"{self.name} {' '.join(self.domains)} {self.seed}"
 
+    @property
+    def devices(self) -> int:
+        """As in `fit`; 1 where that is left to Lightning."""
+        asked = self.options.get("devices", 1)
+        return asked if isinstance(asked, int) else 1
+
     def decides(self) -> Any:
         """The spec, with hashes of the images and of the weights in place of their paths."""
-        return self._decides
-
-    @cached_property
-    def _decides(self) -> Any:
-        spec = spec_of(self)["init_args"]
+        spec = {**self.spec["init_args"]}
         spec["data"] = content_of(self.data, self.domains)
         spec["options"] = {k: each for k, each in spec["options"].items() if k not in _WHERE}
         if self.weights is not None:
@@ -135,12 +136,8 @@ class Evaluation(Job):
 
     def decides(self) -> Any:
         """The protocol and the images."""
-        return self._decides
-
-    @cached_property
-    def _decides(self) -> Any:
         return {
-            "training": self.training.decides(),
+            "training": self.training.digest,
             "domains": list(self.domains),
             "protocol": spec_of(self.protocol),
             "data": content_of(self.training.data, self.domains),

@@ -48,7 +48,7 @@ class Validation(Job):
     def decides(self) -> Any:
         """The training, the images and the epoch."""
         return {
-            "training": self.training.decides(),
+            "training": self.training.digest,
             "data": content_of(self.training.data, self.domains),
             "which": self.which,
         }

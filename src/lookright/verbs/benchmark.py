@@ -12,7 +12,6 @@ from lookright.console import say, show
 from lookright.drawing import count
 from lookright.errors import UserError
 from lookright.files import require_writable
-from lookright.jobs import InProcess, Launcher, Workers
 
 
 def benchmark(
@@ -48,7 +47,10 @@ def benchmark(
     grid = asked.grid(images, f"lookright benchmark {file.name}")
     wanted = rows(asked, grid)
     check(asked, wanted, images, output)
-    launcher = _launcher(workers or asked.launch.workers)
+    where = (
+        asked.launch if workers is ray is None else replace(asked.launch, workers=workers, ray=ray)
+    )
+    launcher = choose(where.workers, where.ray, where.per_gpu)
     if dry_run:
         return show(plan_table(planned(wanted, output), launcher.slots))
     require_writable(output)
@@ -69,7 +71,3 @@ def benchmark(
             f"{count(len(failures), 'job')} failed, as said above, and what needs them is missing; "
             "the others are done. The same command tries these again."
         )
-
-
-def _launcher(workers: int | None) -> Launcher:
-    return InProcess() if workers in (None, 1) else Workers(workers)
