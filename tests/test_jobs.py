@@ -183,24 +183,28 @@ def test_a_job_comes_after_the_one_that_it_needs_in_the_same_folder(tmp_path):
     assert job.place(tmp_path).folder == job.first.place(tmp_path).folder
 
 
+def chain(fails: bool = False) -> After:
+    return After("third", first=After("second", first=OwnJob("first", fails=fails)))
+
+
 def test_chains_of_jobs_that_need_others_are_done_in_order_and_worked_out_once(launcher, tmp_path):
     After.worked_out.clear()
-    first = OwnJob("first", fails=True)
-    third = After("third", first=After("second", first=first))
-    beside = After("beside", first=first)
-    failures = launched([third, beside], tmp_path, launcher)
+    job, order = chain(), []
+    assert launched([job], tmp_path, launcher, told=lambda job, _: order.append(job.title)) == []
+    assert order == ["first", "second", "third"]
+    assert job.place(tmp_path).folder == job.first.first.place(tmp_path).folder
+    assert After.worked_out == {"second": 1, "third": 1}
+
+
+def test_all_that_a_failed_job_is_needed_for_has_failed(tmp_path):
+    job = chain(fails=True)
+    failures = launched([job, After("beside", first=job.first.first)], tmp_path, InProcess())
     assert [(each.job.title, each.error) for each in failures] == [
         ("first", "ValueError: the work of this job fails"),
         ("second", "first, which it needs, has failed"),
         ("third", "second, which it needs, has failed"),
         ("beside", "first, which it needs, has failed"),
     ]
-    (tmp_path / "mended").touch()
-    order = []
-    assert launched([third], tmp_path, launcher, told=lambda job, _: order.append(job.title)) == []
-    assert order == ["first", "second", "third"]
-    assert third.place(tmp_path).folder == first.place(tmp_path).folder
-    assert After.worked_out == {"second": 1, "third": 1, "beside": 1}
 
 
 def test_two_jobs_that_are_the_same_are_refused(tmp_path):
