@@ -26,6 +26,9 @@ from lookright.spec.folders import FOLDERS
 _PATIENCE = 600.0
 _AGAIN = 2.0
 _LOSSES = 5
+_STOP = 80.0
+_GIVE_UP = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
+"""Seconds after which a driver gives up a head that is gone; by Ray's default 60."""
 
 
 class OnRay(Launcher):
@@ -47,10 +50,12 @@ class OnRay(Launcher):
                 "Expected Ray for jobs on a cluster, and it is not installed: pip install "
                 "'lookright[ray]' here and on every node."
             )
-        if address.startswith("ray://"):
+        host, _, port = address.rpartition(":")
+        numbered = port.isdecimal() and int(port) < 2**16
+        if address != "auto" and (not host or "/" in host or not numbered):
             raise UserError(
-                f"Expected the address of a cluster that this machine is part of, as HOST:PORT or "
-                f"auto, got {address}: run `ray start --address=HOST:PORT` here first."
+                "Expected the address of a cluster that this machine is part of, as HOST:PORT or "
+                f"auto; got '{address}': `ray start --address=HOST:PORT` makes it part of one."
             )
         self.address, self.cpus, self.gpus = address, cpus, gpus
         self.driver = _Driver(self)
@@ -69,6 +74,11 @@ class OnRay(Launcher):
             return self.driver.start(job, place, alone)
         except UserError as error:
             return Ended(FAILED, str(error))
+
+    def close(self) -> None:
+        """Leave the cluster; what still runs there is stopped."""
+        self.driver.stop()
+        self.driver.wait()
 
     def _connect_again(self) -> None:
         """Wait until the cluster can be reached again."""
@@ -106,7 +116,7 @@ class _Driver:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"PYTHONSAFEPATH": "1"},
+            env={**_GIVE_UP, **os.environ, "PYTHONSAFEPATH": "1"},
             start_new_session=True,  # Ctrl-C reaches the launcher, which asks the driver
         )
         self.ended: dict[str, tuple[int, str]] = {}
@@ -150,6 +160,12 @@ class _Driver:
         with suppress(BrokenPipeError):
             self.jobs.close()  # the end of its input stops all jobs
 
+    def wait(self) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_STOP)
+        self.process.kill()  # where it has lost the cluster meanwhile
+        self.process.wait()
+
     def _listen(self) -> None:
         for line in self.told:
             told: dict[str, Any] = json.loads(line)
@@ -179,7 +195,7 @@ class _OnNode(Ongoing):
         self.driver.stop()
 
     def wait(self) -> None:
-        self.driver.process.wait()
+        self.driver.wait()
 
 
 def _paths(spec: Any, name: str = "") -> Iterator[Path]:

@@ -82,10 +82,18 @@ class Driver:
         self.tasks: dict[Any, _Task] = {}
         self.noted: set[str] = set()
         package = Path(next(iter(lookright.__path__)))
-        self.code: dict[str, Any] = {
-            "version": lookright.__version__,
-            "source": on_node.source_of(package),
-        }
+        self.version, self.source = lookright.__version__, on_node.source_of(package)
+
+    def serve(self, lines: queue.Queue[str | None]) -> None:
+        """Submit the jobs of the lines, until these end with None; then stop."""
+        while True:
+            self.look()
+            try:
+                while (line := lines.get(timeout=_SECONDS)) is not None:
+                    self.submit(json.loads(line))
+                return self.stop()
+            except queue.Empty:
+                continue
 
     def submit(self, told: dict[str, Any]) -> None:
         """Give a job to the cluster."""
@@ -200,14 +208,11 @@ def main() -> None:
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     _connect(address, told)
     driver = Driver(cpus, gpus, told)
-    while True:
-        driver.look()
-        try:
-            while (line := lines.get(timeout=_SECONDS)) is not None:
-                driver.submit(json.loads(line))
-        except queue.Empty:
-            continue
-        return driver.stop()
+    try:
+        driver.serve(lines)
+    except Exception as error:
+        driver.tell({"note": f"Ray says: {' '.join(str(error).split())[:300]}"})
+        raise
 
 
 def _own_output() -> TextIO:
@@ -237,8 +242,8 @@ def _connect(address: str, told: TextIO) -> None:
     try:  # Ray itself would wait for minutes
         if address != "auto":
             socket.create_connection((host.strip("[]"), int(port)), _REACH).close()
-    except (OSError, ValueError, OverflowError) as error:
-        fail(getattr(error, "strerror", None) or str(error))
+    except OSError as error:
+        fail(error.strerror or str(error))
     late = threading.Timer(_CONNECT, fail, ["no answer as from a Ray cluster"])
     late.daemon = True
     late.start()
