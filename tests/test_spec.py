@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +20,11 @@ from lookright.data import Augment
 from lookright.errors import UserError
 from lookright.explainers import Captum
 from lookright.guides import ConvMasker
+from lookright.jobs.training import Training
 from lookright.methods import AT, EGAT, FreeAT, Method
 from lookright.models import Classifier
 from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
-from lookright.registry import names
+from lookright.registry import members, names
 from lookright.spec import Place, build, convert, identity, spec_of
 from models_for_tests import Smooth
 
@@ -222,3 +224,17 @@ def test_any_json_goes_through(thing):
     reserved = {"import", "class_path", "float", "tensor"}
     if not isinstance(thing, dict) or not reserved & set(thing):
         assert repr(build(through_json(thing))) == repr(thing)
+
+
+def test_for_a_class_that_is_no_kind_no_neighbours_are_imported(monkeypatch):
+    """They may need libraries that are not installed, as `jobs.ray_driver` does."""
+    looked_at = []
+
+    def looked(name):
+        looked_at.append(name)
+        return import_module(name)
+
+    monkeypatch.setattr("lookright.registry.import_module", looked)
+    members.cache_clear()
+    assert [*members(Training)] == ["Training"]
+    assert not [name for name in looked_at if "ray" in name or "worker" in name]

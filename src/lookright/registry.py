@@ -188,7 +188,9 @@ def _home(kind: type) -> str:
 
 
 def _room(kind: type) -> list[ModuleType]:
-    """The modules of that package."""
+    """The modules of that package; for a class that is no kind, only its own."""
+    if word_of(kind) == "class":
+        return [import_module(kind.__module__)]
     room = import_module(_home(kind))
     inside = iter_modules(getattr(room, "__path__", ()))
     return [room, *(import_module(f"{room.__name__}.{each.name}") for each in inside)]

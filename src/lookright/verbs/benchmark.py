@@ -47,10 +47,7 @@ def benchmark(
     grid = asked.grid(images, f"lookright benchmark {file.name}")
     wanted = rows(asked, grid)
     check(asked, wanted, images, output)
-    where = (
-        asked.launch if workers is ray is None else replace(asked.launch, workers=workers, ray=ray)
-    )
-    launcher = choose(where.workers, where.ray, where.per_gpu)
+    launcher = asked.launch.launcher(workers, ray)
     if dry_run:
         return show(plan_table(planned(wanted, output), launcher.slots))
     require_writable(output)
