@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from lookright import cli
 from lookright.benchmark import Benchmark, read_benchmark
@@ -191,11 +192,61 @@ def test_a_failed_job_stops_no_other_and_is_tried_again(write, monkeypatch, caps
         patch.setattr("lookright.methods.FastAT.forward", lambda *given: 1 / 0)
         assert code_of(path) == 1
     printed = capsys.readouterr()
-    assert "steady ink 0 has failed: ZeroDivisionError: division by zero" in printed.out
+    assert "steady ink 0 failed: ZeroDivisionError: division by zero" in printed.out
     assert "error: 1 job failed, as said above" in printed.err
     assert [each.name for each in results(path.parent / "out")] == ["ERM"]
     run(path)
     assert sorted(each.name for each in results(path.parent / "out")) == ["ERM", "steady"]
+
+
+def test_tables_that_cannot_be_written_stop_no_job(write, monkeypatch, capsys):
+    def full(*given):
+        raise UserError("No space left on the disk")
+
+    path = write(only=["ink"])
+    with monkeypatch.context() as patch:
+        patch.setattr("lookright.benchmark.live.write_tables", full)
+        assert code_of(path) == 1
+    output = path.parent / "out"
+    assert "error: No space left on the disk" in capsys.readouterr().err
+    assert len(results(output)) == 2
+    run(path)
+    assert (output / "table.md").exists()
+
+
+def test_a_result_of_another_version_is_told_and_the_rest_is_in_the_table(write, capsys):
+    path = write(only=["ink"])
+    output = run(path)
+    (old,) = output.glob("erm-*/results/*/result.json")
+    old.write_text(old.read_text().replace('"format": 2', '"format": 1'))
+    (old.parent / "checksums.json").unlink()
+    assert code_of(path) == 1
+    printed = capsys.readouterr()
+    assert re.search(
+        r"ERM ink 0 evaluated failed: .*has format 1: .*Or delete .*erm-ink", printed.out
+    )
+    table = (output / "table.md").read_text()
+    assert "steady" in table
+    assert "1 of 2 evaluations are missing" in table
+
+
+def test_tables_that_another_command_is_writing_are_waited_for(write, monkeypatch):
+    path = write(only=["ink"], methods={"ERM": None})
+    output = run(path)
+    (output / "table.md").unlink()
+    monkeypatch.setattr("lookright.benchmark.live._LOOKS", 2)
+    waited = []
+
+    def leave(seconds):
+        waited.append(seconds)
+        held.release()
+
+    monkeypatch.setattr("lookright.benchmark.live.time.sleep", leave)
+    held = FileLock(output / ".lock")
+    held.acquire()
+    run(path)
+    assert waited == [0.2]
+    assert (output / "table.md").exists()
 
 
 def test_ctrl_c_writes_what_is_done_and_the_same_command_goes_on(write, monkeypatch, capsys):

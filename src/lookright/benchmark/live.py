@@ -15,6 +15,7 @@ from lookright.benchmark.terminal import terminal_table
 from lookright.benchmark.write import write_tables
 from lookright.console import Terminal
 from lookright.drawing import count
+from lookright.errors import UserError
 from lookright.evaluation.result import Result
 from lookright.jobs import Failure
 from lookright.locks import HeldError
@@ -23,6 +24,9 @@ from lookright.progress import progress_bar
 
 _RARELY = 20
 """The files are written again after this many times the seconds that it took before."""
+
+_LOOKS, _SECONDS = 50, 0.2
+"""How often, and after which time, one looks again whether another command has written."""
 
 
 class Display:
@@ -54,10 +58,18 @@ class Display:
             self.terminal.print(said, soft_wrap=True, highlight=False)
         begun = time.monotonic()
         if begun >= self.due:
-            with suppress(HeldError):  # by another command with the same output, which writes too
+            with suppress(UserError):  # what is wrong is said at the end, and the jobs go on
                 self.write(standing)
             ended = time.monotonic()
             self.due = ended + _RARELY * (ended - begun)
+
+    def finish(self, standing: Standing, failures: Sequence[Failure]) -> Path | None:
+        """`write`, after another command with the same output that is just doing so."""
+        for _ in range(_LOOKS):
+            with suppress(HeldError):
+                return self.write(standing, failures)
+            time.sleep(_SECONDS)
+        return self.write(standing, failures)
 
     def write(self, standing: Standing, failures: Sequence[Failure] = ()) -> Path | None:
         """Write the tables and the page of what is finished; gives the page, None without results.

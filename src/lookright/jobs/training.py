@@ -183,7 +183,12 @@ class Evaluation(Job):
                 f"Expected in {path} which result the job has written; it is missing or damaged: "
                 f"delete {path.parent}, and the same command evaluates again."
             ) from error
-        return read_result(found)
+        try:
+            return read_result(found)
+        except UserError as error:
+            raise UserError(
+                f"{error} Or delete {folder}, and the same command makes it anew."
+            ) from error
 
     def _told(self, folder: Path) -> Path:
         return self.place(folder.parent).about / "result.json"

@@ -57,12 +57,12 @@ def benchmark(
         with display.shown() as bar:
             failures = run(standing, launcher, bar, asked.title)
     finally:
-        page = display.write(standing, failures)
+        page = display.finish(standing, failures)
     if page:
         show(terminal_table(standing.judged, asked.label))
         say(f"The tables, and the page: {page}")
     for each in failures:
-        say(f"{each.job.title} has failed: {each.error}")
+        say(f"{each.job.title} failed: {each.error}")
     if failures:
         raise UserError(
             f"{count(len(failures), 'job')} failed, as said above, and what needs them is missing; "
