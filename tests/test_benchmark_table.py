@@ -9,8 +9,8 @@ import pytest
 import benchmark_fixtures as fake
 from lookright.benchmark.columns import INSIDE, OUTSIDE, TRAINING_TIME, Column, columns
 from lookright.benchmark.comparisons import ImageValues, compare, marks
+from lookright.benchmark.parts import part
 from lookright.benchmark.ranking import ranking
-from lookright.benchmark.sheets import part
 from lookright.benchmark.table import Pair, schemes
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Result
