@@ -292,11 +292,14 @@ def test_the_terminals_table_fits_and_has_the_averages(judged):
 
 
 def test_markup_in_a_name_is_text_in_a_terminal(tmp_path):
-    judged = fake.grid(tmp_path, ("[red]ERM[/red]",), [("art",)], (0,), domains=TWO)
+    name = "[red]A[/red]"
+    skip = {(name, ("photo",), 0)}
+    judged = fake.grid(tmp_path, (name, "B"), fake.single_source(TWO), (0,), skip=skip, domains=TWO)
     console = Console(width=80, record=True, file=StringIO())
     console.print(terminal_table(judged, "[bold]x"))
     text = console.export_text()
-    assert "[red]ERM[/red]" in text
+    assert f"  {name} " in text
+    assert f"{name} lacks 2 cells" in text
     assert "[bold]x" in text
 
 
