@@ -163,6 +163,19 @@ def test_the_time_of_a_training_is_that_of_its_epochs(grid):
     assert untold.average("A", Column("", "", TRAINING_TIME, None)) is None
 
 
+@pytest.mark.parametrize(
+    ("measure", "value", "shown", "bare"),
+    [
+        (TRAINING_TIME, 12.34, "12.3 s", "12.3"),
+        (ACCURACY, 0.5, "50.0%", "50.0"),
+        (AUC, 0.5, "0.500", "0.500"),
+    ],
+    ids=["seconds", "rate", "score"],
+)
+def test_figures_with_and_without_their_unit(measure, value, shown, bare):
+    assert (measure.show(value), measure.bare(value)) == (shown, bare)
+
+
 def test_columns_come_from_declared_measures():
     own = Measure(
         "own", "Own", True, "score", "", question=LOOKS_AT_OBJECT, terminal="column", order=1
