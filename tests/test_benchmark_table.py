@@ -9,8 +9,8 @@ import pytest
 import benchmark_fixtures as fake
 from lookright.benchmark.columns import INSIDE, OUTSIDE, TRAINING_TIME, Column, columns
 from lookright.benchmark.comparisons import ImageValues, compare, marks
+from lookright.benchmark.parts import part
 from lookright.benchmark.ranking import ranking
-from lookright.benchmark.sheets import part
 from lookright.benchmark.table import Pair, schemes
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Result
@@ -161,6 +161,19 @@ def test_the_time_of_a_training_is_that_of_its_epochs(grid):
     assert (found.value, found.sd, found.seeds) == (23.0, 0.0, 3)
     (untold,) = schemes(planted(GOLDEN))
     assert untold.average("A", Column("", "", TRAINING_TIME, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "shown", "bare"),
+    [
+        (TRAINING_TIME, 12.34, "12.3 s", "12.3"),
+        (ACCURACY, 0.5, "50.0%", "50.0"),
+        (AUC, 0.5, "0.500", "0.500"),
+    ],
+    ids=["seconds", "rate", "score"],
+)
+def test_figures_with_and_without_their_unit(measure, value, shown, bare):
+    assert (measure.show(value), measure.bare(value)) == (shown, bare)
 
 
 def test_columns_come_from_declared_measures():

@@ -105,6 +105,14 @@ def test_every_table_of_our_own_figures_is_labelled(written):
     assert all("oracle selection" in caption for caption in captions)
 
 
+def test_the_page_is_labelled_where_it_has_no_tables_title(written):
+    text = texts(written)["report.html"]
+    heads = re.findall(r"<h[12][^>]*>.*?</h[12]>", text)
+    assert "oracle selection" in heads[0]
+    assert sum("oracle selection" in head for head in heads) == 3
+    assert all(("domain pair" in head or "ranks" in head) for head in heads[1:] if "oracle" in head)
+
+
 def test_the_values_are_complete_and_exact(judged, written):
     rows = list(csv.DictReader(StringIO(texts(written)["table.csv"])))
     assert len(rows) == 3 * 4
@@ -162,17 +170,18 @@ def test_a_link_leads_to_the_page_of_a_run_that_has_one(tmp_path):
     assert f"(../odd%20runs/{run.folder.name}/report.html)" in text
 
 
-@pytest.mark.parametrize("files", [(), ("table.md",)])
-def test_files_are_replaced_together(judged, tmp_path, files, monkeypatch):
-    for name in files:
+@pytest.mark.parametrize("old", [(), ("table.md", "report.html")], ids=["new", "old"])
+def test_files_are_replaced_together(judged, tmp_path, old, monkeypatch):
+    """The third of the files cannot be written."""
+    for name in old:
         (tmp_path / name).write_text("old")
-    monkeypatch.setattr("lookright.benchmark.write.page", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    monkeypatch.setattr("lookright.benchmark.write.comma", lambda *_: "\ud800")
+    with pytest.raises(UnicodeEncodeError):
         write_tables(judged, tmp_path, "Two domains")
-    assert [path.name for path in tmp_path.iterdir()] == list(files)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(old, "old")
     monkeypatch.undo()
     write_tables(judged, tmp_path, "Two domains")
-    assert "old" not in texts(tmp_path)["table.md"][:5]
+    assert all(text != "old" for text in texts(tmp_path).values())
     assert not (tmp_path / WRITING).exists()
 
 
@@ -292,11 +301,14 @@ def test_the_terminals_table_fits_and_has_the_averages(judged):
 
 
 def test_markup_in_a_name_is_text_in_a_terminal(tmp_path):
-    judged = fake.grid(tmp_path, ("[red]ERM[/red]",), [("art",)], (0,), domains=TWO)
+    name = "[red]A[/red]"
+    skip = {(name, ("photo",), 0)}
+    judged = fake.grid(tmp_path, (name, "B"), fake.single_source(TWO), (0,), skip=skip, domains=TWO)
     console = Console(width=80, record=True, file=StringIO())
     console.print(terminal_table(judged, "[bold]x"))
     text = console.export_text()
-    assert "[red]ERM[/red]" in text
+    assert f"  {name} " in text
+    assert f"{name} lacks 2 cells" in text
     assert "[bold]x" in text
 
 

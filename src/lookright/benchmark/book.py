@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookright.benchmark.beside import beside
+from lookright.benchmark.parts import Part, part, seeds_note
 from lookright.benchmark.published import Published
-from lookright.benchmark.sheets import Part, Sheet, part, seeds_note
+from lookright.benchmark.sheets import Sheet
 from lookright.benchmark.table import described, schemes
 from lookright.evaluation.result import Result
 from lookright.training import Run

@@ -43,7 +43,7 @@ def _row(scheme: Scheme, pair: Pair, method: str, keys: Sequence[str]) -> Iterat
     yield " ".join(trial.run.folder.name for trial in trials)
     for key in keys:
         yield from _figures(scheme.cell(method, pair, key))
-    yield from _figures(scheme.training_time(method, pair.train) if trials else None)
+    yield from _figures(scheme.training_time(method, pair.train))
 
 
 def _figures(cell: Cell | None) -> tuple[str, str, str]:

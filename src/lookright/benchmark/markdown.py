@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lookright.benchmark.book import Book
 from lookright.benchmark.links import href
-from lookright.benchmark.sheets import Entry, Head, Links, Part, Sheet, Tested, marks_note
+from lookright.benchmark.parts import Part, Tested
+from lookright.benchmark.sheets import Entry, Head, Links, Sheet, marks_note
 from lookright.drawing import count, p_value
 from lookright.visible import visible
 
