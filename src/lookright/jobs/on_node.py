@@ -10,12 +10,14 @@ sends the folder's files, the job works in a temporary folder, and its files com
 import hashlib
 import io
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +66,8 @@ def work(order: Order, files: bytes | None = None) -> Answer:
     """Do a job on this node. files: of the launcher's folder, once the node has said it is far."""
     import ray
 
+    # By it Ray stops a task; a `&` in the script that has started Ray switches it off.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     node, host = ray.get_runtime_context().get_node_id(), socket.gethostname()
     try:
         unfit = _unfit(order)
@@ -162,10 +166,11 @@ def _run(order: Order, folder: Path, about: Path) -> int:
         )
     try:
         assert process.stdin is not None
-        process.stdin.write(order.spec.encode() + b"\n")
-        process.stdin.flush()
-        return process.wait()
-    except BrokenPipeError:
-        return process.wait()
+        with suppress(BrokenPipeError):
+            process.stdin.write(order.spec.encode() + b"\n")
+            process.stdin.flush()
+        while process.poll() is None:  # Ray interrupts Python, and no call of the system
+            time.sleep(_SECONDS)
+        return process.returncode
     finally:  # also if the job is cancelled
         process.communicate()
