@@ -1,7 +1,7 @@
 """What happens on a node of a Ray cluster: `work` does one job there.
 
-The function travels to the node by value, so that a node without lookright can say so; this file
-needs nothing but Python and Ray.
+The function travels to the node by value, so that a node without lookright can say so; it calls
+nothing but Python's library and Ray.
 
 If the node sees the launcher's folder (a shared disk), the job works there. Otherwise the launcher
 sends the folder's files, the job works in a temporary folder, and its files come back.
@@ -20,6 +20,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from lookright.jobs.codes import FIRST
 
 _LOOKS = 10
 _SECONDS = 0.3
@@ -162,7 +164,7 @@ def _run(order: Order, folder: Path, about: Path) -> int:
             stdout=log,
             stderr=log,
             cwd=order.cwd if Path(order.cwd).is_dir() else None,
-            env=os.environ | {"PYTHONSAFEPATH": "1", "LOOKRIGHT_FIRST_WORKER": ""},
+            env=os.environ | {"PYTHONSAFEPATH": "1", FIRST: ""},
         )
     try:
         assert process.stdin is not None
