@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from lookright.errors import UserError
-from lookright.jobs import InProcess, Launcher, Workers, launch
+from lookright.jobs import InProcess, Launcher, OnRay, Workers, launch
 from own_job import OwnJob, lines
 from ray_cluster import PATHS, QUICK, Cluster
 
@@ -220,6 +220,27 @@ def test_the_error_of_a_job_whose_spec_cannot_be_built_is_in_its_log(tmp_path, m
     assert failure.place.error == ""
     assert "own_job" in failure.error
     assert "own_job" in failure.place.log.read_text()
+
+
+def test_jobs_of_a_cluster_stop_with_their_launcher(cluster, tmp_path):
+    job = OwnJob("long", steps=1000, seconds=0.1)
+    place, launcher = job.place(tmp_path), OnRay(cluster.address)
+    assert launcher.start(job, place, Progress()).poll() is None
+    wait_until(lambda: lines(place.folder / "steps"))
+    before = time.monotonic()
+    launcher.close()
+    wait_until(lambda: place.free)
+    assert place.state == "begun"
+    assert time.monotonic() - before < 60
+
+
+def test_data_that_no_node_has_is_one_clear_line(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("lookright.jobs.on_ray._paths", lambda spec: [tmp_path / "PACS"])
+    with pytest.warns(UserWarning, match="has no .*PACS, which a job reads.*Other nodes do its"):
+        (failure,) = launched([OwnJob("without data")], tmp_path, cluster.launcher)
+    assert (
+        failure.error.count(f") has no {tmp_path / 'PACS'}, which a job reads: put the data") == 2
+    )
 
 
 def test_nothing_is_lost_or_done_twice_when_a_cluster_and_its_processes_are_killed(

@@ -1,5 +1,7 @@
 """Workers: their devices and memory, and what runs in them; which launcher a user gets."""
 
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -131,6 +133,11 @@ def test_the_launcher_that_is_asked_for(asked, kind, slots, monkeypatch):
 def test_what_cannot_be_chosen_is_one_clear_line(asked, said):
     with pytest.raises(UserError, match=said):
         choose(**asked)
+
+
+def test_the_package_loads_neither_ray_nor_torch():
+    code = "import sys, lookright.jobs; assert not {'ray', 'torch'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):

@@ -1,7 +1,7 @@
 """What happens on a node of a Ray cluster: `work` does one job there.
 
-The function travels to the node by value, so that a node without lookright can say so; this file
-needs nothing but Python and Ray.
+The function travels to the node by value, so that a node without lookright can say so; it calls
+nothing but Python's library and Ray.
 
 If the node sees the launcher's folder (a shared disk), the job works there. Otherwise the launcher
 sends the folder's files, the job works in a temporary folder, and its files come back.
@@ -10,14 +10,18 @@ sends the folder's files, the job works in a temporary folder, and its files com
 import hashlib
 import io
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from lookright.jobs.codes import FIRST
 
 _LOOKS = 10
 _SECONDS = 0.3
@@ -64,6 +68,8 @@ def work(order: Order, files: bytes | None = None) -> Answer:
     """Do a job on this node. files: of the launcher's folder, once the node has said it is far."""
     import ray
 
+    # By it Ray stops a task; a `&` in the script that has started Ray switches it off.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     node, host = ray.get_runtime_context().get_node_id(), socket.gethostname()
     try:
         unfit = _unfit(order)
@@ -158,14 +164,15 @@ def _run(order: Order, folder: Path, about: Path) -> int:
             stdout=log,
             stderr=log,
             cwd=order.cwd if Path(order.cwd).is_dir() else None,
-            env=os.environ | {"PYTHONSAFEPATH": "1", "LOOKRIGHT_FIRST_WORKER": ""},
+            env=os.environ | {"PYTHONSAFEPATH": "1", FIRST: ""},
         )
     try:
         assert process.stdin is not None
-        process.stdin.write(order.spec.encode() + b"\n")
-        process.stdin.flush()
-        return process.wait()
-    except BrokenPipeError:
-        return process.wait()
+        with suppress(BrokenPipeError):
+            process.stdin.write(order.spec.encode() + b"\n")
+            process.stdin.flush()
+        while process.poll() is None:  # Ray interrupts Python, and no call of the system
+            time.sleep(_SECONDS)
+        return process.returncode
     finally:  # also if the job is cancelled
         process.communicate()

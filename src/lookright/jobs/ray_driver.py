@@ -16,7 +16,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -34,6 +34,7 @@ from lookright.locks import HeldError, locked
 
 _RETRIES = 2
 _SECONDS = 0.2
+_SURVEY = 1.0
 _REACH = 10.0
 _CONNECT = 60.0
 _STOP = 70.0
@@ -78,7 +79,8 @@ class Driver:
         self.each = {"CPU": cpus}
         if ray.cluster_resources().get("GPU", 0) >= gpus > 0:
             self.each["GPU"] = gpus
-        self.slots = 0
+        self.slots, self.surveyed = 0, -inf
+        self.nodes: list[dict[str, Any]] = []
         self.tasks: dict[Any, _Task] = {}
         self.noted: set[str] = set()
         package = Path(next(iter(lookright.__path__)))
@@ -106,19 +108,11 @@ class Driver:
 
     def look(self) -> None:
         """Tell how large the cluster is, and how jobs have ended."""
-        nodes = {each["NodeID"]: each for each in ray.nodes() if each["Alive"]}
-        room = [
-            min(each["Resources"].get(name, 0) // size for name, size in self.each.items() if size)
-            for each in nodes.values()
-        ]
-        if self.slots != (slots := max(1, int(sum(room)))):
-            self.slots = slots
-            self.tell({"slots": slots})
-        for reference, task in list(self.tasks.items()):
-            self._check(reference, task, nodes)
+        if time.monotonic() - self.surveyed > _SURVEY:
+            self._survey()
         ended, _ = ray.wait(list(self.tasks), timeout=0) if self.tasks else ([], [])
         for reference in ended:
-            self._end(self.tasks.pop(reference), reference, nodes)
+            self._end(self.tasks.pop(reference), reference)
 
     def stop(self) -> None:
         """Stop all jobs, and wait until they have stopped."""
@@ -143,10 +137,24 @@ class Driver:
         ).remote(task.order, files)
         self.tasks[sent] = task
 
-    def _check(self, reference: Any, task: _Task, nodes: dict[str, Any]) -> None:
+    def _survey(self) -> None:
+        """Look at the nodes that there are, and tell how many jobs they take."""
+        self.nodes = [each for each in ray.nodes() if each["Alive"]]
+        room = [
+            min(each["Resources"].get(name, 0) // size for name, size in self.each.items() if size)
+            for each in self.nodes
+        ]
+        if self.slots != (slots := max(1, int(sum(room)))):
+            self.slots = slots
+            self.tell({"slots": slots})
+        for reference, task in list(self.tasks.items()):
+            self._check(reference, task)
+        self.surveyed = time.monotonic()
+
+    def _check(self, reference: Any, task: _Task) -> None:
         """Give up a job for which no node is large enough."""
         now = time.monotonic()
-        if any(task.fits(each) for each in nodes.values()):
+        if any(map(task.fits, self.nodes)):
             task.stuck = None
         elif task.stuck is None:
             task.stuck = now
@@ -157,7 +165,7 @@ class Driver:
             why = f"no node of the cluster has the {asks} that it asks for: give it fewer devices"
             self._tell_end(task, FAILED, "; ".join([why, *task.unfit.values()]))
 
-    def _end(self, task: _Task, reference: Any, nodes: dict[str, Any]) -> None:
+    def _end(self, task: _Task, reference: Any) -> None:
         try:
             answer: Answer = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
@@ -166,7 +174,7 @@ class Driver:
             return self._tell_end(task, KILLED, f"Ray says: {error}")
         try:
             if answer.unfit:
-                self._elsewhere(task, answer, nodes)
+                self._elsewhere(task, answer)
             elif answer.far:
                 task.held.enter_context(locked(task.place.about))
                 if task.place.state == "done":
@@ -183,11 +191,11 @@ class Driver:
         except UserError as error:
             self._tell_end(task, FAILED, str(error))
 
-    def _elsewhere(self, task: _Task, answer: Answer, nodes: dict[str, Any]) -> None:
+    def _elsewhere(self, task: _Task, answer: Answer) -> None:
         """Let other nodes try a job that one cannot do."""
         why = f"node {answer.host} ({answer.node[:8]}) {answer.unfit}"
         task.unfit[answer.node] = why
-        if not any(task.fits(each) for each in nodes.values()):
+        if not any(map(task.fits, self.nodes)):
             return self._tell_end(task, FAILED, "; ".join(task.unfit.values()))
         if why not in self.noted:
             self.noted.add(why)

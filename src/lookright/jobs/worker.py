@@ -34,6 +34,7 @@ _PATIENCE = 60.0
 
 def main() -> NoReturn:
     """Do the job of the place named on the command line."""
+    _listen_to_signals()
     place = Place(Path(sys.argv[1]), Path(sys.argv[2]))
     first = int(os.environ.get(FIRST) or os.getpid())
     os.environ[FIRST] = str(first)
@@ -69,6 +70,13 @@ def _help(first: int, place: Place, progress: Progress) -> None:
     threading.Thread(target=_end_with, args=(first,), daemon=True).start()
     spec = json.loads((place.about / "spec.json").read_text(encoding="utf-8"))
     build(spec).work(place.folder, progress)
+
+
+def _listen_to_signals() -> None:
+    """Undo that a script which starts something by `&` ignores SIGINT, and that Ray blocks it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _stop_with_launcher() -> None:
