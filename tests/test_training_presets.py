@@ -104,9 +104,9 @@ def test_the_command_line_shows_a_preset_and_what_goes_over_it(capsys, tmp_path)
     assert (found["augment"], found["ema"], found["label_smoothing"]) == (False, 0, 0.1)
     assert (found["weights"], found["pretrained"]) == ("w.pt", False)
     file = tmp_path / "options.yaml"
-    file.write_text("preset: dre\nlr: 0.1\naugment: {flip: false}\n")
+    file.write_text("preset: dre\nlr: 0.1\nepochs: 3\naugment: {flip: false}\n")
     found = printed(capsys, f"--config {file}")
-    assert (found["steps"], found["lr"]) == (5000, 0.1)
+    assert (found["steps"], found["epochs"], found["lr"]) == (None, 3, 0.1)
     assert found["augment"]["init_args"] == vars(Augment(flip=False))
     assert printed(capsys, f"--config {file} --preset domainbed")["domain_batch_size"] == 32
     file.write_text(yaml.safe_dump(found))

@@ -77,12 +77,12 @@ class RunRecorder(L.Callback):
         row = self._row(trainer, epoch)  # on every rank: the sums go over all of them
         rows, first = [*self.rows, row], trainer.is_global_zero
         epochs = trainer.max_epochs or epoch
-        waited = self._waited(rows, epochs)
+        waited = self._since_best(rows, epochs)
         lines = [_line(row, trainer.max_epochs, waited == 0)]
-        if self.patience and waited and epoch > self.method.warm_up * epochs:
-            trainer.should_stop = waited >= self.patience
-        if trainer.should_stop:
+        patient = waited is None or self.patience is None or waited < self.patience
+        if not patient and epoch > self.method.warm_up * epochs:
             row["stopped"] = 1
+            trainer.should_stop = True
             lines.append(f"stopped early: {waited} validations without a better one")
         for line in lines:
             self.note(line)
@@ -129,7 +129,7 @@ class RunRecorder(L.Callback):
             **measured,
         }
 
-    def _waited(self, rows: Sequence[Row], epochs: int) -> int | None:
+    def _since_best(self, rows: Sequence[Row], epochs: int) -> int | None:
         """The number of validations since the best one; None if the last row is none."""
 
         def standing(row: Row) -> tuple[bool, float]:
