@@ -1,6 +1,7 @@
 """A benchmark from its file to its table: every cell once, resumed, and nothing wrong unsaid."""
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -447,6 +448,7 @@ def test_draws_are_known_by_name_and_number(write):
     assert many[:2] == few
     assert len(set(many)) == 4
     assert all(1e-4 <= lr <= 1e-2 and 0 <= clean <= 1 for lr, clean in many)
+    assert all(clean != pytest.approx((math.log10(lr) + 4) / 2) for lr, clean in many)
     alone = drawn(4, **{"method.clean": both["method.clean"]})
     assert [clean for _, clean in alone] == [clean for _, clean in many]
     listed = drawn(2, **rate, **{"method.clean": [0, 0.5, 0.5]})
