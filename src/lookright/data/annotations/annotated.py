@@ -1,5 +1,6 @@
 """What a file of annotations says of one image."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -15,7 +16,7 @@ class Annotated:
 
     Args:
         image: the image's file as the annotations name it, with "/" between folders; the suffix may
-            be missing.
+            be missing; "" for entries of no known image.
         size: (height, width) of the image that was annotated, UNIT for shares of them, None if the
             annotations do not say.
         shapes: the shapes, in pixels of that size.
@@ -49,3 +50,8 @@ class Annotated:
             shapes=tuple(shape.scaled(x, y) for shape in self.shapes),
             ignored=tuple(shape.scaled(x, y) for shape in self.ignored),
         )
+
+
+def plain(label: str) -> str:
+    """The label without differences of case, spaces, "_" and "-"."""
+    return re.sub(r"[\s_-]+", " ", label).strip().casefold()

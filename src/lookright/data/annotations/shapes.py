@@ -7,7 +7,7 @@ share no pixel and leave none out. What lies outside of the image is cut off.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -64,7 +64,8 @@ class Bitmap:
     """Pixels given one by one, in a window of `height` and `width` whose corner is (left, top).
 
     runs: how many pixels in turn do not and do belong to the shape, down the columns one after the
-    other (COCO's run-length encoding, `annotations.rle`).
+    other (COCO's run-length encoding, `annotations.rle`). scale: the width and height of one of
+    these pixels in the image; a pixel of the image is the one that its centre is in.
     """
 
     label: str
@@ -73,6 +74,7 @@ class Bitmap:
     width: int
     left: int = 0
     top: int = 0
+    scale: tuple[float, float] = (1, 1)
 
     @classmethod
     def of(cls, label: str, pixels: NDArray[np.bool_], left: int = 0, top: int = 0) -> Self:
@@ -86,26 +88,15 @@ class Bitmap:
         return pixels_of(self.runs, self.height, self.width)
 
     def scaled(self, x: float, y: float) -> Self:
-        """The bitmap enlarged by these factors; each new pixel is the one that its centre is in."""
-        top, bottom = _edge(self.top * y), _edge((self.top + self.height) * y)
-        left, right = _edge(self.left * x), _edge((self.left + self.width) * x)
-        rows = (np.arange(top, bottom) + 0.5) // y - self.top
-        columns = (np.arange(left, right) + 0.5) // x - self.left
-        inner = np.ix_(
-            rows.clip(0, self.height - 1).astype(int), columns.clip(0, self.width - 1).astype(int)
-        )
-        return self.of(self.label, self.pixels[inner], left, top)
+        """The bitmap where x and y are multiplied by these factors."""
+        return replace(self, scale=(self.scale[0] * x, self.scale[1] * y))
 
     def draw_on(self, mask: NDArray[np.bool_]) -> None:
         """Set the pixels of the bitmap in a mask (H, W)."""
-        height, width = mask.shape
-        rows = slice(max(0, self.top), max(0, min(height, self.top + self.height)))
-        columns = slice(max(0, self.left), max(0, min(width, self.left + self.width)))
-        inner = self.pixels[
-            rows.start - self.top : max(0, rows.stop - self.top),
-            columns.start - self.left : max(0, columns.stop - self.left),
-        ]
-        mask[rows, columns] |= inner
+        (height, width), (x, y) = mask.shape, self.scale
+        rows, from_rows = _sampled(height, self.top, self.height, y)
+        columns, from_columns = _sampled(width, self.left, self.width, x)
+        mask[rows, columns] |= self.pixels[np.ix_(from_rows, from_columns)]
 
 
 Shape = Box | Polygon | Bitmap
@@ -125,9 +116,12 @@ def draw(shapes: Iterable[Shape], height: int, width: int) -> NDArray[np.uint8]:
 
 def _pixels(start: float, end: float, count: int) -> slice:
     """The pixels of a row of `count` whose centres are at `start` or above it, and below `end`."""
-    return slice(min(max(_edge(start), 0), count), min(max(_edge(end), 0), count))
+    first, last = np.clip(np.ceil([start - 0.5, end - 0.5]), 0, count).astype(int)
+    return slice(first, last)
 
 
-def _edge(at: float) -> int:
-    """The first pixel whose centre is not before `at`."""
-    return int(np.ceil(at - 0.5))
+def _sampled(count: int, first: int, size: int, scale: float) -> tuple[slice, NDArray[np.int64]]:
+    """The pixels of a row of `count` that a window covers, and the window's pixel for each."""
+    covered = _pixels(first * scale, (first + size) * scale, count)
+    inner = (np.arange(covered.start, covered.stop) + 0.5) // scale - first
+    return covered, inner.clip(0, size - 1).astype(np.int64)
