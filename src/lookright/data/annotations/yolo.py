@@ -40,7 +40,8 @@ def read_yolo(path: Path) -> Iterator[Annotated]:
 
     A line is a class and a box (centre, width, height; a confidence after it is not read) or an
     outline. The classes' names are those of the data set's YAML file, of classes.txt or of
-    obj.names, in the folder or, if it is called `labels` or is in one, above it; else the numbers are the labels.
+    obj.names, in the folder, or above one that is called labels or is in such a one; else the
+    numbers are the labels.
 
     Raises:
         UserError: the file is not one of YOLO, or the folder has none.
