@@ -27,7 +27,7 @@ from lookright.data.annotations.entries import (
     text_of,
 )
 from lookright.data.annotations.shapes import Bitmap, Shape
-from lookright.data.images import Encoded, read_stored
+from lookright.data.images import Encoded, UnreadableImageError, read_stored
 from lookright.untrusted import content, parsed, parsed_xml
 
 _ROUND = 0.01
@@ -92,7 +92,10 @@ def _mask(label: str, encoded: str, points: NDArray[np.float64]) -> Bitmap:
         png = base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
         raise ValueError(f"its mask is no base64: {error}") from error
-    pixels = np.array(read_stored(Encoded("its mask", png)).convert("L")) > 0
+    try:
+        pixels = np.array(read_stored(Encoded("its mask", png)).convert("L")) > 0
+    except UnreadableImageError as error:
+        raise ValueError(f"its mask cannot be read: {error.reason}") from error
     left, top = points.min(0).round().astype(int).tolist()
     return Bitmap.of(label, pixels, left, top)
 
