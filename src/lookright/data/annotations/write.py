@@ -105,9 +105,9 @@ def write_masks(
         for each in annotated:
             by_name.setdefault(each.image, []).append(each)
             told(1)
-    unread = [f"'{name}': {why}" for name, of in by_name.items() for a in of for why in a.unread]
+    unread = [why for each in by_name.pop("", ()) for why in each.unread]
+    unread += [f"'{name}': {why}" for name, of in by_name.items() for a in of for why in a.unread]
     passed_over = Counter(why for of in by_name.values() for a in of for why in a.passed_over)
-    by_name.pop("", None)
     names = matched(by_name, classes, lambda several: _are_copies(images, several))
     _check_targets(names)
     wanted = _wanted(labels, classes, names, by_name)
