@@ -44,7 +44,7 @@ def coco(**objects: Any) -> dict[str, Any]:
     ids = {label: number for number, label in enumerate(sorted(objects), 7)}
     return {
         "info": {},
-        "images": [{"id": 1, "file_name": "photos/1.jpg", "height": HEIGHT, "width": WIDTH}],
+        "images": [{"id": 1, "file_name": "photos\\1.jpg", "height": HEIGHT, "width": WIDTH}],
         "categories": [{"id": number, "name": label} for label, number in ids.items()],
         "annotations": [
             {"id": number, "image_id": 1, "category_id": ids[label], **of}

@@ -49,7 +49,7 @@ def test_the_same_object_gives_the_same_mask(tmp_path, read, at, files):
     for label in ("hare", "lynx"):
         assert (drawn(found, label) == expected(label)).all(), label
     assert found.unread == found.passed_over == ()
-    assert found.image.split("/")[-1] in ("1.jpg", "1")
+    assert found.image in ("photos/1.jpg", "../photos/1.jpg", "1.jpg", "1")
     assert found.size in ((HEIGHT, WIDTH), UNIT, None)
 
 

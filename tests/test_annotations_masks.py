@@ -394,6 +394,16 @@ def test_a_folder_of_one_domain_and_progress(tmp_path, images, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_images_in_deeper_folders_are_taken_or_skipped(images, out):
+    image(images / "day/hare/deep/2.png", shade=77)
+    annotated = [of(NAMES[0], HARES), of("2.png", HARES)]
+    with pytest.raises(UserError, match="--subfolders take or skip"):
+        done(annotated, images, out)
+    for subfolders, count in (("skip", 1), ("take", 2)):
+        done(annotated, images, out, subfolders=subfolders)
+        assert len(masks(out)) == count
+
+
 def test_of_what_a_user_names(tmp_path, images):
     _, at, files = FILES["COCO, boxes"]
     files = {at: files[at] | {"images": [files[at]["images"][0] | {"file_name": NAMES[0]}]}}

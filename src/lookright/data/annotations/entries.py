@@ -40,7 +40,10 @@ def annotated(
     shape: Callable[[T], Shape],
     ignored: tuple[Shape, ...] = (),
 ) -> Annotated:
-    """The shapes of the entries of an image; `shape` raises ValueError for one that has none."""
+    """The shapes of the entries of an image; `shape` raises ValueError for one that has none.
+
+    Folders in the image's name may be divided as on Windows.
+    """
     shapes: list[Shape] = []
     passed_over: list[str] = []
     unread: list[str] = []
@@ -51,7 +54,8 @@ def annotated(
             passed_over.append(str(error))
         except ValueError as error:
             unread.append(f"entry {number}: {error}")
-    return Annotated(image, size, tuple(shapes), ignored, tuple(passed_over), tuple(unread))
+    name = image.replace("\\", "/")
+    return Annotated(name, size, tuple(shapes), ignored, tuple(passed_over), tuple(unread))
 
 
 def each_file(

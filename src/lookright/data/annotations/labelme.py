@@ -57,7 +57,7 @@ def of_labelme(whole: Any, path: Path) -> Annotated:
     image = whole.get("imagePath") or path.stem
     if not isinstance(image, str):
         raise ValueError(f"expected 'imagePath' as text, got {shortened(image)}")
-    return annotated(image.replace("\\", "/"), size, entries, _shape)
+    return annotated(image, size, entries, _shape)
 
 
 def _shape(entry: Mapping[str, Any]) -> Shape:

@@ -57,7 +57,7 @@ def of_voc(root: Element, path: Path) -> Annotated:
         raise ValueError(f"its outermost element is '{root.tag}', not 'annotation'")
     image = (root.findtext("filename") or "").strip() or path.stem
     size = size_of(root.findtext("size/height"), root.findtext("size/width"))
-    return annotated(image.replace("\\", "/"), size, root.findall("object"), _shape)
+    return annotated(image, size, root.findall("object"), _shape)
 
 
 def _shape(entry: Element) -> Shape:
