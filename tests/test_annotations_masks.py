@@ -167,6 +167,8 @@ def test_labels_choose_the_shapes(images, out, labels, given, expected_images):
 
 WRONG_LABELS = {
     "an unknown class": ({"hares": ["a"]}, r"classes of the images, hare, lynx, got 'hares'. Did"),
+    "another word": ("hare", "labels own, all, or those of each class; got 'hare'"),
+    "a text": ({"hare": "dog"}, "a list of labels for class 'hare'; got one text"),
     "no label of a class": (
         "own",
         r"classes of the images, hare, lynx; the labels are cat, dog: say",

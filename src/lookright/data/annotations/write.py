@@ -158,8 +158,12 @@ def _wanted(
     """The labels to draw in each image, plain; None for all of them."""
     if labels == "all":
         return dict.fromkeys(classes)
-    listed = {} if labels == "own" else dict(labels)
+    if isinstance(labels, str) and labels != "own":
+        raise UserError(f"Expected labels own, all, or those of each class; got '{labels}'.")
+    listed = {} if isinstance(labels, str) else dict(labels)
     known = {*classes.values()}
+    if alone := [name for name, of in listed.items() if isinstance(of, str)]:
+        raise UserError(f"Expected a list of labels for class '{alone[0]}'; got one text.")
     for name in listed.keys() - known:
         raise UserError(
             f"Expected classes of the images, {some(sorted(known))}, got '{name}'."
