@@ -188,7 +188,7 @@ BROKEN = {
     "a number": 10,
     "other characters": "\x7f\x00",
     "not of this alphabet": "é",
-    "the middle of a length": "S2P",
+    "the middle of a length": ":P",
     "a length without end": "o" * 10_000 + "0",
     "a compressed length below zero": "O" + "00",
 }
