@@ -138,6 +138,10 @@ def test_annotations_of_another_resolution_are_resized(images, out):
     done([of(name, *double, size=(2 * HEIGHT, 2 * WIDTH)) for name in NAMES], images, out)
     for name, mask in masks(out).items():
         assert (mask == expected(name.split("/")[1])).all()
+    border = (Box("border", *(2 * edge for edge in LYNX)),)
+    done([of(NAMES[0], double[0], size=(2 * HEIGHT, 2 * WIDTH), ignored=border)], images, out)
+    both = np.where(expected("hare") > 0, 1, np.where(expected("lynx") > 0, 2, 0))
+    assert (masks(out)[NAMES[0]] == both).all()
 
 
 def test_annotations_of_another_shape_give_no_mask(images, out):

@@ -51,8 +51,8 @@ SHAPES = {
     "a bitmap outside": (Bitmap.of("a", grid("## ##"), 9, -9), "..... ..... ....."),
     "a larger bitmap": (Bitmap.of("a", grid("#. ##")).scaled(2, 1), "##... ####. ....."),
     "a smaller bitmap": (
-        Bitmap.of("a", grid("#### ..## ####"), 2, 0).scaled(0.5, 1),
-        ".##.. ..#.. .##..",
+        Bitmap.of("a", grid("#### .#.# ####"), 2, 0).scaled(0.5, 1),
+        ".##.. .##.. .##..",
     ),
 }
 
