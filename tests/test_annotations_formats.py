@@ -95,6 +95,18 @@ def test_coco_has_images_without_shapes_and_shapes_without_categories(tmp_path):
     assert [each.label for each in second.shapes] == ["7"]
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("COCO, ")][1:])
+def test_pycocotools_draws_the_same_of_the_same_file(tmp_path, name):
+    """Of the segmentations; of a file with boxes alone it draws nothing."""
+    coco = pytest.importorskip("pycocotools.coco", reason="COCO's own reader")
+    _, at, files = FILES[name]
+    write(tmp_path, files)
+    theirs = coco.COCO(tmp_path / at)
+    for entry in theirs.anns.values():
+        label = theirs.cats[entry["category_id"]]["name"]
+        assert (theirs.annToMask(entry) * 255 == expected(label)).all()
+
+
 def test_coco_outlines_that_are_none_leave_the_box(tmp_path):
     for outlines in ([], [[]], [[1, 2, 3, 4]], None):
         of = {"bbox": corner(HARE), "segmentation": outlines}

@@ -96,7 +96,7 @@ def _mask(label: str, encoded: str, points: NDArray[np.float64]) -> Bitmap:
         pixels = np.array(read_stored(Encoded("its mask", png)).convert("L")) > 0
     except UnreadableImageError as error:
         raise ValueError(f"its mask cannot be read: {error.reason}") from error
-    left, top = points.min(0).round().astype(int).tolist()
+    left, top = points.min(0).astype(int).tolist()
     return Bitmap.of(label, pixels, left, top)
 
 
