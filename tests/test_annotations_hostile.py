@@ -231,6 +231,7 @@ UNREAD = {
         "its encoding is not of the size of the image",
     ),
     "no category": ("a.json", in_coco(category_id=None), "'category_id' as a whole number"),
+    "a truth for a category": ("a.json", in_coco(category_id=True), "whole number, got True"),
     "an outline with infinity": ("a.json", in_labelme(shape("lynx", [[1, 1e999]] * 3)), "10^7"),
     "a shape without a label": ("a.json", in_labelme(shape(None, [])), "'label' as text, got None"),
     "a shape of another kind": ("a.json", in_labelme(shape("a", [[1, 2]], "blob")), "type 'blob'"),

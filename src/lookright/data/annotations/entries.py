@@ -117,7 +117,7 @@ def files_below(folder: Path, *suffixes: str) -> list[Path]:
 def field(entry: object, key: str, kind: type[T]) -> T:
     """The value of a key of a JSON object, of that type; raises ValueError without it."""
     value = entry.get(key) if isinstance(entry, Mapping) else None
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"expected '{key}' as {_WORDS[kind]}, got {shortened(value)}")
     return value
 
