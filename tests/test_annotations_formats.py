@@ -14,6 +14,7 @@ from annotation_files import (
     expected,
     flat,
     labelme,
+    labelme_xml_object,
     shape,
     voc_object,
     voc_xml,
@@ -227,6 +228,13 @@ FOLDERS = {
         0,
     ),
     "VOC whose first image has no object": ({"a/0.xml": voc_xml(name="0.jpg"), "a/1.xml": BOX}, 0),
+    "LabelMe whose first image has no object": (
+        {
+            "a/0.xml": "<annotation><filename>0.jpg</filename></annotation>",
+            "a/1.xml": f"<annotation>{labelme_xml_object('hare')}</annotation>",
+        },
+        0,
+    ),
     "VOC with a broken file": ({"a/0.xml": "<annotation>", "a/1.xml": BOX}, 1),
 }
 

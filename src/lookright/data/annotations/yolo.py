@@ -51,8 +51,7 @@ def read_yolo(path: Path) -> Iterator[Annotated]:
 
     def read(file: Path) -> Annotated:
         lines = content(file, LARGEST_OF_IMAGE).decode("utf-8-sig").splitlines()
-        below = file.relative_to(root).with_suffix("").parts
-        image = "/".join(part for part in below if part != "labels")
+        image = file.relative_to(root).with_suffix("").as_posix()
         objects = [line.split() for line in lines if line.strip()]
         return annotated(image, UNIT, objects, lambda each: _shape(each, classes))
 
