@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lookright.data.annotations.annotated import Annotated
 from lookright.data.annotations.shapes import Box, Polygon, Shape
 from lookright.errors import UserError
+from lookright.untrusted import content, parsed_xml
 
 T = TypeVar("T")
 
@@ -84,6 +85,15 @@ def each_file(
             yield read(file)
         except (ValueError, OSError, UserError) as error:
             yield Annotated(file.stem, None, (), unread=(f"'{file}': {error}",))
+
+
+def each_xml(
+    path: Path, what: str, of: Callable[[Element, Path], Annotated]
+) -> Iterator[Annotated]:
+    """`each_file` of XML; `of` gives the annotations in the outermost element of a file."""
+    yield from each_file(
+        path, ".xml", what, lambda file: of(parsed_xml(content(file, LARGEST_OF_IMAGE)), file)
+    )
 
 
 def named(path: Path, what: str, read: Callable[[Path], T]) -> T:

@@ -18,6 +18,7 @@ from lookright.data.annotations.entries import (
     annotated,
     box,
     each_file,
+    each_xml,
     field,
     number,
     numbers,
@@ -28,7 +29,7 @@ from lookright.data.annotations.entries import (
 )
 from lookright.data.annotations.shapes import Bitmap, Shape
 from lookright.data.images import Encoded, UnreadableImageError, read_stored
-from lookright.untrusted import content, parsed, parsed_xml
+from lookright.untrusted import content, parsed
 
 _ROUND = 0.01
 """How far the sides of the polygon of a circle may be inside of it, in pixels."""
@@ -106,11 +107,7 @@ def read_labelme_xml(path: Path) -> Iterator[Annotated]:
     Raises:
         UserError: the file is not one of LabelMe, or the folder has none.
     """
-
-    def read(file: Path) -> Annotated:
-        return of_labelme_xml(parsed_xml(content(file, LARGEST_OF_IMAGE)), file)
-
-    yield from each_file(path, ".xml", "annotations of LabelMe", read)
+    return each_xml(path, "annotations of LabelMe", of_labelme_xml)
 
 
 def of_labelme_xml(root: Element, path: Path) -> Annotated:
