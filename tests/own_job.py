@@ -42,3 +42,38 @@ class OwnJob(Job):
 
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
+
+
+@dataclass(frozen=True)
+class Large(OwnJob):
+    """Needs the memory for itself, while another such job runs in its root; takes: GPUs."""
+
+    takes: int = 1
+
+    @property
+    def devices(self) -> int:
+        return self.takes
+
+    def work(self, folder: Path, progress: Progress) -> None:
+        with (folder / "devices").open("a") as file:
+            file.write(os.environ.get("CUDA_VISIBLE_DEVICES", "") + "\n")
+        mine = folder.parent / f"runs {self.name}"
+        mine.touch()
+        try:
+            time.sleep(self.seconds)
+            if self.fails or len(list(folder.parent.glob("runs *"))) > 1:
+                raise MemoryError("not enough memory")
+        finally:
+            mine.unlink()
+
+
+@dataclass(frozen=True)
+class Both(OwnJob):
+    """Waits until another such job has begun in its root."""
+
+    def work(self, folder: Path, progress: Progress) -> None:
+        (folder.parent / f"begun {self.name}").touch()
+        end = time.monotonic() + 60
+        while len(list(folder.parent.glob("begun *"))) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.05)

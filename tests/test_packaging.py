@@ -138,7 +138,7 @@ def test_what_is_imported_is_declared_and_nothing_else():
     outside = found - set(sys.stdlib_module_names) - {"lookright"}
     homes = packages_distributions()
     named = {canonicalize_name(each) for name in outside for each in homes[name]}
-    extras = ("captum", "datasets", "tensorboard")
+    extras = ("captum", "datasets", "ray", "tensorboard")
     declared = {each.name for extra in (None, *extras) for each in requirements(extra)}
     assert {canonicalize_name(name) for name in declared} == named
 

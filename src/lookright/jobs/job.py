@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ from lookright.spec import spec_of
 from lookright.versions import versions
 
 _PROGRESS = "progress.json"
+_LAST_WORDS = 300
+"""Bytes of a log that are looked at."""
 
 State = Literal["waiting", "begun", "failed", "done"]
 
@@ -33,7 +36,8 @@ class Job(ABC):
     """Work that can be described by a spec (`spec_of(job)`), so that another process can do it.
 
     title: what the job is called in messages; its folder's name begins with it. needs: a job that
-    must be done before this one, in the same folder.
+    must be done before this one, in the same folder; that may need another one. devices: how many
+    GPUs it computes on at once.
     """
 
     @property
@@ -43,6 +47,10 @@ class Job(ABC):
     @property
     def needs(self) -> "Job | None":
         return None
+
+    @property
+    def devices(self) -> int:
+        return 1
 
     @abstractmethod
     def work(self, folder: Path, progress: Progress) -> None:
@@ -54,18 +62,27 @@ class Job(ABC):
         A job whose spec names files gives the hashes of these in place of their paths, so that it
         is the same job wherever they lie.
         """
+        return self.spec
+
+    @cached_property
+    def spec(self) -> Any:
+        """`spec_of(job)`, made once."""
         return spec_of(self)
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hexadecimal digits: a hash of what decides the outcome, made once."""
+        decides = json.dumps(self.decides(), sort_keys=True)
+        return hashlib.sha256(decides.encode()).hexdigest()[:12]
 
     def place(self, root: Path) -> "Place":
         """Where the job is done below `root`: in the folder of the job that it needs, if any."""
-        decides = self.decides()
-        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         if self.needs is None:
             name = re.sub("[^a-z0-9]+", "-", self.title.lower()).strip("-")
-            folder = root / f"{name}-{digest}"
+            folder = root / f"{name}-{self.digest}"
         else:
             folder = self.needs.place(root).folder
-        return Place(folder, folder / "jobs" / f"{type(self).__name__.lower()}-{digest}")
+        return Place(folder, folder / "jobs" / f"{type(self).__name__.lower()}-{self.digest}")
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,14 @@ class Place:
         return self.about / "log.txt"
 
     @property
+    def last_words(self) -> str:
+        """The last line of the log."""
+        with suppress(OSError):
+            text = self.log.read_bytes()[-_LAST_WORDS:].decode(errors="replace").strip()
+            return " ".join(text.rpartition("\n")[2].split())
+        return ""
+
+    @property
     def progress(self) -> tuple[float, str]:
         """How far a running job is: its share, from 0 to 1, and a note."""
         told = _read(self.about / _PROGRESS)
@@ -125,12 +150,11 @@ def do(job: Job, place: Place, progress: Progress) -> None:
         Exception: whatever the work raises; `failed.json` keeps it.
     """
     about = place.about
-    about.mkdir(parents=True, exist_ok=True)
     with locked(about):
         if place.state == "done":
             return
         (about / "failed.json").unlink(missing_ok=True)
-        _write(about / "spec.json", spec_of(job))
+        _write(about / "spec.json", job.spec)
         try:
             job.work(place.folder, progress)
         except StoppedError:

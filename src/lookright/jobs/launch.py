@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.progress import Progress, TaskID
 
 from lookright.errors import UserError
+from lookright.jobs.codes import DONE, FAILED, FULL, HELD, LOST
 from lookright.jobs.job import Job, Place
-from lookright.jobs.launchers import Launcher, Ongoing
-from lookright.jobs.worker import DONE, FAILED, HELD
+from lookright.jobs.launcher import Launcher, Ongoing
 
 _TRIES = 3
 _SECONDS = 0.2
@@ -25,6 +25,14 @@ class Failure:
     job: Job
     place: Place
     error: str
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A job, and the place of the one that it needs."""
+
+    job: Job
+    needs: Place | None
 
 
 @dataclass(frozen=True)
@@ -50,90 +58,110 @@ def launch(
 
     A job that is done is not done again. One that another process is doing is waited for. One whose
     worker is killed is begun again, up to three times in all; it goes on after its last epoch or
-    batch. A job that fails does not stop the others, but for those that need it, and is tried again
-    at the next launch.
+    batch. One for which the memory was too small beside others is begun again alone. A job that
+    fails does not stop the others, but for those that need it, and is tried again at the next
+    launch.
 
     told: called with each job that is done, and its place.
 
     Raises:
-        UserError: two jobs that are the same.
+        UserError: two jobs that are the same; a cluster that is gone for good.
         KeyboardInterrupt: after Ctrl-C, when all workers have stopped; the next launch goes on.
     """
-    places = _places(jobs, root)
-    needed = {place: job.needs and job.needs.place(root) for place, job in places.items()}
-    overall = progress.add_task(title, total=len(places), note="")
-    waiting, tries = list(places), Counter[Place]()
+    plan = _plan(jobs, root)
+    overall = progress.add_task(title, total=len(plan), note="")
+    waiting, tries, alone = list(plan), Counter[Place](), set[Place]()
     running: dict[Place, _Running] = {}
     failures: dict[Place, Failure] = {}
     try:
         while waiting or running:
+            full = False  # what waits for room is not overtaken
             for place in list(waiting):
-                job, before = places[place], needed[place]
+                job, before = plan[place].job, plan[place].needs
                 if place.state == "done":
                     waiting.remove(place)
                     told(job, place)
                 elif before in failures:
                     waiting.remove(place)
-                    why = f"{places[before].title}, which it needs, has failed"
+                    why = f"{plan[before].job.title}, which it needs, has failed"
                     failures[place] = Failure(job, place, why)
-                elif before in waiting or before in running or len(running) >= launcher.slots:
+                elif full or before in waiting or before in running:
                     continue
+                elif len(running) >= launcher.slots:
+                    full = True
                 elif place.free:
-                    waiting.remove(place)
-                    running[place] = _start(job, place, launcher, progress)
+                    ongoing = launcher.start(job, place, progress, place in alone)
+                    if ongoing is None:
+                        full = True
+                    else:
+                        waiting.remove(place)
+                        running[place] = _show(job, ongoing, progress)
             for place, each in list(running.items()):
                 code = each.ongoing.poll()
                 if code is None:
                     continue
                 del running[place]
                 progress.remove_task(each.task)
-                tries[place] += code not in (DONE, HELD)
-                if code != FAILED and tries[place] < _TRIES:
+                tries[place] += code not in (DONE, HELD, LOST)
+                if code == FULL and not each.ongoing.alone:
+                    alone.add(place)
+                    waiting.insert(0, place)
+                elif code not in (FAILED, FULL) and tries[place] < _TRIES:
                     waiting.insert(0, place)
                 else:
-                    failures[place] = Failure(each.job, place, _why(place, code))
-            shares = sum(_show(place, each, progress) for place, each in running.items())
-            ended = len(places) - len(waiting) - len(running)
+                    failures[place] = Failure(each.job, place, _why(place, each.ongoing, code))
+            shares = sum(_update(place, each, progress) for place, each in running.items())
+            ended = len(plan) - len(waiting) - len(running)
             progress.update(overall, completed=ended + shares)
             if running or waiting:
                 time.sleep(_SECONDS)
     finally:
         for each in running.values():
             each.ongoing.stop()
+        for each in running.values():
+            each.ongoing.wait()
     return list(failures.values())
 
 
-def _places(jobs: Sequence[Job], root: Path) -> dict[Place, Job]:
+def _plan(jobs: Sequence[Job], root: Path) -> dict[Place, _Planned]:
     """The jobs by their places, each after the one that it needs."""
-    places: dict[Place, Job] = {}
-    seen: set[Place] = set()
+    plan: dict[Place, _Planned] = {}
+    asked: set[Place] = set()
     for job in jobs:
-        if job.needs is not None:
-            places.setdefault(job.needs.place(root), job.needs)
-        place = job.place(root)
-        if place in seen:
+        place = _add(job, root, plan)
+        if place in asked:
             raise UserError(
                 f"Two jobs called {job.title} are the same: leave one of them out, or give it "
                 "another seed or option."
             )
-        seen.add(place)
-        places.setdefault(place, job)
-    return places
+        asked.add(place)
+    return plan
 
 
-def _start(job: Job, place: Place, launcher: Launcher, progress: Progress) -> _Running:
+def _add(job: Job, root: Path, plan: dict[Place, _Planned]) -> Place:
+    """Add the jobs that a job needs to the plan, and then the job itself."""
+    needs = None if job.needs is None else _add(job.needs, root, plan)
+    place = job.place(root)
+    plan.setdefault(place, _Planned(job, needs))
+    return place
+
+
+def _show(job: Job, ongoing: Ongoing, progress: Progress) -> _Running:
     task = progress.add_task(f"  {job.title}", total=_BAR, note="starting", visible=False)
-    return _Running(job, launcher.start(job, place, progress), task)
+    return _Running(job, ongoing, task)
 
 
-def _show(place: Place, each: _Running, progress: Progress) -> float:
+def _update(place: Place, each: _Running, progress: Progress) -> float:
     """Show how far a running job is; its share."""
     share, note = place.progress
     progress.update(each.task, completed=share * _BAR, note=note, visible=True)
     return share
 
 
-def _why(place: Place, code: int) -> str:
-    if code == FAILED and place.error:
-        return place.error
-    return f"its process ended with exit code {code}: see {place.log}"
+def _why(place: Place, ongoing: Ongoing, code: int) -> str:
+    """Why a job has failed, in one line."""
+    known = place.error if code in (FAILED, FULL) else ""
+    if known or ongoing.error:
+        return " ".join((known or ongoing.error).split())
+    last = f" ({place.last_words})" if place.last_words else ""
+    return f"its process ended with exit code {code}{last}: see {place.log}"
