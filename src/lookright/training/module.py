@@ -20,6 +20,7 @@ from lookright.data.loaders import Loader, stored_loader
 from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.modes import without_looking
+from lookright.processes import together
 from lookright.seeds import derived_seed
 from lookright.training.overfitting import MANY_STEPS, ONE_STEP, one_step
 from lookright.training.sampling import training_order
@@ -141,7 +142,8 @@ class Module(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         batch = self._augmented(batch, batch_idx)
-        with nullcontext() if batch_idx % looks_every(self.device) == 0 else without_looking():
+        looking = nullcontext() if batch_idx % looks_every(self.device) == 0 else without_looking()
+        with looking, together(self.trainer.world_size > 1):
             terms = self.method(batch)
         loss = torch.stack([*terms.values()]).sum()
         self._check_finite(terms, batch_idx)

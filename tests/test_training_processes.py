@@ -1,0 +1,135 @@
+"""Training by two processes: the gradients, figures and files of one process."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Generator, Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from cases import METHODS, batch
+from lookright.attacks import Attack, Ball
+from lookright.batch import Batch
+from lookright.chance import ImageGenerator
+from lookright.guides import mixup
+from lookright.methods.free_at import FreeAT
+from lookright.methods.method import Method
+from lookright.processes import together
+from models_for_tests import Smooth
+from test_training import alone
+
+OTHERWISE = {
+    "sgt": "random pixels",
+    "sgt-signed": "random pixels",
+    "rsc": "a share of the images of a batch",
+    "coral": "covariances of the images of a batch",
+}
+"""Methods whose gradient is not that of one process, and by what."""
+
+
+class ByImage(Attack):
+    """The attack with random numbers that follow from each image."""
+
+    def __init__(self, attack: Attack) -> None:
+        self.attack = attack
+
+    @property
+    def ball(self) -> Ball | None:
+        return self.attack.ball
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        return self.attack(model, x, y, ImageGenerator(0))
+
+
+class Half:
+    """A distribution of which every draw is 0.3."""
+
+    def __init__(self, *concentrations: float) -> None:
+        pass
+
+    def sample(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.full(shape, 0.3)
+
+
+def whole_batch() -> Batch:
+    """Two halves, of two domains each, with other numbers of masks and of pairs of a class."""
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 0, 0, 0, 0, 0, 1, 2, 2, 1, 1])
+    filled = batch(len(labels), dtype=torch.float64)
+    known = torch.tensor([1, 0, 0, 1, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0, 1, 1]).bool()
+    domains = torch.arange(len(labels)) % 2
+    return Batch(
+        filled.images.flip(0),
+        labels,
+        domains,
+        filled.masks,
+        known,
+        filled.tool_masks,
+        known.roll(1),
+    )
+
+
+def made(name: str) -> Method:
+    torch.manual_seed(0)
+    method = METHODS[name](Smooth()).double()
+    for each in method.modules():
+        if isinstance(each, Method) and each.attack and not isinstance(each, FreeAT):
+            each.attack = ByImage(each.attack)
+    return method.train()
+
+
+def gradients(name: str, part: Batch, wrap: Callable[[Method], nn.Module]) -> list[Tensor]:
+    """Those of the second of two steps, for what a method keeps from one to the next."""
+    method = made(name)
+    wrapped = wrap(method)
+    for _ in range(2):
+        method.zero_grad()
+        torch.manual_seed(1)
+        torch.stack([*wrapped(part).values()]).sum().backward()
+    found = [parameter.grad for parameter in method.parameters()]
+    return [torch.empty(0) if each is None else each.clone() for each in found]
+
+
+def compare(rank: int, folder: str) -> None:
+    """Each of two processes with half of the batch; the first compares with all of it."""
+    dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    mixup.Beta = Half
+    data = whole_batch()
+    found = {}
+    for name in METHODS:
+        alone_ = gradients(name, data, lambda method: method)
+        with together():
+            shared = gradients(
+                name, data.select(slice(8 * rank, 8 * rank + 8)), DistributedDataParallel
+            )
+        scale = max(float(each.abs().max()) for each in alone_ if len(each))
+        gaps = [float((a - b).abs().max()) for a, b in zip(alone_, shared, strict=True) if len(a)]
+        found[name] = max(gaps) / scale
+    if rank == 0:
+        Path(folder, "found.json").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+def compare_on_two(folder: Path) -> None:
+    folder.mkdir()
+    mp.start_processes(compare, (str(folder),), nprocs=2, start_method="fork")
+
+
+@pytest.fixture(scope="module")
+def gaps(tmp_path_factory) -> Mapping[str, Any]:
+    """By how much each method's gradients differ, relative to the largest."""
+    folder = tmp_path_factory.mktemp("gaps") / "of"
+    ended = alone("import test_training_processes as t; t.compare_on_two(run)", folder)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads((folder / "found.json").read_text())
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in OTHERWISE])
+def test_two_processes_with_half_a_batch_each_have_the_gradient_of_one_with_all_of_it(gaps, name):
+    assert gaps[name] < 1e-12
