@@ -12,16 +12,21 @@ import torch.multiprocessing as mp
 from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from cases import METHODS, batch
-from lookright.attacks import Attack, Ball
+from cases import METHODS, batch, learned_mask
+from lookright.attacks import PGD, Attack, Ball
 from lookright.batch import Batch
 from lookright.chance import ImageGenerator
 from lookright.guides import mixup
+from lookright.methods.align import ALIGN
+from lookright.methods.egat import EGAT
 from lookright.methods.free_at import FreeAT
 from lookright.methods.method import Method
+from lookright.models import Classifier, read_weights
 from lookright.processes import together
+from lookright.training import Run, fit
 from models_for_tests import Smooth
 from test_training import alone
+from tiny import Blobs
 
 OTHERWISE = {
     "sgt": "random pixels",
@@ -133,3 +138,86 @@ def gaps(tmp_path_factory) -> Mapping[str, Any]:
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in OTHERWISE])
 def test_two_processes_with_half_a_batch_each_have_the_gradient_of_one_with_all_of_it(gaps, name):
     assert gaps[name] < 1e-12
+
+
+class Plain(nn.Module):
+    """A network without BatchNorm, whose statistics are those of a process's own images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 8, 3, 2, 1)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.second(self.first(x - 0.5).relu()).relu()
+        return self.head(x.mean((2, 3)))
+
+
+class OneDomain(Blobs):
+    domains = ("train",)
+
+
+TRAINED: Mapping[str, Callable[[Classifier], Method]] = {
+    "EGAT": lambda model: EGAT(model, ByImage(PGD(eps=0.1, steps=2))),
+    "ALIGN": lambda model: ALIGN(model, learned_mask(), mixup=0.0),
+}
+
+
+def train(name: str, folder: Path, devices: int) -> Run:
+    """Three epochs in steps of 16 images, of which each process has its part.
+
+    The images divide neither among the processes nor into batches, of training or validation.
+    """
+    torch.manual_seed(0)
+    data = Blobs(79)
+    method = TRAINED[name](Classifier(Plain(), data.classes, data.image_size))
+    return fit(
+        method,
+        data,
+        "train",
+        folder / f"{name} {devices}",
+        validation=OneDomain(17),
+        epochs=3,
+        lr=0.02,
+        batch_size=16 // devices,
+        validation_attack=PGD(eps=0.1, steps=2, restarts=2),
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp_fork" if devices > 1 else "auto",
+        progress=False,
+    )
+
+
+def train_on_two(folder: Path) -> None:
+    for name in TRAINED:
+        train(name, folder, 2)
+
+
+@pytest.fixture(scope="module")
+def on_two(tmp_path_factory) -> Path:
+    """The folder of the runs of two processes."""
+    folder = tmp_path_factory.mktemp("runs")
+    ended = alone("import test_training_processes as t; t.train_on_two(run)", folder)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_run_of_two_processes_is_that_of_one(on_two, tmp_path, name):
+    one, two = train(name, tmp_path, 1), Run(on_two / f"{name} 2")
+    for row, other in zip(one.history, two.history, strict=True):
+        measured = [key for key in row if key.startswith(("train/", "val/"))]
+        assert len(measured) >= 4
+        for key in measured:
+            assert other[key] == pytest.approx(row[key], rel=1e-4, abs=1e-6), key
+    assert close(one.last, two.last)
+    if name == "ALIGN":
+        assert close(one.masker_file("last"), two.masker_file("last"))
+
+
+def close(one: Path, other: Path) -> bool:
+    first, second = read_weights(one), read_weights(other)
+    return first.keys() == second.keys() and all(
+        torch.allclose(first[key], second[key], atol=1e-5) for key in first
+    )

@@ -21,13 +21,17 @@ def trainer_with(switches: Mapping[str, Any], **others: Any) -> "L.Trainer":
         UserError: Lightning refuses one of them.
     """
     import lightning as L
+    from lightning.pytorch.strategies import DDPStrategy
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     try:
-        return L.Trainer(**switches, **others)
+        trainer = L.Trainer(**switches, **others)
     except (ImportError, TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
         given = ", ".join(f"{name}={value}" for name, value in switches.items())
         raise UserError(f"No training here with {given}: {' '.join(str(error).split())}") from error
+    if isinstance(trainer.strategy, DDPStrategy):  # a masker, say, has no gradient in the warm-up
+        trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
+    return trainer
 
 
 def tensorboard(folder: Path, earlier: Sequence[Row]) -> "TensorBoardLogger | Literal[False]":
