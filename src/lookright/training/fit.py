@@ -200,6 +200,7 @@ def fit(
         }
         trainer = trainer_with(
             switches,
+            idle=method.warm_up > 0,
             max_epochs=epochs,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
@@ -325,7 +326,6 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", category=PossibleUserWarning)
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
-            warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
             yield
     finally:
         for each, level in zip(loggers, levels, strict=True):

@@ -192,5 +192,5 @@ def _line(row: Mapping[str, float], epochs: int | None, best: bool) -> str:
         if name.startswith("val/")
     )
     time = f"{row['seconds']:.1f} s, {row['waiting']:.0%} of training waiting for data"
-    end = " best" if best else ""
+    end = " | best" if best else ""
     return f"epoch {row['epoch']:.0f}/{epochs} | {terms}{scores} | {time}{end}"
