@@ -143,7 +143,7 @@ def projection_table(projected: Sequence[Projected]) -> str:
     """As the document shows it."""
     gpus = list(projected[0].hours)
     head = [
-        "| | jobs | " + " | ".join(f"hours on {count} GPU" for count in gpus)
+        "| | jobs | " + " | ".join(f"hours, {count} x H100" for count in gpus)
         + " | longest job, hours | waiting for images |",
         "|---" * (4 + len(gpus)) + "|",
     ]  # fmt: skip

@@ -186,7 +186,7 @@ class Late(Blobs):
     """Images that take a while to read."""
 
     def samples(self, domain, indices):
-        time.sleep(0.1)
+        time.sleep(0.2)
         return super().samples(domain, indices)
 
 
@@ -194,18 +194,18 @@ class Idle(L.Callback):
     """Steps that take a while."""
 
     def on_before_optimizer_step(self, *args):
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize(
     ("data", "callbacks", "low", "high"),
-    [(Late(), [], 0.6, 1), (Late(), [Idle()], 0.2, 0.8), (Blobs(), [Idle()], 0, 0.3)],
+    [(Late(), [], 0.4, 1), (Late(), [Idle()], 0.15, 0.85), (Blobs(), [Idle()], 0, 0.3)],
     ids=["slow data", "slow data and steps", "slow steps"],
 )
 def test_the_time_that_a_training_waits_for_data_is_in_its_log(
     tmp_path, data, callbacks, low, high
 ):
-    run = train(tmp_path / "run", ERM, data=data, epochs=2, callbacks=callbacks)
+    run = train(tmp_path / "run", ERM, data=data, epochs=1, callbacks=callbacks)
     told = [line for line in run.lines if "waiting for data" in line]
     for row, line in zip(run.history, told, strict=True):
         assert low <= row["waiting"] <= high
