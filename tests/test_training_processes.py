@@ -21,11 +21,12 @@ from cases import METHODS, batch, learned_mask
 from lookright import cli
 from lookright.attacks import PGD, Attack, Ball
 from lookright.batch import Batch
-from lookright.chance import ImageGenerator
+from lookright.chance import ImageGenerator, uniform_
 from lookright.console import say
 from lookright.guides import mixup
 from lookright.methods.align import ALIGN
 from lookright.methods.egat import EGAT
+from lookright.methods.erm import ERM
 from lookright.methods.free_at import FreeAT
 from lookright.methods.method import Method
 from lookright.models import Classifier, read_weights
@@ -221,6 +222,33 @@ def test_a_run_of_two_processes_is_that_of_one(on_two, tmp_path, name):
     assert close(one.last, two.last)
     if name == "ALIGN":
         assert close(one.masker_file("last"), two.masker_file("last"))
+
+
+class Noise(Attack):
+    """Random numbers alone; keeps those of each image."""
+
+    def __init__(self) -> None:
+        self.of: dict[bytes, Tensor] = {}
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
+    ) -> Tensor:
+        noise = uniform_(torch.empty_like(x), x, -0.1, 0.1, generator)
+        self.of |= {image.numpy().tobytes(): own for image, own in zip(x, noise, strict=True)}
+        return (x + noise).clamp(0, 1)
+
+
+def test_an_image_is_attacked_alike_in_whatever_batch_it_is_validated(tmp_path):
+    data, found = OneDomain(40), []
+    for batch_size in (2, 16):
+        attack, method = Noise(), ERM(Classifier(Plain(), data.classes, data.image_size))
+        options = {"epochs": 1, "validation_attack": attack, "progress": False}
+        fit(method, data, "train", tmp_path / str(batch_size), batch_size=batch_size, **options)
+        found.append(attack.of)
+    one, other = found
+    assert one.keys() == other.keys()
+    assert len(one) > 2
+    assert all(torch.equal(one[image], other[image]) for image in one)
 
 
 def close(one: Path, other: Path) -> bool:
