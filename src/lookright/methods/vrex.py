@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from lookright.batch import Batch
 from lookright.methods.domains import by_domain, check_penalty, cross_entropies
 from lookright.methods.method import Method
+from lookright.processes import common
 
 
 class VREx(Method):
@@ -36,6 +37,6 @@ class VREx(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         members = by_domain(batch, "VREx")
-        risks = cross_entropies(self.model(batch.images), batch.labels, members)
+        risks = common(cross_entropies(self.model(batch.images), batch.labels, members))
         weight = self.penalty if self.progress >= self.warm_up else 1.0
         return {"clean": risks.mean(), "variance": weight * risks.var(correction=0)}

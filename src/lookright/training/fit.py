@@ -195,11 +195,12 @@ def fit(
         switches: dict[str, Any] = {
             "accelerator": accelerator,
             "devices": devices,
-            "strategy": _strategy(strategy, method),
+            "strategy": strategy,
             "precision": precision,
         }
         trainer = trainer_with(
             switches,
+            idle=method.warm_up > 0,
             max_epochs=epochs,
             gradient_clip_val=clip,
             check_val_every_n_epoch=settings.validate_every,
@@ -247,13 +248,6 @@ def _accelerator(asked: str) -> str:
     if asked in _LIGHTNINGS:
         best_device(asked)
     return asked
-
-
-def _strategy(strategy: str, method: Method) -> str:
-    """During a warm-up some parameters have no gradient, which plain DDP reports as an error."""
-    if strategy == "ddp" and method.warm_up:
-        return "ddp_find_unused_parameters_true"
-    return strategy
 
 
 def selected_by(method: Method) -> str:
@@ -331,6 +325,7 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PossibleUserWarning)
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:
         for each, level in zip(loggers, levels, strict=True):

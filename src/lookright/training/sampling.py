@@ -103,7 +103,7 @@ def training_order(
     """
     seed = derived_seed(settings.seed, "order")
     order: DistributedSampler | Balanced = DistributedSampler(
-        part, num_replicas=processes, rank=process, seed=seed
+        part, processes, process, seed=seed, drop_last=len(part) >= processes
     )
     batch_size = min(settings.batch_size, len(order))
     if method.needs_domains:
