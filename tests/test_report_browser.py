@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from itertools import combinations
 
 import pytest
 
+import benchmark_fixtures as planted
 import report_fixtures as fake
+from lookright.benchmark import published_for, write_tables
 from lookright.report import write_page
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -53,6 +56,15 @@ def crowd(tmp_path_factory):
     names = [*fake.METHODS, *(f"Variant {i} of a method" for i in range(16))]
     folders = fake.write_all(root, names, seeds=1, count=2)
     return write_page(folders, root / "report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    root = tmp_path_factory.mktemp("benchmark")
+    (root / "runs").mkdir()
+    judged = planted.grid(root / "runs", ("ERM", "EGAT", "ALIGN"), images=40)
+    page = write_tables(judged, root, "A benchmark", published_for("VLCS"), "oracle selection")
+    return page.as_uri()
 
 
 @pytest.fixture
@@ -105,6 +117,34 @@ def test_nothing_but_the_file_is_asked_for(page, url):
     assert url in asked
     assert {link for link in asked if not link.startswith("data:")} == {url}
     assert page.get_log("browser") == []
+
+
+def test_a_benchmark_draws_its_ranks_and_shows_one_measure_at_a_time(page, benchmark):
+    page.get_log("performance")
+    page.get(benchmark)
+    events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    asked = [each["params"]["request"]["url"] for each in events if "request" in each["params"]]
+    assert {link for link in asked if not link.startswith("data:")} == {benchmark}
+    assert page.get_log("browser") == []
+    drawn = [one for one in page.find_elements("css selector", ".critical") if one.is_displayed()]
+    assert len(drawn) == 1
+    assert "EGAT 1.00" in drawn[0].accessible_name
+    boxes = page.execute_script(
+        """const box = (one) => { const r = one.getBoundingClientRect();
+             return [r.left, r.right, r.top, r.bottom]; };
+           return [...arguments[0].querySelectorAll('.name')].map(box)""",
+        drawn[0],
+    )
+    inside = page.execute_script(
+        "const r = arguments[0].getBoundingClientRect(); return [r.left, r.right]", drawn[0]
+    )
+    assert all(inside[0] <= left and right <= inside[1] for left, right, *_ in boxes)
+    for one, two in combinations(boxes, 2):
+        apart = one[1] <= two[0] or two[1] <= one[0] or one[3] <= two[2] or two[3] <= one[2]
+        assert apart
+    maps = "#maps-1 [data-measure]"
+    shown = [one for one in page.find_elements("css selector", maps) if one.is_displayed()]
+    assert [one.get_attribute("data-measure") for one in shown] == ["Accuracy"]
 
 
 def test_every_picture_decodes(page):
@@ -231,11 +271,16 @@ def test_everything_is_there_without_scripts(page, url):
 
 
 @pytest.mark.parametrize(
-    ("many", "width"), [(False, 375), (False, 768), (False, 1280), (True, 375), (True, 1400)]
+    ("which", "width"),
+    [
+        *(("url", width) for width in (375, 768, 1280)),
+        *(("crowd", width) for width in (375, 1400)),
+        *(("benchmark", width) for width in (375, 1280)),
+    ],
 )
-def test_the_body_never_scrolls_sideways(page, url, crowd, many, width):
+def test_the_body_never_scrolls_sideways(page, request, which, width):
     size(page, width)
-    page.get(crowd if many else url)
+    page.get(request.getfixturevalue(which))
     inner, body = page.execute_script(
         "return [document.documentElement.clientWidth, document.documentElement.scrollWidth]"
     )

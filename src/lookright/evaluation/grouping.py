@@ -126,18 +126,7 @@ class ResultSet:
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """Every measure that any result has, by key: as the result declares it, else built in."""
-        built_in = {measure.key: measure for measure in MEASURES}
-        declared = {key: measure for run in self.runs for key, measure in run.declared.items()}
-        known = built_in | declared
-        keys = {
-            key for run in self.runs for domain in run.domains.values() for key in domain.measures
-        }
-        order = {key: place for place, key in enumerate(known)}
-        return {
-            key: known.get(key) or unknown(key)
-            for key in sorted(keys, key=lambda key: (order.get(key, len(order)), key))
-        }
+        return measures_of(self.runs)
 
     def in_distribution(self, domain: str) -> bool:
         return any(
@@ -172,6 +161,19 @@ class MethodExamples:
     run: Result
     domain: str
     examples: Examples
+
+
+def measures_of(results: Sequence[Result]) -> dict[str, Measure]:
+    """Every measure that any result has, by key: as the result declares it, else built in."""
+    built_in = {measure.key: measure for measure in MEASURES}
+    declared = {key: measure for run in results for key, measure in run.declared.items()}
+    known = built_in | declared
+    keys = {key for run in results for domain in run.domains.values() for key in domain.measures}
+    order = {key: place for place, key in enumerate(known)}
+    return {
+        key: known.get(key) or unknown(key)
+        for key in sorted(keys, key=lambda key: (order.get(key, len(order)), key))
+    }
 
 
 def same_images(found: Sequence[MethodExamples]) -> bool:

@@ -8,7 +8,7 @@ from lookright.metrics.baselines import BASELINES
 from lookright.metrics.findings import AcrossDomains, AgainstBaselines, Finding, Kept, Levels
 from lookright.metrics.questions import OTHER, Question
 
-_FORMS = {"rate": "{:.1%}", "score": "{:.3f}", "square": "{:.2g}"}
+_FORMS = {"rate": "{:.1%}", "score": "{:.3f}", "square": "{:.2g}", "seconds": "{:.1f} s"}
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Measure:
 
     key: its name in a result; higher_is_better: None for a neutral measure, reported for comparison
     only; unit: "rate" is a share of successes in [0, 1] with a Wilson interval, "score" any other
-    number with the interval of its estimator, "square" a squared quantity, often near 0; beats: the
-    baselines that a good explanation should beat. No explanation beats the centre prior in a
-    measure of stability, since the centre prior never changes.
+    number with the interval of its estimator, "square" a squared quantity, often near 0, "seconds"
+    a time; beats: the baselines that a good explanation should beat. No explanation beats the
+    centre prior in a measure of stability, since the centre prior never changes.
 
     question: the question it answers; order: its position among the measures of that question,
     ascending; chance: the measure that gives its chance level, shown below it instead of in a
@@ -32,7 +32,7 @@ class Measure:
     key: str
     title: str
     higher_is_better: bool | None
-    unit: Literal["rate", "score", "square"]
+    unit: Literal["rate", "score", "square", "seconds"]
     description: str
     beats: tuple[str, ...] = BASELINES
     question: Question = OTHER
@@ -51,9 +51,18 @@ class Measure:
     def direction(self) -> str:
         return {True: "higher is better", False: "lower is better", None: ""}[self.higher_is_better]
 
+    @property
+    def symbol(self) -> str:
+        """The unit behind a figure, as printed."""
+        return {"rate": "%", "seconds": " s"}.get(self.unit, "")
+
+    def bare(self, value: float) -> str:
+        """As `show`, without the unit."""
+        return self.show(value).removesuffix(self.symbol)
+
     def show(self, value: float) -> str:
         """A rate as a percentage with one decimal, a score with three decimals, a square with two
-        significant digits."""
+        significant digits, a time in tenths of a second."""
         return _FORMS[self.unit].format(value)
 
 

@@ -33,8 +33,8 @@ def column_groups(results: ResultSet) -> list[ColumnGroup]:
 def spread(measure: Measure, cell: Cell) -> str:
     """'± sd' over several seeds, 'low-high' of the 95% interval for one."""
     if cell.sd is not None:
-        return f"± {_bare(measure, cell.sd)}"
-    return _from_to(_bare(measure, cell.low), _bare(measure, cell.high))
+        return f"± {measure.bare(cell.sd)}"
+    return _from_to(measure.bare(cell.low), measure.bare(cell.high))
 
 
 def span_of(measure: Measure, cells: Sequence[Cell]) -> str:
@@ -42,7 +42,7 @@ def span_of(measure: Measure, cells: Sequence[Cell]) -> str:
     low, high = (end(cells, key=lambda cell: _printed(measure, cell)) for end in (min, max))
     if _printed(measure, low) == _printed(measure, high):
         return measure.show(low.value)
-    return _from_to(_bare(measure, low.value), measure.show(high.value))
+    return _from_to(measure.bare(low.value), measure.show(high.value))
 
 
 def best(measure: Measure, results: ResultSet, domain: str) -> set[str]:
@@ -58,11 +58,7 @@ def best(measure: Measure, results: ResultSet, domain: str) -> set[str]:
 
 def _printed(measure: Measure, cell: Cell) -> float:
     """The value as precise as it is printed."""
-    return float(_bare(measure, cell.value))
-
-
-def _bare(measure: Measure, value: float) -> str:
-    return measure.show(value).removesuffix("%")
+    return float(measure.bare(cell.value))
 
 
 def _from_to(low: str, high: str) -> str:

@@ -54,9 +54,7 @@ def write_page(
 
 def render(results: ResultSet, title: str) -> str:
     """The page as HTML text."""
-    environment = _environment()
-    source = environment.loader
-    assert source is not None
+    environment = page_environment()
     groups, pairs = column_groups(results), domain_pairs(results)
     common = {"results": results, "styles": results.styles}
     page = environment.get_template("template.html.j2").render(
@@ -78,21 +76,25 @@ def render(results: ResultSet, title: str) -> str:
         settings=_settings(results.runs),
         checked=bool(verdicts(results)),
         suspects=_suspects(results),
-        version=__version__,
-        css="".join(source.get_source(environment, f"{name}.css")[0] for name in STYLES),
-        js=source.get_source(environment, "page.js")[0],
     )
     return visible(page)
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """The templates of this folder, with what every page is made of: version, css and js."""
+    source = PackageLoader("lookright", "report")
     environment = Environment(
-        loader=PackageLoader("lookright", "report"),
+        loader=source,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {
+        "version": __version__,
+        "css": "".join(source.get_source(environment, f"{name}.css")[0] for name in STYLES),
+        "js": source.get_source(environment, "page.js")[0],
+    }
     environment.filters["json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     environment.filters["p_value"] = p_value
     environment.filters["in_short"] = in_short

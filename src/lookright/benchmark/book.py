@@ -1,0 +1,57 @@
+"""All that the tables of a benchmark say, before it is written in any format."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lookright.benchmark.beside import beside
+from lookright.benchmark.parts import Part, part, seeds_note
+from lookright.benchmark.published import Published
+from lookright.benchmark.sheets import Sheet
+from lookright.benchmark.table import described, schemes
+from lookright.evaluation.result import Result
+from lookright.training import Run
+
+
+@dataclass(frozen=True)
+class Book:
+    """The parts of a benchmark, one for each scheme, and what stands above them.
+
+    labelled: what must be said with every figure, such as "oracle selection"; cautions: what is
+    missing, and what must not be concluded.
+    """
+
+    title: str
+    labelled: str
+    summary: tuple[str, ...]
+    cautions: tuple[str, ...]
+    parts: tuple[Part, ...]
+    published: tuple[Sheet, ...]
+
+    def named(self, sheet: Sheet) -> str:
+        """The title of a table of our own figures, with the label."""
+        return f"{sheet.title} ({self.labelled})" if self.labelled else sheet.title
+
+
+def book(
+    judged: Sequence[tuple[Run, Result]],
+    title: str,
+    published: Sequence[Published] = (),
+    labelled: str = "",
+    missing: Sequence[str] = (),
+) -> Book:
+    """Everything about these results; missing: a line for each job that gave none.
+
+    Raises:
+        UserError: no results; two of one method, training domains and seed; damaged files.
+    """
+    found = schemes(judged)
+    parts = tuple(part(scheme) for scheme in found)
+    gaps = [line for scheme in found for line in scheme.gaps]
+    return Book(
+        title,
+        labelled,
+        tuple(described(found)),
+        tuple(filter(None, (*missing, *gaps, seeds_note(parts)))),
+        parts,
+        tuple(beside(published, found)),
+    )

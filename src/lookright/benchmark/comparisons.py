@@ -1,0 +1,185 @@
+"""Which methods differ: paired tests over seeds and images, corrected for their number."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookright.benchmark.columns import Column
+from lookright.benchmark.table import Pair, Scheme, Trained, Trial
+from lookright.evaluation.table import FILE, read_table
+from lookright.metrics import Measure
+from lookright.statistics.crossed import Block, Crossed, crossed
+from lookright.statistics.paired import LEVEL, Verdict
+from lookright.statistics.pairwise import holm
+from lookright.visible import visible
+
+_Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods in one column; p: corrected by Holm for all pairs of methods of the column."""
+
+    first: str
+    second: str
+    measure: Measure
+    difference: Crossed
+    p: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said of the first method."""
+        if self.p > LEVEL:
+            return "not told apart from"
+        ahead = (self.difference.value > 0) == self.measure.higher_is_better
+        return "better than" if ahead else "worse than"
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The method with the best figure of a column, and those that are not told apart from it.
+
+    Both are empty where no method is told apart from the best.
+    """
+
+    best: str = ""
+    tied: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A trial's values in one domain; images: (n,) the numbers of its images."""
+
+    images: NDArray[np.int64]
+    values: dict[str, _Values]
+
+
+@dataclass
+class ImageValues:
+    """The values of every image of every trial, read once from the tables beside the results.
+
+    Images are numbered by their names in each test domain.
+    """
+
+    scheme: Scheme
+    _numbers: dict[str, dict[str, int]] = field(default_factory=dict)
+    _read: dict[tuple[str, Trained], list[dict[str, _Table]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        keys = [
+            key for key, one in self.scheme.measures.items() if one.higher_is_better is not None
+        ]
+        for place, trials in self.scheme.trials.items():
+            self._read[place] = [self._values(trial, keys) for trial in trials]
+
+    def blocks(
+        self, measure: Measure, pairs: Sequence[Pair], first: str, second: str
+    ) -> list[Block]:
+        """The differences of two methods in these cells, of the seeds that both have in all.
+
+        Empty where a cell has no image with a value in both, or where the two were evaluated on
+        other images, labels or masks there.
+        """
+        methods = (first, second)
+        found = [[self._by_seed(method, pair, measure.key) for method in methods] for pair in pairs]
+        shared = [
+            seed for seed in self.scheme.seeds if all(seed in of for two in found for of in two)
+        ]
+        if not shared or not all(self._alike(pair, methods) for pair in pairs):
+            return []
+        blocks = []
+        for pair, two in zip(pairs, found, strict=True):
+            own, other = (np.stack([of[seed] for seed in shared]) for of in two)
+            known = np.isfinite(own).all(0) & np.isfinite(other).all(0)
+            if not known.any():
+                return []
+            own, other = own[:, known], other[:, known]
+            scale = float(max(np.abs(own).max(), np.abs(other).max()))
+            blocks.append(Block(pair.test, np.flatnonzero(known), own - other, scale))
+        return blocks
+
+    def _alike(self, pair: Pair, methods: Sequence[str]) -> bool:
+        """Whether the methods were evaluated on the same images, classes, labels and masks."""
+        sides = [
+            trial.result
+            for method in methods
+            for trial in self.scheme.of(method, pair.train)
+            if pair.test in trial.result.domains
+        ]
+        return len({(one.domains[pair.test].samples, one.classes) for one in sides}) == 1
+
+    def _by_seed(self, method: str, pair: Pair, key: str) -> dict[int | None, _Values]:
+        """(N,) for each seed that has the measure, NaN for images that it lacks."""
+        size = len(self._numbers.get(pair.test, ()))
+        found = {}
+        place = (method, pair.train)
+        for trial, tables in zip(self.scheme.of(*place), self._read.get(place, ()), strict=True):
+            table = tables.get(pair.test)
+            if table is not None and key in table.values:
+                every = np.full(size, np.nan)
+                every[table.images] = table.values[key]
+                found[trial.result.seed] = every
+        return found
+
+    def _values(self, trial: Trial, keys: Sequence[str]) -> dict[str, _Table]:
+        saved = trial.result.saved
+        if saved is None or not (saved / FILE).is_file():
+            return {}
+        tables, found = read_table(saved), {}
+        for domain in trial.result.domains:
+            if (table := tables.get(visible(domain))) is None:
+                continue
+            numbers = self._numbers.setdefault(domain, {})
+            at = [numbers.setdefault(str(name), len(numbers)) for name in table["image"]]
+            values = {key: np.asarray(table[key], np.float64) for key in keys if key in table}
+            found[domain] = _Table(np.array(at, np.int64), values)
+        return found
+
+
+def compare(values: ImageValues, measure: Measure, pairs: Sequence[Pair]) -> tuple[Comparison, ...]:
+    """Every two methods that can be compared image by image in all of these pairs.
+
+    Each comparison is of the mean over the pairs. Holm's correction is made over all of them.
+    """
+    found = list(_tested(values, measure, pairs))
+    corrected = holm([difference.p for *_, difference in found])
+    return tuple(
+        Comparison(first, second, measure, difference, p)
+        for (first, second, difference), p in zip(found, corrected, strict=True)
+    )
+
+
+def _tested(
+    values: ImageValues, measure: Measure, pairs: Sequence[Pair]
+) -> Iterator[tuple[str, str, Crossed]]:
+    for first, second in combinations(values.scheme.methods, 2):
+        if blocks := values.blocks(measure, pairs, first, second):
+            yield first, second, crossed(blocks)
+
+
+def marks(figures: dict[str, float], measure: Measure, comparisons: Sequence[Comparison]) -> Marks:
+    """The best of these figures, by method, and those that the tests do not tell apart from it."""
+    if len(figures) < 2 or measure.higher_is_better is None:
+        return Marks()
+    best = (max if measure.higher_is_better else min)(figures, key=lambda name: figures[name])
+    apart = {
+        other
+        for one in comparisons
+        for this, other, said in (
+            (one.first, one.second, "better than"),
+            (one.second, one.first, "worse than"),
+        )
+        if this == best and one.verdict == said
+    }
+    if not apart:
+        return Marks()
+    return Marks(best, frozenset(figures) - apart - {best})
+
+
+def of_column(values: ImageValues, column: Column) -> tuple[Comparison, ...]:
+    """The comparisons of a column's averages; none where a measure has no value per image."""
+    pairs = values.scheme.pairs_of(column.measure.key, column.where) if column.where else []
+    return compare(values, column.measure, pairs) if pairs else ()

@@ -1,0 +1,52 @@
+"""Writes the tables of a benchmark: Markdown, LaTeX, comma-separated values and a page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lookright.benchmark.book import book
+from lookright.benchmark.comma import comma
+from lookright.benchmark.latex import latex
+from lookright.benchmark.markdown import markdown
+from lookright.benchmark.page import page
+from lookright.benchmark.published import Published
+from lookright.evaluation.result import Result
+from lookright.files import as_path, together
+from lookright.locks import locked
+from lookright.training import Run
+
+PAGE = "report.html"
+
+
+def write_tables(
+    judged: Sequence[tuple[Run, Result]],
+    folder: Path | str,
+    title: str,
+    published: Sequence[Published] = (),
+    labelled: str = "",
+    missing: Sequence[str] = (),
+) -> Path:
+    """Write table.md, table.tex, table.csv and report.html, all of them or none; gives the page.
+
+    Args:
+        judged: each run with its result; of one method and training domains, one for each seed.
+        folder: where the files go; links lead from there to the runs.
+        published: figures of papers to show beside one's own, such as `published_for("VLCS")`.
+        labelled: what must be said with every figure, such as "oracle selection".
+        missing: a line for each job that gave no result.
+
+    Raises:
+        UserError: no results; two of one method, training domains and seed; damaged files; no place
+            to write.
+    """
+    folder = as_path(folder)
+    found = book(judged, title, published, labelled, missing)
+    texts = {
+        "table.md": markdown(found, folder),
+        "table.tex": latex(found),
+        "table.csv": comma([part.scheme for part in found.parts], labelled),
+        PAGE: page(found, folder),
+    }
+    with locked(folder), together(folder) as staged:
+        for name, text in texts.items():
+            (staged / name).write_text(text, encoding="utf-8", newline="")
+    return folder / PAGE

@@ -1,0 +1,338 @@
+"""The figures of a benchmark's tables, on planted results."""
+
+from dataclasses import replace
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+
+import benchmark_fixtures as fake
+from lookright.benchmark.columns import INSIDE, OUTSIDE, TRAINING_TIME, Column, columns
+from lookright.benchmark.comparisons import ImageValues, compare, marks
+from lookright.benchmark.parts import part
+from lookright.benchmark.ranking import ranking
+from lookright.benchmark.table import Pair, schemes
+from lookright.errors import UserError
+from lookright.evaluation.result import DomainResult, Result
+from lookright.evaluation.table import read_table, write_table
+from lookright.metrics import Measure
+from lookright.metrics.classification import ACCURACY, AUC
+from lookright.metrics.questions import LOOKS_AT_OBJECT
+from lookright.training import Run
+
+TWO = ("art", "photo")
+PAIRS = [Pair((train,), test) for train in TWO for test in TWO]
+
+
+def planted(figures, domains=TWO, keys=("accuracy",)):
+    """Results without files, from {(method, train, seed): {test: value}}."""
+    return [
+        (
+            Run(f"nowhere/{method}-{'-'.join(train)}-{seed}"),
+            Result(
+                None, method, seed, "", ("a",), train, "", {}, {},
+                {
+                    test: DomainResult(9, test in train, {k: fake.estimate(value) for k in keys})
+                    for test, value in of.items()
+                },
+            ),
+        )
+        for (method, train, seed), of in figures.items()
+    ]  # fmt: skip
+
+
+GOLDEN = {
+    ("A", ("art",), 0): {"art": 0.90, "photo": 0.50},
+    ("A", ("art",), 1): {"art": 0.94, "photo": 0.60},
+    ("A", ("photo",), 0): {"art": 0.40, "photo": 0.80},
+    ("A", ("photo",), 1): {"art": 0.42, "photo": 0.84},
+    ("B", ("art",), 0): {"art": 0.91, "photo": 0.55},
+    ("B", ("photo",), 0): {"art": 0.40, "photo": 0.70},
+    ("B", ("photo",), 1): {"art": 0.60, "photo": 0.70},
+}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    root = tmp_path_factory.mktemp("grid")
+    trains = fake.single_source(TWO)
+    return fake.grid(root, ("ERM", "EGAT", "ALIGN"), trains, domains=TWO)
+
+
+def test_a_cell_is_the_mean_and_sample_deviation_over_seeds():
+    (scheme,) = schemes(planted(GOLDEN))
+    cell = scheme.cell("A", Pair(("art",), "photo"), "accuracy")
+    assert (cell.value, cell.sd, cell.seeds) == (pytest.approx(0.55), stdev((0.5, 0.6)), 2)
+    single = scheme.cell("B", Pair(("art",), "photo"), "accuracy")
+    assert (single.value, single.sd, single.seeds) == (0.55, None, 1)
+
+
+def test_an_average_is_over_pairs_for_each_seed_and_then_over_seeds():
+    (scheme,) = schemes(planted(GOLDEN))
+    found = {
+        where: scheme.average("A", Column("", "", ACCURACY, where)) for where in (INSIDE, OUTSIDE)
+    }
+    inside, outside = (
+        (fmean((0.90, 0.80)), fmean((0.94, 0.84))),
+        (fmean((0.5, 0.4)), fmean((0.6, 0.42))),
+    )
+    assert found[INSIDE].value == pytest.approx(fmean(inside))
+    assert found[INSIDE].sd == pytest.approx(stdev(inside))
+    assert found[OUTSIDE].value == pytest.approx(fmean(outside))
+    assert found[OUTSIDE].sd == pytest.approx(stdev(outside))
+
+
+def test_a_seed_counts_in_an_average_only_with_every_pair():
+    (scheme,) = schemes(planted(GOLDEN))
+    found = scheme.average("B", Column("", "", ACCURACY, OUTSIDE))
+    assert (found.value, found.seeds) == (pytest.approx(fmean((0.55, 0.40))), 1)
+
+
+def test_an_average_without_a_cell_is_empty():
+    figures = {key: of for key, of in GOLDEN.items() if key[:2] != ("B", ("art",))}
+    (scheme,) = schemes(planted(figures))
+    assert scheme.average("B", Column("", "", ACCURACY, OUTSIDE)) is None
+    assert scheme.cell("B", PAIRS[0], "accuracy") is None
+    (told,) = scheme.gaps
+    assert told == "B lacks 2 cells of 4 (art to art and art to photo)."
+
+
+def test_seeds_that_are_missing_are_told():
+    (scheme,) = schemes(planted(GOLDEN))
+    assert scheme.gaps == ("B lacks some of the 2 seeds in 2 cells.",)
+
+
+def test_a_measure_that_some_domains_lack_is_averaged_over_the_others():
+    judged = planted(GOLDEN)
+    for _, result in judged:
+        result.domains["art"].measures["auc"] = fake.estimate(0.7)
+    (scheme,) = schemes(judged)
+    assert scheme.pairs_of("auc", OUTSIDE) == [Pair(("photo",), "art")]
+    assert scheme.average("A", Column("", "", AUC, OUTSIDE)).value == pytest.approx(0.7)
+
+
+def test_schemes_are_apart():
+    domains = ("art", "photo", "sketch")
+    of = dict.fromkeys(domains, 0.5)
+    figures = {
+        ("A", ("art",), 0): of,
+        ("A", ("art", "photo"), 0): of,
+        ("A", ("photo", "sketch"), 0): of,
+    }
+    single, left_out = schemes(planted(figures, domains))
+    assert (single.name, left_out.name) == ("Single source", "Leave one domain out")
+    assert left_out.named(("art", "photo")) == "all but sketch"
+    assert single.named(("art",)) == "art"
+    four = {**figures, ("A", ("art",), 1): {**of, "quick": 0.1}}
+    assert [one.name for one in schemes(planted(four, domains))] == [
+        "Single source",
+        "Several sources",
+    ]
+
+
+def test_two_domains_left_out_are_no_leave_one_out():
+    of = dict.fromkeys(("art", "photo", "sketch", "quick"), 0.5)
+    (scheme,) = schemes(planted({("A", ("art", "photo"), 0): of}))
+    assert scheme.name == "Several sources"
+    assert scheme.named(("art", "photo")) == "art + photo"
+
+
+def test_where_is_what_the_results_say():
+    (scheme,) = schemes(planted(GOLDEN))
+    assert [scheme.where(pair) for pair in PAIRS] == [INSIDE, OUTSIDE, OUTSIDE, INSIDE]
+
+
+def test_two_results_of_one_cell_and_seed_are_refused():
+    judged = planted(GOLDEN)
+    with pytest.raises(
+        UserError, match=r"A-art-0 and nowhere/A-art-0 are both A on art with seed 0"
+    ):
+        schemes([*judged, judged[0]])
+
+
+def test_no_results_are_refused():
+    with pytest.raises(UserError, match="got none"):
+        schemes([])
+
+
+def test_the_time_of_a_training_is_that_of_its_epochs(grid):
+    (scheme,) = schemes(grid)
+    found = scheme.average("ERM", Column("", "", TRAINING_TIME, None))
+    assert (found.value, found.sd, found.seeds) == (23.0, 0.0, 3)
+    (untold,) = schemes(planted(GOLDEN))
+    assert untold.average("A", Column("", "", TRAINING_TIME, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "shown", "bare"),
+    [
+        (TRAINING_TIME, 12.34, "12.3 s", "12.3"),
+        (ACCURACY, 0.5, "50.0%", "50.0"),
+        (AUC, 0.5, "0.500", "0.500"),
+    ],
+    ids=["seconds", "rate", "score"],
+)
+def test_figures_with_and_without_their_unit(measure, value, shown, bare):
+    assert (measure.show(value), measure.bare(value)) == (shown, bare)
+
+
+def test_columns_come_from_declared_measures():
+    own = Measure(
+        "own", "Own", True, "score", "", question=LOOKS_AT_OBJECT, terminal="column", order=1
+    )
+    neutral = Measure("area", "Area", None, "score", "", terminal="column")
+    found = columns({one.key: one for one in (ACCURACY, AUC, own, neutral)})
+    assert [(one.sheet, one.group, one.title) for one in found] == [
+        ("Averages over domain pairs", "In distribution", "Accuracy"),
+        ("Averages over domain pairs", "In distribution", "AUC"),
+        ("Averages over domain pairs", "Out of distribution", "Accuracy"),
+        ("Averages over domain pairs", "Out of distribution", "AUC"),
+        ("Averages over domain pairs", "Training", "Training time"),
+        ("Explanation, in distribution", "", "Own"),
+        ("Explanation, out of distribution", "", "Own"),
+    ]
+
+
+def test_every_main_kind_of_measure_has_a_column(grid):
+    (scheme,) = schemes(grid)
+    titles = {one.title for one in columns(scheme.measures)}
+    assert titles >= {
+        "Accuracy", "AUC", "Adversarial accuracy, in distribution",
+        "Adversarial accuracy, out of distribution", "Mass on object", "Stability (cosine)",
+        "Sufficiency, mean", "Comprehensiveness, mean", "Degenerate maps", "Training time",
+    }  # fmt: skip
+
+
+def test_the_best_and_its_ties_are_marked(grid):
+    """EGAT's planted accuracy is 0.76, and ERM's and ALIGN's are 0.70."""
+    (scheme,) = schemes(grid)
+    values = ImageValues(scheme)
+    found = compare(values, ACCURACY, scheme.pairs_of("accuracy", OUTSIDE))
+    said = {(one.first, one.second): one.verdict for one in found}
+    assert said == {
+        ("ERM", "EGAT"): "worse than",
+        ("ERM", "ALIGN"): "not told apart from",
+        ("EGAT", "ALIGN"): "better than",
+    }
+    figures = {"ERM": 0.70, "EGAT": 0.76, "ALIGN": 0.70}
+    marked = marks(figures, ACCURACY, found)
+    assert (marked.best, marked.tied) == ("EGAT", frozenset())
+    close = marks({"ERM": 0.75, "EGAT": 0.7, "ALIGN": 0.76}, ACCURACY, found[:1])
+    assert (close.best, close.tied) == ("", frozenset())
+    lower = replace(ACCURACY, higher_is_better=False)
+    turned = marks(figures, lower, [replace(one, measure=lower) for one in found])
+    assert (turned.best, turned.tied) == ("ERM", frozenset({"ALIGN"}))
+
+
+def test_the_difference_of_a_comparison_is_that_of_the_figures(grid):
+    (scheme,) = schemes(grid)
+    pairs = scheme.pairs_of("accuracy", OUTSIDE)
+    (one, *_) = compare(ImageValues(scheme), ACCURACY, pairs)
+    first, second = (scheme.mean(name, pairs, ACCURACY).value for name in (one.first, one.second))
+    assert one.difference.value == pytest.approx(first - second)
+    assert one.difference.seeds == 3
+    assert one.difference.n == 400
+
+
+def test_p_is_corrected_for_all_pairs_of_the_column(grid):
+    (scheme,) = schemes(grid)
+    found = compare(ImageValues(scheme), ACCURACY, scheme.pairs_of("accuracy", OUTSIDE))
+    least = min(found, key=lambda one: one.difference.p)
+    assert least.p == pytest.approx(3 * least.difference.p)
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_with_few_seeds_nothing_is_marked(grid, seeds):
+    few = [(run, result) for run, result in grid if result.seed in seeds]
+    (scheme,) = schemes(few)
+    found = part(scheme)
+    assert {
+        entry.mark for sheet in found.sheets for row in sheet.rows for entry in row.entries
+    } == {""}
+    assert found.tested
+    assert not any(one.apart for one in found.tested)
+    assert not any(one.differ for one in found.rankings)
+    intervals = {of.interval(one.difference) for of in found.tested for one in of.comparisons}
+    assert ("not known" in intervals) == (len(seeds) == 1)
+
+
+def test_marks_are_there_with_three_seeds(grid):
+    (scheme,) = schemes(grid)
+    found = {
+        (row.name, entry.mark)
+        for sheet in part(scheme).averages
+        for row in sheet.rows
+        for entry in row.entries
+    }
+    assert found >= {("EGAT", "best"), ("ERM", "")}
+
+
+def test_a_measure_without_values_of_images_is_not_tested(grid):
+    (scheme,) = schemes(grid)
+    assert compare(ImageValues(scheme), AUC, scheme.pairs_of("auc")) == ()
+
+
+@pytest.mark.parametrize("changed", ["samples", "classes", "no table"])
+def test_other_images_are_not_compared(grid, changed):
+    (run, result), *others = grid
+    if changed == "classes":
+        other = replace(result, classes=("b",))
+    elif changed == "no table":
+        other = replace(result, saved=result.folder.parent / "elsewhere")
+    else:
+        here = {name: replace(of, samples="others") for name, of in result.domains.items()}
+        other = replace(result, domains=here)
+    (scheme,) = schemes([(run, other), *others])
+    said = compare(ImageValues(scheme), ACCURACY, scheme.pairs_of("accuracy", OUTSIDE))
+    two = {(one.first, one.second): one.difference.seeds for one in said}
+    if changed == "no table":
+        assert two == {("ERM", "EGAT"): 2, ("ERM", "ALIGN"): 2, ("EGAT", "ALIGN"): 3}
+    else:
+        assert two == {("EGAT", "ALIGN"): 3}
+
+
+def test_an_image_in_two_pairs_counts_once(tmp_path):
+    """Trained on two domains each and tested in a third: as in distribution in two of them."""
+    domains = ("art", "photo", "sketch")
+    trains = fake.leave_one_out(domains)
+    judged = fake.grid(tmp_path, ("ERM", "EGAT"), trains, domains=domains, images=40)
+    (scheme,) = schemes(judged)
+    (one,) = compare(ImageValues(scheme), ACCURACY, scheme.pairs_of("accuracy", INSIDE))
+    assert len(scheme.pairs_of("accuracy", INSIDE)) == 6
+    assert one.difference.n == 3 * 40
+
+
+def test_ranks_are_over_the_pairs_that_all_methods_have():
+    figures = {
+        ("A", ("art",), 0): {"art": 0.9, "photo": 0.5},
+        ("B", ("art",), 0): {"art": 0.8, "photo": 0.6},
+        ("C", ("art",), 0): {"art": 0.8, "photo": 0.4},
+        ("A", ("photo",), 0): {"art": 0.9, "photo": 0.5},
+        ("B", ("photo",), 0): {"art": 0.9, "photo": 0.6},
+    }
+    (scheme,) = schemes(planted(figures))
+    found = ranking(scheme, ACCURACY)
+    assert found.pairs == (PAIRS[0], PAIRS[1])
+    assert found.ranks.average == (1.5, 1.75, 2.75)
+    assert not found.claimed
+    assert ranking(scheme, ACCURACY, OUTSIDE) is None
+    assert found.alike() == [(0, 1, 2)]
+
+
+def test_one_method_is_not_ranked_or_compared():
+    (scheme,) = schemes(planted({key: of for key, of in GOLDEN.items() if key[0] == "A"}))
+    found = part(scheme)
+    assert (found.ranks, found.tested) == ((), ())
+    assert found.averages
+
+
+def test_values_of_images_that_one_method_lacks_are_left_out(tmp_path):
+    judged = fake.grid(tmp_path, ("ERM", "EGAT"), [("art",)], domains=("photo",), images=30)
+    folder = judged[1][1].folder
+    tables = read_table(folder)
+    tables["photo"]["accuracy"][:7] = np.nan
+    write_table(folder, tables)
+    (scheme,) = schemes(judged)
+    pair = Pair(("art",), "photo")
+    (found,) = ImageValues(scheme).blocks(ACCURACY, [pair], "ERM", "EGAT")
+    assert found.differences.shape == (3, 23)

@@ -1,0 +1,137 @@
+"""Tests over seeds and images at once."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lookright.errors import UserError
+from lookright.statistics.crossed import Block, crossed
+
+
+def block(differences, domain="a", images=None):
+    table = np.asarray(differences, dtype=np.float64)
+    numbers = np.arange(table.shape[1]) if images is None else np.asarray(images)
+    return Block(domain, numbers, table)
+
+
+def drawn(seeds=3, images=50, gap=0.0, over_seeds=0.1, over_images=1.0, key=0):
+    draw = np.random.default_rng(key)
+    by_seed = over_seeds * draw.normal(size=(seeds, 1))
+    by_image = over_images * draw.normal(size=(1, images))
+    return gap + by_seed + by_image + 0.1 * draw.normal(size=(seeds, images))
+
+
+def test_the_figures_by_hand():
+    table = np.array([[1.0, 0.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0], [2.0, 0.0, 2.0, 2.0]])
+    found = crossed([block(table)])
+    seeds, images = table.mean(1), table.mean(0)
+    over_seeds, over_images = seeds.var(ddof=1) / 3, images.var(ddof=1) / 4
+    error = (over_seeds + over_images) ** 0.5
+    freedom = error**4 / (over_seeds**2 / 2 + over_images**2 / 3)
+    assert found.value == pytest.approx(1.0)
+    assert (found.seeds, found.n, found.more, found.less) == (3, 4, 3, 0)
+    tests = [(freedom, error), (2, over_seeds**0.5)]
+    half = max(stats.t.ppf(0.975, df) * of for df, of in tests)
+    assert (found.low, found.high) == pytest.approx((1 - half, 1 + half))
+    assert found.p == pytest.approx(
+        max(2 * 0.5**3, *(2 * stats.t.sf(1 / of, df) for df, of in tests))
+    )
+
+
+def test_three_seeds_that_lie_far_apart_show_nothing_on_any_number_of_images():
+    seeds = np.array([0.02, 0.10, 0.25])
+    found = crossed([block(np.repeat(seeds[:, None], 9000, 1) + 1e-6 * drawn(3, 9000))])
+    assert found.p == pytest.approx(stats.ttest_1samp(seeds, 0).pvalue, rel=1e-3)
+
+
+def test_without_differences_between_images_it_is_the_test_over_seeds():
+    seeds = np.array([0.11, 0.12, 0.10, 0.13])
+    found = crossed([block(np.repeat(seeds[:, None], 400, 1))])
+    assert found.p == pytest.approx(stats.ttest_1samp(seeds, 0).pvalue)
+
+
+def test_without_differences_between_seeds_it_is_the_test_over_images():
+    images = np.random.default_rng(0).normal(1, 1, 60)
+    found = crossed([block(np.tile(images, (3, 1)))])
+    low, high = stats.ttest_1samp(images, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+@given(st.integers(0, 1000), st.integers(3, 5), st.integers(2, 30))
+def test_exchanging_the_methods_turns_the_sign(key, seeds, images):
+    table = drawn(seeds, images, gap=0.5, key=key)
+    one, two = crossed([block(table)]), crossed([block(-table)])
+    assert one.value == pytest.approx(-two.value)
+    assert (one.low, one.high) == pytest.approx((-two.high, -two.low))
+    assert one.p == pytest.approx(two.p)
+    assert (one.more, one.less) == (two.less, two.more)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_of_fewer_than_three_seeds_nothing_is_concluded(seeds):
+    assert crossed([block(np.ones((seeds, 500)) + 0.01 * drawn(seeds, 500))]).p == 1
+
+
+def test_the_same_images_twice_are_not_more_images():
+    table = drawn(over_seeds=0.0)
+    once = crossed([block(table)])
+    again = crossed([block(table), block(table)])
+    others = crossed([block(table), block(table, "b")])
+    assert (again.low, again.high, again.n) == pytest.approx((once.low, once.high, once.n))
+    assert others.n == 2 * once.n
+    assert others.high - others.low < 0.8 * (once.high - once.low)
+
+
+def test_blocks_count_alike_whatever_their_number_of_images():
+    found = crossed([block(np.ones((3, 10))), block(np.zeros((3, 90)), "b")])
+    assert found.value == pytest.approx(0.5)
+
+
+def test_a_few_images_are_not_enough_however_regular():
+    """Five images of 5000 that differ in one direction: Student's p is 0.03, a coin's is 0.06."""
+    table = np.zeros((3, 5000))
+    table[:, :5] = 1
+    images = table.mean(0)
+    assert stats.ttest_1samp(images, 0).pvalue < 0.05
+    assert crossed([block(table)]).p == pytest.approx(2 * 0.5**5)
+
+
+def test_means_and_images_that_disagree_show_nothing():
+    """The mean is higher by a few large differences, but most images are lower."""
+    table = np.tile(np.where(np.arange(200) < 20, 50.0, -1.0), (3, 1))
+    found = crossed([block(table)])
+    assert found.low > 0
+    assert found.p == 1
+
+
+def test_no_difference_at_all():
+    found = crossed([block(np.zeros((3, 20)))])
+    assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("over_seeds", [0.0, 0.03, 0.1, 0.4])
+def test_false_positives_are_rare_however_much_seeds_vary(over_seeds):
+    """The test over the images of one seed finds a difference in most draws where they do."""
+    tries, found, naive = 300, 0, 0
+    for key in range(tries):
+        table = drawn(3, 200, over_seeds=over_seeds, over_images=0.5, key=key)
+        found += crossed([block(table)]).p <= 0.05
+        naive += stats.ttest_1samp(table[0], 0).pvalue <= 0.05
+    assert found <= 0.06 * tries
+    assert over_seeds < 0.1 or naive > 0.4 * tries
+
+
+def test_a_real_difference_is_found():
+    assert crossed([block(drawn(3, 300, gap=0.5, over_seeds=0.05, over_images=0.5))]).p < 0.05
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [[], [block(np.ones((3, 0)))], [block(np.ones((3, 4))), block(np.ones((2, 4)), "b")]],
+    ids=["none", "no image", "other seeds"],
+)
+def test_what_cannot_be_compared(blocks):
+    with pytest.raises(UserError, match="the same seeds and one image or more"):
+        crossed(blocks)
