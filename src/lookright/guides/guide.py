@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lookright.batch import Batch
 from lookright.distances import Distance, MinMaxDistance
 from lookright.modes import may_look
+from lookright.processes import weight
 
 if TYPE_CHECKING:
     from lookright.guides.mixup import Mixed
@@ -47,8 +48,10 @@ class Target:
             distance = replace(distance, mask_target=True)
         values = distance(saliency, self.maps, self.ignored)
         if self.known is None:
-            return values.mean() if len(values) else values.sum()
-        return (values * self.known).sum() / self.known.sum().clamp_min(1)
+            mean = values.mean() if len(values) else values.sum()
+            return mean * weight(len(values), values)
+        known = self.known.sum()
+        return (values * self.known).sum() / known.clamp_min(1) * weight(known, values)
 
 
 def mask_target(masks: Tensor, has: Tensor | None = None, ignored: Tensor | None = None) -> Target:

@@ -11,6 +11,7 @@ from lookright.attacks import Attack, Ball
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.methods.method import Method
+from lookright.processes import common
 
 
 class AWP(Method):
@@ -81,7 +82,7 @@ class AWP(Method):
                 loss, [*weights.values()], allow_unused=True, materialize_grads=True
             )
         return {
-            name: weight + self._ascent(weight.detach(), gradient)
+            name: weight + self._ascent(weight.detach(), common(gradient))
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
 

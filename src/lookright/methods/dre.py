@@ -12,6 +12,7 @@ from lookright.explainers import Explainer, GradCAM, explain_together
 from lookright.guides import MixedExplanation
 from lookright.guides.mixup import mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
+from lookright.processes import weight
 
 Sparsity = Literal["map", "columns"]
 
@@ -73,13 +74,15 @@ class DRE(Method):
         (clean, of_clean), (mixed, of_mixed) = explain_together(
             self.explainer, self.model, (x, y), (pairs.of(x), pairs.labels)
         )
-        sizes = [self._size(maps) for maps in (of_clean, of_mixed) if len(maps)]
+        share = weight(len(mixed), mixed)
+        sizes = [self._size(of_clean)]
+        sizes += [self._size(of_mixed) * share] if len(mixed) else []
         mixed_error = self.cross_entropy(mixed, pairs.labels, "sum") / max(1, len(mixed))
         return {
             "clean": self.cross_entropy(clean, y),
             "explanation": self.explanation * mixed_explanation_gap(pairs, of_mixed, of_clean),
             "sparsity": self.sparsity * torch.stack(sizes).mean(),
-            "mixed": self.mixed * mixed_error,
+            "mixed": self.mixed * mixed_error * share,
         }
 
     def _size(self, saliency: Tensor) -> Tensor:

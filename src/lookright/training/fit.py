@@ -244,11 +244,12 @@ def fit(
         switches: dict[str, Any] = {
             "accelerator": accelerator,
             "devices": devices,
-            "strategy": _strategy(strategy, method),
+            "strategy": strategy,
             "precision": precision,
         }
         trainer = trainer_with(
             switches,
+            idle=method.warm_up > 0,
             max_epochs=epochs,
             gradient_clip_val=clip,
             check_val_every_n_epoch=1 if steps else validate_every,
@@ -285,13 +286,6 @@ def _accelerator(asked: str) -> str:
     if asked in _LIGHTNINGS:
         best_device(asked)
     return asked
-
-
-def _strategy(strategy: str, method: Method) -> str:
-    """During a warm-up some parameters have no gradient, which plain DDP reports as an error."""
-    if strategy == "ddp" and method.warm_up:
-        return "ddp_find_unused_parameters_true"
-    return strategy
 
 
 def selected_by(method: Method) -> str:

@@ -1,0 +1,1 @@
+"""Benchmarks: tables over methods, domains and seeds, and what they cost."""
