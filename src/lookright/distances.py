@@ -2,9 +2,9 @@
 
 Every distance is `distance(saliency, target) -> (B,)`: saliency (B, h, w) and target (B, h', w')
 are non-negative, or of either sign where the distance is `signed`; if their sizes differ the
-saliency is resized to the target's size. Each distance is twice differentiable, and finite on any finite map, also on constant and all-zero maps, where the
-gradient is zero instead of infinite. A NaN in the input gives NaN, so that training stops. Half
-precision is computed in float32.
+saliency is resized to the target's size. Each distance is twice differentiable, and finite on any
+finite map, also on constant and all-zero maps, where the gradient is zero instead of infinite. A
+NaN in the input gives NaN, so that training stops. Half precision is computed in float32.
 """
 
 from abc import ABC, abstractmethod

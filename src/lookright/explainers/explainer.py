@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lookright.distances import Distance
 from lookright.errors import UserError
 from lookright.modes import ordinary
 
@@ -50,6 +51,16 @@ def check_shown(explainer: Explainer) -> None:
             f"Expected an explainer of non-negative maps, got {explainer}, which is for training: "
             f"give {explainer.shown}."
         )
+
+
+def check_signs(explainer: Explainer, *distances: Distance) -> None:
+    """Raise UserError on a distance that does not take the explainer's signed maps."""
+    for distance in distances:
+        if explainer.signed and not distance.signed:
+            raise UserError(
+                f"{distance} compares non-negative maps, but those of {explainer} are signed: "
+                f"compare those of {explainer.shown}, or by Correlation()."
+            )
 
 
 def explain_together(

@@ -66,9 +66,7 @@ def weighted_features(
     """
     keep = torch.is_grad_enabled()
     found = (
-        named_layer(model, layer, x, any_layout=grid is not None)
-        if layer
-        else find_layer(model, x)
+        named_layer(model, layer, x, any_layout=grid is not None) if layer else find_layer(model, x)
     )
     logits, features = _forward(model, found, x, keep)
     with differentiation(keep):

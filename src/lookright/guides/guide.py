@@ -67,11 +67,13 @@ class Guide(ABC):
     """`guide(batch, saliency)` gives the target; saliency (B, h, w) explains the clean images.
 
     needs_masks, needs_tool_masks: whether the batch must contain masks, or masks made by a tool.
+    of_model: whether the target is an explanation of the model, which is trained with it.
     warm_up: share of training, from 0 to below 1, before methods start to use the guide.
     """
 
     needs_masks: ClassVar[bool] = False
     needs_tool_masks: ClassVar[bool] = False
+    of_model: ClassVar[bool] = False
     warm_up: float = 0.0
 
     @abstractmethod

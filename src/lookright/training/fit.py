@@ -165,6 +165,7 @@ def fit(
     from lookright.training.overfitting import OverfittingCheck
     from lookright.training.progress import Bar
     from lookright.training.recorder import AtomicCheckpoints, RunRecorder, masker_of
+    from lookright.training.silence import SilenceCheck, met_by_silence
 
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as stack:
@@ -184,9 +185,9 @@ def fit(
             trained.masker("last", masker_of(method))
             return trained
         records = RunRecorder(opened, method, model, selected_by(method), _speaker(bar))
-        if unguided and first:
-            records.note(unguided)
-            warnings.warn(unguided, stacklevel=2)
+        for note in filter(None, (unguided, met_by_silence(method)) if first else ()):
+            records.note(note)
+            warnings.warn(note, stacklevel=2)
         earlier = trained.history if resume else []
         stack.enter_context(_quiet())
         curves = tensorboard(trained.folder, earlier)
@@ -205,7 +206,13 @@ def fit(
             check_val_every_n_epoch=settings.validate_every,
             logger=curves,
             log_every_n_steps=10,
-            callbacks=[*shown, *callbacks, OverfittingCheck(records.note, earlier), records],
+            callbacks=[
+                *shown,
+                *callbacks,
+                OverfittingCheck(records.note, earlier),
+                SilenceCheck(method, records.note, earlier),
+                records,
+            ],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
             inference_mode=False,
