@@ -42,8 +42,8 @@ class SilenceCheck(L.Callback):
 
     The method's explainer, as it is shown, explains the predicted class of the first images of the
     epoch, and of the first validation images. Methods without an explainer have no such share, nor
-    have models that it cannot explain. It is judged in the second half of the training, since an
-    untrained network may have empty maps.
+    have models that it cannot explain. It is judged in the second half of the training, and after
+    the first epoch, since an untrained network may have empty maps.
     """
 
     def __init__(self, method: Method, note: Callable[[str], None], earlier: Sequence[Row]) -> None:
@@ -70,14 +70,14 @@ class SilenceCheck(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
-        early = 2 * epoch < (trainer.max_epochs or epoch)
+        early = epoch == 1 or 2 * epoch < (trainer.max_epochs or epoch)
         if self.said or early or not _silent(row) or not trainer.is_global_zero:
             return
         self.said = True
         line = (
             f"{row[VALIDATION]:.0%} of the explanations of validation images are empty or constant "
-            f"in epoch {epoch}, so that they explain nothing: weigh the explanation's terms less, "
-            "or compare class maps before the ReLU by Correlation."
+            f"in epoch {epoch}, so that they explain nothing: train longer, weigh the explanation's "
+            "terms less, or compare otherwise (docs/methods.md, Maps that say nothing)."
         )
         self.note(line)
         warnings.warn(line, stacklevel=2)
