@@ -17,6 +17,9 @@ from lookright.explainers import Explainer, GradCAM, SmoothGrad
 from lookright.guides import Guide, Target
 from lookright.guides.silence import cheap_silence
 from lookright.methods import ALIGN, AT, AWP, DRE, EGAT, MaskAlignment
+from lookright.metrics import MEASURES
+from lookright.metrics.localisation import DEGENERATE_MAPS
+from lookright.metrics.stability import STABILITY_COSINE
 from lookright.models import Classifier
 from lookright.training import fit
 from lookright.training.silence import TRAIN, VALIDATION, SilenceCheck, met_by_silence
@@ -221,6 +224,14 @@ def test_terms_without_weight_and_terms_of_a_wrapped_method() -> None:
     assert set(AWP(EGAT(Tiny(), mixup=1.0, **cheap)).met_by_silence) == {"explanation", "mixup"}
     assert AWP(EGAT(Tiny(), **cheap)).explainer == GradCAM()
     assert DRE(Tiny(), explanation=0.0, sparsity=0.0).met_by_silence == {}
+
+
+def test_the_share_stands_beside_stability() -> None:
+    shown = sorted(
+        (each for each in MEASURES if each.question == STABILITY_COSINE.question),
+        key=lambda each: each.order,
+    )
+    assert shown.index(DEGENERATE_MAPS) == shown.index(STABILITY_COSINE) + 1
 
 
 # --- In a run ------------------------------------------------------------------------------------

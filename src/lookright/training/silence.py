@@ -76,8 +76,8 @@ class SilenceCheck(L.Callback):
         self.said = True
         line = (
             f"{row[VALIDATION]:.0%} of the explanations of validation images are empty or constant "
-            f"in epoch {epoch}, so that they explain nothing: train longer, weigh the explanation's "
-            "terms less, or compare otherwise (docs/methods.md, Maps that say nothing)."
+            f"in epoch {epoch}, so that they explain nothing: train longer, weigh the terms of the "
+            "explanation less, or compare otherwise (docs/methods.md, Maps that say nothing)."
         )
         self.note(line)
         warnings.warn(line, stacklevel=2)
