@@ -115,6 +115,12 @@ def test_two_maps_that_say_nothing_are_as_far_apart_as_unrelated_ones(kind: str)
     assert not gradient.any()
 
 
+def test_rounding_is_no_pattern() -> None:
+    maps = 1 + 1e-8 * unrelated()
+    assert torch.equal(Correlation()(maps, unrelated()), torch.ones(64, dtype=DTYPE))
+    assert torch.equal(Correlation()(unrelated(), maps), torch.ones(64, dtype=DTYPE))
+
+
 def test_a_step_along_correlation_never_makes_a_map_less_varied() -> None:
     """The gradient is orthogonal to the deviation from the mean, which so grows by Pythagoras."""
     maps, targets = (
@@ -215,6 +221,7 @@ def test_no_method_has_such_a_term_but_those_listed(name: str) -> None:
 @pytest.mark.parametrize("make", [EGAT, ALIGN, MaskAlignment, partial(EGAT, mixup=1.0)])
 def test_no_default_has(make) -> None:
     assert make(Tiny()).met_by_silence == {}
+    assert make(Tiny()).explainer == GradCAM(relu=False)
     assert set(make(Tiny(), distance=L1()).met_by_silence) == {"explanation"}
 
 
@@ -290,7 +297,7 @@ def test_looking_changes_no_weight_and_methods_without_an_explanation_have_no_sh
     make = partial(EGAT, attack=Noisy(), explainer=SmoothGrad(samples=2))
     row, weights = trained(make, "looked")
     assert {TRAIN, VALIDATION} <= set(row)
-    monkeypatch.setattr(SilenceCheck, "_look", lambda *_: None)
+    monkeypatch.setattr(SilenceCheck, "_maps", lambda *_: None)
     row, same = trained(make, "not")
     assert not {TRAIN, VALIDATION} & set(row)
     assert same_state(weights, same)

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor
 
 from lookright.batch import Batch
 from lookright.distances import degenerate
@@ -55,7 +56,14 @@ class SilenceCheck(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        self._look(pl_module, TRAIN, batch, batch_idx)
+        maps = self._maps(batch, batch_idx)
+        if maps is not None:
+            share = degenerate(maps).float().mean()
+            n = len(maps)
+            pl_module.log(TRAIN, share, on_step=False, on_epoch=True, batch_size=n, sync_dist=True)
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.counts = torch.zeros(2, dtype=torch.long, device=pl_module.device)
 
     def on_validation_batch_start(
         self,
@@ -65,7 +73,17 @@ class SilenceCheck(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._look(pl_module, VALIDATION, batch, batch_idx)
+        maps = self._maps(batch, batch_idx)
+        if maps is not None:
+            self.counts[0] += degenerate(maps).sum()
+            self.counts[1] += len(maps)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.method.explainer is None:
+            return
+        silent, n = trainer.strategy.reduce(self.counts, reduce_op="sum").tolist()
+        if n:
+            pl_module.log(VALIDATION, silent / n, sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -82,19 +100,18 @@ class SilenceCheck(L.Callback):
         self.note(line)
         warnings.warn(line, stacklevel=2)
 
-    def _look(self, module: L.LightningModule, name: str, batch: Batch, batch_idx: int) -> None:
+    def _maps(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """The explanations of a batch, if it is one of the first."""
         if self.explainer is None or batch_idx * len(batch) >= _IMAGES:
-            return
+            return None
         x, model = batch.images[:_IMAGES], self.method.model
         noise = derived_seed(0, "degenerate maps", batch_idx)
         try:
             with frozen(model), torch.no_grad(), own_noise(x.device, noise):
-                maps = self.explainer(model, x)[1]
+                return self.explainer(model, x)[1]
         except UserError:
             self.explainer = None
-            return
-        share = degenerate(maps).float().mean()
-        module.log(name, share, on_step=False, on_epoch=True, batch_size=len(x), sync_dist=True)
+            return None
 
 
 def _silent(row: Mapping[str, Any]) -> bool:
