@@ -39,6 +39,7 @@ SETTINGS: dict[str, Callable[[Classifier], Method]] = {
     "correlation, a = 0, b = 1": partial(BEFORE_RELU, clean=0.0),
     "correlation, b = 0.3": partial(BEFORE_RELU, stability=0.3),
     "correlation, b = 3": partial(BEFORE_RELU, stability=3.0),
+    "correlation, b = 10": partial(BEFORE_RELU, stability=10.0),
     "correlation, a = 1, b = 1": partial(BEFORE_RELU, clean=1.0),
     "correlation, b = 1, clean map detached": partial(BEFORE_RELU, guide=CleanExplanation(True)),
     "correlation, b = 1, c = 1": partial(BEFORE_RELU, mixup=1.0),
