@@ -177,6 +177,7 @@ DISTANCES: Mapping[str, Distance] = {
     "kl": distances.KL(),
     "cosine": Cosine(),
     "correlation": distances.Correlation(),
+    "contrast": distances.Contrast(),
     "raw_l1": distances.RawL1(),
     "soft_iou": distances.SoftIoU(),
 }

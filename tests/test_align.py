@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cases import batch
 from lookright.batch import Batch
-from lookright.distances import BCE, L1, Correlation, Cosine
+from lookright.distances import BCE, L1, Contrast, Correlation, Cosine
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import ConvMasker, LearnedMask, mixup
@@ -77,7 +77,7 @@ def test_align_is_its_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     terms = ALIGN(model, guide, guidance=0.3, mixup=0.7)(data)
     _, saliency = GradCAM(relu=False)(model, x, y)
     _, of_mixed = GradCAM(relu=False)(model, mixed.of(x), mixed.labels)
-    gap = Correlation()(saliency, guide.masks(x)[:, 0]).mean()
+    gap = Contrast()(saliency, guide.masks(x)[:, 0]).mean()
     torch.testing.assert_close(terms["explanation"], 0.3 * gap)
     torch.testing.assert_close(
         terms["mixup"], 0.7 * mixed_explanation_gap(mixed, of_mixed, saliency, Correlation())

@@ -14,6 +14,7 @@ from lookright.distances import (
     KL,
     L1,
     MSE,
+    Contrast,
     Correlation,
     Cosine,
     RawL1,
@@ -25,7 +26,7 @@ from lookright.distances import (
 )
 from lookright.errors import UserError
 
-DISTANCES = [L1(), MSE(), BCE(), SoftIoU(), KL(), Cosine(), Correlation(), RawL1()]
+DISTANCES = [L1(), MSE(), BCE(), SoftIoU(), KL(), Cosine(), Correlation(), Contrast(), RawL1()]
 MASK_DISTANCES = [L1(mask_target=True), MSE(mask_target=True), BCE(mask_target=True),
                   SoftIoU(mask_target=True)]  # fmt: skip
 ZERO_AT_EQUAL = [L1(), MSE(), SoftIoU(), KL(), Cosine(), Correlation(), RawL1()]
@@ -65,6 +66,7 @@ def independent_kl():
         (KL(), independent_kl()),
         (Cosine(), scipy_distance.cosine([0, 2, 4, 8], [3, 1, 1, 1])),
         (Correlation(), 1 - stats.pearsonr([0, 2, 4, 8], [3, 1, 1, 1]).statistic),
+        (Contrast(), scipy_distance.cosine([0, 2, 4, 8], [1.5, -0.5, -0.5, -0.5])),
         (RawL1(), (3 + 1 + 3 + 7) / 4),
     ],
     ids=repr,
@@ -186,6 +188,18 @@ def test_correlation_is_pearsons_of_signed_maps():
     torch.testing.assert_close(Correlation()(a, b), torch.tensor(expected, dtype=torch.float64))
     torch.testing.assert_close(Correlation()(3 * a - 7, b), Correlation()(a, b))
     torch.testing.assert_close(Correlation()(-a, b), 2 - Correlation()(a, b))
+
+
+def test_contrast_is_least_for_evidence_on_the_mask_and_against_it_elsewhere():
+    mask = torch.zeros(1, 4, 4, dtype=torch.float64)
+    mask[:, :2, :2] = 1
+    assert Contrast()(5 * (mask - 0.25), mask).item() == pytest.approx(0, abs=1e-12)
+    assert Contrast()(mask, mask).item() == pytest.approx(1 - 0.75**0.5)
+    assert Contrast()(mask + 1, mask) > Contrast()(mask, mask)
+    flat = torch.full_like(mask, 2).requires_grad_()
+    (gradient,) = torch.autograd.grad(Contrast()(flat, mask).sum(), flat)
+    assert (gradient[mask > 0] < 0).all()
+    assert (gradient[mask == 0] > 0).all()
 
 
 @every_distance

@@ -225,6 +225,19 @@ class Correlation(Distance):
 
 
 @dataclass(frozen=True)
+class Contrast(Distance):
+    """1 - cosine of the saliency and the mask's deviation from its mean, in [0, 2].
+
+    It is least, 0, for a map that is positive on the mask and negative off it, so that a ReLU
+    leaves the mask alone; `Correlation` would allow any offset. A constant map is 1 away, as
+    unrelated maps are on average, and the gradient leads away from it. Invariant to positive scale.
+    """
+
+    def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
+        return 1 - (_direction(saliency) * _direction(_deviation(target))).sum(MAP)
+
+
+@dataclass(frozen=True)
 class RawL1(Distance):
     """Mean absolute difference of the maps as they are, in their own unit.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import Distance, MinMaxDistance
+from lookright.distances import Contrast, Correlation, Distance, MinMaxDistance
 from lookright.modes import may_look
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ class Guide(ABC):
     needs_tool_masks: ClassVar[bool] = False
     of_model: ClassVar[bool] = False
     warm_up: float = 0.0
+
+    @property
+    def fitting(self) -> Distance:
+        """The distance from its targets that no map makes small by saying nothing."""
+        return Correlation() if self.of_model else Contrast()
 
     @abstractmethod
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:

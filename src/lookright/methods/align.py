@@ -28,7 +28,7 @@ class ALIGN(Method):
         guide: the masker M with its loss L_mask; None is `LearnedMask()`.
         explainer: Phi; None is `GradCAM(relu=False)`, the class map before the ReLU; the paper's is
             `GradCAM()`.
-        distance: d; None is `Correlation()`; the paper's is `BCE()`, of which an empty map costs
+        distance: d; None is `Contrast()`; the paper's is `BCE()`, of which an empty map costs
             less than an unrelated one.
         guidance: l3.
         mixup: l4, the weight of the same-class mixup of explanations; 0 leaves it out.
@@ -56,7 +56,7 @@ class ALIGN(Method):
         check_weights(guidance=guidance, mixup=mixup)
         self.guide = guide or LearnedMask()
         self.explainer = explainer or GradCAM(relu=False)
-        self.distance = distance or Correlation()
+        self.distance = distance or self.guide.fitting
         self.guidance = guidance
         self.mixup = mixup
         self.mixup_distance = mixup_distance or Correlation()

@@ -28,7 +28,7 @@ class EGAT(Method):
         attack: computes x' during training; None is `PGD()`.
         explainer: Phi, the saliency of the labelled class; None is `GradCAM(relu=False)`, the class
             map before the ReLU.
-        distance: d; None is `Correlation()`.
+        distance: d; None is `Correlation()`, and `Contrast()` for a guide of masks.
         guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, that is
             Phi_y(x), with gradients through both maps.
         clean: a, the weight of the clean cross-entropy.
@@ -61,8 +61,8 @@ class EGAT(Method):
         check_weights(clean=clean, stability=stability, mixup=mixup)
         self.attack = attack or PGD()
         self.explainer = explainer or GradCAM(relu=False)
-        self.distance = distance or Correlation()
         self.guide = guide or CleanExplanation()
+        self.distance = distance or self.guide.fitting
         self.clean = clean
         self.stability = stability
         self.mixup = mixup

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import Correlation, Distance, minmax
+from lookright.distances import Distance, minmax
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM, explain_together
 from lookright.explainers.explainer import check_signs
@@ -27,7 +27,8 @@ class MaskAlignment(Method):
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the target that Phi_y(x) should match; None is `HumanMask()`.
         explainer: Phi; None is `GradCAM(relu=False)`, the class map before the ReLU.
-        distance: d; None is `Correlation()` of the map with the mask.
+        distance: d; None is `Contrast()` of the map and the mask, and `Correlation()` for the guide
+            MixedExplanation.
         guidance: weight of the distance.
 
     Raises:
@@ -56,7 +57,7 @@ class MaskAlignment(Method):
             )
         self.guide = guide or HumanMask()
         self.explainer = explainer or GradCAM(relu=False)
-        self.distance = distance or Correlation()
+        self.distance = distance or self.guide.fitting
         check_signs(self.explainer, self.distance)
         self.guidance = guidance
         self.warm_up = self.guide.warm_up
