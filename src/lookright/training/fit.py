@@ -210,6 +210,7 @@ def fit(
     from lookright.training.overfitting import OverfittingCheck
     from lookright.training.progress import Bar
     from lookright.training.recorder import AtomicCheckpoints, RunRecorder, masker_of
+    from lookright.training.silence import SilenceCheck, met_by_silence
 
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as stack:
@@ -233,9 +234,9 @@ def fit(
             *(opened, method, model, selected_by(method), speaker(bar), patience),
             averages[0].averaged if averages else nullcontext,
         )
-        if unguided and first:
-            records.note(unguided)
-            warnings.warn(unguided, stacklevel=2)
+        for note in filter(None, (unguided, met_by_silence(method)) if first else ()):
+            records.note(note)
+            warnings.warn(note, stacklevel=2)
         earlier = trained.history if resume else []
         stack.enter_context(quiet())
         curves = tensorboard(trained.folder, earlier)
@@ -257,7 +258,9 @@ def fit(
             log_every_n_steps=10,
             callbacks=[
                 *(*averages, *shown, *callbacks),
-                *(OverfittingCheck(records.note, earlier), records),
+                OverfittingCheck(records.note, earlier),
+                SilenceCheck(method, records.note, earlier),
+                records,
             ],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
