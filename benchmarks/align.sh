@@ -5,11 +5,13 @@
 set -euo pipefail
 strength=$1 epochs=$2
 shift 2
+published=(--method.explainer GradCAM --method.distance BCE --method.mixup_distance L1)
 runs=() names=""
 for method in ERM ALIGN; do
     for seed in "$@"; do
         run=runs/align-$strength/${method,,}-$seed
-        lookright train --method "$method" --data Shortcut --strength "$strength" \
+        [[ $method == ALIGN ]] && terms=("${published[@]}") || terms=()
+        lookright train --method "$method" "${terms[@]}" --data Shortcut --strength "$strength" \
             --epochs "$epochs" --seed "$seed" --run "$run" --resume
         runs+=("$run")
         names+="$method;"

@@ -8,7 +8,8 @@ data=$1 weights=$2
 shift 2
 common=(--data "$data" --train_domain photo --model efficientnet_lite0 --weights "$weights"
         --image_size 96 --batch_size 32 --lr 1e-3 --epochs 8 --resume)
-camera=(--method.explainer gradcam --method.explainer.layer blocks.4)
+camera=(--method.explainer gradcam --method.explainer.layer blocks.4
+        --method.distance BCE --method.mixup_distance L1)
 judged=(--which last --protocol.ball.eps 1/255 --protocol.stages.attacks.steps 3
         --protocol.stages.attacks.restarts 1 --protocol.stages.attacks.curve '[]'
         --protocol.limit 150 --protocol.explainer gradcam

@@ -8,7 +8,7 @@ shift 2
 common=(--data "$data" --train_domain photo --model efficientnet_lite0 --weights "$weights"
         --image_size 64 --epochs 5 --batch_size 32 --lr 1e-3 --resume)
 attack=(--method.attack pgd --method.attack.eps 4/255 --method.attack.steps 5)
-camera=(--method.explainer gradcam --method.explainer.layer blocks.4)
+camera=(--method.explainer gradcam --method.explainer.layer blocks.4 --method.distance L1)
 judged=(--protocol.ball.eps 4/255 --protocol.stages.attacks.restarts 1
         --protocol.stages.attacks.curve '[8/255]'
         --protocol.limit 100 --protocol.explainer gradcam --protocol.explainer.layer blocks.4)

@@ -62,7 +62,7 @@ def balanced(draw) -> list[Balanced]:
 def steps_of(sampler: Balanced) -> list[list[list[int]]]:
     """Of each step the samples of each domain."""
     seen, n, each = list(sampler), len(sampler.domains), sampler.each
-    assert len(seen) == len(sampler) == sampler.steps * n * each
+    assert len(seen) == len(sampler) == len(sampler.numbers) * n * each
     shares = [seen[at : at + each] for at in range(0, len(seen), each)]
     return [shares[at : at + n] for at in range(0, len(shares), n)]
 
@@ -129,19 +129,33 @@ def test_the_order_changes_with_the_turn_the_seed_and_the_domain():
     assert any([i + 12 for i in one] != other for one, other in order(0, 0))
 
 
-@given(
-    size=st.integers(1, 40),
-    batch=st.integers(1, 9),
-    times=st.integers(2, 4),
-    balanced=st.booleans(),
-)
-def test_replays_are_the_same_whole_batches_in_a_row(size, batch, times, balanced):
-    order = (
-        Balanced([range(size), range(50, 60)], batch, 3, seed=0)
-        if balanced
-        else DistributedSampler(range(size), num_replicas=1, rank=0)
-    )
-    batch = 2 * batch if balanced else min(batch, size)
+@given(balanced(), st.integers(2, 4))
+def test_balanced_batches_can_come_several_times_in_a_row_also_across_epochs(samplers, times):
+    for sampler in samplers:
+        epochs = through(sampler, 2 * times)
+        sampler.times = times
+        for epoch in range(2 * times):
+            sampler.set_epoch(epoch)
+            numbers = range(epoch * sampler.steps, (epoch + 1) * sampler.steps)
+            assert steps_of(sampler) == [epochs[step // times] for step in numbers]
+
+
+@given(balanced(), st.integers(1, 12))
+def test_the_last_epoch_is_cut_short(samplers, last):
+    for sampler in samplers:
+        whole = through(sampler, -(-last // sampler.steps))
+        sampler.last = last
+        seen = []
+        for epoch in range(-(-last // sampler.steps)):
+            sampler.set_epoch(epoch)
+            seen += steps_of(sampler)
+        assert seen == whole[:last]
+
+
+@given(size=st.integers(1, 40), batch=st.integers(1, 9), times=st.integers(2, 4))
+def test_replays_are_the_same_whole_batches_in_a_row(size, batch, times):
+    order = DistributedSampler(range(size), num_replicas=1, rank=0)
+    batch = min(batch, size)
     replayed = Replayed(copy.deepcopy(order), batch, times)
     for epoch in (0, 1):
         replayed.set_epoch(epoch)
@@ -215,7 +229,8 @@ def test_methods_that_compare_none_are_trained_as_ever():
 def settings_of(**changes):
     values = dict.fromkeys(Settings.__dataclass_fields__)
     fixed = {"epochs": 1, "validate_every": 1, "lr": 1.0, "weight_decay": 0.0, "warm_up": 0.0}
-    fixed["precision"] = "32-true"
+    fixed |= {"precision": "32-true", "schedule": "cosine", "optimizer": "AdamW", "head_lr": 1.0}
+    fixed |= dict.fromkeys(("momentum", "ema", "label_smoothing"), 0.0)
     return Settings(**(values | fixed | {"domains": DOMAINS, "seed": 0} | changes))
 
 

@@ -18,7 +18,7 @@ from lookright.attacks import (
 )
 from lookright.methods import AT, AWP, ERM, TRADES, FastAT, FreeAT
 from lookright.training.module import Module
-from lookright.training.settings import Settings
+from test_training_sampling import settings_of
 from tiny import Blobs, tiny_classifier
 
 
@@ -31,22 +31,7 @@ class Itself(Attack):
 
 
 def validated(method, attack=None) -> Attack | None:
-    settings = Settings(
-        domains=("train",),
-        epochs=1,
-        batch_size=16,
-        lr=1e-3,
-        weight_decay=0.0,
-        warm_up=0.0,
-        clip=None,
-        optimizer=None,
-        augment=None,
-        validation_attack=attack,
-        validate_every=1,
-        precision="32-true",
-        devices=1,
-        seed=0,
-    )
+    settings = settings_of(domains=("train",), validation_attack=attack)
     parts = {part: Blobs().split("train", part) for part in ("train", "validation")}
     return Module(method, parts, settings).judged.get("val/adversarial_accuracy")
 

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextmanager
@@ -41,6 +42,13 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameters[name] = parameter
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def freeze_statistics(model: nn.Module) -> None:
+    """Evaluation mode for the BatchNorm layers: they use and keep the statistics that they have."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
 
 
 @contextmanager

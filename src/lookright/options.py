@@ -12,7 +12,7 @@ from typing import Any, get_origin
 from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path
 from lookright.help import kind_of
-from lookright.spec import Place, converted, parameters, said
+from lookright.spec import Place, converted, parameters, said, spec_of
 from lookright.spec.text import plain_values
 
 _DEEPEST = 20
@@ -70,7 +70,7 @@ class Options:
                 yield option, waiting.pop(0)
 
     def tree(self, words: Sequence[tuple[str, str | None]]) -> Tree:
-        """All options as one tree: first files, then options, then positional values.
+        """All options as one tree: a preset, over it files, then options, then positional values.
 
         What the words say is `Said`, and so is what files say where `trust_config` is among them.
         """
@@ -80,6 +80,7 @@ class Options:
             if option == "config":
                 read = _read(self._value(option, value))
                 tree = _merged(tree, said(read) if trusted else read)
+        tree = self._over_preset(tree, [(option, value) for option, value in words if option])
         for option, value in words:
             if not option or option in ("config", "trust_config"):
                 continue
@@ -125,6 +126,17 @@ class Options:
         for name, value in values.items():
             found |= vars(value) if name in self.groups else {name: value}
         return found
+
+    def _over_preset(self, tree: Tree, words: Sequence[tuple[str, str | None]]) -> Tree:
+        """The options of the files over those of the preset that is named, if there is one."""
+        named = [value for option, value in words if option == "preset"] or [tree.get("preset")]
+        if "preset" not in self.known or not named[-1]:
+            return tree
+        from lookright.training import preset
+
+        given = {option.partition(".")[0] for option, _ in words} | tree.keys()
+        under = preset(str(named[-1])).beneath(given).of_train
+        return {**{name: spec_of(value) for name, value in under.items()}, **tree}
 
     def _require_known(self, option: Any) -> None:
         if option not in (*self.known, "print_config"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import Distance, MinMaxDistance
+from lookright.distances import Contrast, Correlation, Distance, MinMaxDistance
 from lookright.modes import may_look
 from lookright.processes import weight
 
@@ -70,12 +70,19 @@ class Guide(ABC):
     """`guide(batch, saliency)` gives the target; saliency (B, h, w) explains the clean images.
 
     needs_masks, needs_tool_masks: whether the batch must contain masks, or masks made by a tool.
+    of_model: whether the target is an explanation of the model, which is trained with it.
     warm_up: share of training, from 0 to below 1, before methods start to use the guide.
     """
 
     needs_masks: ClassVar[bool] = False
     needs_tool_masks: ClassVar[bool] = False
+    of_model: ClassVar[bool] = False
     warm_up: float = 0.0
+
+    @property
+    def fitting(self) -> Distance:
+        """The distance from its targets that no map makes small by saying nothing."""
+        return Correlation() if self.of_model else Contrast()
 
     @abstractmethod
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:

@@ -1,6 +1,5 @@
 """Adversarial training (Madry et al., ICLR 2018)."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.attacks import PGD, Attack
@@ -25,4 +24,4 @@ class AT(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         attacked = self.attack(self.model, batch.images, batch.labels)
-        return {"adversarial": F.cross_entropy(self.model(attacked), batch.labels)}
+        return {"adversarial": self.cross_entropy(self.model(attacked), batch.labels)}

@@ -50,10 +50,15 @@ class AWP(Method):
         self.method = method
         self.gamma = gamma
         self.attack = method.attack
+        self.explainer = method.explainer
         self.guide = method.guide
         self.warm_up = method.warm_up
         self.needs_domains = method.needs_domains
         self.replays = method.replays
+
+    @property
+    def met_by_silence(self) -> dict[str, tuple[str, ...]]:
+        return self.method.met_by_silence
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         attacked = self.attack(self.model, batch.images, batch.labels)

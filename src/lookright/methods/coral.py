@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.methods.domains import by_domain, cross_entropies
+from lookright.methods.domains import by_domain, domain_risks
 from lookright.methods.head import Head, change_features
 from lookright.methods.method import Method, check_weights
 
@@ -54,7 +54,7 @@ class CORAL(Method):
             for (mean, cov), (other_mean, other_cov) in combinations(moments, 2)
         ]
         return {
-            "clean": cross_entropies(logits, batch.labels, members).mean(),
+            "clean": domain_risks(self.cross_entropy(logits, batch.labels, "none"), members).mean(),
             "alignment": self.penalty * torch.stack(gaps).mean(),
         }
 

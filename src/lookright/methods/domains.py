@@ -1,7 +1,6 @@
 """The domains of a batch, for methods that compare domains."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lookright.batch import Batch
@@ -40,9 +39,8 @@ def by_domain(batch: Batch, method: str, images: int = 1) -> dict[int, Tensor]:
     return members
 
 
-def cross_entropies(logits: Tensor, labels: Tensor, members: dict[int, Tensor]) -> Tensor:
-    """The mean cross-entropy (E,) of each of the E domains of `by_domain`."""
-    losses = F.cross_entropy(logits, labels, reduction="none")
+def domain_risks(losses: Tensor, members: dict[int, Tensor]) -> Tensor:
+    """The mean (E,) of the losses (B,) of each of the E domains of `by_domain`."""
     return torch.stack([losses[index].mean() for index in members.values()])
 
 

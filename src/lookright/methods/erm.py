@@ -1,6 +1,5 @@
 """Empirical risk minimisation: standard training, the baseline of all other methods."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from lookright.batch import Batch
@@ -11,4 +10,4 @@ class ERM(Method):
     """L = CE(f(x), y) (Vapnik, 1998)."""
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"clean": F.cross_entropy(self.model(batch.images), batch.labels)}
+        return {"clean": self.cross_entropy(self.model(batch.images), batch.labels)}

@@ -1,6 +1,5 @@
 """Fast adversarial training (Wong et al., ICLR 2020)."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.attacks import PGD, Attack
@@ -35,4 +34,4 @@ class FastAT(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         attacked = self.attack(self.model, batch.images, batch.labels)
-        return {"adversarial": F.cross_entropy(self.model(attacked), batch.labels)}
+        return {"adversarial": self.cross_entropy(self.model(attacked), batch.labels)}

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from lookright.attacks import FGSM, Attack, Ball
@@ -45,7 +44,7 @@ class FreeAT(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         attacked = self.attack(self.model, batch.images, batch.labels)
-        return {"adversarial": F.cross_entropy(self.model(attacked), batch.labels)}
+        return {"adversarial": self.cross_entropy(self.model(attacked), batch.labels)}
 
     def get_extra_state(self) -> Tensor:
         return self.attack.delta

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.errors import UserError
-from lookright.methods.domains import by_domain, cross_entropies
+from lookright.methods.domains import by_domain, domain_risks
 from lookright.methods.method import Method
 from lookright.processes import common
 
@@ -46,7 +46,9 @@ class GroupDRO(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         members = by_domain(batch, "GroupDRO")
-        risks = cross_entropies(self.model(batch.images), batch.labels, members)
+        risks = domain_risks(
+            self.cross_entropy(self.model(batch.images), batch.labels, "none"), members
+        )
         log_q = self._moved([*members], common(risks.detach()))
         if self.training:
             self.log_q = log_q

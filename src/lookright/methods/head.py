@@ -29,6 +29,15 @@ class Head:
         return values.flatten(2).mean(2)
 
 
+def head_of(model: nn.Module, x: Tensor) -> nn.Module:
+    """The layer of the head, found by running the first of the images x.
+
+    Raises:
+        UserError: the model runs no linear layer or convolution.
+    """
+    return model.get_submodule(_name_of_head(model, x))
+
+
 def change_features(
     model: nn.Module, x: Tensor, change: Callable[[Head, Tensor], Tensor]
 ) -> Tensor:
@@ -40,7 +49,7 @@ def change_features(
     Raises:
         UserError: the model runs no linear layer or convolution.
     """
-    head = Head(model.get_submodule(_name_of_head(model, x)))
+    head = Head(head_of(model, x))
     changed = []
 
     def enter(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.methods.domains import by_domain, check_penalty, cross_entropies
+from lookright.methods.domains import by_domain, check_penalty, domain_risks
 from lookright.methods.method import Method
 from lookright.processes import common
 
@@ -46,6 +46,6 @@ class IRM(Method):
         other = common(torch.stack([gradients[i[1::2]].mean() for i in members.values()]))
         weight = self.penalty if self.progress >= self.warm_up else 1.0
         return {
-            "clean": cross_entropies(logits, y, members).mean(),
+            "clean": domain_risks(self.cross_entropy(logits, y, "none"), members).mean(),
             "invariance": weight * (one * other).mean(),
         }

@@ -45,13 +45,16 @@ class MART(Method):
         ).sum(1)
         wrong = 1 - clean.softmax(1).gather(1, y[:, None])[:, 0]
         return {
-            "adversarial": boosted_cross_entropy(adversarial, y),
+            "adversarial": boosted_cross_entropy(adversarial, y, self.label_smoothing),
             "stability": self.beta * (moved * wrong).mean(),
         }
 
 
-def boosted_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """The mean of -log p_y - log(1.0001 - max_{k != y} p_k), of logits (B, K) and labels (B,)."""
+def boosted_cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The mean of -log p_y - log(1.0001 - max_{k != y} p_k), of logits (B, K) and labels (B,).
+
+    smoothing: of the labels in the first part.
+    """
     label = F.one_hot(y, logits.shape[1]).bool()
     rival = logits.softmax(1).masked_fill(label, 0).amax(1)
-    return F.cross_entropy(logits, y) - (1.0001 - rival).log().mean()
+    return F.cross_entropy(logits, y, label_smoothing=smoothing) - (1.0001 - rival).log().mean()

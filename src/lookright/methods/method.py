@@ -1,15 +1,20 @@
 """The interface of a training method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import ClassVar, Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.attacks import Attack
 from lookright.batch import Batch
+from lookright.distances import Distance
 from lookright.errors import UserError
+from lookright.explainers import Explainer
 from lookright.guides import Guide
+from lookright.guides.silence import cheap_silence
 from lookright.models import Classifier, giving_logits
 
 
@@ -18,23 +23,27 @@ class Method(nn.Module, ABC):
 
     In your own loop, `sum(method(batch).values()).backward()` gives the gradients of a step.
     `attack` is the attack that the method trains against, None if it trains on clean images only;
-    `guide` gives the targets of its explanations, None if it does not guide explanations.
+    `explainer` makes the explanations of its loss, None if there are none there; `guide` gives
+    their targets, None if it does not guide explanations.
 
     progress: the share of training that is done, in [0, 1]; `fit` sets it before each step, and
     your own loop must set it if the method has a schedule. warm_up: the share of training before
     the full objective is used. needs_domains: whether it compares domains, so that batches must be
     balanced over two or more of them. replays: the number of consecutive steps on each batch.
+    label_smoothing: the share of the label that `cross_entropy` spreads evenly over all classes.
     tried: whether it is known that the model gives logits; it is tried on the first batch.
     """
 
     SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("model",)
 
     attack: Attack | None = None
+    explainer: Explainer | None = None
     guide: Guide | None
     progress: float = 1.0
     warm_up: float = 0.0
     needs_domains: bool = False
     replays: int = 1
+    label_smoothing: float = 0.0
     tried: bool = False
 
     def __init__(self, model: nn.Module) -> None:
@@ -74,9 +83,43 @@ class Method(nn.Module, ABC):
             if isinstance(each, Method):
                 each.model, each.tried = found, True
 
+    @property
+    def compared(self) -> Mapping[str, tuple[Distance, bool]]:
+        """The terms that compare explanations: the distance, and whether the target is one too."""
+        return {}
+
+    @property
+    def met_by_silence(self) -> dict[str, tuple[str, ...]]:
+        """The terms that maps which say nothing satisfy better than an unrelated one, with the
+        kinds of these maps."""
+        found = {name: cheap_silence(*each) for name, each in self.compared.items()}
+        return {name: kinds for name, kinds in found.items() if kinds}
+
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar loss terms by name, already weighted; the training loss is their sum."""
+
+    def cross_entropy(
+        self, logits: Tensor, labels: Tensor, reduction: Literal["mean", "sum", "none"] = "mean"
+    ) -> Tensor:
+        """That of logits (B, K) and labels (B,), in every term that asks for the right answer."""
+        return F.cross_entropy(
+            logits, labels, reduction=reduction, label_smoothing=self.label_smoothing
+        )
+
+
+@contextmanager
+def smoothed_labels(method: Method, share: float) -> Iterator[None]:
+    """Inside, the method and those that it wraps have this `label_smoothing`."""
+    methods = [each for each in method.modules() if isinstance(each, Method)]
+    before = [each.label_smoothing for each in methods]
+    try:
+        for each in methods:
+            each.label_smoothing = share
+        yield
+    finally:
+        for each, former in zip(methods, before, strict=True):
+            each.label_smoothing = former
 
 
 def check_weights(**weights: float) -> None:

@@ -1,7 +1,6 @@
 """Mixup across domains (Xu et al., AAAI 2020, arXiv 1912.01805; Yan et al., arXiv 2001.00677)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Beta
 
@@ -51,6 +50,6 @@ class Mixup(Method):
 
         of_image = lam.view(-1, 1, 1, 1)
         logits = self.model(of_image * x[i] + (1 - of_image) * x[j])
-        losses = lam * F.cross_entropy(logits, y[i], reduction="none")
-        losses = losses + (1 - lam) * F.cross_entropy(logits, y[j], reduction="none")
+        losses = lam * self.cross_entropy(logits, y[i], "none")
+        losses = losses + (1 - lam) * self.cross_entropy(logits, y[j], "none")
         return {"mixup": torch.stack([pair.mean() for pair in losses.split(sizes)]).mean()}

@@ -1,12 +1,12 @@
 """Right for the right reasons (RRR, Ross et al., IJCAI 2017, arXiv 1703.03717)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.distances import resize
 from lookright.errors import UserError
+from lookright.explainers import InputGradient
 from lookright.explainers.explainer import differentiation
 from lookright.guides import Guide, HumanMask
 from lookright.methods.method import Method, check_weights
@@ -32,6 +32,7 @@ class RRR(Method):
             unmixed images.
     """
 
+    explainer = InputGradient()
     guide: Guide
 
     def __init__(
@@ -46,10 +47,14 @@ class RRR(Method):
         self.reasons = reasons
         self.warm_up = self.guide.warm_up
 
+    @property
+    def met_by_silence(self) -> dict[str, tuple[str, ...]]:
+        return {"reasons": ("empty",)} if self.reasons else {}
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
         if self.progress < self.warm_up:
-            return {"clean": F.cross_entropy(self.model(x), y)}
+            return {"clean": self.cross_entropy(self.model(x), y)}
 
         with differentiation(True):
             pixels = x.detach().requires_grad_()
@@ -69,6 +74,6 @@ class RRR(Method):
         if target.known is not None:
             wrong = wrong * target.known
         return {
-            "clean": F.cross_entropy(logits, y),
+            "clean": self.cross_entropy(logits, y),
             "reasons": self.reasons * wrong.mean(),
         } | self.guide.losses(self.model, batch)

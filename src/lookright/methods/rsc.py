@@ -1,7 +1,6 @@
 """Representation self-challenging (RSC, Huang et al., ECCV 2020, arXiv 2007.02454)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.batch import Batch
@@ -44,7 +43,7 @@ class RSC(Method):
         def mute(head: Head, z: Tensor) -> Tensor:
             return z * self._kept(head, z.detach(), y)
 
-        return {"muted": F.cross_entropy(change_features(self.model, x, mute), y)}
+        return {"muted": self.cross_entropy(change_features(self.model, x, mute), y)}
 
     @torch.enable_grad()
     def _kept(self, head: Head, z: Tensor, y: Tensor) -> Tensor:

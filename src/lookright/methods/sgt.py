@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.errors import UserError
+from lookright.explainers import InputGradient
 from lookright.explainers.explainer import class_score
 from lookright.methods.method import Method, check_weights
 from lookright.modes import frozen
@@ -31,6 +32,8 @@ class SGT(Method):
             image in each channel, as published, or "mean", the image's mean colour.
         signed: rank by the signed gradient instead of its magnitude.
     """
+
+    explainer = InputGradient()
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class SGT(Method):
         masked = self.model(self.masked(x, y)).log_softmax(1)
         clean = self.model(x)
         gap = F.kl_div(masked, clean.log_softmax(1), log_target=True, reduction="batchmean")
-        return {"clean": F.cross_entropy(clean, y), "similarity": self.similarity * gap}
+        return {"clean": self.cross_entropy(clean, y), "similarity": self.similarity * gap}
 
     def masked(self, x: Tensor, y: Tensor) -> Tensor:
         """The images (B, 3, H, W) with the pixels of smallest gradient replaced."""

@@ -37,4 +37,4 @@ class TRADES(Method):
         stability = F.kl_div(
             adversarial.log_softmax(1), clean.log_softmax(1), log_target=True, reduction="batchmean"
         )
-        return {"clean": F.cross_entropy(clean, y), "stability": self.beta * stability}
+        return {"clean": self.cross_entropy(clean, y), "stability": self.beta * stability}

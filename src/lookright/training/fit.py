@@ -1,12 +1,10 @@
 """`fit`: train a method on data and keep the run in a folder."""
 
-import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +13,37 @@ from rich.progress import Progress
 
 from lookright.attacks import Attack
 from lookright.batch import Batch
-from lookright.data import ImageData, Seen, Split, SplitName, as_data
+from lookright.data import Seen, as_data
 from lookright.data.decoded import Decoded
 from lookright.devices import best_device, borrowed
 from lookright.errors import StoppedError, UserError
 from lookright.files import as_path, full_disk, verified
 from lookright.locks import locked
-from lookright.methods.method import Method
-from lookright.models import Classifier, known_of, load_weights, read_weights
+from lookright.methods.method import Method, smoothed_labels
+from lookright.models import known_of, load_weights, read_weights
+from lookright.modes import freeze_statistics
 from lookright.progress import progress_bar
 from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
 from lookright.training.hosts import unnamed_host
+from lookright.training.parts import checked_model, parts_of
 from lookright.training.run import Opened, Run, open_run
 from lookright.training.sampling import check_domains
-from lookright.training.settings import OptimizerMaker, Settings
-from lookright.training.trainer import tensorboard, trainer_with
+from lookright.training.settings import (
+    OptimizerMaker,
+    OptimizerName,
+    Schedule,
+    Settings,
+    rhythm,
+)
+from lookright.training.trainer import quiet, speaker, tensorboard, trainer_with
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training needs
     import lightning as L
 
     from lookright.training.module import Module
     from lookright.training.recorder import RunRecorder
-
-_VALIDATIONS = 30
 
 _LIGHTNINGS = ("cpu", "cuda", "mps")
 """Accelerators that Lightning calls as torch does."""
@@ -53,15 +57,25 @@ def fit(
     *,
     validation: Any = None,
     epochs: int = 30,
+    steps: int | None = None,
     batch_size: int = 64,
+    domain_batch_size: int | None = None,
     lr: float = 1e-3,
+    head_lr: float = 1.0,
     weight_decay: float = 0.01,
+    momentum: float = 0.9,
     warm_up: float = 0.3,
+    schedule: Schedule = "cosine",
     clip: float | None = 1.0,
-    optimizer: OptimizerMaker | None = None,
+    optimizer: OptimizerName | OptimizerMaker = "AdamW",
+    ema: float = 0.0,
+    label_smoothing: float = 0.0,
+    freeze_batchnorm: bool = False,
     augment: Callable[[Batch], Batch] | None = None,
     validation_attack: Attack | None = None,
     validate_every: int | None = None,
+    patience: int | None = None,
+    preset: str = "",
     seed: int = 0,
     precision: str = "32-true",
     accelerator: str = "auto",
@@ -75,13 +89,12 @@ def fit(
 ) -> Run:
     """Train the method's model on the train part of `domains`, and keep everything in `run`.
 
-    The learning rate rises, then falls to 0 along a cosine. The best epoch is chosen on the
-    validation part of the same domains: by accuracy under attack for a method that has an attack,
-    by accuracy otherwise. On one CPU, the same seed and the same initial weights give the same
-    weights bit for bit, after a kill and a resume too; seed torch before building the model
-    (`torch.manual_seed`). This does not hold for a loader or data set of your own with random
-    transforms: every image is drawn once and kept, and a resume that draws other images is refused.
-    Use `augment` for random transforms.
+    The best epoch is chosen on the validation part of the same domains: by accuracy under attack
+    for a method that has an attack, by accuracy otherwise. On one CPU, the same seed and the same
+    initial weights give the same weights bit for bit, after a kill and a resume too; seed torch
+    before building the model (`torch.manual_seed`). This does not hold for a loader or data set of
+    your own with random transforms: every image is drawn once and kept, and a resume that draws
+    other images is refused. Use `augment` for random transforms.
 
     Args:
         method: holds the `Classifier`; on return that, and a learned masker, have the weights of
@@ -95,18 +108,38 @@ def fit(
             Then all of `data` is trained on. Without it both are parts of `data`, split by a hash
             of each sample (`ImageData.split`): 70% to train on, 15% to validate, and 15% that are
             left for a test.
+        epochs: passes over the training images.
+        steps: exact number of the optimiser's steps, in place of epochs. The images are then drawn
+            pass after pass, whatever `validate_every` is, and "epoch" in log and metrics means the
+            steps up to a validation.
         batch_size: images per step on one device. A method that compares domains takes equally many
             from each domain; what is left over is not used.
-        lr, weight_decay: of AdamW; normalisation layers and biases have no weight decay.
+        domain_batch_size: images of each domain per step on one device, for any method, in place of
+            batch_size, which is left for validation.
+        lr, weight_decay: of the optimiser; normalisation layers and biases have no weight decay.
+        head_lr: the learning rate of the last layer, as a multiple of lr.
+        momentum: of SGD.
         warm_up: share of the steps over which the learning rate rises. High rates early in training
             can keep adversarial training on a shortcut (docs/results/shortcut.md).
+        schedule: of the learning rate after the warm-up: cosine (down to 0), constant, or step (a
+            tenth from half of the steps on, a hundredth from three quarters on).
         clip: largest norm of the whole gradient; None for no clipping.
-        optimizer: makes another optimiser from the parameters, in place of lr and weight_decay.
+        optimizer: AdamW, Adam or SGD; or what makes one from the parameters, in place of lr,
+            head_lr, weight_decay and momentum.
+        ema: decay of a moving average of the classifier's weights (`Averaging`), which is then what
+            is validated, saved and left in the method; 0 for none. A learned masker has none.
+        label_smoothing: share of the label that is spread over all classes, in the method's
+            `cross_entropy`.
+        freeze_batchnorm: the classifier's BatchNorm layers normalise by the statistics that they
+            begin with and keep them; their scale and shift are trained.
         augment: applied to each training batch on its device.
         validation_attack: for the accuracy under attack; None is PGD of 10 steps in the ball of
             the method's attack, or that attack itself where it names no ball.
-        validate_every: in epochs; None is each epoch up to 30 of them, then 30 times in all. The
-            last epoch is always validated.
+        validate_every: in epochs, or in steps where these are given; None is each epoch up to 30 of
+            them, otherwise 30 times in all. The end is always validated.
+        patience: end the training after so many validations in a row that are not better, as the
+            best epoch is chosen; None never.
+        preset: name of the preset that the options are from, for the run's config.
         precision: one of `settings.Precision`.
         accelerator, devices, strategy: as in `lightning.Trainer`.
         workers: processes that decode images. None means one per core, up to four, where many
@@ -134,37 +167,50 @@ def fit(
             "given as validation=..."
         )
     images = as_data(data, **known_of(method.model))
+    epochs, validate_every = rhythm(epochs, steps, validate_every)
     named = (domains,) if isinstance(domains, str) else tuple(domains)
     settings = Settings(
         domains=named or images.domains,
         epochs=epochs,
+        steps=steps,
         batch_size=batch_size,
+        domain_batch_size=domain_batch_size,
         lr=lr,
+        head_lr=head_lr,
         weight_decay=weight_decay,
+        momentum=momentum,
         warm_up=warm_up,
+        schedule=schedule,
         clip=clip,
         optimizer=optimizer,
+        ema=ema,
+        label_smoothing=label_smoothing,
+        freeze_batchnorm=freeze_batchnorm,
         augment=augment,
         validation_attack=validation_attack,
-        validate_every=-(-epochs // _VALIDATIONS) if validate_every is None else validate_every,
+        validate_every=validate_every,
+        patience=patience,
         precision=precision,
         devices=devices,
         seed=seed,
+        preset=preset,
     )
-    model = _checked(method, images)
+    model = checked_model(method, images)
     method.give_logits(images.image_size, images.classes)
     if isinstance(images, Decoded):
         model.preprocessing = images.preprocessing
     check_domains(method, settings)
-    parts = _parts(method, images, settings.domains, validation)
+    parts = parts_of(method, images, settings.domains, validation)
     unguided = check_guided(method, parts["train"])
     accelerator = _accelerator(accelerator)
     from lightning.pytorch.utilities import rank_zero_only
 
+    from lookright.training.averaging import Averaging
     from lookright.training.module import Module
     from lookright.training.overfitting import OverfittingCheck
     from lookright.training.progress import Bar
     from lookright.training.recorder import AtomicCheckpoints, RunRecorder, masker_of
+    from lookright.training.silence import SilenceCheck, met_by_silence
 
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as stack:
@@ -183,12 +229,16 @@ def fit(
             load_weights(model.network, read_weights(verified(trained.last)), str(trained.last))
             trained.masker("last", masker_of(method))
             return trained
-        records = RunRecorder(opened, method, model, selected_by(method), _speaker(bar))
-        if unguided and first:
-            records.note(unguided)
-            warnings.warn(unguided, stacklevel=2)
+        averages = [Averaging(model.network, ema)] if ema else []
+        records = RunRecorder(
+            *(opened, method, model, selected_by(method), speaker(bar), patience),
+            averages[0].averaged if averages else nullcontext,
+        )
+        for note in filter(None, (unguided, met_by_silence(method)) if first else ()):
+            records.note(note)
+            warnings.warn(note, stacklevel=2)
         earlier = trained.history if resume else []
-        stack.enter_context(_quiet())
+        stack.enter_context(quiet())
         curves = tensorboard(trained.folder, earlier)
         if curves:
             stack.enter_context(unnamed_host())
@@ -203,10 +253,15 @@ def fit(
             idle=method.warm_up > 0,
             max_epochs=epochs,
             gradient_clip_val=clip,
-            check_val_every_n_epoch=settings.validate_every,
+            check_val_every_n_epoch=1 if steps else validate_every,
             logger=curves,
             log_every_n_steps=10,
-            callbacks=[*shown, *callbacks, OverfittingCheck(records.note, earlier), records],
+            callbacks=[
+                *(*averages, *shown, *callbacks),
+                OverfittingCheck(records.note, earlier),
+                SilenceCheck(method, records.note, earlier),
+                records,
+            ],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
             inference_mode=False,
@@ -219,23 +274,9 @@ def fit(
         if opened.config is not None and not opened.former:
             opened.write_start(trained)
         stack.enter_context(borrowed(method))
+        stack.enter_context(smoothed_labels(method, label_smoothing))
         _train(trainer, module, trained if resume else None, records)
     return trained
-
-
-def _parts(
-    method: Method, data: ImageData, domains: Sequence[str], validation: Any
-) -> dict[SplitName, Split]:
-    """The images to train on, and those to validate on."""
-    if validation is None:
-        kept: tuple[SplitName, ...] = ("train", "validation")
-        return {part: data.split(domains, part) for part in kept}
-    held_out = as_data(validation, classes=data.classes)
-    _checked(method, held_out)
-    return {
-        "train": data.split(domains, "all"),
-        "validation": held_out.split(held_out.domains, "all"),
-    }
 
 
 def _accelerator(asked: str) -> str:
@@ -255,26 +296,6 @@ def selected_by(method: Method) -> str:
     return "val/accuracy" if method.attack is None else "val/adversarial_accuracy"
 
 
-def _checked(method: Method, data: ImageData) -> Classifier:
-    model = method.model
-    if not isinstance(model, Classifier):
-        raise UserError(
-            f"fit trains a lookright Classifier, got {type(model).__name__}: wrap the network, "
-            "Classifier(network, classes, image_size, mean, std)."
-        )
-    if model.classes != tuple(data.classes):
-        raise UserError(
-            f"The model's classes are {', '.join(model.classes)}, those of {data.name} "
-            f"{', '.join(data.classes)}: build the model with classes=data.classes."
-        )
-    if model.image_size != data.image_size:
-        raise UserError(
-            f"The model is for images of {model.image_size} px, {data.name} gives "
-            f"{data.image_size} px: build both with one image_size."
-        )
-    return model
-
-
 def _train(
     trainer: "L.Trainer", module: "Module", resumed: Run | None, records: "RunRecorder"
 ) -> None:
@@ -283,6 +304,8 @@ def _train(
     handler = signal.getsignal(signal.SIGINT)
     modes = {child: child.training for child in module.method.modules()}
     module.method.train()
+    if module.settings.freeze_batchnorm:
+        freeze_statistics(module.method.model)
     try:
         with torch.random.fork_rng(devices=[]):
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
@@ -298,35 +321,3 @@ def _train(
         module.method.progress = 1.0
         for child, training in modes.items():
             child.training = training
-
-
-def _speaker(bar: Progress | None) -> Callable[[str], None]:
-    """Prints the line of an epoch that also goes to log.txt; silent where a terminal shows the
-    bar."""
-    if bar is None or bar.console.is_terminal:
-        return _silent
-    return partial(bar.console.print, soft_wrap=True, highlight=False)
-
-
-def _silent(line: str) -> None:
-    pass
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's banners and advice."""
-    from lightning.fabric.utilities.warnings import PossibleUserWarning
-
-    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
-    levels = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=PossibleUserWarning)
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
-            yield
-    finally:
-        for each, level in zip(loggers, levels, strict=True):
-            each.setLevel(level)

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from math import cos, isfinite, pi
+from math import isfinite
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler
 
@@ -23,6 +23,7 @@ from lookright.methods.method import Method
 from lookright.modes import without_looking
 from lookright.processes import together
 from lookright.seeds import derived_seed
+from lookright.training.descent import optimizer_of, rate
 from lookright.training.overfitting import MANY_STEPS, ONE_STEP, one_step
 from lookright.training.sampling import training_order
 from lookright.training.settings import Settings
@@ -62,6 +63,7 @@ class Module(L.LightningModule):
         order, batch_size = training_order(
             part, self.method, self.settings, trainer.global_rank, trainer.world_size
         )
+        self.order = order
         order.set_epoch(self.finished)  # worker processes read ahead before Lightning says so
         return self._loader(part, batch_size, order)
 
@@ -83,35 +85,13 @@ class Module(L.LightningModule):
         self.finished = checkpoint["epoch"] + 1
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optimizer = self._optimizer()
-        steps = self.steps = int(self.trainer.estimated_stepping_batches)
-        warm_up = max(1, round(self.settings.warm_up * steps))
-
-        def factor(step: int) -> float:
-            if step < warm_up:
-                return (step + 1) / warm_up
-            return 0.5 + 0.5 * cos(pi * (step - warm_up) / max(1, steps - warm_up))
-
+        optimizer = optimizer_of(self.method, self.settings)
+        self.steps = self.settings.steps or int(self.trainer.estimated_stepping_batches)
+        scheduler = LambdaLR(optimizer, rate(self.settings, self.steps))
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
-
-    def _optimizer(self) -> Optimizer:
-        trained = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
-        if not trained:
-            raise UserError("The method has no parameter with requires_grad; nothing to train.")
-        if self.settings.optimizer:
-            return self.settings.optimizer(trained)
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in trained if p.ndim > 1]},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        return AdamW(
-            [group for group in groups if group["params"]],
-            lr=self.settings.lr,
-            weight_decay=self.settings.weight_decay,
-        )
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         low, high = batch.labels.aminmax()
@@ -143,9 +123,11 @@ class Module(L.LightningModule):
             torch.manual_seed(derived_seed(self.settings.seed, "epoch", epoch, "rank", rank))
             if epoch + 1 == self.trainer.max_epochs:
                 self.trainer.check_val_every_n_epoch = 1
+            if self.settings.steps:  # the last epoch may be shorter than the others
+                self.trainer.val_check_batch = len(self.order) // len(batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        batch = self._augmented(batch, batch_idx)
+        batch = self._augmented(batch, batch_idx == 0)
         looking = nullcontext() if batch_idx % looks_every(self.device) == 0 else without_looking()
         with looking, together(self.trainer.world_size > 1):
             terms = self.method(batch)
@@ -158,11 +140,11 @@ class Module(L.LightningModule):
         self.log("step/loss", loss.detach(), batch_size=n)
         return loss
 
-    def _augmented(self, batch: Batch, step: int) -> Batch:
-        """The augmented batch, the same one for all its replays."""
+    def _augmented(self, batch: Batch, first: bool) -> Batch:
+        """The augmented batch, the same one for all its replays within an epoch."""
         if not self.settings.augment:
             return batch
-        if step % self.method.replays == 0:
+        if first or self.trainer.global_step % self.method.replays == 0:
             self.augmented = self.settings.augment(batch)
         return self.augmented
 

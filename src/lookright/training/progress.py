@@ -6,6 +6,8 @@ from typing import Any
 import lightning as L
 from rich.progress import Progress
 
+from lookright.training.module import Module
+
 _SECONDS = 0.5
 
 
@@ -21,9 +23,8 @@ class Bar(L.Callback):
         self.task = bar.add_task(title, total=None, note="preparing")
         self.shown = 0.0
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        total = int(trainer.estimated_stepping_batches)
-        self.bar.reset(self.task, total=total, completed=trainer.global_step, note="")
+    def on_train_start(self, trainer: L.Trainer, pl_module: Module) -> None:  # type: ignore[override]
+        self.bar.reset(self.task, total=pl_module.steps, completed=trainer.global_step, note="")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any

@@ -1,8 +1,8 @@
 """What is written at the end of each epoch: checkpoints, metrics.csv and log.txt."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ class RunRecorder(L.Callback):
     opened: the run; what it replaces goes when its first epoch is finished.
     selected_by: the validation measure that chooses the best epoch. Of equal epochs the later one
     is chosen; any epoch after the method's warm-up comes before those within it.
+    patience: training ends after so many validations in a row without a better one, not counting
+    the method's warm-up; None never ends it early. averaged: inside it, the classifier has the
+    weights that are saved.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class RunRecorder(L.Callback):
         classifier: Classifier,
         selected_by: str,
         say: Callable[[str], None],
+        patience: int | None = None,
+        averaged: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.opened = opened
         self.run = opened.run
@@ -44,6 +49,8 @@ class RunRecorder(L.Callback):
         self.classifier = classifier
         self.selected_by = selected_by
         self.say = say
+        self.patience = patience
+        self.averaged = averaged
         self.rows: list[Row] = []
         self.lines: list[str] = []
         self.started = 0.0
@@ -73,25 +80,33 @@ class RunRecorder(L.Callback):
         self._check_finite(epoch)
         row = self._row(trainer, epoch)  # on every rank: the sums go over all of them
         rows, first = [*self.rows, row], trainer.is_global_zero
-        better = self._is_best(row, trainer.max_epochs or epoch)
-        line = _line(row, trainer.max_epochs, better)
-        self.note(line)
+        epochs = trainer.max_epochs or epoch
+        waited = self._since_best(rows, epochs)
+        lines = [_line(row, trainer.max_epochs, waited == 0)]
+        patient = waited is None or self.patience is None or waited < self.patience
+        if not patient and epoch > self.method.warm_up * epochs:
+            row["stopped"] = 1
+            trainer.should_stop = True
+            lines.append(f"stopped early: {waited} validations without a better one")
+        for line in lines:
+            self.note(line)
         folder = self.run.folder
         with together(folder, self.opened.former) if first else nullcontext(folder / WRITING) as to:
             new = Run(to)
             if first:
                 self.opened.write_start(new)
-                self._save(new, *(("best", "last") if better else ("last",)))
+                self._save(new, *(("best", "last") if waited == 0 else ("last",)))
                 new.write(rows, self.lines)
             trainer.save_checkpoint(new.resumable)
         self.rows, self.opened = rows, Opened(self.run)
         if first:
-            self.say(line)
+            self.say("\n".join(lines))
 
     def _save(self, new: Run, *kept: Which) -> None:
         new.last.parent.mkdir()
         for which in kept:
-            save_classifier(self.classifier, new.best if which == "best" else new.last)
+            with self.averaged():
+                save_classifier(self.classifier, new.best if which == "best" else new.last)
             masker = masker_of(self.method)
             if masker is not None:
                 save_masker(masker, new.masker_file(which))
@@ -127,12 +142,17 @@ class RunRecorder(L.Callback):
         )
         return float(trainer.strategy.reduce(share, reduce_op="max"))
 
-    def _is_best(self, row: Row, epochs: int) -> bool:
+    def _since_best(self, rows: Sequence[Row], epochs: int) -> int | None:
+        """The number of validations since the best one; None if the last row is none."""
+
         def standing(row: Row) -> tuple[bool, float]:
             return row["epoch"] > self.method.warm_up * epochs, row[self.selected_by]
 
-        reached = [standing(old) for old in self.rows if self.selected_by in old]
-        return self.selected_by in row and standing(row) >= max(reached, default=(False, 0.0))
+        reached = [standing(row) for row in rows if self.selected_by in row]
+        if self.selected_by not in rows[-1]:
+            return None
+        best = max(range(len(reached)), key=lambda place: (reached[place], place))
+        return len(reached) - 1 - best
 
     def note(self, line: str) -> None:
         """Add a line to log.txt, with the time; it is written at the end of the epoch."""

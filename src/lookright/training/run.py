@@ -127,7 +127,8 @@ class Run:
         """One row for each finished epoch: epoch (from 1), step, seconds, waiting (the share of the
         time of its training steps in which the next batch was not there), lr, train/*, val/*.
 
-        A measure that was not taken in an epoch is missing from its row.
+        A measure that was not taken in an epoch is missing from its row. The last row of a training
+        that its patience has ended has `stopped`.
         """
         path = settled(self.folder) / "metrics.csv"
         if not path.is_file():
@@ -145,11 +146,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs asked for are there."""
+        """Whether all epochs asked for are there, or all up to an early end."""
         history = self.history
         if not history:
             return False
-        return history[-1]["epoch"] >= self.config["settings"]["init_args"]["epochs"]
+        ended = "stopped" in history[-1]
+        return ended or history[-1]["epoch"] >= self.config["settings"]["init_args"]["epochs"]
 
     @property
     def seen(self) -> Seen:

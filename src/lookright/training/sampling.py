@@ -18,7 +18,8 @@ class Balanced(Sampler[int]):
 
     Each domain is traversed again and again in a new random order, across epochs; the last step of
     such a pass is filled up from its beginning. So where a domain has at least `each` samples for
-    every process, no sample occurs twice in a step.
+    every process, no sample occurs twice in a step. All the data as one domain gives passes over
+    them that do not end with an epoch.
 
     Args:
         domains: the samples of each, as indices into the data.
@@ -26,6 +27,8 @@ class Balanced(Sampler[int]):
         steps: of an epoch.
         seed: of the orders.
         process, processes: the number of this process, and how many processes share a step.
+        times: the number of consecutive steps on each batch.
+        last: the number of steps of all epochs together, where the last one is cut short.
     """
 
     def __init__(
@@ -36,6 +39,8 @@ class Balanced(Sampler[int]):
         seed: int,
         process: int = 0,
         processes: int = 1,
+        times: int = 1,
+        last: int | None = None,
     ) -> None:
         self.domains = domains
         self.each = each
@@ -43,13 +48,21 @@ class Balanced(Sampler[int]):
         self.seed = seed
         self.process = process
         self.processes = processes
+        self.times = times
+        self.last = last
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of this epoch's steps, counted from the first epoch on."""
+        first = self.epoch * self.steps
+        return range(first, min(first + self.steps, self.last or first + self.steps))
+
     def __len__(self) -> int:
-        return self.steps * len(self.domains) * self.each
+        return len(self.numbers) * len(self.domains) * self.each
 
     def __iter__(self) -> Iterator[int]:
         shares = [self._shares(number) for number in range(len(self.domains))]
@@ -63,8 +76,8 @@ class Balanced(Sampler[int]):
         together = self.each * self.processes
         steps_of_turn = -(-len(members) // together)
         order: list[int] = []
-        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
-            turn, at = divmod(step, steps_of_turn)
+        for step in self.numbers:
+            turn, at = divmod(step // self.times, steps_of_turn)
             if not order or at == 0:
                 random = torch.Generator().manual_seed(derived_seed(self.seed, number, turn))
                 order = torch.randperm(len(members), generator=random).tolist()
@@ -75,7 +88,7 @@ class Balanced(Sampler[int]):
 class Replayed(Sampler[int]):
     """The complete batches of `order`, each repeated `times` times in a row."""
 
-    def __init__(self, order: DistributedSampler | Balanced, batch_size: int, times: int) -> None:
+    def __init__(self, order: DistributedSampler, batch_size: int, times: int) -> None:
         self.order = order
         self.batch_size = batch_size
         self.times = times
@@ -98,25 +111,37 @@ def training_order(
 ) -> tuple[DistributedSampler | Balanced | Replayed, int]:
     """The order in which a process sees the part's samples, and the batch size.
 
-    A method that compares domains gets batches balanced over them, with as many steps per epoch as
-    for any other method. Every batch is repeated `method.replays` times in a row.
+    Batches are balanced over the domains for a method that compares them, or where it is asked for;
+    then an epoch has as many steps as for any other batches of that size. Every batch is repeated
+    `method.replays` times in a row.
     """
     seed = derived_seed(settings.seed, "order")
-    order: DistributedSampler | Balanced = DistributedSampler(
+    order: DistributedSampler = DistributedSampler(
         part, processes, process, seed=seed, drop_last=len(part) >= processes
     )
     batch_size = min(settings.batch_size, len(order))
-    if method.needs_domains:
-        members: dict[str, list[int]] = {}
-        for index, (domain, _) in enumerate(part.where):
-            members.setdefault(domain, []).append(index)
-        each = settings.batch_size // len(members)
-        steps = len(order) // batch_size
-        order = Balanced([*members.values()], each, steps, seed, process, processes)
-        batch_size = each * len(members)
-    if method.replays > 1:
+    balanced = method.needs_domains or settings.domain_batch_size is not None
+    if not balanced and settings.steps is None:
+        if method.replays == 1:
+            return order, batch_size
         return Replayed(order, batch_size, method.replays), batch_size
-    return order, batch_size
+    groups: list[Sequence[int]] = [*_by_domain(part)] if balanced else [range(len(part))]
+    each = settings.batch_size // len(groups) if balanced else batch_size
+    if settings.domain_batch_size is not None:
+        each = settings.domain_batch_size
+        batch_size = min(each * len(groups), len(order))
+    steps = settings.validate_every
+    if settings.steps is None:
+        steps = len(order) // batch_size * method.replays
+    found = Balanced(groups, each, steps, seed, process, processes, method.replays, settings.steps)
+    return found, each * len(groups)
+
+
+def _by_domain(part: Split) -> list[list[int]]:
+    members: dict[str, list[int]] = {}
+    for index, (domain, _) in enumerate(part.where):
+        members.setdefault(domain, []).append(index)
+    return [*members.values()]
 
 
 def check_domains(method: Method, settings: Settings) -> None:
@@ -134,7 +159,12 @@ def check_domains(method: Method, settings: Settings) -> None:
             f"{name} compares domains, so it trains on two or more; got {', '.join(domains)}: name "
             "more of them, domains=['a', 'b'] (--train_domain a,b)."
         )
-    if settings.batch_size < 2 * len(domains):
+    if settings.domain_batch_size == 1:
+        raise UserError(
+            f"{name} needs two images or more of each training domain in a batch; got "
+            "domain_batch_size 1: make it 2 or more."
+        )
+    if settings.domain_batch_size is None and settings.batch_size < 2 * len(domains):
         raise UserError(
             f"{name} needs two images or more of each of the {len(domains)} training domains in a "
             f"batch; got batch_size {settings.batch_size}: make it {2 * len(domains)} or more."

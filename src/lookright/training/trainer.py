@@ -1,10 +1,15 @@
-"""Lightning's trainer and its curves, as a training uses them."""
+"""Lightning's trainer, its curves and its words, as a training uses them."""
 
+import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from rich.progress import Progress
 
 from lookright.errors import UserError, printable
 from lookright.training.run import Row
@@ -56,3 +61,35 @@ def tensorboard(folder: Path, earlier: Sequence[Row]) -> "TensorBoardLogger | Li
 
     step = int(earlier[-1]["step"]) if earlier else None
     return TensorBoardLogger(folder, name="", version="tensorboard", purge_step=step)
+
+
+def speaker(bar: Progress | None) -> Callable[[str], None]:
+    """Prints the line of an epoch that also goes to log.txt; silent where a terminal shows the
+    bar."""
+    if bar is None or bar.console.is_terminal:
+        return _silent
+    return partial(bar.console.print, soft_wrap=True, highlight=False)
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Lightning's banners and advice."""
+    from lightning.fabric.utilities.warnings import PossibleUserWarning
+
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)

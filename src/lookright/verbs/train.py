@@ -20,7 +20,7 @@ from lookright.models import Classifier, Preprocessing, build_model, expected_im
 from lookright.spec import ModelName, spec_of
 from lookright.training import fit
 from lookright.training.config import method_title
-from lookright.training.settings import Precision
+from lookright.training.settings import OptimizerName, Precision, Schedule
 
 _GENERIC = ("images", "imgs", "img", "data", "dataset")
 """Folder names that say nothing about the images in them, so the parent's name is used."""
@@ -29,6 +29,7 @@ _GENERIC = ("images", "imgs", "img", "data", "dataset")
 def train(
     method: Callable[[Classifier], Method] = EGAT,
     data: str = "Shortcut",
+    preset: str = "",
     train_domain: list[str] | None = None,
     test_domain: list[str] | None = None,
     model: ModelName = ModelName("small_resnet"),  # noqa: B008
@@ -43,14 +44,25 @@ def train(
     strength: float = 0.9,
     run: Path | None = None,
     epochs: int = 30,
+    steps: int | None = None,
     batch_size: int = 64,
+    domain_batch_size: int | None = None,
+    optimizer: OptimizerName = "AdamW",
     lr: float | None = None,
+    head_lr: float = 1.0,
     weight_decay: float = 0.01,
+    momentum: float = 0.9,
     warm_up: float = 0.3,
+    schedule: Schedule = "cosine",
     clip: float | None = 1.0,
+    ema: float = 0.0,
+    label_smoothing: float = 0.0,
+    freeze_batchnorm: bool = False,
     awp: float = 0.0,
     augment: Augment | bool | None = None,
     validation_attack: Attack | None = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
     seed: int = 0,
     precision: Precision = "32-true",
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
@@ -70,6 +82,8 @@ def train(
         method: the training objective, such as ERM, AT, EGAT or ALIGN; --method.help NAME shows the
             options of each.
         data: Shortcut (built in), or a folder laid out <domain>/<class>/* or <class>/*.
+        preset: options by name and source, over which those given here go: domainbed, dre, align or
+            photos-finetune (docs/training.md).
         train_domain: domains to train on, as a,b; by default all that are not test domains, and on
             Shortcut the domain train.
         test_domain: domains left out of training, as a,b.
@@ -90,17 +104,32 @@ def train(
         run: folder of the run; by default runs/<data>-<method>-<seed>, which also names a guide
             other than the method's default.
         epochs: passes over the training images.
+        steps: exact number of steps, in place of epochs.
         batch_size: images of one step on one device.
-        lr: learning rate of AdamW; by default 0.01 for small_resnet and 0.001 for any other.
-        weight_decay: of AdamW.
+        domain_batch_size: images of each domain of one step on one device, in place of batch_size.
+        optimizer: AdamW, Adam or SGD.
+        lr: learning rate; by default 0.01 for small_resnet and 0.001 for any other.
+        head_lr: learning rate of the last layer, as a multiple of lr.
+        weight_decay: of the optimiser; for SGD and Adam it is part of the gradient.
+        momentum: of SGD.
         warm_up: share of the steps over which the learning rate rises.
+        schedule: of the learning rate after it; step is a tenth from half of the steps on, and a
+            hundredth from three quarters on.
         clip: largest norm of the gradient; null for no clipping.
+        ema: decay of a moving average of the weights, such as 0.999, which is then what is
+            validated and saved; 0 for none.
+        label_smoothing: share of the label that is spread over all classes.
+        freeze_batchnorm: keep and use the statistics that BatchNorm layers begin with.
         awp: size, relative to the weights, of an adversarial weight perturbation, for methods that
             have an attack; its authors use 0.005 to 0.01.
-        augment: random flip, shift and scale of image and mask together, or false for none. By
-            default none on Shortcut, whose digits must not be mirrored, and Augment otherwise.
+        augment: random flip, crop, shift and scale of image and mask together, and of the image's
+            colours, or false for none. By default none on Shortcut, whose digits must not be
+            mirrored, and Augment otherwise.
         validation_attack: attack used to choose the best epoch; null is PGD with 10 steps in the
             ball of the method's attack.
+        validate_every: in epochs, or in steps where these are given; null is each epoch, and at
+            most 30 times in all.
+        patience: end after so many validations in a row without a better one; null is never.
         seed: of the initial weights, the order of the images and the attacks' random starts.
         precision: as in lightning.Trainer.
         accelerator: as in lightning.Trainer.
@@ -179,13 +208,25 @@ def train(
         domains,
         run or Path("runs") / _name(images, objective, seed),
         epochs=epochs,
+        steps=steps,
         batch_size=batch_size,
+        domain_batch_size=domain_batch_size,
         lr=lr,
+        head_lr=head_lr,
         weight_decay=weight_decay,
+        momentum=momentum,
         warm_up=warm_up,
+        schedule=schedule,
         clip=clip,
+        optimizer=optimizer,
+        ema=ema,
+        label_smoothing=label_smoothing,
+        freeze_batchnorm=freeze_batchnorm,
         augment=Augment() if augment is True else augment or None,
         validation_attack=validation_attack,
+        validate_every=validate_every,
+        patience=patience,
+        preset=preset,
         seed=seed,
         precision=precision,
         accelerator=accelerator,
