@@ -48,7 +48,8 @@ def mistakes(found: Found, contents: Contents, listed: int) -> list[str]:
         for domain in published.domains
         if domain not in absent
         for label in published.classes
-        if not counts[domain, label] and version.classes.get(domain, {}).get(label, 1)
+        if not counts[domain, label]
+        and (domain not in version.classes or version.classes[domain].get(label))
     ]
     wrong = [
         f"{found.domains[domain]:,} images in {domain}, published {version.domains[domain]:,}"
