@@ -52,7 +52,7 @@ def test_the_archives_of_domainbed_become_the_published_set(name, tmp_path):
     found = find(published, tmp_path / "out")
     assert found.root == tmp_path / "out" / "images"
     assert mistakes(found, compare_contents(found), 0) == []
-    assert found.spelled == {}
+    assert all(names == [own] for own, names in found.names.items())
     assert (prepared.images, prepared.masks) == (len(files), 0)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["images", "prepared.json"]
     for path, content in files.items():
@@ -428,6 +428,19 @@ def test_voc2007_gets_outlines_or_boxes_of_its_class_by_what_its_files_hold(tmp_
     assert len(outlined) == 1
     assert batch.masks[outlined[0]].sum() == 36
     assert batch.ignored[outlined[0]].sum() == 64
+
+
+def test_annotations_may_come_later_and_then_stay(tmp_path):
+    images = {"bird/aa.jpg": jpeg(1, 60, 50), "dog/bb.jpg": jpeg(2, 60, 50)}
+    archive, annotations = vlcs_of(tmp_path, images), voc(tmp_path)
+    prepare(SETS["vlcs"], archive, tmp_path / "both", [annotations])
+    prepare(SETS["vlcs"], archive, tmp_path / "out")
+    assert not (tmp_path / "out/masks").exists()
+    for _ in range(2):
+        prepare(SETS["vlcs"], archive, tmp_path / "out", [annotations])
+        assert state(tmp_path / "out") == state(tmp_path / "both")
+    with pytest.raises(UserError, match="prepared from other files"):
+        prepare(SETS["vlcs"], archive, tmp_path / "out")
 
 
 def test_a_photograph_that_is_like_two_of_voc_is_not_matched(tmp_path):

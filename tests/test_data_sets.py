@@ -137,6 +137,12 @@ def swapped(root):
     (root / "photo/dog/1.jpg").rename(root / "photo/horse/new.jpg")
 
 
+def renamed(root):
+    (root / "photo/dog").rename(root / "photo/Dog")
+    (root / "Photo").mkdir()
+    (root / "photo/horse").rename(root / "Photo/horse")
+
+
 def without(*paths):
     def remove(root):
         for path in paths:
@@ -166,6 +172,10 @@ WRONG = {
             "Folders that are no domain or class of the set (2): photo/cow (1 images); "
             "watercolour (1 images)"
         ],
+    ),
+    "two names": (
+        renamed,
+        ["Several names for one domain or class (2): Photo and photo; dog and Dog"],
     ),
     "a leak": (
         leak,

@@ -106,6 +106,8 @@ def _prepare(
     prepared = prepare_set(published, archive, folder, annotations, bar)
     found = find(published, prepared.folder / IMAGES, bar)
     show(counts_table(found))
+    if passed := prepared.passed_over:
+        say(f"{len(passed):,} images of the archive are not of the set, such as {passed[0]}.")
     for each in [*prepared.notes, *mistakes(found, Contents(), listed)]:
         say(each)
     masks = f" --masks {prepared.folder / MASKS}" if prepared.masks else ""

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from lookright.data.images import UnreadableImageError, check_image
 from lookright.data.listing import Lister
+from lookright.data.sets.prepare import IMAGES, RECORD
 from lookright.data.sets.published import Place, PublishedSet, Version
 from lookright.errors import UserError, some
 from lookright.files import as_path
@@ -17,15 +18,15 @@ from lookright.progress import counting, in_threads
 class Found:
     """The images of a set in a folder.
 
-    root: the folder that holds those of the domains; files: by path below it; spelled: names of
-    folders that are spelled otherwise than the set's, with the set's own; extra: images by the
-    folder, of no domain or class of the set, that they are in; elsewhere: images outside of root.
+    root: the folder that holds those of the domains; files: by path below it; names: those of the
+    folders of each domain and class, in the order found; extra: images by the folder, of no domain
+    or class of the set, that they are in; elsewhere: images outside of root.
     """
 
     published: PublishedSet
     root: Path
     files: Mapping[PurePosixPath, Place]
-    spelled: Mapping[str, str]
+    names: Mapping[str, Sequence[str]]
     extra: Mapping[str, int]
     elsewhere: int
     passed_over: Sequence[str] = ()
@@ -41,8 +42,12 @@ class Found:
 
     @property
     def version(self) -> Version:
-        """Of the published counts, those that are nearest."""
-        return min(self.published.versions, key=lambda each: sum(self.differences(each).values()))
+        """Of the published counts, those whose domains are nearest."""
+        domains = self.domains
+        return min(
+            self.published.versions,
+            key=lambda each: sum(abs(domains[name] - n) for name, n in each.domains.items()),
+        )
 
     def differences(self, version: Version) -> dict[tuple[str, str], int]:
         """By how many images a domain, or one of its classes, differs; "" is the whole domain."""
@@ -70,7 +75,7 @@ class Contents:
 
 
 def find(published: PublishedSet, folder: Path | str, progress: bool = False) -> Found:
-    """Find the set in a folder, however deep its domains lie in it.
+    """Find the set in a folder, however deep its domains lie in it; of a prepared one, its images.
 
     Raises:
         UserError: no such folder, or none of the set's domains and classes is in it.
@@ -78,6 +83,8 @@ def find(published: PublishedSet, folder: Path | str, progress: bool = False) ->
     folder = as_path(folder)
     if not folder.is_dir():
         raise UserError(f"Expected the folder of {published.title} at '{folder}'; there is none.")
+    if (folder / RECORD).is_file():
+        folder /= IMAGES
     with counting(f"Listing {folder.name}", progress) as told:
         lister = Lister(told)
         paths = [PurePosixPath(path.relative_to(folder)) for path in lister.below(folder)]
@@ -95,7 +102,8 @@ def find(published: PublishedSet, folder: Path | str, progress: bool = False) ->
         )
     root = max(sorted(roots), key=lambda each: roots[each])
     files: dict[PurePosixPath, Place] = {}
-    extra, spelled, elsewhere = Counter[str](), dict[str, str](), 0
+    names: dict[str, dict[str, None]] = {}
+    extra, elsewhere = Counter[str](), 0
     for path, found in known.items():
         if not path.is_relative_to(root):
             elsewhere += 1
@@ -103,12 +111,12 @@ def find(published: PublishedSet, folder: Path | str, progress: bool = False) ->
         inner = path.relative_to(root)
         if found and found[0] == len(root.parts):
             files[inner] = found[1]
-            names = inner.parts[0], inner.parts[-2]
-            spelled |= dict(zip(names, (found[1].domain, found[1].label), strict=True))
+            for own, name in ((found[1].domain, inner.parts[0]), (found[1].label, inner.parts[-2])):
+                names.setdefault(own, {})[name] = None
         elif not _is_repeated(published, inner):
             extra[_strange(published, inner)] += 1
-    spelled = {name: own for name, own in spelled.items() if name != own}
-    return Found(published, folder / root, files, spelled, extra, elsewhere, lister.lines())
+    listed = {own: [*of] for own, of in names.items()}
+    return Found(published, folder / root, files, listed, extra, elsewhere, lister.lines())
 
 
 def compare_contents(found: Found, progress: bool = False) -> Contents:

@@ -24,7 +24,8 @@ from lookright.progress import progress_bar
 IMAGES, MASKS = "images", "masks"
 """The folders of a prepared set."""
 
-_ABOUT: Final = "prepared.json"
+RECORD: Final = "prepared.json"
+"""The file beside them that says from what they were prepared."""
 
 
 @dataclass
@@ -105,7 +106,7 @@ def _unpack(
                 )
         if not prepared.images:
             record = json.dumps(about, indent=1) + "\n"
-            _write(prepared.folder, prepared.folder / _ABOUT, record.encode())
+            _write(prepared.folder, prepared.folder / RECORD, record.encode())
         prepared.images += len(places)
         targets = [inside(prepared.folder, str(IMAGES / place.path)) for place in places]
         if absent := [each for each in targets if not _is_whole(each, member.size)]:
@@ -121,14 +122,15 @@ def _unpack(
 
 
 def _require_own(folder: Path, about: dict[str, Any]) -> None:
-    """Raise UserError for a folder that holds anything but what this command began."""
-    path = folder / _ABOUT
+    """Raise UserError for a folder that holds anything but what this command began, with the same
+    annotations or without any."""
+    path = folder / RECORD
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             found = None
-        if found == about:
+        if found in (about, about | {"annotations": []}):
             return
         raise UserError(
             f"'{folder}' was prepared from other files ({_told(found)}) than now given "

@@ -63,12 +63,14 @@ def mistakes(found: Found, contents: Contents, listed: int) -> list[str]:
             f"{version.classes[domain][label]:,}"
             for domain, label in inner
         ]
+    several = [" and ".join(map(printable, of)) for of in found.names.values() if len(of) > 1]
     extra = [f"{printable(folder)} ({count:,} images)" for folder, count in found.extra.items()]
     unreadable = [f"{printable(name)}: {why}" for name, why in contents.unreadable.items()]
     return [
         *_line("Missing domains", absent, listed),
         *_line("Missing classes", lacking, listed),
         *_line("Other counts", wrong, listed),
+        *_line("Several names for one domain or class", several, listed),
         *_line("Folders that are no domain or class of the set", extra, listed),
         *_line("Files that are no readable image", unreadable, listed),
         *_line("The same file in several domains, a leak", _groups(contents.across), listed),
@@ -77,7 +79,12 @@ def mistakes(found: Found, contents: Contents, listed: int) -> list[str]:
 
 def remarks(found: Found, contents: Contents, listed: int) -> list[str]:
     """What a user should know, though the folder may be the published set."""
-    spelled = [f"{printable(name)} is {own}" for name, own in found.spelled.items()]
+    spelled = [
+        f"{printable(name)} is {own}"
+        for own, names in found.names.items()
+        for name in names
+        if name != own
+    ]
     others = [each for each in found.published.versions if each is not found.version]
     elsewhere = [f"{found.elsewhere:,} in other folders"] if found.elsewhere else []
     return [
