@@ -15,7 +15,7 @@ from PIL import Image
 
 from lookright import cli
 from lookright.data import load_data, sets
-from lookright.data.sets import SETS, compare_contents, find, mistakes, prepare
+from lookright.data.sets import SETS, compare_contents, find, mistakes, prepare, remarks
 from lookright.errors import UserError
 from lookright.locks import locked
 from published import LAYOUTS, files_of, jpeg, shrunk
@@ -51,6 +51,7 @@ def test_the_archives_of_domainbed_become_the_published_set(name, tmp_path):
     prepared = prepare(published, archive, tmp_path / "out")
     found = find(published, tmp_path / "out")
     assert found.root == tmp_path / "out" / "images"
+    assert remarks(found, compare_contents(found), 0) == []
     assert mistakes(found, compare_contents(found), 0) == []
     assert all(names == [own] for own, names in found.names.items())
     assert (prepared.images, prepared.masks) == (len(files), 0)
