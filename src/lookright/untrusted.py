@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -67,8 +68,9 @@ def content(path: Path, most: int = LARGEST) -> bytes:
         ValueError: there are more than `most`; OSError: it cannot be read.
     """
     with regular(path).open("rb") as file:
-        found = file.read(most + 1)
-    if len(found) > most:
+        large = os.fstat(file.fileno()).st_size > most
+        found = b"" if large else file.read(most + 1)
+    if large or len(found) > most:
         raise ValueError(f"it is larger than {most >> 20} MiB")
     return found
 

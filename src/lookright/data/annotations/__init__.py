@@ -9,7 +9,7 @@ from lookright.data.annotations.detect import read_annotations
 from lookright.data.annotations.labelme import read_labelme, read_labelme_xml
 from lookright.data.annotations.shapes import Bitmap, Box, Polygon, Shape, draw
 from lookright.data.annotations.voc import read_voc, read_voc_segmentation
-from lookright.data.annotations.write import Outcome, write_masks
+from lookright.data.annotations.write import Labels, Outcome, write_masks
 from lookright.data.annotations.yolo import read_yolo
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Annotated",
     "Bitmap",
     "Box",
+    "Labels",
     "Outcome",
     "Polygon",
     "Shape",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lookright.data.annotations.annotated import Annotated
 from lookright.data.annotations.shapes import Box, Polygon, Shape
 from lookright.errors import UserError
+from lookright.untrusted import content, parsed_xml
 
 T = TypeVar("T")
 
@@ -40,7 +41,10 @@ def annotated(
     shape: Callable[[T], Shape],
     ignored: tuple[Shape, ...] = (),
 ) -> Annotated:
-    """The shapes of the entries of an image; `shape` raises ValueError for one that has none."""
+    """The shapes of the entries of an image; `shape` raises ValueError for one that has none.
+
+    Folders in the image's name may be divided as on Windows.
+    """
     shapes: list[Shape] = []
     passed_over: list[str] = []
     unread: list[str] = []
@@ -51,7 +55,8 @@ def annotated(
             passed_over.append(str(error))
         except ValueError as error:
             unread.append(f"entry {number}: {error}")
-    return Annotated(image, size, tuple(shapes), ignored, tuple(passed_over), tuple(unread))
+    name = image.replace("\\", "/")
+    return Annotated(name, size, tuple(shapes), ignored, tuple(passed_over), tuple(unread))
 
 
 def each_file(
@@ -80,6 +85,15 @@ def each_file(
             yield read(file)
         except (ValueError, OSError, UserError) as error:
             yield Annotated(file.stem, None, (), unread=(f"'{file}': {error}",))
+
+
+def each_xml(
+    path: Path, what: str, of: Callable[[Element, Path], Annotated]
+) -> Iterator[Annotated]:
+    """`each_file` of XML; `of` gives the annotations in the outermost element of a file."""
+    yield from each_file(
+        path, ".xml", what, lambda file: of(parsed_xml(content(file, LARGEST_OF_IMAGE)), file)
+    )
 
 
 def named(path: Path, what: str, read: Callable[[Path], T]) -> T:
@@ -113,7 +127,7 @@ def files_below(folder: Path, *suffixes: str) -> list[Path]:
 def field(entry: object, key: str, kind: type[T]) -> T:
     """The value of a key of a JSON object, of that type; raises ValueError without it."""
     value = entry.get(key) if isinstance(entry, Mapping) else None
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"expected '{key}' as {_WORDS[kind]}, got {shortened(value)}")
     return value
 

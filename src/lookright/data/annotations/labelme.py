@@ -18,6 +18,7 @@ from lookright.data.annotations.entries import (
     annotated,
     box,
     each_file,
+    each_xml,
     field,
     number,
     numbers,
@@ -27,8 +28,8 @@ from lookright.data.annotations.entries import (
     text_of,
 )
 from lookright.data.annotations.shapes import Bitmap, Shape
-from lookright.data.images import Encoded, read_stored
-from lookright.untrusted import content, parsed, parsed_xml
+from lookright.data.images import Encoded, UnreadableImageError, read_stored
+from lookright.untrusted import content, parsed
 
 _ROUND = 0.01
 """How far the sides of the polygon of a circle may be inside of it, in pixels."""
@@ -57,7 +58,7 @@ def of_labelme(whole: Any, path: Path) -> Annotated:
     image = whole.get("imagePath") or path.stem
     if not isinstance(image, str):
         raise ValueError(f"expected 'imagePath' as text, got {shortened(image)}")
-    return annotated(image.replace("\\", "/"), size, entries, _shape)
+    return annotated(image, size, entries, _shape)
 
 
 def _shape(entry: Mapping[str, Any]) -> Shape:
@@ -92,8 +93,11 @@ def _mask(label: str, encoded: str, points: NDArray[np.float64]) -> Bitmap:
         png = base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
         raise ValueError(f"its mask is no base64: {error}") from error
-    pixels = np.array(read_stored(Encoded("its mask", png)).convert("L")) > 0
-    left, top = points.min(0).round().astype(int).tolist()
+    try:
+        pixels = np.array(read_stored(Encoded("its mask", png)).convert("L")) > 0
+    except UnreadableImageError as error:
+        raise ValueError(f"its mask cannot be read: {error.reason}") from error
+    left, top = points.min(0).astype(int).tolist()
     return Bitmap.of(label, pixels, left, top)
 
 
@@ -103,11 +107,7 @@ def read_labelme_xml(path: Path) -> Iterator[Annotated]:
     Raises:
         UserError: the file is not one of LabelMe, or the folder has none.
     """
-
-    def read(file: Path) -> Annotated:
-        return of_labelme_xml(parsed_xml(content(file, LARGEST_OF_IMAGE)), file)
-
-    yield from each_file(path, ".xml", "annotations of LabelMe", read)
+    return each_xml(path, "annotations of LabelMe", of_labelme_xml)
 
 
 def of_labelme_xml(root: Element, path: Path) -> Annotated:

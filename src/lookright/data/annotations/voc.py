@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 
 from lookright.data.annotations.annotated import Annotated
 from lookright.data.annotations.entries import (
-    LARGEST_OF_IMAGE,
     annotated,
     box,
     each_file,
+    each_xml,
     number,
     size_of,
     text_of,
 )
 from lookright.data.annotations.shapes import Bitmap, Shape
 from lookright.data.images import read_stored
-from lookright.untrusted import content, parsed_xml
 
 CLASSES: Final = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
@@ -44,11 +43,7 @@ def read_voc(path: Path) -> Iterator[Annotated]:
     Raises:
         UserError: the file is not one of VOC, or the folder has none.
     """
-
-    def read(file: Path) -> Annotated:
-        return of_voc(parsed_xml(content(file, LARGEST_OF_IMAGE)), file)
-
-    yield from each_file(path, ".xml", "boxes of PASCAL VOC", read)
+    return each_xml(path, "boxes of PASCAL VOC", of_voc)
 
 
 def of_voc(root: Element, path: Path) -> Annotated:
@@ -57,7 +52,7 @@ def of_voc(root: Element, path: Path) -> Annotated:
         raise ValueError(f"its outermost element is '{root.tag}', not 'annotation'")
     image = (root.findtext("filename") or "").strip() or path.stem
     size = size_of(root.findtext("size/height"), root.findtext("size/width"))
-    return annotated(image.replace("\\", "/"), size, root.findall("object"), _shape)
+    return annotated(image, size, root.findall("object"), _shape)
 
 
 def _shape(entry: Element) -> Shape:

@@ -105,9 +105,9 @@ def write_masks(
         for each in annotated:
             by_name.setdefault(each.image, []).append(each)
             told(1)
-    unread = [f"'{name}': {why}" for name, of in by_name.items() for a in of for why in a.unread]
+    unread = [why for each in by_name.pop("", ()) for why in each.unread]
+    unread += [f"'{name}': {why}" for name, of in by_name.items() for a in of for why in a.unread]
     passed_over = Counter(why for of in by_name.values() for a in of for why in a.passed_over)
-    by_name.pop("", None)
     names = matched(by_name, classes, lambda several: _are_copies(images, several))
     _check_targets(names)
     wanted = _wanted(labels, classes, names, by_name)
@@ -165,8 +165,12 @@ def _wanted(
     """The labels to draw in each image, plain; None for all of them."""
     if labels == "all":
         return dict.fromkeys(classes)
-    listed = {} if labels == "own" else dict(labels)
+    if isinstance(labels, str) and labels != "own":
+        raise UserError(f"Expected labels own, all, or those of each class; got '{labels}'.")
+    listed = {} if isinstance(labels, str) else dict(labels)
     known = {*classes.values()}
+    if alone := [name for name, of in listed.items() if isinstance(of, str)]:
+        raise UserError(f"Expected a list of labels for class '{alone[0]}'; got one text.")
     for name in listed.keys() - known:
         raise UserError(
             f"Expected classes of the images, {some(sorted(known))}, got '{name}'."

@@ -40,7 +40,8 @@ def read_yolo(path: Path) -> Iterator[Annotated]:
 
     A line is a class and a box (centre, width, height; a confidence after it is not read) or an
     outline. The classes' names are those of the data set's YAML file, of classes.txt or of
-    obj.names, in the folder or, if it is called `labels` or is in one, above it; else the numbers are the labels.
+    obj.names, in the folder, or above one that is called labels or is in such a one; else the
+    numbers are the labels.
 
     Raises:
         UserError: the file is not one of YOLO, or the folder has none.
@@ -50,8 +51,7 @@ def read_yolo(path: Path) -> Iterator[Annotated]:
 
     def read(file: Path) -> Annotated:
         lines = content(file, LARGEST_OF_IMAGE).decode("utf-8-sig").splitlines()
-        below = file.relative_to(root).with_suffix("").parts
-        image = "/".join(part for part in below if part != "labels")
+        image = file.relative_to(root).with_suffix("").as_posix()
         objects = [line.split() for line in lines if line.strip()]
         return annotated(image, UNIT, objects, lambda each: _shape(each, classes))
 

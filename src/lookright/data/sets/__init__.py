@@ -8,7 +8,7 @@ from lookright.data.sets.check import Contents, Found, compare_contents, find
 from lookright.data.sets.office_home import OFFICE_HOME
 from lookright.data.sets.pacs import PACS
 from lookright.data.sets.prepare import IMAGES, MASKS, Prepared, prepare
-from lookright.data.sets.published import PublishedSet, plain
+from lookright.data.sets.published import PublishedSet, bare
 from lookright.data.sets.report import counts_table, mistakes, remarks
 from lookright.data.sets.terra_incognita import TERRA_INCOGNITA
 from lookright.data.sets.vlcs import VLCS
@@ -30,7 +30,7 @@ def published_set(name: str) -> PublishedSet:
         UserError: there is none.
     """
     for known, found in SETS.items():
-        if plain(known) == plain(name):
+        if bare(known) == bare(name):
             return found
     raise UserError(
         f"Expected the name of a published set: {', '.join(SETS)}; got '{name}'."

@@ -124,14 +124,14 @@ class PublishedSet:
         return [found[1]] if found else []
 
 
-def plain(name: str) -> str:
+def bare(name: str) -> str:
     """A name without case, spaces and signs, by which spellings are compared."""
     return re.sub(r"[\W_]", "", name).casefold()
 
 
 def _known(folder: str, names: Names) -> str | None:
-    spelled = plain(folder)
+    spelled = bare(folder)
     for name, others in names.items():
-        if spelled in map(plain, (name, *others)):
+        if spelled in map(bare, (name, *others)):
             return name
     return None
