@@ -19,7 +19,7 @@ from lookright.data.sets.published import Annotations, PublishedSet
 from lookright.errors import UserError, some
 from lookright.files import WRITING, as_path, forget_unfinished, inside, write_atomically
 from lookright.locks import locked
-from lookright.progress import progress_bar
+from lookright.progress import counting, progress_bar
 
 IMAGES, MASKS = "images", "masks"
 """The folders of a prepared set."""
@@ -67,7 +67,8 @@ def prepare(
     }
     with locked(folder):
         _require_own(folder, about)
-        known = published.annotated([as_path(file) for file in annotations])
+        with counting("Reading annotations", progress and bool(annotations)):
+            known = published.annotated([as_path(file) for file in annotations])
         prepared = Prepared(folder)
         with _shown(progress, archive) as told:
             _unpack(published, known, archive, prepared, about, told)

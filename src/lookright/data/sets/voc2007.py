@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lookright.data.annotations import Annotated, read_voc, read_voc_segmentation
 from lookright.data.archives import members
-from lookright.data.images import Encoded, read_bytes, read_image
+from lookright.data.images import Encoded, UnreadableImageError, read_bytes, read_image
 from lookright.data.listing import Lister
 from lookright.data.sets.published import Annotations
 from lookright.errors import UserError
@@ -67,6 +67,11 @@ class VOC2007(Annotations):
     def annotated(self, images: Path) -> Iterator[Annotated]:
         for image in Lister().below(images / _DOMAIN):
             label = image.parent.name
+            try:
+                picture = read_image(image)
+            except UnreadableImageError:
+                self._count["lost"] += 1
+                continue
             name = self._names.get(_hash(read_bytes(image)))
             how = "by their bytes"
             if name is None:
@@ -80,7 +85,6 @@ class VOC2007(Annotations):
             if of is None:
                 continue
             self._count["outlined"] += of is self._outlines.get(name)
-            picture = read_image(image)
             path = image.relative_to(images).as_posix()
             yield replace(of.resized(picture.height, picture.width), image=path)
 
