@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotation_files import FILES, HARE, HEIGHT, LYNX, WIDTH, expected, write
+from annotation_files import FILES, HARE, HEIGHT, LYNX, OUTLINES, WIDTH, expected, write
 from lookright.data import load_data
 from lookright.data.annotations import (
     UNIT,
     Annotated,
     Bitmap,
     Box,
+    Polygon,
     mask_file,
     read_annotations,
     write_masks,
@@ -330,6 +331,16 @@ def test_a_mask_is_what_the_annotations_say_now(images, out, changed, label):
     assert outcome.kept == (NAMES[3],)
     found = masks(out).get(NAMES[0])
     assert found is None if label is None else (found == expected(label)).all()
+
+
+def test_a_mask_follows_the_points_of_an_outline_and_the_size_of_the_image(images, out):
+    for label in ("hare", "lynx"):
+        outline = Polygon("hare", (np.array(OUTLINES[label], float),))
+        done([of(NAMES[0], outline, size=None)], images, out)
+        assert (masks(out)[NAMES[0]] == expected(label)).all()
+    image(images / NAMES[0], (2 * HEIGHT, WIDTH))
+    done([of(NAMES[0], outline, size=None)], images, out)
+    assert masks(out)[NAMES[0]].shape == (2 * HEIGHT, WIDTH)
 
 
 def test_masks_of_images_that_are_not_annotated_this_time_stay(images, out):
