@@ -295,11 +295,11 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(images, out, monkeypa
     annotated = [of(name, HARES, LYNXES) for name in NAMES]
     real, count = mask_file.write_atomically, []
 
-    def stopped(path, content):
+    def stopped(path, content, **options):
         count.append(path)
         if len(count) > 2:
             raise KeyboardInterrupt
-        return real(path, content)
+        return real(path, content, **options)
 
     monkeypatch.setattr(mask_file, "write_atomically", stopped)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)

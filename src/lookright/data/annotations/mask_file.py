@@ -26,12 +26,16 @@ _PALETTE: Final = (*(0, 0, 0), *(255, 255, 255), *(224, 224, 192))
 
 @dataclass(frozen=True)
 class Annotations:
-    """An image, the path of its mask, its annotations, and the labels to draw; None for all."""
+    """An image, the path of its mask, its annotations, and the labels to draw; None for all.
+
+    staging: the folder in which the mask is written before it is put in place.
+    """
 
     image: Path
     mask: Path
     annotated: Sequence[Annotated]
     labels: Collection[str] | None
+    staging: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def update(task: Annotations) -> End:
     about.add_text(_MARK, mark)
     png = BytesIO()
     mask.save(png, "PNG", pnginfo=about)
-    write_atomically(task.mask, png.getvalue())
+    write_atomically(task.mask, png.getvalue(), within=task.staging)
     return End("written")
 
 

@@ -14,7 +14,7 @@ from lookright.data.annotations.matching import matched
 from lookright.data.images import read_bytes
 from lookright.data.layout import Subfolders, below, find_images
 from lookright.errors import UserError, did_you_mean, some
-from lookright.files import as_path, inside
+from lookright.files import WRITING, as_path, forget_unfinished, inside
 from lookright.locks import locked
 from lookright.progress import counting, in_threads
 
@@ -112,11 +112,18 @@ def write_masks(
     _check_targets(names)
     wanted = _wanted(labels, classes, names, by_name)
     tasks = [
-        Annotations(images / image, inside(out, _mask_of(image)), by_name[name], wanted[image])
+        Annotations(
+            images / image,
+            inside(out, _mask_of(image)),
+            by_name[name],
+            wanted[image],
+            out / WRITING,
+        )
         for image, name in names.items()
     ]
     with locked(out):
         done = in_threads(update, tasks, "Drawing masks" if progress else None)
+        forget_unfinished(out)
     by_end: dict[str, list[str]] = {}
     for image, end in zip(names, done, strict=True):
         by_end.setdefault(end.what, []).append(image)
