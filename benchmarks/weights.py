@@ -1,60 +1,94 @@
-"""How EGAT's default weights were chosen: on validation images of Shortcut's training domain only.
+"""How EGAT's defaults were chosen: on validation images of Shortcut's training domain only.
 
-Each setting is trained with PGD of 3 steps over 20 epochs; its best epoch is evaluated on the
-validation part of the domain `train`. Runs are resumable.
+Each setting is trained as in the demo's quick setting (PGD of 3 steps, 12 epochs, batches of 32);
+its best epoch is evaluated on the validation part of the domain `train`: accuracy, accuracy under
+PGD of 20 steps, the stability of Grad-CAM under it, and the share of maps that are empty or
+constant, clean or attacked. Runs are resumable.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from lookright.attacks import PGD
-from lookright.data import Shortcut
-from lookright.distances import Cosine
-from lookright.jobs.grid import Entry, Grid, finished
-from lookright.methods import AT, EGAT, Method
+from lookright.data import ImageData, Shortcut
+from lookright.distances import L1, Correlation, RawL1
+from lookright.explainers import GradCAM, MarginMap
+from lookright.guides import CleanExplanation
+from lookright.jobs.grid import Entry, Grid, finished, small_options
+from lookright.methods import AT, EGAT, TRADES, Method
+from lookright.metrics import degenerate, stability_cosine
 from lookright.models import Classifier
+from lookright.modes import frozen
 from lookright.training import Run
 
-ATTACK = PGD(steps=3, step_size=4 / 255)
-SETTINGS: Mapping[str, Callable[[Classifier], Method]] = {
+ATTACK = PGD(steps=3)
+BEFORE_RELU = partial(EGAT, attack=ATTACK, explainer=GradCAM(relu=False), distance=Correlation())
+MIN_MAX = partial(EGAT, attack=ATTACK, explainer=GradCAM(), distance=L1())
+MARGIN = partial(EGAT, attack=ATTACK, explainer=MarginMap(), distance=RawL1())
+SETTINGS: dict[str, Callable[[Classifier], Method]] = {
     "AT": partial(AT, attack=ATTACK),
-    "a = 1, b = 0": partial(EGAT, attack=ATTACK, clean=1.0, stability=0.0),
-    "a = 0.5, b = 0": partial(EGAT, attack=ATTACK, stability=0.0),
-    "a = 0.5, b = 1 (default)": partial(EGAT, attack=ATTACK),
-    "a = 0.5, b = 3": partial(EGAT, attack=ATTACK, stability=3.0),
-    "a = 0.5, b = 10": partial(EGAT, attack=ATTACK, stability=10.0),
-    "a = 0.5, b = 1, c = 1": partial(EGAT, attack=ATTACK, mixup=1.0),
-    "a = 0.5, b = 1, cosine": partial(EGAT, attack=ATTACK, distance=Cosine()),
+    "TRADES": TRADES,
+    "term off": partial(EGAT, attack=ATTACK, stability=0.0),
+    "min-max L1, b = 1": MIN_MAX,
+    "correlation, b = 1": BEFORE_RELU,
+    "min-max L1, a = 0, b = 1": partial(MIN_MAX, clean=0.0),
+    "correlation, a = 0, b = 1": partial(BEFORE_RELU, clean=0.0),
+    "correlation, b = 0.3": partial(BEFORE_RELU, stability=0.3),
+    "correlation, b = 3": partial(BEFORE_RELU, stability=3.0),
+    "correlation, b = 10": partial(BEFORE_RELU, stability=10.0),
+    "correlation, a = 1, b = 1": partial(BEFORE_RELU, clean=1.0),
+    "correlation, b = 1, clean map detached": partial(BEFORE_RELU, guide=CleanExplanation(True)),
+    "correlation, b = 1, c = 1": partial(BEFORE_RELU, mixup=1.0),
+    "margin map, b = 0.1": partial(MARGIN, stability=0.1),
+    "margin map, b = 0.3": partial(MARGIN, stability=0.3),
 }
 
 
-def best(run: Run) -> tuple[float, float]:
-    """Accuracy and accuracy under attack of the best epoch, on the validation part."""
-    rows = [row for row in run.history if "val/adversarial_accuracy" in row]
-    row = max(rows, key=lambda row: (row["val/adversarial_accuracy"], row["epoch"]))
-    return row["val/accuracy"], row["val/adversarial_accuracy"]
+def judged(model: Classifier, data: ImageData) -> tuple[float, ...]:
+    """Accuracy, accuracy under attack, stability and the share of degenerate maps, in [0, 1].
+
+    They are of the validation images; Grad-CAM explains the class of the clean image.
+    """
+    held_out = data.samples("train", [at for _, at in data.split("train", "validation").where])
+    x, y = held_out.images, held_out.labels
+    with frozen(model):
+        attacked = PGD(steps=20)(model, x, y, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            logits, clean = GradCAM()(model, x)
+            under, moved = GradCAM()(model, attacked, logits.argmax(1))
+    measured = (
+        logits.argmax(1) == y,
+        under.argmax(1) == y,
+        stability_cosine(clean, moved),
+        degenerate(clean) | degenerate(moved),
+    )
+    return tuple(float(each.float().mean()) for each in measured)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--folder", type=Path, default=Path("runs/weights"))
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     given = parser.parse_args()
-    grid = Grid(Shortcut(), (), {"epochs": given.epochs, "lr": 1e-2, "validate_every": 4})
-    print("| setting | accuracy | under attack |\n|---|---|---|")
-    for name, method in SETTINGS.items():
-        entry = Entry(name, "", method)
+    print("| setting | accuracy | under attack | stability | degenerate |\n" + "|---" * 5 + "|")
+    data = Shortcut()
+    grid = Grid(data, (), small_options(given.epochs, batch_size=32, validations=2))
+    for name in given.settings:
+        entry = Entry(name, "", SETTINGS[name])
         jobs = [grid.training(entry, ["train"], seed) for seed in range(given.seeds)]
-        figures = [best(Run(folder)) for folder in finished(name, jobs, given.folder)]
-        cells = [_cell([figure[which] for figure in figures]) for which in (0, 1)]
-        print(f"| {name} | {cells[0]} | {cells[1]} |", flush=True)
+        runs = [Run(folder) for folder in finished(name, jobs, given.folder)]
+        rows = [judged(run.model(), data) for run in runs]
+        print(f"| {name} | " + " | ".join(map(_cell, zip(*rows, strict=True))) + " |", flush=True)
 
 
-def _cell(values: list[float]) -> str:
+def _cell(values: tuple[float, ...]) -> str:
     spread = statistics.stdev(values) if len(values) > 1 else float("nan")
     return f"{statistics.mean(values):.3f} ± {spread:.3f}"
 

@@ -41,6 +41,7 @@ from lookright.explainers import (
     GradientTimesInput,
     InputGradient,
     IntegratedGradients,
+    MarginMap,
     SmoothGrad,
 )
 from lookright.guides import (
@@ -154,6 +155,8 @@ def with_radius(attack: Attack, eps: float) -> Any:
 EXPLAINERS: Mapping[str, Explainer] = {
     "gradcam": GradCAM(),
     "gradcam-named": GradCAM(layer="first"),
+    "gradcam-signed": GradCAM(relu=False),
+    "margin_map": MarginMap(),
     "input_gradient": InputGradient(),
     "gradient_times_input": GradientTimesInput(),
     "integrated_gradients": IntegratedGradients(steps=3, baseline=0.5),
@@ -173,6 +176,9 @@ DISTANCES: Mapping[str, Distance] = {
     "mse": distances.MSE(),
     "kl": distances.KL(),
     "cosine": Cosine(),
+    "correlation": distances.Correlation(),
+    "contrast": distances.Contrast(),
+    "raw_l1": distances.RawL1(),
     "soft_iou": distances.SoftIoU(),
 }
 
@@ -202,7 +208,7 @@ GUIDES: Mapping[str, Callable[[], Guide]] = {
 
 
 def _aligned(distance: Distance) -> Callable[[nn.Module], Method]:
-    return lambda model: MaskAlignment(model, distance=distance)
+    return lambda model: MaskAlignment(model, None, GradCAM(), distance)
 
 
 def _of_the_page() -> type[Method]:
@@ -227,18 +233,29 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "egat-no-explanation": lambda model: EGAT(model, _ATTACK, stability=0.0),
     "egat-mixup": lambda model: EGAT(model, _ATTACK, mixup=1.0),
     "egat-input-gradient": lambda model: EGAT(model, _ATTACK, InputGradient(), Cosine()),
+    "egat-min-max": lambda model: EGAT(
+        model, _ATTACK, GradCAM(), distances.L1(), mixup=1.0, mixup_distance=distances.L1()
+    ),
+    "egat-margin": lambda model: EGAT(model, _ATTACK, MarginMap(), distances.RawL1()),
     "egat-l2": lambda model: EGAT(model, PGD(0.5, 2, norm=L2())),
     "align": lambda model: ALIGN(model, learned_mask()),
     "align-mixup": lambda model: ALIGN(model, learned_mask(), mixup=1.0),
+    "align-published": lambda model: ALIGN(
+        model, learned_mask(), GradCAM(), distances.BCE(), mixup_distance=distances.L1()
+    ),
     "sgt": SGT,
     "sgt-mean": lambda model: SGT(model, fill="mean"),
     "sgt-signed": lambda model: SGT(model, signed=True),
     "dre": DRE,
     "dre-columns": lambda model: DRE(model, sparsity_of="columns"),
+    "dre-correlation": lambda model: DRE(
+        model, GradCAM(relu=False), sparsity=0.0, distance=distances.Correlation()
+    ),
     "dre-input-gradient": lambda model: DRE(model, InputGradient()),
     "rrr": RRR,
     "rrr-learned": lambda model: RRR(model, learned_mask()),
     **{f"mask-alignment-{name}": _aligned(distance) for name, distance in DISTANCES.items()},
+    "mask-alignment": MaskAlignment,
     "mask-alignment-learned": lambda model: MaskAlignment(model, learned_mask()),
     "mask-alignment-mixed": lambda model: MaskAlignment(model, MixedExplanation()),
     "mask-alignment-input-gradient": lambda model: MaskAlignment(model, None, InputGradient()),

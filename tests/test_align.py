@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cases import batch
 from lookright.batch import Batch
-from lookright.distances import BCE, Cosine
+from lookright.distances import BCE, L1, Contrast, Correlation, Cosine
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import ConvMasker, LearnedMask, mixup
@@ -61,7 +61,8 @@ def test_align_is_its_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = Smooth().double(), batch(dtype=torch.float64)
     x, y = data.images, data.labels
     guide = LearnedMask(Left())
-    terms = ALIGN(model, guide, guidance=0.3, mixup=0.7)(data)
+    published = {"explainer": GradCAM(), "distance": BCE(), "mixup_distance": L1()}
+    terms = ALIGN(model, guide, guidance=0.3, mixup=0.7, **published)(data)
     assert list(terms) == ["clean", "explanation", "masker", "mixup"]
     _, saliency = GradCAM()(model, x, y)
     mixed = mixup.mix_same_class(y)
@@ -71,7 +72,15 @@ def test_align_is_its_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(terms["explanation"], 0.3 * gap)
     torch.testing.assert_close(terms["masker"], guide.losses(model, data)["masker"])
     torch.testing.assert_close(
-        terms["mixup"], 0.7 * mixed_explanation_gap(mixed, of_mixed, saliency)
+        terms["mixup"], 0.7 * mixed_explanation_gap(mixed, of_mixed, saliency, L1())
+    )
+    terms = ALIGN(model, guide, guidance=0.3, mixup=0.7)(data)
+    _, saliency = GradCAM(relu=False)(model, x, y)
+    _, of_mixed = GradCAM(relu=False)(model, mixed.of(x), mixed.labels)
+    gap = Contrast()(saliency, guide.masks(x)[:, 0]).mean()
+    torch.testing.assert_close(terms["explanation"], 0.3 * gap)
+    torch.testing.assert_close(
+        terms["mixup"], 0.7 * mixed_explanation_gap(mixed, of_mixed, saliency, Correlation())
     )
 
 

@@ -336,7 +336,7 @@ WRONG = {
             "class_path": "GradCAM", "init_args": {"layer": "blocks.4"}}}}}},
         "EGAT: .*blocks.4",
     ),
-    "domains that a method compares": ({"methods": {"IRM": None}}, "IRM: IRM compares domains, so it trains on two"),
+    "domains to compare": ({"methods": {"IRM": None}}, "compares domains, so it trains on two"),
     "another version": ({"format": 2}, "of format 1 in .*trial.yaml, but it has format 2"),
     "published": ({"published": ["VLCZ"]}, "with published figures"),
     "seeds": ({"seeds": 0}, "1 or more; got 0"),

@@ -115,7 +115,7 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "Give a command: lookright benchmark, claim, demo"),
+        ("", "Give a command: lookright benchmark, claim, data, demo"),
         ("trian", "no command 'trian'.*Did you mean 'train'"),
         ("train --method egta", "no method 'egta': expected one of ALIGN, .*AT, .*EGAT, .*'EGAT'"),
         ("explain r x --attack pdg", "no attack 'pdg'.*Did you mean 'PGD'"),

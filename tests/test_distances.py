@@ -14,7 +14,10 @@ from lookright.distances import (
     KL,
     L1,
     MSE,
+    Contrast,
+    Correlation,
     Cosine,
+    RawL1,
     SoftIoU,
     degenerate,
     minmax,
@@ -23,11 +26,12 @@ from lookright.distances import (
 )
 from lookright.errors import UserError
 
-DISTANCES = [L1(), MSE(), BCE(), SoftIoU(), KL(), Cosine()]
+DISTANCES = [L1(), MSE(), BCE(), SoftIoU(), KL(), Cosine(), Correlation(), Contrast(), RawL1()]
 MASK_DISTANCES = [L1(mask_target=True), MSE(mask_target=True), BCE(mask_target=True),
                   SoftIoU(mask_target=True)]  # fmt: skip
-ZERO_AT_EQUAL = [L1(), MSE(), SoftIoU(), KL(), Cosine()]
-SYMMETRIC = [L1(), MSE(), SoftIoU(), Cosine()]
+ZERO_AT_EQUAL = [L1(), MSE(), SoftIoU(), KL(), Cosine(), Correlation(), RawL1()]
+SYMMETRIC = [L1(), MSE(), SoftIoU(), Cosine(), Correlation(), RawL1()]
+SIGNED = [distance for distance in DISTANCES if distance.signed]
 every_distance = pytest.mark.parametrize("distance", DISTANCES + MASK_DISTANCES, ids=repr)
 
 A = torch.tensor([[[0.0, 2.0], [4.0, 8.0]]])
@@ -61,6 +65,9 @@ def independent_kl():
         (BCE(), independent_bce()),
         (KL(), independent_kl()),
         (Cosine(), scipy_distance.cosine([0, 2, 4, 8], [3, 1, 1, 1])),
+        (Correlation(), 1 - stats.pearsonr([0, 2, 4, 8], [3, 1, 1, 1]).statistic),
+        (Contrast(), scipy_distance.cosine([0, 2, 4, 8], [1.5, -0.5, -0.5, -0.5])),
+        (RawL1(), (3 + 1 + 3 + 7) / 4),
     ],
     ids=repr,
 )
@@ -149,15 +156,50 @@ def test_a_broken_map_is_not_hidden(distance, broken):
     saliency = maps()
     saliency[0, 0, 0] = broken
     value = distance(saliency, maps(seed=1))
-    assert value[0].isnan()
+    assert not value[0].isfinite()
     assert value[1:].isfinite().all()
 
 
-@every_distance
+@pytest.mark.parametrize(
+    "distance", [each for each in DISTANCES + MASK_DISTANCES if each != RawL1()], ids=repr
+)
 def test_scale_of_the_saliency_does_not_matter(distance):
     saliency, target = maps(), maps(seed=1)
     scales = torch.tensor([1e-9, 3.0, 1e9], dtype=torch.float64)[:, None, None]
     assert torch.allclose(distance(saliency * scales, target), distance(saliency, target))
+
+
+@pytest.mark.parametrize("distance", SIGNED, ids=repr)
+def test_signed_maps_are_compared_to_second_order(distance):
+    saliency, target = maps(2, 3, 3) - 0.5, maps(2, 3, 3, seed=1) - 0.5
+    assert (saliency.min() < 0) & (saliency.max() > 0)
+    assert (distance(saliency, target) > 0).all()
+    inputs = saliency.requires_grad_(), target.requires_grad_()
+    assert torch.autograd.gradcheck(distance, inputs)
+    assert torch.autograd.gradgradcheck(distance, inputs, fast_mode=True)
+
+
+def test_correlation_is_pearsons_of_signed_maps():
+    a, b = maps(5) - 0.7, maps(5, seed=1) - 0.2
+    expected = [
+        1 - stats.pearsonr(one.flatten(), other.flatten()).statistic
+        for one, other in zip(a, b, strict=True)
+    ]
+    torch.testing.assert_close(Correlation()(a, b), torch.tensor(expected, dtype=torch.float64))
+    torch.testing.assert_close(Correlation()(3 * a - 7, b), Correlation()(a, b))
+    torch.testing.assert_close(Correlation()(-a, b), 2 - Correlation()(a, b))
+
+
+def test_contrast_is_least_for_evidence_on_the_mask_and_against_it_elsewhere():
+    mask = torch.zeros(1, 4, 4, dtype=torch.float64)
+    mask[:, :2, :2] = 1
+    assert Contrast()(5 * (mask - 0.25), mask).item() == pytest.approx(0, abs=1e-12)
+    assert Contrast()(mask, mask).item() == pytest.approx(1 - 0.75**0.5)
+    assert Contrast()(mask + 1, mask) > Contrast()(mask, mask)
+    flat = torch.full_like(mask, 2).requires_grad_()
+    (gradient,) = torch.autograd.grad(Contrast()(flat, mask).sum(), flat)
+    assert (gradient[mask > 0] < 0).all()
+    assert (gradient[mask == 0] > 0).all()
 
 
 @every_distance
@@ -235,6 +277,7 @@ def test_laws_on_any_maps(first, second):
     for distance in SYMMETRIC:
         assert torch.allclose(distance(a, b), distance(b, a)), distance
     said = ~degenerate(a)
+    assert (Correlation()(a, b)[~said] == 1).all()
     for distance in ZERO_AT_EQUAL:
         assert (distance(a, a)[said] < 1e-9).all(), distance
     normal = minmax(a)

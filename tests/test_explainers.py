@@ -1,8 +1,10 @@
 """Laws of every explainer: one pass, finite, differentiable twice, the model untouched."""
 
 import gc
+import re
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,11 @@ from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from torch import Tensor, nn
 
 from cases import ALL_EXPLAINERS, EXPLAINERS
+from lookright.attacks import ExplanationAttack, ExplanationChange
+from lookright.claims import Plan
+from lookright.distances import KL
 from lookright.errors import UserError
+from lookright.evaluation import Protocol
 from lookright.explainers import (
     Captum,
     Explainer,
@@ -19,10 +25,13 @@ from lookright.explainers import (
     GradientTimesInput,
     InputGradient,
     IntegratedGradients,
+    MarginMap,
     SmoothGrad,
 )
 from lookright.explainers.layers import find_layer
+from lookright.methods import EGAT
 from lookright.models import build_model
+from lookright.verbs.explain import explain
 from models_for_tests import (
     CLASSES,
     SIZE,
@@ -48,6 +57,13 @@ def images(size: int = 4, dtype: torch.dtype = torch.float32) -> tuple[Tensor, T
     return x, torch.arange(size) % CLASSES
 
 
+def at_layer(explainer: Explainer, layer: str) -> Explainer:
+    """The explainer at that layer, if it is one of a layer."""
+    if isinstance(explainer, GradCAM | MarginMap):
+        return replace(explainer, layer=layer)
+    return explainer
+
+
 def detached(explainer: Explainer, model: nn.Module, x: Tensor, y: Tensor | None) -> list[Tensor]:
     with torch.no_grad():
         return list(explainer(model, x, y))
@@ -58,7 +74,7 @@ def detached(explainer: Explainer, model: nn.Module, x: Tensor, y: Tensor | None
 
 @all_explainers
 @pytest.mark.parametrize("network", [Smooth, Tiny])
-def test_logits_and_a_map_that_is_finite_and_non_negative(
+def test_logits_and_a_map_that_is_finite_and_non_negative_unless_signed(
     explainer: Explainer, network: type[nn.Module]
 ) -> None:
     model, (x, y) = network().eval(), images()
@@ -67,7 +83,8 @@ def test_logits_and_a_map_that_is_finite_and_non_negative(
     assert saliency.ndim == 3
     assert len(saliency) == len(x)
     assert saliency.isfinite().all()
-    assert (saliency >= 0).all()
+    assert explainer.signed or (saliency >= 0).all()
+    assert not explainer.shown.signed
     assert (saliency.flatten(1).amax(1) > 0).any()
     assert not logits.requires_grad
     assert not saliency.requires_grad
@@ -78,7 +95,7 @@ def test_logits_and_a_map_that_is_finite_and_non_negative(
 def test_a_model_that_passes_no_gradient_on_has_an_empty_map(
     explainer: Explainer, where: str
 ) -> None:
-    explainer = GradCAM(layer="first") if isinstance(explainer, GradCAM) else explainer
+    explainer = at_layer(explainer, "first")
     model, (x, y) = Blocked(where), images()
     logits, saliency = detached(explainer, model, x, y)
     torch.testing.assert_close(logits, model(x).detach())
@@ -170,9 +187,9 @@ def test_what_follows_may_write_in_place(layer: str, graph: bool) -> None:
 @pytest.mark.parametrize("graph", [False, True])
 def test_one_forward_pass(explainer: Explainer, graph: bool) -> None:
     model, (x, y) = Counts(Tiny().eval()), images()
-    if isinstance(explainer, GradCAM):
+    if isinstance(explainer, GradCAM | MarginMap):
         if explainer.layer:
-            explainer = GradCAM(f"model.{explainer.layer}")
+            explainer = at_layer(explainer, f"model.{explainer.layer}")
         explainer(model, x, y)  # finds the layer, once
         model.passes = 0
     with torch.set_grad_enabled(graph):
@@ -206,8 +223,7 @@ def test_with_gradients_on_too_and_training_mode_is_the_callers(explainer: Expla
 @all_explainers
 @pytest.mark.parametrize("graph", [False, True])
 def test_nothing_is_left_after_an_exception(explainer: Explainer, graph: bool) -> None:
-    if isinstance(explainer, GradCAM):
-        explainer = GradCAM("first")
+    explainer = at_layer(explainer, "first")
     if isinstance(explainer, Captum) and graph:
         pytest.skip("refuses gradients")
     model = Fails(used(Tiny()), 1)
@@ -295,7 +311,7 @@ def test_gradients_of_the_map_by_pixels(explainer: Explainer, check: Callable[..
     model = Bright().double()
     x = torch.rand(2, 3, 5, 5, dtype=torch.float64, requires_grad=True)
     assert check(of_pixels(explainer, model, torch.tensor([0, 2])), x, fast_mode=True)
-    assert of_pixels(explainer, model, torch.tensor([0, 2]))(x).min() > 1e-5
+    assert explainer.signed or of_pixels(explainer, model, torch.tensor([0, 2]))(x).min() > 1e-5
 
 
 @every_explainer
@@ -368,6 +384,55 @@ def test_gradcam_agrees_with_captum(name: str, layer: str, graph: bool) -> None:
             logits, saliency = explainer(model, x, y)
             torch.testing.assert_close(saliency / scale, expected / scale, atol=1e-5, rtol=0)
             torch.testing.assert_close(logits, model(x), atol=1e-5, rtol=1e-5)
+    with torch.no_grad():
+        list(model.parameters())[-2][:, ::2].neg_()
+    signed = reference.attribute(x.clone(), target=y, relu_attributions=False)[:, 0].detach()
+    _, saliency = detached(GradCAM(relu=False), model, x, y)
+    assert signed.min() < 0
+    torch.testing.assert_close(saliency / scale, signed / scale, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [("small_resnet", "head"), ("resnet10t", "fc"), ("torchvision/resnet18", "fc")],
+)
+def test_the_margin_map_is_the_difference_of_two_class_activation_maps(
+    name: str, head: str
+) -> None:
+    """CAM as in Zhou et al., from the features and the head's weights, for K given classes."""
+    torch.manual_seed(4)
+    model = build_model(name, ("a", "b", "c"), 64).eval().double()
+    x, y = torch.rand(4, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 2, 1, 0])
+    linear, seen = model.network.get_submodule(head), {}
+    find_layer(model, x).module.register_forward_hook(lambda m, i, o: seen.update(maps=o.detach()))
+    logits, margin = detached(MarginMap(), model, x, y)
+    cams = torch.einsum("kc,bchw->bkhw", linear.weight.detach(), seen["maps"])
+    torch.testing.assert_close(cams.mean((2, 3)) + linear.bias, logits)
+    for i, label in enumerate(y.tolist()):
+        rival = max((k for k in range(3) if k != label), key=lambda k: float(logits[i, k]))
+        torch.testing.assert_close(margin[i], cams[i, label] - cams[i, rival])
+        _, alone = detached(GradCAM(relu=False), model, x[i : i + 1], y[i : i + 1])
+        torch.testing.assert_close(alone[0] * alone[0].numel(), cams[i, label])
+
+
+@pytest.mark.parametrize("explainer", [GradCAM("first", relu=False), MarginMap("first")], ids=repr)
+def test_signed_maps_are_for_training_and_not_for_measures_and_pictures(
+    explainer: Explainer,
+) -> None:
+    instead = re.escape(f"give {GradCAM('first')}")
+    for take in (
+        lambda: Protocol(explainer=explainer),
+        lambda: Plan(explainer=explainer),
+        lambda: ExplanationAttack(explainer=explainer),
+        lambda: explain("small_resnet", [], explainer=explainer),
+    ):
+        with pytest.raises(UserError, match=instead):
+            take()
+    with pytest.raises(UserError, match=r"KL.* compares non-negative maps"):
+        ExplanationChange(explainer, KL())
+    with pytest.raises(UserError, match="compare those of GradCAM"):
+        EGAT(Tiny(), explainer=explainer, distance=KL())
+    assert EGAT(Tiny(), explainer=explainer.shown, distance=KL()).explainer == GradCAM("first")
 
 
 @pytest.mark.parametrize(

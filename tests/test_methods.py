@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cases import METHODS, batch
 from lookright.attacks import PGD, Attack
-from lookright.distances import Cosine
+from lookright.distances import L1, Correlation, Cosine
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import CleanExplanation, HumanMask, mixup
@@ -263,6 +263,32 @@ def test_egat_is_its_terms() -> None:
     torch.testing.assert_close(terms["explanation"], 2 * moved.mean())
 
 
+def test_egats_defaults_correlate_class_maps_before_the_relu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mixup, "Beta", Even)
+    model, data = Smooth().double(), batch(dtype=torch.float64)
+    x, y = data.images, data.labels
+    attacked = (x + 0.1).clamp(0, 1)
+
+    def class_map(z: Tensor, labels: Tensor) -> Tensor:
+        features = model.second(torch.tanh(3 * model.first(z - 0.5)))
+        weights = model.head.weight[labels] * features.sigmoid().mean((2, 3))
+        return torch.einsum("bc,bchw->bhw", weights, features)
+
+    def apart(maps: Tensor, others: Tensor) -> Tensor:
+        pairs = zip(maps.flatten(1), others.flatten(1), strict=True)
+        return torch.stack([1 - torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs]).mean()
+
+    terms = EGAT(model, Shift(), stability=2.0, mixup=3.0)(data)
+    clean = class_map(x, y)
+    torch.testing.assert_close(terms["explanation"], 2 * apart(class_map(attacked, y), clean))
+    low, high = clean.amin((1, 2), keepdim=True), clean.amax((1, 2), keepdim=True)
+    scaled = (clean - low) / (high - low)
+    mixed = class_map((x[:3] + x[3:]) / 2, y[:3])
+    torch.testing.assert_close(terms["mixup"], 3 * apart(mixed, (scaled[:3] + scaled[3:]) / 2))
+
+
 def test_egat_without_its_weights_is_at() -> None:
     model, data = Smooth(), batch()
     terms = EGAT(model, Shift(), clean=0.0, stability=0.0)(data)
@@ -341,7 +367,11 @@ def test_the_mixup_gap_is_zero_for_maps_that_mix_as_the_images_do_and_counts_wha
     maps = torch.tensor([[[0.0, 4.0]], [[2.0, 0.0]]])  # min-max: (0, 1) and (1, 0)
     at = torch.tensor([0]), torch.tensor([1])
     mixed = Mixed(torch.tensor([0]), *at, torch.tensor([0.25]))
-    assert mixed_explanation_gap(mixed, torch.tensor([[[9.0, 1.0]]]), maps) == 0.25
-    assert mixed_explanation_gap(mixed, torch.tensor([[[1.0, 9.0]]]), maps) == 0.75
+    of_mixed = torch.tensor([[[9.0, 1.0]]])  # min-max (1, 0), where it should be (0.75, 0.25)
+    assert mixed_explanation_gap(mixed, of_mixed, maps, L1()) == 0.25
+    assert mixed_explanation_gap(mixed, of_mixed.flip(2), maps, L1()) == 0.75
+    assert mixed_explanation_gap(mixed, of_mixed, maps, Correlation()) == pytest.approx(0, abs=1e-6)
+    assert mixed_explanation_gap(mixed, of_mixed.flip(2), maps, Correlation()) == pytest.approx(2)
     alone = Mixed(mixed.labels[:0], at[0][:0], at[1][:0], mixed.lam[:0])
-    assert mixed_explanation_gap(alone, maps[:0], maps) == 0
+    assert mixed_explanation_gap(alone, maps[:0], maps, L1()) == 0
+    assert mixed_explanation_gap(alone, maps[:0], maps, Correlation()) == 0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cases import DISTANCES, GUIDES, batch, learned_mask
 from lookright.batch import Batch
-from lookright.distances import minmax, resize
+from lookright.distances import L1, minmax, resize
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import (
@@ -340,7 +340,14 @@ def test_mask_alignment_takes_a_soft_mask_as_it_is() -> None:
     _, saliency = GradCAM()(model, data.images, data.labels)
     mask = 0.25 * data.masks[::2, 0]
     gap = (minmax(resize(saliency[::2], mask.shape[-2:])) - mask).abs().mean()
-    torch.testing.assert_close(MaskAlignment(model)(faint)["explanation"], gap)
+    published = MaskAlignment(model, None, GradCAM(), L1())
+    torch.testing.assert_close(published(faint)["explanation"], gap)
+    term = MaskAlignment(model)(data)["explanation"]
+    torch.testing.assert_close(MaskAlignment(model)(faint)["explanation"], term)
+    _, saliency = GradCAM(relu=False)(model, data.images, data.labels)
+    wanted = (mask - mask.mean((1, 2), keepdim=True)).flatten(1)
+    angle = F.cosine_similarity(resize(saliency[::2], mask.shape[-2:]).flatten(1), wanted)
+    torch.testing.assert_close(term, 1 - angle.mean())
 
 
 def test_mask_alignment_leaves_out_images_without_a_mask_or_with_an_empty_one() -> None:
@@ -365,7 +372,7 @@ def test_mask_alignment_mixes_where_its_guide_does(monkeypatch: pytest.MonkeyPat
     mixed = lam[..., None] * x[:3] + (1 - lam[..., None]) * x[3:]
     target = lam * maps[:3] + (1 - lam) * maps[3:]
     gap = (minmax(GradCAM()(model, mixed, y[:3])[1]) - target).abs().mean()
-    terms = MaskAlignment(model, MixedExplanation())(data)
+    terms = MaskAlignment(model, MixedExplanation(), GradCAM(), L1())(data)
     torch.testing.assert_close(terms["explanation"], gap)
     torch.testing.assert_close(terms["clean"], F.cross_entropy(model(x), y))
 

@@ -55,7 +55,7 @@ def shown(text: str) -> dict[str, object]:
     """The defaults that a text shows, each by its spec, as in a run's config."""
     parts = {**EXPLAINERS, **vars(guides), **vars(attacks)}
     return {
-        name: spec_of(eval(value, {}, DISTANCES if name == "distance" else parts))
+        name: spec_of(eval(value, {}, DISTANCES if name.endswith("distance") else parts))
         for name, value in DEFAULT.findall(text)
     }
 

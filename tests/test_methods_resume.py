@@ -17,6 +17,7 @@ from lookright.methods.method import Method
 from lookright.models import Classifier, read_weights
 from lookright.training import Run, fit
 from models_for_tests import SIZE, Tiny
+from test_training import timeless
 
 
 class Known(ImageData):
@@ -80,4 +81,4 @@ def test_a_stopped_training_goes_on_bit_for_bit(make, tmp_path):
     assert not same(halfway, remembered(done))
     assert same(read_weights(resumed.last), read_weights(done.last))
     for row, other in zip(resumed.history, done.history, strict=True):
-        assert row | {"seconds": 0} == other | {"seconds": 0}
+        assert timeless(row) == timeless(other)

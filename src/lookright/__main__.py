@@ -12,6 +12,7 @@ from lookright import interrupts
 def main() -> None:
     """Load the command line and run it."""
     interrupts.begin()
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings are about this code
     from lookright.console import Terminal
 
     with Terminal(stderr=True).status("lookright is starting"):

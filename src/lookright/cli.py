@@ -1,6 +1,7 @@
 """The command line: a verb is a typed function in `verbs/`; its options are the parameters."""
 
 import ast
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,7 +11,15 @@ from pathlib import Path
 import yaml
 
 from lookright import __doc__ as description
-from lookright.console import fail, mistake_behind, note, say, write_any_text, write_nowhere
+from lookright.console import (
+    fail,
+    hushed,
+    mistake_behind,
+    note,
+    say,
+    write_any_text,
+    write_nowhere,
+)
 from lookright.errors import StoppedError, UnreadError, UserError, did_you_mean
 from lookright.help import describe_member, describe_verb
 from lookright.imports import working_folder
@@ -30,22 +39,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.showwarning = note
     write_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
+    helps = given[:1] == ["train"] and _further_process()
     try:
-        with working_folder():
+        with working_folder(), hushed(helps):
             run(given)
     except KeyboardInterrupt:
         more = " with --resume" if given[:1] == ["train"] else ""
-        fail(f"Stopped; finished work is kept, and the same command{more} continues it.", STOPPED)
+        stopped = f"Stopped; finished work is kept, and the same command{more} continues it."
+        fail("" if helps else stopped, STOPPED)
     except StoppedError as stop:
-        fail(str(stop), STOPPED)
+        fail("" if helps else str(stop), STOPPED)
     except UnreadError:
         write_nowhere()
         raise SystemExit(_UNREAD) from None
     except Exception as error:
         mistake = mistake_behind(error)
+        if mistake is None and helps and _lost_connection(error):
+            fail("", 1)  # the process that it has lost says why
         if mistake is None:
             raise
         fail(_short(mistake), 1)
+
+
+def _further_process() -> bool:
+    """Whether Lightning or torchrun has started this process to help another with a training."""
+    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0"
+
+
+def _lost_connection(error: Exception) -> bool:
+    """Whether the error says that another process of a training has ended."""
+    return type(error).__name__.startswith("Dist") or "Connection" in str(error)
 
 
 def run(given: Sequence[str]) -> None:

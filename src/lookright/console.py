@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from io import TextIOWrapper
 from textwrap import shorten
 from typing import Any, NoReturn
@@ -14,9 +16,24 @@ from rich.text import Text
 from lookright.errors import UnreadError, UserError
 from lookright.visible import visible
 
+_HUSHED = ContextVar("hushed", default=False)
+
+
+@contextmanager
+def hushed(silent: bool = True) -> Iterator[None]:
+    """Within it, nothing is told but errors: another process tells the rest."""
+    before = _HUSHED.set(silent)
+    try:
+        yield
+    finally:
+        _HUSHED.reset(before)
+
 
 class Terminal(Console):
     """A console on which no text acts: control characters are shown as their escapes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"quiet": _HUSHED.get()} | options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -32,6 +49,8 @@ class Terminal(Console):
 
 def say(text: str, end: str = "\n") -> None:
     """Print text as it is, on stdout."""
+    if _HUSHED.get():
+        return
     try:
         print(visible(text), end=end, flush=True)
     except BrokenPipeError as error:
@@ -44,20 +63,21 @@ def show(renderable: RenderableType) -> None:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Print an error as one line and exit."""
-    _line(("error:", "bold red"), message)
+    """Print an error as one line, unless it is empty, and exit."""
+    if message:
+        _line(("error:", "bold red"), message)
     raise SystemExit(code)
 
 
 def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Show a warning to the user as one line; replaces `warnings.showwarning`."""
-    if issubclass(category, UserWarning):
+    if issubclass(category, UserWarning) and not _HUSHED.get():
         _line(("note:", "yellow"), " ".join(str(message).split()))
 
 
 def _line(start: tuple[str, str], message: str) -> None:
     text = Text.assemble(start, " ", visible(message).replace("\n", " "))
-    Terminal(stderr=True, soft_wrap=True).print(text)
+    Terminal(stderr=True, soft_wrap=True, quiet=False).print(text)
 
 
 def write_any_text() -> None:

@@ -1,15 +1,16 @@
 """Distances between saliency maps: training losses and measures alike.
 
 Every distance is `distance(saliency, target) -> (B,)`: saliency (B, h, w) and target (B, h', w')
-are non-negative; if their sizes differ the saliency is resized to the target's size. Each distance
-is twice differentiable, and finite on any finite map, also on constant and all-zero maps, where the
-gradient is zero instead of infinite. A NaN in the input gives NaN, so that training stops. Half
-precision is computed in float32.
+are non-negative, or of either sign where the distance is `signed`; if their sizes differ the
+saliency is resized to the target's size. Each distance is twice differentiable, and finite on any
+finite map, also on constant and all-zero maps, where the gradient is zero instead of infinite. A
+NaN in the input gives NaN, so that training stops. Half precision is computed in float32.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -89,7 +90,11 @@ class Distance(ABC):
 
     ignored: (B, h', w') bool, places that are left out (`leaving_out`), None for none. Raises
     UserError if the two are not batches of maps of the same length.
+
+    signed: whether it compares maps of either sign, such as class maps before the ReLU.
     """
+
+    signed: ClassVar[bool] = True
 
     def __call__(self, saliency: Tensor, target: Tensor, ignored: Tensor | None = None) -> Tensor:
         if saliency.ndim != 3 or target.ndim != 3 or len(saliency) != len(target):
@@ -182,6 +187,8 @@ class KL(Distance):
     zero have a finite cost.
     """
 
+    signed: ClassVar[bool] = False
+
     smoothing: float = 1e-2
 
     def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
@@ -193,14 +200,59 @@ class KL(Distance):
 
 @dataclass(frozen=True)
 class Cosine(Distance):
-    """1 - cosine similarity of the maps as vectors, in [0, 1]; invariant to scale.
+    """1 - cosine similarity of the maps as vectors, in [0, 1], of signed maps in [0, 2].
 
-    The distance of an all-zero map is 1, even from another all-zero map.
+    Invariant to scale. The distance of an all-zero map is 1, even from another all-zero map.
     """
 
     def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
         a, b = _direction(saliency), _direction(target)
         return 1 - (a * b).sum(MAP)
+
+
+@dataclass(frozen=True)
+class Correlation(Distance):
+    """1 - Pearson's correlation of the maps, in [0, 2]; invariant to shift and positive scale.
+
+    The correlation with a constant map counts as 0, so its distance is 1, that of unrelated maps,
+    even from another constant map. The gradient is orthogonal to the map's deviation from its mean,
+    so that a step along it never makes a map less varied (docs/theory.md).
+    """
+
+    def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
+        a, b = _direction(_deviation(saliency)), _direction(_deviation(target))
+        return 1 - (a * b).sum(MAP)
+
+
+@dataclass(frozen=True)
+class Contrast(Distance):
+    """1 - cosine of the saliency and the mask's deviation from its mean, in [0, 2].
+
+    It is least, 0, for a map that is positive on the mask and negative off it, so that a ReLU
+    leaves the mask alone; `Correlation` would allow any offset. A constant map is 1 away, as
+    unrelated maps are on average, and the gradient leads away from it. Invariant to positive scale.
+    """
+
+    def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
+        return 1 - (_direction(saliency) * _direction(_deviation(target))).sum(MAP)
+
+
+@dataclass(frozen=True)
+class RawL1(Distance):
+    """Mean absolute difference of the maps as they are, in their own unit.
+
+    For maps in units of the logit (`MarginMap`) it bounds the change of the margin
+    (docs/theory.md). Two empty maps have the distance 0.
+    """
+
+    def compare(self, saliency: Tensor, target: Tensor) -> Tensor:
+        return (saliency - target).abs().mean(MAP)
+
+
+def _deviation(saliency: Tensor, eps: float = 1e-6) -> Tensor:
+    """(B, h, w) minus each map's mean; zeros for a map that is constant, as in `minmax`."""
+    constant = _is_constant(saliency, eps)
+    return torch.where(constant, 0, saliency - saliency.mean(MAP, keepdim=True))
 
 
 def _direction(saliency: Tensor) -> Tensor:

@@ -49,16 +49,17 @@ def as_path(path: Path | str) -> Path:
 
 
 @contextmanager
-def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def atomic(path: Path, *, durable: bool = True, within: Path | None = None) -> Iterator[Path]:
     """A temporary path of its own to write to, which replaces `path` at the end.
 
     After an exception, or if the process is killed, `path` is unchanged. durable: flushed to the
     disk before it replaces the old file, so that a power failure leaves one of the two as well.
+    within: where the temporary path is, beside `path` by default.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
     """
-    partial = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.partial")
+    partial = (within or path.parent) / f".{os.getpid()}-{secrets.token_hex(4)}.partial"
     with writing(path):
         try:
             yield partial
@@ -73,16 +74,19 @@ def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
             raise
 
 
-def write_atomically(path: Path | str, content: bytes, *, durable: bool = True) -> Path:
-    """Write `content` to `path`; creates missing folders.
+def write_atomically(
+    path: Path | str, content: bytes, *, durable: bool = True, within: Path | None = None
+) -> Path:
+    """Write `content` to `path`; creates missing folders. durable, within: those of `atomic`.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full; an old file is kept.
     """
     path = as_path(path)
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path, durable=durable) as partial:
+        for folder in filter(None, (path.parent, within)):
+            folder.mkdir(parents=True, exist_ok=True)
+    with atomic(path, durable=durable, within=within) as partial:
         partial.write_bytes(content)
     return path
 

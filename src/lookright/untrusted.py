@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +59,42 @@ def parsed(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def content(path: Path, most: int = LARGEST) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        ValueError: there are more than `most`; OSError: it cannot be read.
+    """
+    with regular(path).open("rb") as file:
+        large = os.fstat(file.fileno()).st_size > most
+        found = b"" if large else file.read(most + 1)
+    if large or len(found) > most:
+        raise ValueError(f"it is larger than {most >> 20} MiB")
+    return found
+
+
+def parsed_xml(text: bytes) -> Element:
+    """The outermost element of an XML text, which declares no entities and names no other file.
+
+    Raises:
+        ValueError: it is no XML, or has a document type, in which both could be.
+    """
+    parser, tree = expat.ParserCreate(), TreeBuilder()
+    parser.StartElementHandler = tree.start
+    parser.EndElementHandler = tree.end
+    parser.CharacterDataHandler = tree.data
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(text, True)
+        return tree.close()
+    except (expat.ExpatError, LookupError) as error:
+        raise ValueError(f"it is no XML: {error}") from error
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise ValueError("it has a document type (<!DOCTYPE ...>): remove that")
 
 
 def _check(size: int) -> None:

@@ -16,6 +16,7 @@ from lookright.attacks.softened import Softened
 from lookright.chance import ImageGenerator, uniform_
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
+from lookright.explainers.explainer import check_shown
 from lookright.modes import frozen, ordinary
 
 _SURE = 1e-3
@@ -67,6 +68,7 @@ class ExplanationAttack(Attack):
 
     def __post_init__(self) -> None:
         Ball(self.norm, self.eps)
+        check_shown(self.explainer)
         if self.steps < 1:
             raise UserError(f"ExplanationAttack needs at least 1 step, got steps={self.steps}.")
         for name in ("step_size", "beta"):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.distances import L1, Distance
-from lookright.explainers.explainer import Explainer
+from lookright.explainers.explainer import Explainer, check_signs
 
 Ascended = Callable[[Tensor], Tensor]
 
@@ -71,6 +71,9 @@ class ExplanationChange(Objective):
 
     explainer: Explainer
     distance: Distance = field(default_factory=L1)
+
+    def __post_init__(self) -> None:
+        check_signs(self.explainer, self.distance)
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
         with torch.no_grad():

@@ -15,6 +15,7 @@ from lookright.claims.values import check_tau
 from lookright.data import ImageData, Seen
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
+from lookright.explainers.explainer import check_shown
 from lookright.perturbations import Attacked, Perturbation, SwappedBackground
 from lookright.seeds import derived_seed
 from lookright.statistics.bounds import check_delta
@@ -59,6 +60,7 @@ class Plan:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_shown(self.explainer)
         check_delta(self.delta)
         check_tau(self.tau)
         if self.n < 1:

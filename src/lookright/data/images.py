@@ -83,7 +83,7 @@ def read_image(path: File) -> Image.Image:
     image, orientation = _decode(path)
     if image.has_transparency_data:
         image = _laid_on(image, "white")
-    return _turned(image.convert("RGB"), orientation)
+    return turned(image.convert("RGB"), orientation)
 
 
 def read_mask(path: File, image_path: File) -> Image.Image:
@@ -93,10 +93,9 @@ def read_mask(path: File, image_path: File) -> Image.Image:
     orientation is applied but not after, the mask is turned like the image. Raises UserError with
     both sizes if they differ, and UnreadableImageError if either file cannot be read.
     """
-    stored_mask, orientation = _decode(path, _as_stored)
-    mask = _turned(stored_mask, orientation)
-    stored, image_orientation = _header(image_path)
-    shown = stored[::-1] if image_orientation >= 5 else stored
+    mask = read_stored(path)
+    stored, image_orientation = stored_size(image_path)
+    shown = shown_size(stored, image_orientation)
     if mask.size != shown:
         if mask.size != stored:
             raise UserError(
@@ -104,9 +103,42 @@ def read_mask(path: File, image_path: File) -> Image.Image:
                 f"'{image_path}'; '{path}' has {mask.width}x{mask.height}: export the mask at the "
                 "image's size."
             )
-        mask = _turned(mask, image_orientation)
-    mask.format = stored_mask.format
+        return turned(mask, image_orientation)
     return mask
+
+
+def read_stored(path: File) -> Image.Image:
+    """The image in its own mode and with its `format`, its EXIF orientation applied.
+
+    Raises UnreadableImageError with the file's name.
+    """
+    return turned(*_decode(path, _as_stored))
+
+
+def stored_size(path: File) -> tuple[tuple[int, int], int]:
+    """(width, height) of the image as its file stores it, and the EXIF orientation to apply.
+
+    Raises UnreadableImageError with the file's name.
+    """
+    try:
+        with _opened(_stream(path)) as image:
+            return image.size, _orientation(image)
+    except _DAMAGED as error:
+        raise _unreadable(path, error) from error
+
+
+def shown_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """(width, height) after the EXIF orientation is applied."""
+    return stored[::-1] if orientation >= 5 else stored
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """The image with that EXIF orientation applied; keeps its `format`."""
+    if orientation not in _UPRIGHT:
+        return image
+    upright = image.transpose(_UPRIGHT[orientation])
+    upright.format = image.format
+    return upright
 
 
 def square(image: Image.Image, size: int, soft: bool = True) -> Tensor:
@@ -187,15 +219,6 @@ def _decode(
         raise _unreadable(path, error) from error
 
 
-def _header(path: File) -> tuple[tuple[int, int], int]:
-    """(width, height) as stored, and the EXIF orientation."""
-    try:
-        with _opened(_stream(path)) as image:
-            return image.size, _orientation(image)
-    except _DAMAGED as error:
-        raise _unreadable(path, error) from error
-
-
 def _opened(file: Path | BytesIO) -> Image.Image:
     """The image, not yet decoded."""
     image = Image.open(file, formats=FORMATS)
@@ -237,10 +260,6 @@ def _orientation(image: Image.Image) -> int:
     except _DAMAGED:
         return 1
     return orientation if orientation in _UPRIGHT else 1
-
-
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def _laid_on(image: Image.Image, colour: str) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -18,11 +19,20 @@ _WORTH_WORKERS: Final = 256
 
 
 class Loader(DataLoader[Batch]):
-    """A DataLoader that raises a worker's UserError as one line, without its traceback."""
+    """A DataLoader that raises a worker's UserError as one line, without its traceback.
+
+    waited: the seconds in which batches were asked for and not yet there.
+    """
+
+    waited: float = 0.0
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        asked = time.perf_counter()
         try:
-            yield from super().__iter__()
+            for batch in super().__iter__():
+                self.waited += time.perf_counter() - asked
+                yield batch
+                asked = time.perf_counter()
         except UserError as error:
             *wrapped, last = str(error).strip().splitlines()
             raise (type(error)(last.partition(": ")[2]) if wrapped else error) from None

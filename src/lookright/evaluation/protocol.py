@@ -9,6 +9,7 @@ from lookright.attacks import Ball
 from lookright.errors import UserError
 from lookright.evaluation.stages import Stage, all_stages, in_order
 from lookright.explainers import Explainer, GradCAM
+from lookright.explainers.explainer import check_shown
 from lookright.metrics import MapMetric
 
 S = TypeVar("S", bound=Stage)
@@ -42,6 +43,7 @@ class Protocol:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_shown(self.explainer)
         for name in ("batch_size", "examples"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}.")

@@ -9,6 +9,7 @@ from lookright.explainers.gradients import (
     IntegratedGradients,
     SmoothGrad,
 )
+from lookright.explainers.margin import MarginMap
 
 __all__ = [
     "Captum",
@@ -17,6 +18,7 @@ __all__ = [
     "GradientTimesInput",
     "InputGradient",
     "IntegratedGradients",
+    "MarginMap",
     "SmoothGrad",
     "explain_together",
 ]

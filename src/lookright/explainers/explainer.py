@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lookright.distances import Distance
+from lookright.errors import UserError
 from lookright.modes import ordinary
 
 
@@ -20,15 +22,45 @@ class Explainer(ABC):
     them. With gradients enabled, logits and saliency are differentiable to any order; under
     `torch.no_grad()` both are detached and as cheap as possible. An explainer that is not
     `differentiable` works only under `torch.no_grad()`.
+
+    The saliency of a `signed` explainer has values of either sign, for distances that take them.
+    Measures and pictures need the non-negative one that is `shown` in its place.
     """
 
     differentiable: ClassVar[bool] = True
+
+    @property
+    def signed(self) -> bool:
+        return False
+
+    @property
+    def shown(self) -> "Explainer":
+        return self
 
     @abstractmethod
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Logits and saliency of x."""
+
+
+def check_shown(explainer: Explainer) -> None:
+    """Raise UserError on a signed explainer where measures or pictures are made of the map."""
+    if explainer.signed:
+        raise UserError(
+            f"Expected an explainer of non-negative maps, got {explainer}, which is for training: "
+            f"give {explainer.shown}."
+        )
+
+
+def check_signs(explainer: Explainer, *distances: Distance) -> None:
+    """Raise UserError on a distance that does not take the explainer's signed maps."""
+    for distance in distances:
+        if explainer.signed and not distance.signed:
+            raise UserError(
+                f"{distance} compares non-negative maps, but those of {explainer} are signed: "
+                f"compare those of {explainer.shown}, or by Correlation()."
+            )
 
 
 def explain_together(

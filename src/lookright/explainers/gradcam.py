@@ -1,7 +1,7 @@
 """Grad-CAM (Selvaraju et al., ICCV 2017), from the forward pass that also gives the logits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,10 @@ class GradCAM(Explainer):
     saliency has the size of A, not of the image. The backward pass runs only from the logits to A,
     so on the last feature map it costs almost nothing beyond the forward pass.
 
+    relu: False leaves the ReLU out, as captum's `relu_attributions=False`: the map is then signed,
+    for training. Where a linear layer follows the mean of A it is the class activation map of Zhou
+    et al. (CVPR 2016), divided by the number of places.
+
     Raises:
         UserError: no such layer (the nearest name is suggested); the layer's output has no known
             layout, or does not change the logits; no feature map was found in the model (candidates
@@ -30,23 +34,47 @@ class GradCAM(Explainer):
 
     layer: str | None = None
     grid: Callable[[Tensor], Tensor] | None = None
+    relu: bool = True
+
+    @property
+    def signed(self) -> bool:
+        return not self.relu
+
+    @property
+    def shown(self) -> Explainer:
+        return self if self.relu else replace(self, relu=True)
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        keep = torch.is_grad_enabled()
-        layer = (
-            named_layer(model, self.layer, x, any_layout=self.grid is not None)
-            if self.layer
-            else find_layer(model, x)
+        logits, saliency = weighted_features(
+            model, x, self.layer, self.grid, lambda logits: class_score(logits, y)
         )
-        logits, features = _forward(model, layer, x, keep)
-        with differentiation(keep):
-            gradient = gradient_or_zero(class_score(logits, y), features, keep)
-            grid = self.grid or layer.grid
-            maps, gradients = grid(features), grid(gradient)
-            saliency = (gradients.mean((2, 3), keepdim=True) * maps).sum(1).relu()
-        return (logits, saliency) if keep else (logits.detach(), saliency.detach())
+        return logits, saliency.relu() if self.relu else saliency
+
+
+def weighted_features(
+    model: nn.Module,
+    x: Tensor,
+    layer: str | None,
+    grid: Callable[[Tensor], Tensor] | None,
+    score: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Logits (B, K) and sum_k alpha_k A_k (B, h, w), alpha_k the spatial mean of d score / d A_k.
+
+    layer, grid: as in `GradCAM`; score: the logits (B, K) to a scalar, summed over the batch.
+    """
+    keep = torch.is_grad_enabled()
+    found = (
+        named_layer(model, layer, x, any_layout=grid is not None) if layer else find_layer(model, x)
+    )
+    logits, features = _forward(model, found, x, keep)
+    with differentiation(keep):
+        gradient = gradient_or_zero(score(logits), features, keep)
+        arranged = grid or found.grid
+        maps, gradients = arranged(features), arranged(gradient)
+        weighted = (gradients.mean((2, 3), keepdim=True) * maps).sum(1)
+    return (logits, weighted) if keep else (logits.detach(), weighted.detach())
 
 
 def _forward(model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool) -> tuple[Tensor, Tensor]:

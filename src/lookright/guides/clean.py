@@ -1,6 +1,7 @@
 """The explanation of the clean image as the guide (EGAT)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -15,6 +16,8 @@ class CleanExplanation(Guide):
     detach: whether to block the gradient through the clean explanation. With False both maps are
     trained towards each other; the paper does not say which it uses.
     """
+
+    of_model: ClassVar[bool] = True
 
     detach: bool = False
 

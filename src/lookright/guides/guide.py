@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import Distance, MinMaxDistance
+from lookright.distances import Contrast, Correlation, Distance, MinMaxDistance
 from lookright.modes import may_look
+from lookright.processes import weight
 
 if TYPE_CHECKING:
     from lookright.guides.mixup import Mixed
@@ -47,8 +48,10 @@ class Target:
             distance = replace(distance, mask_target=True)
         values = distance(saliency, self.maps, self.ignored)
         if self.known is None:
-            return values.mean() if len(values) else values.sum()
-        return (values * self.known).sum() / self.known.sum().clamp_min(1)
+            mean = values.mean() if len(values) else values.sum()
+            return mean * weight(len(values), values)
+        known = self.known.sum()
+        return (values * self.known).sum() / known.clamp_min(1) * weight(known, values)
 
 
 def mask_target(masks: Tensor, has: Tensor | None = None, ignored: Tensor | None = None) -> Target:
@@ -67,12 +70,19 @@ class Guide(ABC):
     """`guide(batch, saliency)` gives the target; saliency (B, h, w) explains the clean images.
 
     needs_masks, needs_tool_masks: whether the batch must contain masks, or masks made by a tool.
+    of_model: whether the target is an explanation of the model, which is trained with it.
     warm_up: share of training, from 0 to below 1, before methods start to use the guide.
     """
 
     needs_masks: ClassVar[bool] = False
     needs_tool_masks: ClassVar[bool] = False
+    of_model: ClassVar[bool] = False
     warm_up: float = 0.0
+
+    @property
+    def fitting(self) -> Distance:
+        """The distance from its targets that no map makes small by saying nothing."""
+        return Correlation() if self.of_model else Contrast()
 
     @abstractmethod
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:

@@ -6,13 +6,14 @@ the explanations.
 
 import warnings
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Beta
 
 from lookright.batch import Batch
-from lookright.distances import L1, minmax
+from lookright.distances import Distance, minmax
 from lookright.errors import UserError
 from lookright.guides.guide import Guide, Target
 
@@ -43,6 +44,8 @@ class MixedExplanation(Guide):
     concentration: lam is drawn from Beta(concentration, concentration).
     """
 
+    of_model: ClassVar[bool] = True
+
     concentration: float = 0.2
 
     def __post_init__(self) -> None:
@@ -56,13 +59,16 @@ class MixedExplanation(Guide):
         return Target(saliency, is_mask=True)
 
 
-def mixed_explanation_gap(mixed: Mixed, of_mixed: Tensor, of_images: Tensor) -> Tensor:
-    """R_mix: the mean of |Phi(x_m) - (lam Phi(x_i) + (1 - lam) Phi(x_j))|, a scalar (DRE, eq. 4).
+def mixed_explanation_gap(
+    mixed: Mixed, of_mixed: Tensor, of_images: Tensor, distance: Distance
+) -> Tensor:
+    """R_mix: the mean of d(Phi(x_m), lam Phi(x_i) + (1 - lam) Phi(x_j)), a scalar (DRE, eq. 4).
 
     of_mixed: (P, h, w), the maps of the mixed images; of_images: (B, h, w), the maps of the batch.
-    All maps are min-max-normalised. 0 if no two images share a class.
+    The maps of the images are min-max-normalised before they are mixed, those of the mixtures by
+    the distance, which is `L1()` in DRE. 0 if no two images share a class.
     """
-    return Target(mixed.of(minmax(of_images)), is_mask=True).distance(of_mixed, L1())
+    return Target(mixed.of(minmax(of_images)), is_mask=True).distance(of_mixed, distance)
 
 
 def mix_same_class(labels: Tensor, concentration: float = 0.2) -> Mixed:

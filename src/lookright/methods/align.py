@@ -1,10 +1,13 @@
 """ALIGN: attribution-learning iterative guidance network (AAAI 2026, arXiv 2511.06944)."""
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import BCE, Distance
+from lookright.distances import Correlation, Distance
 from lookright.explainers import Explainer, GradCAM, explain_together
+from lookright.explainers.explainer import check_signs
 from lookright.guides import LearnedMask
 from lookright.guides.mixup import mix_same_class, mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
@@ -22,15 +25,20 @@ class ALIGN(Method):
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the masker M with its loss L_mask; None is `LearnedMask()`.
-        explainer: Phi; None is `GradCAM()`, as in the paper.
-        distance: d; None is `BCE()`, as in the paper.
+        explainer: Phi; None is `GradCAM(relu=False)`, the class map before the ReLU; the paper's is
+            `GradCAM()`.
+        distance: d; None is `Contrast()`; the paper's is `BCE()`, of which an empty map costs
+            less than an unrelated one.
         guidance: l3.
         mixup: l4, the weight of the same-class mixup of explanations; 0 leaves it out.
+        mixup_distance: the distance of R_mix; None is `Correlation()`; that of DRE is `L1()`.
 
     Raises:
-        UserError: a negative weight.
+        UserError: a negative weight; a distance that does not take signed maps, with an explainer
+            that gives them.
     """
 
+    explainer: Explainer
     guide: LearnedMask
 
     def __init__(
@@ -41,15 +49,23 @@ class ALIGN(Method):
         distance: Distance | None = None,
         guidance: float = 1.0,
         mixup: float = 1.0,
+        mixup_distance: Distance | None = None,
     ) -> None:
         super().__init__(model)
         check_weights(guidance=guidance, mixup=mixup)
         self.guide = guide or LearnedMask()
-        self.explainer = explainer or GradCAM()
-        self.distance = distance or BCE()
+        self.explainer = explainer or GradCAM(relu=False)
+        self.distance = distance or self.guide.fitting
         self.guidance = guidance
         self.mixup = mixup
+        self.mixup_distance = mixup_distance or Correlation()
+        check_signs(self.explainer, self.distance, self.mixup_distance)
         self.warm_up = self.guide.warm_up
+
+    @property
+    def compared(self) -> Mapping[str, tuple[Distance, bool]]:
+        guided = {"explanation": (self.distance, False)} if self.guidance else {}
+        return guided | ({"mixup": (self.mixup_distance, True)} if self.mixup else {})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
@@ -66,5 +82,6 @@ class ALIGN(Method):
             losses["explanation"] = self.guidance * target.distance(saliency, self.distance)
             losses |= self.guide.losses(self.model, batch)
         if mixed:
-            losses["mixup"] = self.mixup * mixed_explanation_gap(mixed, others[0][1], saliency)
+            gap = mixed_explanation_gap(mixed, others[0][1], saliency, self.mixup_distance)
+            losses["mixup"] = self.mixup * gap
         return losses

@@ -11,6 +11,7 @@ from lookright.attacks import Attack, Ball
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.methods.method import Method
+from lookright.processes import common
 
 
 class AWP(Method):
@@ -49,10 +50,15 @@ class AWP(Method):
         self.method = method
         self.gamma = gamma
         self.attack = method.attack
+        self.explainer = method.explainer
         self.guide = method.guide
         self.warm_up = method.warm_up
         self.needs_domains = method.needs_domains
         self.replays = method.replays
+
+    @property
+    def met_by_silence(self) -> dict[str, tuple[str, ...]]:
+        return self.method.met_by_silence
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         attacked = self.attack(self.model, batch.images, batch.labels)
@@ -81,7 +87,7 @@ class AWP(Method):
                 loss, [*weights.values()], allow_unused=True, materialize_grads=True
             )
         return {
-            name: weight + self._ascent(weight.detach(), gradient)
+            name: weight + self._ascent(weight.detach(), common(gradient))
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
 

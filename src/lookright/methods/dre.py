@@ -1,17 +1,20 @@
 """Distributionally robust explanations (DRE, Li et al., CVPR 2023, arXiv 2303.16390)."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import minmax
+from lookright.distances import L1, Distance, minmax
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM, explain_together
+from lookright.explainers.explainer import check_signs
 from lookright.guides import MixedExplanation
 from lookright.guides.mixup import mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
+from lookright.processes import weight
 
 Sparsity = Literal["map", "columns"]
 
@@ -33,6 +36,9 @@ class DRE(Method):
     - it averages within a class and then over all classes, those absent from the batch counting as
       zero, while here every image and every pair has the same weight.
 
+    Min-max-normalised maps that are empty satisfy R_exp and |Phi| best, which is DRE's own
+    definition; `distance=Correlation()` and `sparsity=0` avoid it.
+
     With one pair of every class in a batch, positive maps and "columns" the losses are the same.
 
     Args:
@@ -41,8 +47,10 @@ class DRE(Method):
         concentration: lam is drawn from Beta(concentration, concentration).
         explanation, sparsity, mixed: weights of the loss terms.
         sparsity_of: whether |Phi| is the mean of the "map", or of the maxima of its "columns".
+        distance: of the maps in R_exp; None is `L1()`, as published.
     """
 
+    explainer: Explainer
     guide: MixedExplanation
 
     def __init__(
@@ -54,6 +62,7 @@ class DRE(Method):
         sparsity: float = 0.5,
         mixed: float = 0.1,
         sparsity_of: Sparsity = "map",
+        distance: Distance | None = None,
     ) -> None:
         super().__init__(model)
         check_weights(explanation=explanation, sparsity=sparsity, mixed=mixed)
@@ -66,6 +75,16 @@ class DRE(Method):
         self.sparsity = sparsity
         self.mixed = mixed
         self.sparsity_of = sparsity_of
+        self.distance = distance or L1()
+        check_signs(self.explainer, self.distance)
+
+    @property
+    def compared(self) -> Mapping[str, tuple[Distance, bool]]:
+        return {"explanation": (self.distance, True)} if self.explanation else {}
+
+    @property
+    def met_by_silence(self) -> dict[str, tuple[str, ...]]:
+        return super().met_by_silence | ({"sparsity": ("empty",)} if self.sparsity else {})
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
@@ -73,13 +92,16 @@ class DRE(Method):
         (clean, of_clean), (mixed, of_mixed) = explain_together(
             self.explainer, self.model, (x, y), (pairs.of(x), pairs.labels)
         )
-        sizes = [self._size(maps) for maps in (of_clean, of_mixed) if len(maps)]
+        share = weight(len(mixed), mixed)
+        sizes = [self._size(of_clean)]
+        sizes += [self._size(of_mixed) * share] if len(mixed) else []
         mixed_error = self.cross_entropy(mixed, pairs.labels, "sum") / max(1, len(mixed))
+        gap = mixed_explanation_gap(pairs, of_mixed, of_clean, self.distance)
         return {
             "clean": self.cross_entropy(clean, y),
-            "explanation": self.explanation * mixed_explanation_gap(pairs, of_mixed, of_clean),
+            "explanation": self.explanation * gap,
             "sparsity": self.sparsity * torch.stack(sizes).mean(),
-            "mixed": self.mixed * mixed_error,
+            "mixed": self.mixed * mixed_error * share,
         }
 
     def _size(self, saliency: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.methods.domains import by_domain, domain_risks
 from lookright.methods.method import Method
+from lookright.processes import common
 
 
 class GroupDRO(Method):
@@ -18,9 +19,7 @@ class GroupDRO(Method):
     that a resumed training continues with them. A domain that first appears later starts with the
     mean weight.
 
-    Needs batches of two domains or more, since a single one would have all the weight. In
-    distributed training each process updates q with its own losses, and DDP broadcasts the q of the
-    first process before the next step, as it does with the statistics of BatchNorm.
+    Needs batches of two domains or more, since a single one would have all the weight.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
@@ -50,7 +49,7 @@ class GroupDRO(Method):
         risks = domain_risks(
             self.cross_entropy(self.model(batch.images), batch.labels, "none"), members
         )
-        log_q = self._moved([*members], risks.detach())
+        log_q = self._moved([*members], common(risks.detach()))
         if self.training:
             self.log_q = log_q
         return {"clean": (log_q[[*members]].exp() * risks).sum()}

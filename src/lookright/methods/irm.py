@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from lookright.batch import Batch
 from lookright.methods.domains import by_domain, check_penalty, domain_risks
 from lookright.methods.method import Method
+from lookright.processes import common
 
 
 class IRM(Method):
@@ -41,9 +42,10 @@ class IRM(Method):
         members = by_domain(batch, "IRM", images=2)
         logits, y = self.model(batch.images), batch.labels
         gradients = (logits.softmax(1) * logits).sum(1) - logits.gather(1, y[:, None])[:, 0]
-        squares = [gradients[i[::2]].mean() * gradients[i[1::2]].mean() for i in members.values()]
+        one = common(torch.stack([gradients[i[::2]].mean() for i in members.values()]))
+        other = common(torch.stack([gradients[i[1::2]].mean() for i in members.values()]))
         weight = self.penalty if self.progress >= self.warm_up else 1.0
         return {
             "clean": domain_risks(self.cross_entropy(logits, y, "none"), members).mean(),
-            "invariance": weight * torch.stack(squares).mean(),
+            "invariance": weight * (one * other).mean(),
         }

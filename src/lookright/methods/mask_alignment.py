@@ -1,11 +1,14 @@
 """Mask alignment: explanations are trained to match masks, as in GRADIA, RES and CARE."""
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import L1, Distance, minmax
+from lookright.distances import Distance, minmax
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM, explain_together
+from lookright.explainers.explainer import check_signs
 from lookright.guides import CleanExplanation, Guide, HumanMask
 from lookright.methods.method import Method, check_weights
 
@@ -13,22 +16,27 @@ from lookright.methods.method import Method, check_weights
 class MaskAlignment(Method):
     """L = CE(f(x), y) + guidance d(Phi_y(x), target), plus the loss of a learned guide.
 
-    The defaults are GRADIA's (Gao et al., CSCW 2022, arXiv 2202.02838): human masks, Grad-CAM, L1
-    and weight 1, averaged over the images that have a mask. The slack for inexact boundaries and
-    incomplete regions of RES (Gao et al., KDD 2022, arXiv 2206.13413) is not included.
+    Human masks and weight 1 are GRADIA's (Gao et al., CSCW 2022, arXiv 2202.02838), averaged over
+    the images that have a mask. Its L1 distance of Grad-CAM, `GradCAM()` and `L1()` here, costs an
+    empty map less than an unrelated one, so the defaults are another. The slack for inexact
+    boundaries and incomplete regions of RES (Gao et al., KDD 2022, arXiv 2206.13413) is not
+    included.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the target that Phi_y(x) should match; None is `HumanMask()`.
-        explainer: Phi; None is `GradCAM()`.
-        distance: d; None is `L1()` between the min-max-normalised map and the mask.
+        explainer: Phi; None is `GradCAM(relu=False)`, the class map before the ReLU.
+        distance: d; None is `Contrast()` of the map and the mask, and `Correlation()` for the guide
+            MixedExplanation.
         guidance: weight of the distance.
 
     Raises:
-        UserError: a negative weight; a guide that needs masks on data that has none; the guide
+        UserError: a negative weight; a distance that does not take signed maps, with an explainer
+            that gives them; a guide that needs masks on data that has none; the guide
             CleanExplanation, which explanations of clean images match already.
     """
 
+    explainer: Explainer
     guide: Guide
 
     def __init__(
@@ -47,10 +55,15 @@ class MaskAlignment(Method):
                 "already: guide by masks, or train by EGAT."
             )
         self.guide = guide or HumanMask()
-        self.explainer = explainer or GradCAM()
-        self.distance = distance or L1()
+        self.explainer = explainer or GradCAM(relu=False)
+        self.distance = distance or self.guide.fitting
+        check_signs(self.explainer, self.distance)
         self.guidance = guidance
         self.warm_up = self.guide.warm_up
+
+    @property
+    def compared(self) -> Mapping[str, tuple[Distance, bool]]:
+        return {"explanation": (self.distance, self.guide.of_model)} if self.guidance else {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels

@@ -1,7 +1,7 @@
 """The interface of a training method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from lookright.attacks import Attack
 from lookright.batch import Batch
+from lookright.distances import Distance
 from lookright.errors import UserError
+from lookright.explainers import Explainer
 from lookright.guides import Guide
+from lookright.guides.silence import cheap_silence
 from lookright.models import Classifier, giving_logits
 
 
@@ -20,7 +23,8 @@ class Method(nn.Module, ABC):
 
     In your own loop, `sum(method(batch).values()).backward()` gives the gradients of a step.
     `attack` is the attack that the method trains against, None if it trains on clean images only;
-    `guide` gives the targets of its explanations, None if it does not guide explanations.
+    `explainer` makes the explanations of its loss, None if there are none there; `guide` gives
+    their targets, None if it does not guide explanations.
 
     progress: the share of training that is done, in [0, 1]; `fit` sets it before each step, and
     your own loop must set it if the method has a schedule. warm_up: the share of training before
@@ -33,6 +37,7 @@ class Method(nn.Module, ABC):
     SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("model",)
 
     attack: Attack | None = None
+    explainer: Explainer | None = None
     guide: Guide | None
     progress: float = 1.0
     warm_up: float = 0.0
@@ -77,6 +82,18 @@ class Method(nn.Module, ABC):
         for each in self.modules():
             if isinstance(each, Method):
                 each.model, each.tried = found, True
+
+    @property
+    def compared(self) -> Mapping[str, tuple[Distance, bool]]:
+        """The terms that compare explanations: the distance, and whether the target is one too."""
+        return {}
+
+    @property
+    def met_by_silence(self) -> dict[str, tuple[str, ...]]:
+        """The terms that maps which say nothing satisfy better than an unrelated one, with the
+        kinds of these maps."""
+        found = {name: cheap_silence(*each) for name, each in self.compared.items()}
+        return {name: kinds for name, kinds in found.items() if kinds}
 
     @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:

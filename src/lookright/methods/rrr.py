@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from lookright.batch import Batch
 from lookright.distances import resize
 from lookright.errors import UserError
+from lookright.explainers import InputGradient
 from lookright.explainers.explainer import differentiation
 from lookright.guides import Guide, HumanMask
 from lookright.methods.method import Method, check_weights
@@ -31,6 +32,7 @@ class RRR(Method):
             unmixed images.
     """
 
+    explainer = InputGradient()
     guide: Guide
 
     def __init__(
@@ -44,6 +46,10 @@ class RRR(Method):
         self.guide = guide or HumanMask()
         self.reasons = reasons
         self.warm_up = self.guide.warm_up
+
+    @property
+    def met_by_silence(self) -> dict[str, tuple[str, ...]]:
+        return {"reasons": ("empty",)} if self.reasons else {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels

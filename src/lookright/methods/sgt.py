@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.errors import UserError
+from lookright.explainers import InputGradient
 from lookright.explainers.explainer import class_score
 from lookright.methods.method import Method, check_weights
 from lookright.modes import frozen
@@ -31,6 +32,8 @@ class SGT(Method):
             image in each channel, as published, or "mean", the image's mean colour.
         signed: rank by the signed gradient instead of its magnitude.
     """
+
+    explainer = InputGradient()
 
     def __init__(
         self,

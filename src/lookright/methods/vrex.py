@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from lookright.batch import Batch
 from lookright.methods.domains import by_domain, check_penalty, domain_risks
 from lookright.methods.method import Method
+from lookright.processes import common
 
 
 class VREx(Method):
@@ -36,8 +37,7 @@ class VREx(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         members = by_domain(batch, "VREx")
-        risks = domain_risks(
-            self.cross_entropy(self.model(batch.images), batch.labels, "none"), members
-        )
+        losses = self.cross_entropy(self.model(batch.images), batch.labels, "none")
+        risks = common(domain_risks(losses, members))
         weight = self.penalty if self.progress >= self.warm_up else 1.0
         return {"clean": risks.mean(), "variance": weight * risks.var(correction=0)}

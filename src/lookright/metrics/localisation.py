@@ -18,7 +18,7 @@ from lookright.errors import UserError
 from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
 from lookright.metrics.metric import metric
-from lookright.metrics.questions import FAITHFUL, LOOKS_AT_OBJECT
+from lookright.metrics.questions import LOOKS_AT_OBJECT, STAYS_UNDER_ATTACK
 from lookright.metrics.ranking import descending_ranks
 
 MASK_AREA = Measure(
@@ -70,9 +70,9 @@ DEGENERATE_MAPS = Measure(
     False,
     "rate",
     "Share of saliency maps that are constant, all-zero or not finite, and so carry no "
-    "information.",
-    question=FAITHFUL,
-    order=90,
+    "information; their stability counts as 0.",
+    question=STAYS_UNDER_ATTACK,
+    order=15,
 )
 
 

@@ -71,7 +71,10 @@ def convert(value: Any, kind: Any, place: Place) -> Any:
             raise UserError(
                 f"Expected a mapping, {{name: value}}, for {place.name}, got '{value}'."
             )
-        return {key: convert(each, inner[1], place) for key, each in items.items()}
+        return {
+            convert(key, inner[0], place): convert(each, inner[1], place)
+            for key, each in items.items()
+        }
     if kind in (ModelName, ClassPath):
         return code(value, kind, place)
     if kind in WORDS:

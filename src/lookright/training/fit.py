@@ -210,6 +210,7 @@ def fit(
     from lookright.training.overfitting import OverfittingCheck
     from lookright.training.progress import Bar
     from lookright.training.recorder import AtomicCheckpoints, RunRecorder, masker_of
+    from lookright.training.silence import SilenceCheck, met_by_silence
 
     first = getattr(rank_zero_only, "rank", 0) == 0
     with ExitStack() as stack:
@@ -233,9 +234,9 @@ def fit(
             *(opened, method, model, selected_by(method), speaker(bar), patience),
             averages[0].averaged if averages else nullcontext,
         )
-        if unguided and first:
-            records.note(unguided)
-            warnings.warn(unguided, stacklevel=2)
+        for note in filter(None, (unguided, met_by_silence(method)) if first else ()):
+            records.note(note)
+            warnings.warn(note, stacklevel=2)
         earlier = trained.history if resume else []
         stack.enter_context(quiet())
         curves = tensorboard(trained.folder, earlier)
@@ -244,11 +245,12 @@ def fit(
         switches: dict[str, Any] = {
             "accelerator": accelerator,
             "devices": devices,
-            "strategy": _strategy(strategy, method),
+            "strategy": strategy,
             "precision": precision,
         }
         trainer = trainer_with(
             switches,
+            idle=method.warm_up > 0,
             max_epochs=epochs,
             gradient_clip_val=clip,
             check_val_every_n_epoch=1 if steps else validate_every,
@@ -256,7 +258,9 @@ def fit(
             log_every_n_steps=10,
             callbacks=[
                 *(*averages, *shown, *callbacks),
-                *(OverfittingCheck(records.note, earlier), records),
+                OverfittingCheck(records.note, earlier),
+                SilenceCheck(method, records.note, earlier),
+                records,
             ],
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
@@ -285,13 +289,6 @@ def _accelerator(asked: str) -> str:
     if asked in _LIGHTNINGS:
         best_device(asked)
     return asked
-
-
-def _strategy(strategy: str, method: Method) -> str:
-    """During a warm-up some parameters have no gradient, which plain DDP reports as an error."""
-    if strategy == "ddp" and method.warm_up:
-        return "ddp_find_unused_parameters_true"
-    return strategy
 
 
 def selected_by(method: Method) -> str:

@@ -15,11 +15,13 @@ from torch.utils.data import Sampler
 
 from lookright.attacks import PGD, Attack
 from lookright.batch import Batch
+from lookright.chance import ImageGenerator
 from lookright.data import Split, SplitName
 from lookright.data.loaders import Loader, stored_loader
 from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.modes import without_looking
+from lookright.processes import together
 from lookright.seeds import derived_seed
 from lookright.training.descent import optimizer_of, rate
 from lookright.training.overfitting import MANY_STEPS, ONE_STEP, one_step
@@ -47,6 +49,7 @@ class Module(L.LightningModule):
         self.workers = workers
         self.classes = parts["train"].data.classes
         self.parts = parts
+        self.own = 0
         self.unseen: list[tuple[int, dict[str, Tensor]]] = []
         self.finished = 0
         self.steps = 1
@@ -66,8 +69,10 @@ class Module(L.LightningModule):
 
     def val_dataloader(self) -> Loader:
         part = self.parts["validation"]
-        share = range(self.trainer.global_rank, len(part), self.trainer.world_size)
-        own = Split(part.data, [part.where[index] for index in share])
+        rank, processes, n = self.trainer.global_rank, self.trainer.world_size, len(part)
+        self.own = len(range(rank, n, processes))
+        share = range(rank, -(-n // processes) * processes, processes)  # as long for every process
+        own = Split(part.data, [part.where[index % n] for index in share])
         return self._loader(own, self.settings.batch_size)
 
     def _loader(self, part: Split, batch_size: int, order: Sampler[int] | None = None) -> Loader:
@@ -123,7 +128,8 @@ class Module(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         batch = self._augmented(batch, batch_idx == 0)
-        with nullcontext() if batch_idx % looks_every(self.device) == 0 else without_looking():
+        looking = nullcontext() if batch_idx % looks_every(self.device) == 0 else without_looking()
+        with looking, together(self.trainer.world_size > 1):
             terms = self.method(batch)
         loss = torch.stack([*terms.values()]).sum()
         self._check_finite(terms, batch_idx)
@@ -170,16 +176,18 @@ class Module(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.hits = torch.zeros(1 + len(self.judged), dtype=torch.long, device=self.device)
-        self.chance = torch.Generator(self.device)
-        self.chance.manual_seed(derived_seed(self.settings.seed, "validation", self.global_rank))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count the right answers; what an image's are does not depend on process or batch."""
         model, x, y = self.method.model, batch.images, batch.labels
-        self.hits[0] += len(batch)
+        chance = ImageGenerator(derived_seed(self.settings.seed, "validation"), self.device)
+        left = self.own - batch_idx * self.settings.batch_size
+        counted = slice(min(len(batch), left))
+        self.hits[0] += len(y[counted])
         for place, attack in enumerate(self.judged.values(), 1):
-            seen = attack(model, x, y, self.chance) if attack else x
+            seen = attack(model, x, y, chance) if attack else x
             with torch.no_grad():
-                self.hits[place] += (model(seen).argmax(1) == y).sum()
+                self.hits[place] += (model(seen).argmax(1) == y)[counted].sum()
 
     def on_validation_epoch_end(self) -> None:
         n, *hits = self.trainer.strategy.reduce(self.hits, reduce_op="sum").tolist()

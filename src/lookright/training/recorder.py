@@ -54,6 +54,8 @@ class RunRecorder(L.Callback):
         self.rows: list[Row] = []
         self.lines: list[str] = []
         self.started = 0.0
+        self.trained = 0.0
+        self.waited = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         finished = trainer.current_epoch
@@ -65,11 +67,13 @@ class RunRecorder(L.Callback):
             self.note(line)
             self.say(line)
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.started, self.waited = time.perf_counter(), _waited(trainer)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
     ) -> None:
-        if batch_idx == 0:
-            self.started = time.perf_counter()
+        self.trained = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
@@ -125,9 +129,18 @@ class RunRecorder(L.Callback):
             "epoch": epoch,
             "step": trainer.global_step,
             "seconds": round(time.perf_counter() - self.started, 3),
+            "waiting": round(self._waiting(trainer), 4),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             **measured,
         }
+
+    def _waiting(self, trainer: L.Trainer) -> float:
+        """The share of the time of an epoch's steps in which the next batch was waited for."""
+        waited = _waited(trainer) - self.waited
+        share = torch.tensor(
+            waited / (self.trained - self.started), device=trainer.strategy.root_device
+        )
+        return float(trainer.strategy.reduce(share, reduce_op="max"))
 
     def _since_best(self, rows: Sequence[Row], epochs: int) -> int | None:
         """The number of validations since the best one; None if the last row is none."""
@@ -181,6 +194,12 @@ def validated(trainer: L.Trainer, epoch: int) -> bool:
     return epoch % every == 0 or epoch == trainer.max_epochs
 
 
+def _waited(trainer: L.Trainer) -> float:
+    """The seconds that the loader of the training images was waited for so far."""
+    loader: Any = trainer.train_dataloader
+    return float(loader.waited)
+
+
 def _line(row: Mapping[str, float], epochs: int | None, best: bool) -> str:
     terms = " ".join(
         f"{name.removeprefix('train/')} {value:.4f}"
@@ -192,5 +211,6 @@ def _line(row: Mapping[str, float], epochs: int | None, best: bool) -> str:
         for name, value in row.items()
         if name.startswith("val/")
     )
-    end = " best" if best else ""
-    return f"epoch {row['epoch']:.0f}/{epochs} | {terms}{scores} | {row['seconds']:.1f} s{end}"
+    time = f"{row['seconds']:.1f} s, {row['waiting']:.0%} of training waiting for data"
+    end = " | best" if best else ""
+    return f"epoch {row['epoch']:.0f}/{epochs} | {terms}{scores} | {time}{end}"

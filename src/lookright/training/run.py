@@ -124,7 +124,8 @@ class Run:
 
     @property
     def history(self) -> list[Row]:
-        """One row for each finished epoch: epoch (from 1), step, seconds, lr, train/*, val/*.
+        """One row for each finished epoch: epoch (from 1), step, seconds, waiting (the share of the
+        time of its training steps in which the next batch was not there), lr, train/*, val/*.
 
         A measure that was not taken in an epoch is missing from its row. The last row of a training
         that its patience has ended has `stopped`.

@@ -117,7 +117,7 @@ def training_order(
     """
     seed = derived_seed(settings.seed, "order")
     order: DistributedSampler = DistributedSampler(
-        part, num_replicas=processes, rank=process, seed=seed
+        part, processes, process, seed=seed, drop_last=len(part) >= processes
     )
     batch_size = min(settings.batch_size, len(order))
     balanced = method.needs_domains or settings.domain_batch_size is not None

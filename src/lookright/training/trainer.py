@@ -19,20 +19,26 @@ if TYPE_CHECKING:  # Lightning takes seconds to import, which only a training ne
     from lightning.pytorch.loggers import TensorBoardLogger
 
 
-def trainer_with(switches: Mapping[str, Any], **others: Any) -> "L.Trainer":
+def trainer_with(switches: Mapping[str, Any], idle: bool = False, **others: Any) -> "L.Trainer":
     """A trainer; switches: the options that depend on the machine.
+
+    idle: whether parameters have no gradient in some steps, which DDP must know.
 
     Raises:
         UserError: Lightning refuses one of them.
     """
     import lightning as L
+    from lightning.pytorch.strategies import DDPStrategy
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     try:
-        return L.Trainer(**switches, **others)
+        trainer = L.Trainer(**switches, **others)
     except (ImportError, TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
         given = ", ".join(f"{name}={value}" for name, value in switches.items())
         raise UserError(f"No training here with {given}: {' '.join(str(error).split())}") from error
+    if idle and isinstance(trainer.strategy, DDPStrategy):
+        trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
+    return trainer
 
 
 def tensorboard(folder: Path, earlier: Sequence[Row]) -> "TensorBoardLogger | Literal[False]":
@@ -82,6 +88,7 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PossibleUserWarning)
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             yield
     finally:
         for each, level in zip(loggers, levels, strict=True):

@@ -10,6 +10,7 @@ from lookright.data import load_image
 from lookright.devices import best_device, borrowed
 from lookright.errors import UserError, did_you_mean, some
 from lookright.explainers import Explainer, GradCAM
+from lookright.explainers.explainer import check_shown
 from lookright.jobs.look import look
 from lookright.loading import ModelOptions, load_model
 from lookright.modes import frozen, full_precision
@@ -42,6 +43,7 @@ def explain(
         device: cpu, cuda, cuda:1, mps; the first accelerator by default.
         seed: of the attack's random start and the explainer's noise.
     """
+    check_shown(explainer)
     where = best_device(device)
     judged, found = load_model(model, options)
     if label is not None and label not in judged.classes:

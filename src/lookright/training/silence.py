@@ -1,0 +1,118 @@
+"""Whether a training leads to explanations that say nothing: empty, constant or not finite."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lookright.batch import Batch
+from lookright.distances import degenerate
+from lookright.errors import UserError
+from lookright.methods.method import Method
+from lookright.modes import frozen
+from lookright.seeds import derived_seed, own_noise
+from lookright.training.run import Row
+
+TRAIN, VALIDATION = "train/degenerate_maps", "val/degenerate_maps"
+
+_IMAGES = 128
+"""The number of images of each kind that are explained in an epoch, at most."""
+
+_MANY = 0.1
+
+
+def met_by_silence(method: Method) -> str | None:
+    """A note where a term of the method costs a map that says nothing less than one that says
+    something else, else None."""
+    terms = method.met_by_silence
+    if not terms:
+        return None
+    listed = "; ".join(f"{name} by one that is {', '.join(of)}" for name, of in terms.items())
+    return (
+        f"{type(method).__name__} has terms that a map which says nothing satisfies better than an "
+        f"unrelated one ({listed}): read the share of degenerate maps in log.txt, or compare class "
+        "maps before the ReLU by Correlation (docs/methods.md)."
+    )
+
+
+class SilenceCheck(L.Callback):
+    """Logs the share of degenerate explanations, and says once that many are.
+
+    The method's explainer, as it is shown, explains the predicted class of the first images of the
+    epoch, and of the first validation images. Methods without an explainer have no such share, nor
+    have models that it cannot explain. It is judged in the second half of the training, and after
+    the first epoch, since an untrained network may have empty maps.
+    """
+
+    def __init__(self, method: Method, note: Callable[[str], None], earlier: Sequence[Row]) -> None:
+        self.method = method
+        self.explainer = method.explainer and method.explainer.shown
+        self.note = note
+        self.said = any(_silent(row) for row in earlier)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        maps = self._maps(batch, batch_idx)
+        if maps is not None:
+            share = degenerate(maps).float().mean()
+            n = len(maps)
+            pl_module.log(TRAIN, share, on_step=False, on_epoch=True, batch_size=n, sync_dist=True)
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.counts = torch.zeros(2, dtype=torch.long, device=pl_module.device)
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        maps = self._maps(batch, batch_idx)
+        if maps is not None:
+            self.counts[0] += degenerate(maps).sum()
+            self.counts[1] += len(maps)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.method.explainer is None:
+            return
+        silent, n = trainer.strategy.reduce(self.counts, reduce_op="sum").tolist()
+        if n:
+            pl_module.log(VALIDATION, silent / n, sync_dist=True)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        row = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        epoch = trainer.current_epoch + 1
+        early = epoch == 1 or 2 * epoch < (trainer.max_epochs or epoch)
+        if self.said or early or not _silent(row) or not trainer.is_global_zero:
+            return
+        self.said = True
+        line = (
+            f"{row[VALIDATION]:.0%} of the explanations of validation images are empty or constant "
+            f"in epoch {epoch}, so that they explain nothing: train longer, weigh the terms of the "
+            "explanation less, or compare otherwise (docs/methods.md, Maps that say nothing)."
+        )
+        self.note(line)
+        warnings.warn(line, stacklevel=2)
+
+    def _maps(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """The explanations of a batch, if it is one of the first."""
+        if self.explainer is None or batch_idx * len(batch) >= _IMAGES:
+            return None
+        x, model = batch.images[:_IMAGES], self.method.model
+        noise = derived_seed(0, "degenerate maps", batch_idx)
+        try:
+            with frozen(model), torch.no_grad(), own_noise(x.device, noise):
+                return self.explainer(model, x)[1]
+        except UserError:
+            self.explainer = None
+            return None
+
+
+def _silent(row: Mapping[str, Any]) -> bool:
+    return row.get(VALIDATION, 0.0) > _MANY

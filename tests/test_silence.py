@@ -1,0 +1,332 @@
+"""No term is satisfied best by a map that says nothing; the exceptions are listed by name."""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cases import DISTANCES, EXPLAINERS, GUIDES, METHODS, batch
+from lookright.attacks import Attack
+from lookright.distances import L1, Contrast, Correlation, Distance, degenerate
+from lookright.errors import UserError
+from lookright.explainers import Explainer, GradCAM, SmoothGrad
+from lookright.guides import Guide, Target
+from lookright.guides.silence import cheap_silence
+from lookright.methods import ALIGN, AT, AWP, DRE, EGAT, MaskAlignment
+from lookright.metrics import MEASURES
+from lookright.metrics.localisation import DEGENERATE_MAPS
+from lookright.metrics.stability import STABILITY_COSINE
+from lookright.models import Classifier
+from lookright.training import fit
+from lookright.training.silence import TRAIN, VALIDATION, SilenceCheck, met_by_silence
+from models_for_tests import Tiny, same_state, state_of
+from tiny import Blobs, tiny_classifier
+
+CHEAP = {
+    "bce": "an empty map costs 6.9 times the mask's area, an unrelated one about twice that",
+    "l1": "two empty maps have the distance 0; against a mask it costs the mask's area",
+    "mse": "as l1",
+    "soft_iou": "two empty maps have the distance 0; a full map shares the whole mask",
+    "kl": "a uniform map is the safest guess, and equals another",
+    "cosine": "a constant map has an angle of 0 with another, and a small one with any dense map",
+    "raw_l1": "maps in units of the logit may be empty only where the margin is 0: a trade",
+}
+"""Distances that cost a map which says nothing less than an unrelated one, and why."""
+
+TERMS = {
+    "dre": ({"explanation", "sparsity"}, "the paper's min-max L1, and its norm of the map"),
+    "dre-columns": ({"explanation", "sparsity"}, "as dre"),
+    "dre-input-gradient": ({"explanation", "sparsity"}, "as dre"),
+    "rrr": ({"reasons"}, "eq. 1 penalises gradients off the mask; none at all is least"),
+    "rrr-learned": ({"reasons"}, "as rrr"),
+    "egat-min-max": ({"explanation", "mixup"}, "asked for by name"),
+    "egat-margin": ({"explanation"}, "asked for by name"),
+    "egat-input-gradient": ({"explanation"}, "cosine, asked for by name"),
+    "align-published": ({"explanation", "mixup"}, "the paper's BCE, and DRE's R_mix"),
+    **{f"mask-alignment-{name}": ({"explanation"}, "asked for by name") for name in CHEAP},
+}
+"""Methods with terms that a map which says nothing satisfies, which the run then says."""
+
+DTYPE = torch.float64
+SIDE = 6
+
+
+QUICK = {"epochs": 2, "batch_size": 16, "progress": False}
+
+
+def unrelated() -> Tensor:
+    """(64, 6, 6): positive maps that have nothing to do with each other, some of them sparse."""
+    drawn = np.random.default_rng(0).gamma(0.5, size=(64, SIDE, SIDE))
+    return torch.from_numpy(drawn)
+
+
+def masks() -> Tensor:
+    """(64, 6, 6): a rectangle anywhere, around the borders."""
+    mask = torch.zeros(SIDE, SIDE, dtype=DTYPE)
+    mask[:2, :3] = 1
+    drawn = np.random.default_rng(1).integers(SIDE, size=(64, 2))
+    return torch.stack([mask.roll((down, across), (0, 1)) for down, across in drawn.tolist()])
+
+
+def nothing() -> dict[str, Tensor]:
+    """Batches of 64 maps that say nothing, each somewhere else."""
+    at = torch.eye(SIDE**2, dtype=DTYPE)[torch.arange(64) * 7 % SIDE**2].view(64, SIDE, SIDE)
+    return {
+        "empty": torch.zeros_like(at),
+        "constant": torch.full_like(at, 3.0),
+        "saturated": 1 - at,
+        "point": at,
+    }
+
+
+def costs(distance: Distance, guided: bool) -> tuple[dict[str, float], float]:
+    """What each kind costs at least, and what an unrelated map does: means over 64 maps."""
+    targets = masks() if guided else unrelated()
+
+    def cost(saliency: Tensor, maps: Tensor) -> float:
+        return Target(maps, is_mask=guided).distance(saliency, distance).item()
+
+    found = {kind: cost(maps, targets) for kind, maps in nothing().items()}
+    if not guided:
+        found = {k: min(found[k], cost(each, each.roll(1, 0))) for k, each in nothing().items()}
+    pairs = [cost(targets.roll(step, 0), targets) for step in range(1, 64)]
+    return found, sum(pairs) / len(pairs)
+
+
+@pytest.mark.parametrize("guided", [False, True], ids=["explanation", "mask"])
+@pytest.mark.parametrize("name", DISTANCES)
+def test_a_map_that_says_nothing_costs_what_an_unrelated_one_does(name: str, guided: bool) -> None:
+    found, other = costs(DISTANCES[name], guided)
+    cheap = {kind for kind, cost in found.items() if cost < 0.95 * other}
+    assert bool(cheap) == (name in CHEAP)
+    assert cheap == set(cheap_silence(DISTANCES[name], of_model=not guided))
+
+
+@pytest.mark.parametrize("kind", ["empty", "constant"])
+def test_two_maps_that_say_nothing_are_as_far_apart_as_unrelated_ones(kind: str) -> None:
+    maps = nothing()[kind].requires_grad_()
+    value = Correlation()(maps, 2 * nothing()[kind] + 1)
+    assert torch.equal(value, torch.ones(64, dtype=DTYPE))
+    (gradient,) = torch.autograd.grad(value.sum(), maps)
+    assert not gradient.any()
+
+
+def test_rounding_is_no_pattern() -> None:
+    maps = 1 + 1e-8 * unrelated()
+    assert torch.equal(Correlation()(maps, unrelated()), torch.ones(64, dtype=DTYPE))
+    assert torch.equal(Correlation()(unrelated(), maps), torch.ones(64, dtype=DTYPE))
+
+
+def test_a_step_along_correlation_never_makes_a_map_less_varied() -> None:
+    """The gradient is orthogonal to the deviation from the mean, which so grows by Pythagoras."""
+    maps, targets = (
+        (unrelated() - 0.4).requires_grad_(),
+        (unrelated().flip(0) - 0.1).requires_grad_(),
+    )
+    gradients = torch.autograd.grad(Correlation()(maps, targets).sum(), (maps, targets))
+    for of, gradient in zip((maps, targets), gradients, strict=True):
+        before = of.detach().flatten(1)
+        deviation = before - before.mean(1, keepdim=True)
+        inner = (deviation * gradient.flatten(1)).sum(1)
+        torch.testing.assert_close(inner, torch.zeros_like(inner), atol=1e-12, rtol=0)
+        for step in (0.01, 1.0, 100.0):
+            after = before - step * gradient.flatten(1)
+            assert (after.std(1) >= before.std(1) * (1 - 1e-12)).all()
+
+
+# --- On a network ------------------------------------------------------------------------------
+
+
+class Noisy(Attack):
+    """The images with noise of their own."""
+
+    def __call__(self, model, x, y, generator=None):
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+        return (x + 0.1 * noise).clamp(0, 1)
+
+
+def shares(explainer: Explainer, distance: Distance, guide: Guide, steps: int) -> list[float]:
+    """The share of 36 maps that say nothing, before and after steps along the term alone: those of
+    the explainer, of the label, on three networks."""
+    found = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        model, data = Tiny(), batch(12)
+        method = EGAT(model, Noisy(), explainer, distance, guide)
+        optimiser = torch.optim.Adam(model.parameters(), 2e-2)
+        found.append([_silent(explainer, model, data)])
+        for _ in range(steps):
+            optimiser.zero_grad()
+            method(data)["explanation"].backward()
+            optimiser.step()
+        found[-1].append(_silent(explainer, model, data))
+    return [sum(each) / 3 for each in zip(*found, strict=True)]
+
+
+def _silent(explainer, model, data) -> float:
+    with torch.no_grad():
+        model.eval()
+        maps = explainer(model, data.images, data.labels)[1]
+        model.train()
+    return degenerate(maps).float().mean().item()
+
+
+LAWFUL = [
+    *[(explainer, "clean") for explainer in EXPLAINERS],
+    *[("gradcam-signed", guide) for guide in ("mixed", "learned", "human")],
+    ("gradcam", "human"),
+]
+
+
+@pytest.mark.parametrize(("explainer", "guide"), LAWFUL)
+def test_the_term_alone_leads_to_no_more_maps_that_say_nothing(explainer, guide) -> None:
+    of = GUIDES[guide]()
+    before, after = shares(EXPLAINERS[explainer], of.fitting, of, 30)
+    assert after <= before + 2 / 36  # a map or two at the ReLU's corner may go either way
+
+
+def test_a_step_along_contrast_never_makes_a_map_shorter_nor_a_constant_one_more_so() -> None:
+    maps, targets = unrelated() - 0.4, masks()
+    maps[0] = 1
+    maps.requires_grad_()
+    (gradient,) = torch.autograd.grad(Contrast()(maps, targets).sum(), maps)
+    inner = (maps * gradient).sum((1, 2))
+    torch.testing.assert_close(inner, torch.zeros_like(inner), atol=1e-12, rtol=0)
+    after = maps.detach() - gradient
+    assert (
+        after.flatten(1).norm(dim=1) >= maps.detach().flatten(1).norm(dim=1) * (1 - 1e-12)
+    ).all()
+    assert after[0].std() > 0.01
+
+
+@pytest.mark.parametrize("guide", ["clean", "human"])
+def test_where_the_law_is_broken_maps_empty_themselves(guide) -> None:
+    before, after = shares(GradCAM(), L1(), GUIDES[guide](), 30)
+    assert after > before + 0.3
+
+
+# --- What methods may train with -----------------------------------------------------------------
+
+
+def test_only_the_distance_decides_and_every_combination_is_known() -> None:
+    for explainer, distance, guide in product(EXPLAINERS, DISTANCES, GUIDES):
+        of = EXPLAINERS[explainer], DISTANCES[distance], GUIDES[guide]()
+        if of[0].signed and not of[1].signed:
+            with pytest.raises(UserError, match="signed"):
+                EGAT(Tiny(), None, *of)
+            continue
+        found = set(EGAT(Tiny(), None, *of).met_by_silence)
+        assert found == ({"explanation"} if distance in CHEAP else set()), (explainer, guide)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_method_has_such_a_term_but_those_listed(name: str) -> None:
+    method = METHODS[name](Tiny())
+    expected, _ = TERMS.get(name, (set(), ""))
+    assert set(method.met_by_silence) == expected
+    note = met_by_silence(method)
+    assert (note is None) == (not expected)
+    for term in expected:
+        assert f"{term} by one that is" in note
+
+
+@pytest.mark.parametrize("make", [EGAT, ALIGN, MaskAlignment, partial(EGAT, mixup=1.0)])
+def test_no_default_has(make) -> None:
+    assert make(Tiny()).met_by_silence == {}
+    assert make(Tiny()).explainer == GradCAM(relu=False)
+    assert make(Tiny()).distance == (Correlation() if "EGAT" in str(make) else Contrast())
+    assert set(make(Tiny(), distance=L1()).met_by_silence) == {"explanation"}
+
+
+def test_terms_without_weight_and_terms_of_a_wrapped_method() -> None:
+    cheap = {"explainer": GradCAM(), "distance": L1(), "mixup_distance": L1()}
+    assert EGAT(Tiny(), stability=0.0, **cheap).met_by_silence == {}
+    assert set(AWP(EGAT(Tiny(), mixup=1.0, **cheap)).met_by_silence) == {"explanation", "mixup"}
+    assert AWP(EGAT(Tiny(), **cheap)).explainer == GradCAM()
+    assert DRE(Tiny(), explanation=0.0, sparsity=0.0).met_by_silence == {}
+
+
+def test_the_share_stands_beside_stability() -> None:
+    shown = sorted(
+        (each for each in MEASURES if each.question == STABILITY_COSINE.question),
+        key=lambda each: each.order,
+    )
+    assert shown.index(DEGENERATE_MAPS) == shown.index(STABILITY_COSINE) + 1
+
+
+# --- In a run ------------------------------------------------------------------------------------
+
+
+class Mute(EGAT):
+    """The cross-entropy, and an explainer whose maps are empty for some of the images."""
+
+    def __init__(self, model, empty: float) -> None:
+        super().__init__(model, Noisy(), _Partly(empty))
+        self.empty = empty
+
+
+@dataclass(frozen=True)
+class _Partly(Explainer):
+    empty: float
+
+    def __call__(self, model, x, y=None):
+        logits, maps = GradCAM(relu=False)(model, x, y)
+        said = torch.arange(len(x)) >= round(self.empty * len(x))
+        return logits, maps * said[:, None, None]
+
+
+@pytest.mark.parametrize("empty", [0.0, 0.5])
+def test_a_run_logs_the_share_and_says_once_that_it_is_large(tmp_path, empty: float) -> None:
+    make = partial(fit, data=Blobs(), domains="train", run=tmp_path / "run", **QUICK)
+    method = Mute(tiny_classifier(), empty)
+    if empty:
+        with pytest.warns(UserWarning, match="of the explanations of validation images are empty"):
+            run = make(method)
+    else:
+        run = make(method)
+    for row in run.history:
+        assert row["train/degenerate_maps"] == pytest.approx(empty, abs=0.05)
+        assert row["val/degenerate_maps"] == pytest.approx(empty, abs=0.05)
+    log = run.folder.joinpath("log.txt").read_text()
+    assert log.count("| degenerate maps ") == len(run.history)
+    assert log.count("explain nothing") == bool(empty)
+
+
+def test_a_run_says_at_its_start_which_terms_silence_meets(tmp_path) -> None:
+    method = DRE(tiny_classifier())
+    with pytest.warns(UserWarning, match="DRE has terms that a map which says nothing satisfies"):
+        run = fit(method, Blobs(), "train", tmp_path / "run", **QUICK)
+    assert run.folder.joinpath("log.txt").read_text().count("which says nothing satisfies") == 1
+
+
+def test_looking_changes_no_weight_and_methods_without_an_explanation_have_no_share(
+    tmp_path, monkeypatch
+) -> None:
+    def trained(make, name: str):
+        method = make(tiny_classifier())
+        run = fit(method, Blobs(), "train", tmp_path / name, **QUICK)
+        return run.history[-1], state_of(method.model)
+
+    make = partial(EGAT, attack=Noisy(), explainer=SmoothGrad(samples=2))
+    row, weights = trained(make, "looked")
+    assert {TRAIN, VALIDATION} <= set(row)
+    monkeypatch.setattr(SilenceCheck, "_maps", lambda *_: None)
+    row, same = trained(make, "not")
+    assert not {TRAIN, VALIDATION} & set(row)
+    assert same_state(weights, same)
+    monkeypatch.undo()
+    row, _ = trained(partial(AT, attack=Noisy()), "at")
+    assert not {TRAIN, VALIDATION} & set(row)
+
+
+def test_a_model_that_cannot_be_explained_is_trained_without_the_share(tmp_path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 3))
+    model = Classifier(network, Blobs.classes, 8)
+    method = EGAT(model, Noisy(), stability=0.0)
+    assert not {TRAIN, VALIDATION} & set(
+        fit(method, Blobs(), run=tmp_path / "run", **QUICK).history[0]
+    )
