@@ -321,11 +321,16 @@ WRONG = {
     "a stage": ({"evaluation": {"stages": {"atacks": {}}}}, r"no stage 'atacks'.*Did you mean"),
     "a domain": ({"domains": ["ink", "oyl"]}, r"domain of pets.*got 'oyl'. Did you mean 'oil'"),
     "a domain of only": ({"only": ["ole"]}, r"domain of pets.*got 'ole'. Did you mean 'oil'"),
+    "a domain twice": ({"domains": ["ink", "oil", "ink"]}, "different domains in domains; got ink"),
+    "a domain of only twice": ({"only": ["ink", "ink"]}, "different domains in only; got ink, ink"),
     "only outside": ({"domains": ["ink", "oil"], "only": ["wax"]}, "in only some of the domains"),
     "one domain": (
         {"domains": ["ink"], "scheme": "leave_one_domain_out"}, "needs two domains or more",
     ),
     "a scheme": ({"scheme": "leave_one_out"}, r"one of 'single_source', 'leave_one_domain_out'"),
+    "a folder without its option": ({"data": "pets"}, "Expected options for data.*got 'pets'"),
+    "a list of folders": ({"data": ["pets"]}, "Expected options for data.* folder, images"),
+    "a number of workers": ({"launch": 2}, "Expected options for launch.* workers, ray, per_gpu"),
     "no folder": ({"data": {"folder": "pest"}}, "pest"),
     "masks": (
         {"methods": {"held": {"class_path": "MaskAlignment", "init_args": {"guide": "HumanMask"}}}},
@@ -340,6 +345,7 @@ WRONG = {
     "another version": ({"format": 2}, "of format 1 in .*trial.yaml, but it has format 2"),
     "published": ({"published": ["VLCZ"]}, "with published figures"),
     "seeds": ({"seeds": 0}, "1 or more; got 0"),
+    "a million seeds": ({"seeds": 10**6}, "at most 10,000 trainings.*ERM has 1000000 seeds"),
     "the same seed twice": ({"seeds": [1, 1]}, "different seeds"),
     "weights": (
         {"weights": "mine.safetensors"}, "weights at '.*mine.safetensors', which is not there",
@@ -357,6 +363,17 @@ WRONG = {
     "a searched option of training": (
         {"methods": {"EGAT": {"method": "EGAT", "search": {"training.rate": [1, 2]}}}},
         "no option 'rate'",
+    ),
+    "draws without end": (
+        {"methods": {"ERM": {"method": "ERM", "search": {"training.lr": {"low": 1, "high": 2}}}},
+         "trials": 10**10},
+        "each with 10000000000 trials",
+    ),
+    "combinations without end": (
+        {"methods": {"EGAT": {"method": "EGAT", "search": {
+            f"training.{name}": list(range(18)) for name in ("lr", "clip", "momentum", "ema")
+        }}}},
+        "each with 104976 trials",
     ),
     "a range": (
         {"methods": {"ERM": {"method": "ERM", "search": {"training.lr": {"low": 1, "high": 0}}}}},
@@ -387,6 +404,11 @@ def _do(path: Path) -> None:
     ("text", "says"),
     [
         ("methods: [", "cannot be read .*no YAML"),
+        ("methods:\n\tERM:", "cannot be read .*no YAML"),
+        ("methods: *a", "cannot be read .*undefined alias"),
+        ("methods: &a {ERM: *a}", "cannot be read .*more than 50 levels"),
+        ("methods:\n  ERM:\n  AT:\n  ERM: AT", "'ERM' stands twice in the mapping from line 2"),
+        ("", "Expected lines such as 'methods:'"),
         ("just text", "Expected lines such as 'methods:'"),
         (None, "cannot be read .*No such file"),
     ],

@@ -120,7 +120,7 @@ def test_the_names_of_imagenet(tmp_path: Path) -> None:
         ("dog:\ncat: [1]", "gives 'dog' no class"),
         ("dog: {a: 2}\ncat: [1]", "no class '{'a': 2}'"),
         ("yes: [2]\ncat: [1]", "names 'yes', which is not a class of the data"),
-        ("dog: [2]\ndog: [3]\ncat: [1]", "'dog' stands there twice: keep one"),
+        ("dog: [2]\ndog: [3]\ncat: [1]", "'dog' stands twice"),
         ("dog: &a [2, *a]\ncat: [1]", "used twice, by an alias"),
         (f"dog: {'[' * 3000}\ncat: [1]", "cannot be read as YAML or JSON"),
         ("- dog", "Expected lines such as"),

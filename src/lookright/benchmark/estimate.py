@@ -119,12 +119,12 @@ class _Clock:
 
     def _evaluation(self, job: Evaluation) -> float:
         training = job.training
-        if training.name not in self.images:
+        if training.model not in self.images:
             method, batch = _built(training), _batch(training, _IMAGES)
             method.model.eval()
             cost = evaluation_cost(method.model, batch, job.protocol)
-            self.images[training.name] = cost.seconds / len(batch)
-        return self.images[training.name] * sum(_judged(job, job.protocol))
+            self.images[training.model] = cost.seconds / len(batch)
+        return self.images[training.model] * sum(_judged(job, job.protocol))
 
 
 def _judged(job: Evaluation, protocol: Protocol) -> Iterator[int]:

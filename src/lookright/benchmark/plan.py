@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from lookright.benchmark.images import Images
 from lookright.benchmark.published import Published, published_for
-from lookright.benchmark.search import Choice, Setting, settings, with_options
+from lookright.benchmark.search import Choice, Setting, combinations, settings, with_options
 from lookright.benchmark.training import training_options
 from lookright.data import Augment, ImageData, Shortcut
+from lookright.drawing import count
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.files import as_path
@@ -25,6 +26,9 @@ Scheme = Literal["single_source", "leave_one_domain_out"]
 Selection = Literal["in_distribution", "leave_one_out", "oracle"]
 
 FORMAT = 1
+
+_MOST = 10_000
+"""Trainings of a method on the same domains: of more, the list alone takes minutes."""
 
 ORACLE = "oracle selection: settings chosen on the test domains"
 """What is said wherever figures stand whose hyper-parameters the test domains have chosen."""
@@ -129,8 +133,20 @@ class Benchmark:
         listed = () if isinstance(self.seeds, int) else self.seeds
         if len(set(listed)) < len(listed) or self.seeds == ():
             raise UserError(f"Expected different seeds, one or more; got {list(listed)}.")
+        for key, domains in {"domains": self.domains, "only": self.only}.items():
+            if len(set(domains)) < len(domains):
+                raise UserError(f"Expected different domains in {key}; got {', '.join(domains)}.")
         if self.trials < 1:
             raise UserError(f"trials is a number of draws, 1 or more; got {self.trials}.")
+        seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        for name, each in self.methods.items():
+            trials = combinations(each.search, self.trials)
+            if seeds * trials > _MOST:
+                raise UserError(
+                    f"Expected at most {_MOST:,} trainings of a method on the same domains; {name} "
+                    f"has {count(seeds, 'seed')}, each with {count(trials, 'trial')}: ask for "
+                    "fewer."
+                )
         for name in self.published:
             published_for(name)
         if self.preset:

@@ -86,6 +86,12 @@ def settings(search: Mapping[str, Choice], draws: int) -> Iterator[Setting]:
             yield found | {name: of[draw] for name, of in drawn.items()}
 
 
+def combinations(search: Mapping[str, Choice], draws: int) -> int:
+    """How many `settings` there are."""
+    listed = [len(each.each) for each in search.values() if isinstance(each, Listed)]
+    return math.prod(listed) * (draws if len(listed) < len(search) else 1)
+
+
 def with_options(
     method: Callable[[Classifier], Method], options: Mapping[str, Any], name: str
 ) -> Callable[[Classifier], Method]:

@@ -45,6 +45,8 @@ class InProcess(Launcher):
     ) -> Ongoing | None:
         if job.devices > 1:
             return Worker(job, place, os.environ)
+        if not progress.console.is_terminal:  # the lines of its epochs do not name it
+            progress.console.print(job.title, markup=False, soft_wrap=True, highlight=False)
         before = set(progress.task_ids)
         try:
             do(job, place, progress)

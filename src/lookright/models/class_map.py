@@ -15,6 +15,7 @@ from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path
 from lookright.models.classifier import Classifier
 from lookright.models.outputs import Outputs
+from lookright.spec.text import OnceLoader
 
 OTHER = "other"
 """The name of the class that stands for all of a model's classes in no group."""
@@ -154,7 +155,7 @@ def read_classes(path: Path | str) -> tuple[str, ...]:
     raise UserError(f"Expected two or more class names in {path}, one per line or as a list.")
 
 
-class _Names(yaml.SafeLoader):
+class _Names(OnceLoader):
     """Reads YAML with every name as it is written: yes, 010 and 1.0 are text, 10 is a number."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
@@ -163,12 +164,6 @@ class _Names(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("a list or mapping is used twice, by an alias: write it out")
         return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if repeated := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.YAMLError(f"'{repeated[0]}' stands there twice: keep one")
-        return super().construct_mapping(node, deep)
 
 
 _Names.add_implicit_resolver(

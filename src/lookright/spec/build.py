@@ -246,6 +246,13 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
     """The class of the member, and its options."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         value = _loaded(value, place)
+    only = [each for each in members(kind).values() if isclass(each)]
+    alone = not isabstract(kind) and only in ([], [kind])
+    if alone and not isinstance(value, Mapping) and not _names_class(value, kind):
+        raise UserError(
+            f"Expected options for {place.name}, as {{OPTION: VALUE}} with one or more of "
+            f"{', '.join(parameters(kind))}; got '{value}'."
+        )
     if isinstance(value, str):
         return member(value, kind, place.taker, place.found), {}
     if not isinstance(value, Mapping):
@@ -256,10 +263,9 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
     if "class_path" in value:
         found = member(_path(value, place), kind, place.taker, place.found)
         return found, value.get("init_args") or {}
-    only = [each for each in members(kind).values() if isclass(each)]
     if isclass(default) and issubclass(default, kind):
         return default, value
-    if not isabstract(kind) and only in ([], [kind]):
+    if alone:
         return kind, value
     if len(only) == 1:
         return only[0], value
@@ -268,6 +274,12 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
         f"Choose one before --{place.name}.{option}: --{place.name} NAME --{place.name}.{option} "
         "..."
     )
+
+
+def _names_class(value: Any, kind: type) -> bool:
+    """Whether it is the name of a kind without members, or the import path of one's own."""
+    named = isinstance(value, str) and value.lower() == kind.__name__.lower()
+    return named or (isinstance(value, str) and _IMPORTABLE.fullmatch(value) is not None)
 
 
 def _a(word: str) -> str:

@@ -19,6 +19,7 @@ from lookright.data.annotations.entries import (
     shortened,
 )
 from lookright.data.annotations.shapes import Shape
+from lookright.spec.text import OnceLoader
 from lookright.untrusted import content
 
 _NAMES: Final = ("classes.txt", "_classes.txt", "obj.names")
@@ -104,7 +105,7 @@ def _listed(path: Path) -> _Classes:
 def _of_yaml(path: Path) -> _Classes | None:
     """The `names` in a YAML file, a list or a mapping from numbers; None without any."""
     try:
-        about = yaml.safe_load(content(path, _MOST_NAMES))
+        about = yaml.load(content(path, _MOST_NAMES), OnceLoader)
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"it is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(about, dict) or "names" not in about:
