@@ -60,6 +60,18 @@ def write(tmp_path, pets):
     return written
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, pets):
+    """A file and its output, once it has been run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "pets").symlink_to(pets)
+    path = folder / "trial.yaml"
+    path.write_text(yaml.safe_dump(FILE | {"only": ["ink"]}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SmallResNet.__init__, "__defaults__", (4,))
+        return path, run(path)
+
+
 def run(path: Path, *options: str) -> Path:
     output = path.parent / "out"
     cli.main(["benchmark", str(path), "--output", str(output), *options])
@@ -229,6 +241,30 @@ def test_a_result_of_another_version_is_told_and_the_rest_is_in_the_table(write,
     table = (output / "table.md").read_text()
     assert "steady" in table
     assert "1 of 2 evaluations are missing" in table
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "metrics.csv",
+        "results/*/images.csv.gz",
+        "results/*/result.json",
+        "jobs/evaluation-*/result.json",
+    ],
+)
+def test_what_is_damaged_is_told_and_the_rest_is_in_the_table(finished, damaged, capsys):
+    path, output = finished
+    (file,) = output.glob(f"erm-*/{damaged}")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    assert code_of(path) == 1
+    told = capsys.readouterr().out
+    file.write_bytes(whole)
+    assert re.search(
+        r"ERM ink 0 evaluated failed: .*elete .*erm-ink\S+, and the same command", told
+    )
+    assert "| steady |" in (output / "table.md").read_text()
+    assert "| ERM |" not in (output / "table.md").read_text()
 
 
 def test_tables_that_another_command_is_writing_are_waited_for(write, monkeypatch):

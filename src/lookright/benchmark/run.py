@@ -6,7 +6,9 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from lookright.benchmark.comparisons import ImageValues
 from lookright.benchmark.selection import Row
+from lookright.benchmark.table import schemes
 from lookright.errors import UserError
 from lookright.evaluation.result import Result
 from lookright.jobs.job import Job, Place
@@ -52,11 +54,24 @@ class Standing:
         if not isinstance(job, Evaluation) or place.about in self.found:
             return
         try:
-            self.found[place.about] = Run(place.folder), job.result(place.folder)
+            self.found[place.about] = _given(job, place)
         except UserError as error:
             self.unread.append(Failure(job, place, str(error)))
             return
         self.changed(self)
+
+
+def _given(job: Evaluation, place: Place) -> tuple[Run, Result]:
+    """What an evaluation has given, once everything of it that stands in the tables can be read."""
+    run, result = Run(place.folder), job.result(place.folder)
+    try:
+        for scheme in schemes([(run, result)]):
+            ImageValues(scheme)
+    except UserError as error:
+        raise UserError(
+            f"{error} Or delete {place.folder}, and the same command makes it anew."
+        ) from error
+    return run, result
 
 
 def first(rows: Sequence[Row]) -> Iterator[Job]:
