@@ -31,7 +31,7 @@ class Workers(Launcher):
     slots = 1
 
     def __init__(self, slots: int | None = None, per_gpu: int = 1) -> None:
-        for name, number in {"slots": slots, "per_gpu": per_gpu}.items():
+        for name, number in {"workers": slots, "per_gpu": per_gpu}.items():
             if number is not None and number < 1:
                 raise UserError(f"{name} is a number of processes, 1 or more; got {number}.")
         self.gpus = _gpus()
