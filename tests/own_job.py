@@ -1,5 +1,6 @@
 """A job for the tests: it leaves a line for each try, and fails, dies or waits where it is told."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -42,6 +43,20 @@ class OwnJob(Job):
 
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
+
+
+@dataclass(frozen=True)
+class Reading(OwnJob):
+    """Has a process forked, as a training has those that read its images."""
+
+    def work(self, folder: Path, progress: Progress) -> None:
+        time.sleep(0.5)  # until the worker listens to its launcher
+        reader = multiprocessing.get_context("fork").Process(target=time.time)
+        reader.start()
+        reader.join(20)
+        if reader.is_alive():
+            reader.kill()
+            raise ValueError("the forked process does not end")
 
 
 @dataclass(frozen=True)

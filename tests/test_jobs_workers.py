@@ -1,5 +1,6 @@
 """Workers: their devices and memory, and what runs in them; which launcher a user gets."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,7 @@ from rich.progress import Progress
 
 from lookright.errors import UserError
 from lookright.jobs import InProcess, OnRay, Workers, choose, launch
-from own_job import Both, Large, OwnJob, lines
+from own_job import Both, Large, OwnJob, Reading, lines
 from ray_cluster import PATHS
 
 
@@ -22,6 +23,11 @@ def _own_job_is_found(monkeypatch):
 
 def launched(jobs, root, launcher):
     return launch(jobs, root, launcher, Progress(console=Console(quiet=True)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_a_job_may_fork_processes_that_read_images(tmp_path):
+    assert launched([Reading("reading")], tmp_path, Workers(1)) == []
 
 
 @pytest.mark.parametrize("gpus", ["", "0"])

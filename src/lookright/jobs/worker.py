@@ -80,7 +80,10 @@ def _listen_to_signals() -> None:
 
 
 def _stop_with_launcher() -> None:
-    sys.stdin.read()
+    # Not sys.stdin.read(), which locks sys.stdin: a process forked meanwhile, as those that read
+    # images are, closes its own copy of it first, and would wait for that lock for ever.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(_PATIENCE)
     os._exit(STOPPED)
