@@ -104,9 +104,7 @@ class Driver:
         if "GPU" in needs and (devices > 1 or told["alone"]):
             needs["GPU"] = ceil(needs["GPU"] / devices) * devices
         del told["alone"]
-        order = Order(
-            **told, threads=self.threads, version=self.version, source=self.source
-        )
+        order = Order(**told, threads=self.threads, version=self.version, source=self.source)
         self._send(_Task(token, order, needs))
 
     def look(self) -> None:
