@@ -129,7 +129,7 @@ def test_the_launcher_that_is_asked_for(asked, kind, slots, monkeypatch):
     ("asked", "said"),
     [
         ({"workers": 2, "ray": "a:1"}, "Expected --workers or --ray, got both: --workers 2 are"),
-        ({"workers": 0}, "slots is a number of processes, 1 or more; got 0"),
+        ({"workers": 0}, "workers is a number of jobs at a time, 1 or more; got 0"),
         ({"per_gpu": 0}, "per_gpu is a number of jobs on one GPU, 1 or more; got 0"),
         ({"threads": 0}, "threads is a number of threads of each job, 1 or more; got 0"),
     ],

@@ -34,9 +34,9 @@ class Workers(Launcher):
     def __init__(
         self, slots: int | None = None, per_gpu: int = 1, threads: int | None = None
     ) -> None:
-        for name, number in {"slots": slots, "per_gpu": per_gpu}.items():
+        for name, number in {"workers": slots, "per_gpu": per_gpu}.items():
             if number is not None and number < 1:
-                raise UserError(f"{name} is a number of processes, 1 or more; got {number}.")
+                raise UserError(f"{name} is a number of jobs at a time, 1 or more; got {number}.")
         self.gpus, self.threads = _gpus(), threads
         self.slots = slots or len(self.gpus) * per_gpu or cores()
         self.room = dict.fromkeys(self.gpus, per_gpu) or {"": self.slots}
