@@ -115,12 +115,11 @@ def test_a_job_says_on_how_many_devices_it_trains(devices):
         evaluation(options={"devices": devices})
 
 
-@pytest.mark.parametrize("launcher", [InProcess, Workers])
-def test_a_job_trains_in_two_processes(launcher, tmp_path, monkeypatch):
+def test_a_job_trains_in_two_processes(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent / "src")]))
     two = {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}
     job = evaluation(options=ONCE | two)
-    assert launched([job], tmp_path, launcher()) == []
+    assert launched([job], tmp_path, InProcess()) == []
     run = Run(job.place(tmp_path).folder)
     assert [row["step"] for row in run.history] == [1.0]
 
