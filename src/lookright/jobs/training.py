@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from rich.progress import Progress
@@ -28,9 +27,6 @@ from lookright.untrusted import parsed
 
 _WHERE = ("workers", "accelerator")
 """Options of a training that say where it runs, and not what comes out."""
-
-_PRINTS: WeakKeyDictionary[ImageData, dict[str, str]] = WeakKeyDictionary()
-"""The fingerprint of each domain of a data set, made once for all jobs."""
 
 
 @dataclass(frozen=True)
@@ -210,12 +206,16 @@ def content_of(data: ImageData, domains: tuple[str, ...]) -> Any:
     """The data's spec without folders, and the fingerprints of the images in these domains."""
     spec = spec_of(data)
     options = {name: each for name, each in spec["init_args"].items() if name not in FOLDERS}
-    known = _PRINTS.setdefault(data, {})
-    for domain in domains:
-        if domain not in known:
-            known[domain] = data.fingerprint(domain)
-    prints = {domain: known[domain] for domain in domains}
+    prints = {domain: _fingerprint(data, domain) for domain in domains}
     return {"class_path": spec["class_path"], "init_args": options, "images": prints}
+
+
+def _fingerprint(data: ImageData, domain: str) -> str:
+    """The domain's fingerprint, kept with the data set, so that all jobs share it."""
+    known: dict[str, str] = vars(data).setdefault("_fingerprints", {})
+    if domain not in known:
+        known[domain] = data.fingerprint(domain)
+    return known[domain]
 
 
 @lru_cache
