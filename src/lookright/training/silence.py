@@ -14,6 +14,7 @@ from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
+from lookright.training.module import Module
 from lookright.training.run import Row
 
 TRAIN, VALIDATION = "train/degenerate_maps", "val/degenerate_maps"
@@ -75,8 +76,10 @@ class SilenceCheck(L.Callback):
     ) -> None:
         maps = self._maps(batch, batch_idx)
         if maps is not None:
-            self.counts[0] += degenerate(maps).sum()
-            self.counts[1] += len(maps)
+            assert isinstance(pl_module, Module)
+            own = maps[: pl_module.counted(batch, batch_idx)]
+            self.counts[0] += degenerate(own).sum()
+            self.counts[1] += len(own)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.method.explainer is None:
