@@ -14,10 +14,12 @@ from rich.console import Console
 
 import benchmark_fixtures as fake
 from lookright.benchmark import published_for, terminal_table, write_tables
+from lookright.benchmark.beside import beside
 from lookright.benchmark.columns import OUTSIDE
 from lookright.benchmark.latex import escaped as in_latex
 from lookright.benchmark.markdown import escaped as in_markdown
 from lookright.benchmark.table import Pair, schemes
+from lookright.data.sets import SETS
 from lookright.errors import UserError
 from lookright.files import WRITING
 from lookright.metrics.classification import ACCURACY
@@ -279,6 +281,34 @@ def test_what_papers_print_stands_apart(judged, tmp_path):
     marked = re.search(r"^### Published.*", found["table.md"], re.M | re.S)[0]
     assert "**" not in marked
     assert "seed 0" not in marked
+
+
+SPELLED = {
+    "vlcs": ("Caltech101", "LabelMe", "SUN", "PASCAL"),
+    "pacs": ("art_painting", "Cartoon", "P", "sketch"),
+    "office_home": ("Art", "Clipart", "Product", "RealWorld"),
+    "terra_incognita": ("location_100", "loc_38", "L43", "46"),
+}
+
+
+@pytest.mark.parametrize("spelled", [True, False])
+@pytest.mark.parametrize("name", SETS)
+def test_ours_stand_beside_the_published_figures_of_the_same_domain(name, spelled, tmp_path):
+    names = SPELLED[name] if spelled else tuple(SETS[name].domains)
+    trains = fake.single_source(names) + fake.leave_one_out(names)
+    runs = fake.grid(tmp_path, ("ERM",), trains, (0,), domains=names, images=20)
+    found = schemes(runs)
+    for published in published_for(SETS[name].title):
+        (scheme,) = (each for each in found if each.name == published.source.scheme)
+        (sheet,) = beside([published], [scheme])
+        (row,) = (each for each in sheet.rows if each.kind == "ours")
+        values = dict(zip(published.domains, (of.value for of in row.entries), strict=True))
+        assert all(values.values())
+        for pair in scheme.pairs:
+            domain = SETS[name].domain(pair.test)
+            if scheme.where(pair) == published.source.where and domain in values:
+                cell = scheme.cell("ERM", pair, published.measure.key)
+                assert values[domain] == f"{100 * cell.value:.1f}"
 
 
 def _renamed(result, names):

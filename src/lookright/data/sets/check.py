@@ -42,12 +42,11 @@ class Found:
 
     @property
     def version(self) -> Version:
-        """Of the published counts, those whose domains are nearest."""
-        domains = self.domains
-        return min(
-            self.published.versions,
-            key=lambda each: sum(abs(domains[name] - n) for name, n in each.domains.items()),
-        )
+        """The published counts that it has, else those of most papers."""
+        first, *others = self.published.versions
+        total = self.domains.total()
+        same = (each for each in others if each.total == total and not self.differences(each))
+        return next(same, first)
 
     def differences(self, version: Version) -> dict[tuple[str, str], int]:
         """By how many images a domain, or one of its classes, differs; "" is the whole domain."""
