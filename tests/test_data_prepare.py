@@ -23,7 +23,13 @@ from test_data_archives import laid_out, tarred, zipped
 from test_kills import killed_at
 
 BESIDE = {
-    "pacs": {"__MACOSX/kfold/photo/dog/._pic_1.jpg": b"x", "kfold/readme.txt": b"x"},
+    "pacs": {
+        "__MACOSX/kfold/photo/dog/._pic_1.jpg": b"x",
+        "__MACOSX/kfold/photo/dog/pic_1.jpg": b"x",
+        "kfold/@eaDir/photo/dog/pic_1.jpg": b"x",
+        "kfold/photo/dog/Thumbs.db": b"x",
+        "kfold/readme.txt": b"x",
+    },
     "vlcs": {"VLCS/VOC2007/bird/._x.jpg": b"x"},
     "office_home": {"OfficeHomeDataset_10072016/ImageInfo.csv": b"x"},
 }
@@ -72,7 +78,8 @@ def test_the_parts_of_the_smaller_vlcs_are_merged_and_none_is_lost(tmp_path):
                 files[f"VLCS/{domain}/{part}/{label}/imgs_1.jpg"] = jpeg(number)
                 if part != "test":
                     files[f"VLCS/{domain}/full/{label}/{part}_imgs_1.jpg"] = jpeg(number)
-    prepare(published, tarred(tmp_path / "vlcs.tar.gz", files, mode="w:gz"), tmp_path / "out")
+    archive = tarred(tmp_path / "vlcs.tar.gz", files, mode="w:gz")
+    assert prepare(published, archive, tmp_path / "out").passed_over == []
     found = find(published, tmp_path / "out")
     assert mistakes(found, compare_contents(found), 0) == []
     birds = sorted(path.name for path in (tmp_path / "out/images/VOC2007/bird").iterdir())
@@ -178,6 +185,45 @@ def test_a_folder_prepared_from_another_archive_is_left_alone(tmp_path):
     prepare(published, archive, tmp_path / "out")
     with pytest.raises(UserError, match=r"prepared from other files \(PACS.zip\).*\(other.zip\)"):
         prepare(published, archive.rename(tmp_path / "other.zip"), tmp_path / "out")
+
+
+OUTSIDE = {"itself": ".", "below": "PACS/out", "by a link": "../link/out"}
+
+
+@pytest.mark.parametrize("where", OUTSIDE)
+def test_a_folder_in_that_of_the_images_is_refused_before_anything_is_written(where, tmp_path):
+    published = shrunk("pacs")
+    unpacked = laid_out(
+        tmp_path / "unpacked", files_of(published, "PACS/{domain}/{label}/{at}.jpg")
+    )
+    (tmp_path / "link").symlink_to(unpacked / "PACS")
+    before = state(unpacked)
+    with pytest.raises(UserError, match="Expected a folder outside of"):
+        prepare(published, unpacked, unpacked / OUTSIDE[where])
+    assert state(unpacked) == before
+
+
+@pytest.mark.parametrize("second", ["the same", "another"])
+def test_a_file_that_is_in_the_archive_twice_is_refused(second, tmp_path):
+    published = shrunk("pacs")
+    (path, content), *_ = files_of(published, LAYOUTS["pacs"]).items()
+    archive = tmp_path / "PACS.tar"
+    with tarfile.open(archive, "w") as packed:
+        for each in (content, content if second == "the same" else jpeg(999)):
+            header = tarfile.TarInfo(path)
+            header.size = len(each)
+            packed.addfile(header, BytesIO(each))
+    with pytest.raises(UserError, match=f"'{path}' and '{path}' are both .*unpack it"):
+        prepare(published, archive, tmp_path / "out")
+
+
+def test_what_an_archive_of_something_else_holds_is_told(tmp_path):
+    _, archive = tiny_pacs(tmp_path)
+    outer = zipped(tmp_path / "outer.zip", {"a/PACS.zip": archive.read_bytes()})
+    with pytest.raises(UserError, match=r"it holds a/PACS.zip: name PACS.zip"):
+        prepare(SETS["pacs"], outer, tmp_path / "out")
+    with pytest.raises(UserError, match=r"it holds nothing"):
+        prepare(SETS["pacs"], zipped(tmp_path / "none.zip", {}), tmp_path / "out")
 
 
 def test_two_at_a_time_are_told(tmp_path):

@@ -112,7 +112,7 @@ def find(published: PublishedSet, folder: Path | str, progress: bool = False) ->
             files[inner] = found[1]
             for own, name in ((found[1].domain, inner.parts[0]), (found[1].label, inner.parts[-2])):
                 names.setdefault(own, {})[name] = None
-        elif not _is_repeated(published, inner):
+        elif not published.repeats(inner):
             extra[_strange(published, inner)] += 1
     listed = {own: [*of] for own, of in names.items()}
     return Found(published, folder / root, files, listed, extra, elsewhere, lister.lines())
@@ -144,10 +144,6 @@ def compare_contents(found: Found, progress: bool = False) -> Contents:
         [group for group, leak in zip(named, across, strict=True) if leak],
         [group for group, leak in zip(named, across, strict=True) if not leak],
     )
-
-
-def _is_repeated(published: PublishedSet, path: PurePosixPath) -> bool:
-    return len(path.parts) > 2 and path.parts[1].lower() in published.repeated
 
 
 def _strange(published: PublishedSet, path: PurePosixPath) -> str:

@@ -95,7 +95,7 @@ class PublishedSet:
     classes: Names
     versions: tuple[Version, ...]
     parts: tuple[str, ...] = ()
-    repeated: tuple[str, ...] = ()
+    repeated: frozenset[str] = frozenset()
     annotated: Callable[[Sequence[Path]], Annotations | None] = none_taken
 
     def domain(self, folder: str) -> str | None:
@@ -117,6 +117,10 @@ class PublishedSet:
                 new = part and not path.name.startswith(f"{part}_")
                 return at, Place(domain, label, f"{part}_{path.name}" if new else path.name)
         return None
+
+    def repeats(self, path: PurePosixPath) -> bool:
+        """Whether a file is there a second time, in a folder with all the parts."""
+        return not self.repeated.isdisjoint(part.lower() for part in path.parts[:-1])
 
     def places(self, path: PurePosixPath) -> Sequence[Place]:
         """Where a file belongs by the folders that it is in: one place, or none."""

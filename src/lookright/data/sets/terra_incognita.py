@@ -1,7 +1,8 @@
 """Terra Incognita: animals photographed by the camera traps of four places.
 
-Of the 24,330 images that DomainBed's download gives since some time before October 2022, instead of
-the 24,788 of its paper, only the total is published: not the counts by domain, nor why they differ.
+DomainBed's paper has 24,788 images, by the annotations of the ECCV paper. From July 2021 to June
+2024 its domainbed/scripts/download.py took caltech_images_20210113.json instead, which gave 24,330
+(khanrc/miro, issue 9); how many of each domain and class is not published.
 """
 
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ TERRA_INCOGNITA: Final = PublishedSet(
             "DomainBed's paper and those that compare with it",
             {name: dict(zip(_CLASSES, of, strict=True)) for name, of in _COUNTS.items()},
         ),
-        Version("what DomainBed's download gave in 2022 (khanrc/miro, issue 9)", 24330),
+        Version("DomainBed's download from July 2021 to June 2024", 24330),
     ),
     annotated=_open,
 )
