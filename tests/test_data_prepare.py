@@ -540,6 +540,31 @@ def test_the_verb_prepares_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     ]
 
 
+NO_MASK = {
+    "other images": (("9.jpg", "cat", [2, 0, 4, 6]), (12, 10), "images that are not there"),
+    "other sizes": (("0.jpg", "cat", [2, 0, 4, 6]), (24, 10), "its height and width are (10, 12)"),
+    "labels of other images": (("0.jpg", "dog", [2, 0, 4, 6]), (12, 10), "the labels are dog"),
+    "unknown labels": (("0.jpg", "car", [2, 0, 4, 6]), (12, 10), "the labels are car"),
+    "objects elsewhere": (("0.jpg", "cat", [99, 0, 4, 6]), (12, 10), "no shape of their labels"),
+    "no objects": (("0.jpg", "cat", None), (12, 10), "a label of a whole image"),
+}
+
+
+@pytest.mark.parametrize("what", NO_MASK)
+def test_annotations_that_give_no_mask_are_an_error_with_the_reason(what, tmp_path, capsys):
+    (file, label, box), size, reason = NO_MASK[what]
+    photos = {f"images/day/{label}/{at}.jpg": jpeg(at) for at, label in enumerate(("cat", "dog"))}
+    laid_out(tmp_path, photos)
+    (tmp_path / "x.json").write_text(json.dumps(images_json([(file, 1, label, box)], size)))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["data", "masks", *(str(tmp_path / name) for name in ("x.json", "images", "m"))])
+    assert stopped.value.code == 1
+    said = capsys.readouterr()
+    assert reason in said.err
+    assert said.err.count("\n") == 1
+    assert "Train with them" not in said.out
+
+
 def test_the_verb_makes_masks_of_annotations(tmp_path, capsys):
     photos = {f"images/day/{label}/{at}.jpg": jpeg(at) for at, label in enumerate(("cat", "dog"))}
     laid_out(tmp_path, photos)
