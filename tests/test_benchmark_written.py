@@ -15,9 +15,10 @@ from rich.console import Console
 import benchmark_fixtures as fake
 from lookright.benchmark import published_for, terminal_table, write_tables
 from lookright.benchmark.columns import OUTSIDE
+from lookright.benchmark.csv_table import csv_table
 from lookright.benchmark.latex import escaped as in_latex
 from lookright.benchmark.markdown import escaped as in_markdown
-from lookright.benchmark.table import Pair, schemes
+from lookright.benchmark.scheme import Pair, schemes
 from lookright.errors import UserError
 from lookright.files import WRITING
 from lookright.metrics.classification import ACCURACY
@@ -131,6 +132,14 @@ def test_the_values_are_complete_and_exact(judged, written):
         assert len(row["runs"].split()) == cell.seeds
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1"])
+def test_no_name_is_a_formula_for_a_spreadsheet(tmp_path, name):
+    judged = fake.grid(tmp_path, (name,), [(name,)], (0,), domains=(name, "photo"), images=9)
+    (row, _) = csv.DictReader(StringIO(csv_table(schemes(judged), "")))
+    assert {row["method"], row["trained_on"], row["tested_in"]} == {f"'{name}"}
+    assert 0 <= float(row["accuracy"]) <= 1
+
+
 def test_the_tables_have_the_figures_and_their_marks(judged, written):
     (scheme,) = schemes(judged)
     cell = scheme.cell("EGAT", Pair(("photo",), "art"), "accuracy")
@@ -175,7 +184,7 @@ def test_files_are_replaced_together(judged, tmp_path, old, monkeypatch):
     """The third of the files cannot be written."""
     for name in old:
         (tmp_path / name).write_text("old")
-    monkeypatch.setattr("lookright.benchmark.write.comma", lambda *_: "\ud800")
+    monkeypatch.setattr("lookright.benchmark.write.csv_table", lambda *_: "\ud800")
     with pytest.raises(UnicodeEncodeError):
         write_tables(judged, tmp_path, "Two domains")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(old, "old")
