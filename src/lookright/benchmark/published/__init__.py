@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from lookright.benchmark.columns import INSIDE, OUTSIDE, Where
-from lookright.benchmark.table import LEFT_OUT, SINGLE
+from lookright.benchmark.scheme import LEFT_OUT, SINGLE
 from lookright.data.sets import bare
 from lookright.errors import UserError
 from lookright.metrics import MEASURES, Measure

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lookright.benchmark.published import AVERAGE, Figure, Published
+from lookright.benchmark.scheme import Scheme
 from lookright.benchmark.sheets import Entry, Head, Row, Sheet
-from lookright.benchmark.table import Scheme
 from lookright.data.sets import published_set
 from lookright.evaluation.grouping import Cell
 
 
-def beside(published: Sequence[Published], schemes: Sequence[Scheme]) -> list[Sheet]:
+def published_tables(published: Sequence[Published], schemes: Sequence[Scheme]) -> list[Sheet]:
     """A table for each source, data set and measure."""
     return [_sheet(one, schemes) for one in published]
 
