@@ -8,6 +8,7 @@ import yaml
 from lookright import cli
 from lookright.benchmark import read_benchmark
 from lookright.benchmark.selection import rows
+from lookright.data.sets import SETS, published_set
 from lookright.methods import Method
 from lookright.models import build_model
 from planted import planted, planted_masks
@@ -47,6 +48,15 @@ def test_its_jobs_are_listed(example):
         assert job.training.settings.epochs
         assert set(job.training.domains) <= set(job.domains)
         assert (job.training.settings.preset != "") == (name in PRESETS)
+
+
+def test_its_domains_are_those_of_the_published_figures(example):
+    name, found, _ = example
+    assert [published_set(each) for each in found.published] == (
+        [SETS[name]] if name in PRESETS else []
+    )
+    if found.published:
+        assert sorted(found.domains) == sorted(SETS[name].domains)
 
 
 def test_its_methods_are_built(example, monkeypatch):

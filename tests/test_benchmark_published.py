@@ -6,6 +6,7 @@ from statistics import fmean
 import pytest
 
 from lookright.benchmark.published import AVERAGE, SOURCES, every, published_for
+from lookright.data.sets import published_set
 from lookright.errors import UserError
 
 ALL = list(every())
@@ -14,10 +15,10 @@ PRINTED = [
     ("DomainBed", "VLCS", "accuracy", "CORAL", "LabelMe", "66.1"),
     ("DomainBed", "PACS", "accuracy", "ERM", "average", "85.5"),
     ("DomainBed", "Office-Home", "accuracy", "Mixup", "Real World", "78.3"),
-    ("DomainBed", "Terra Incognita", "accuracy", "IRM", "location_100", "54.6"),
+    ("DomainBed", "Terra Incognita", "accuracy", "IRM", "L100", "54.6"),
     ("ALIGN", "VLCS", "accuracy", "ALIGN", "SUN09", "82.54"),
     ("ALIGN", "VLCS", "auc", "DRE", "VOC2007", "77.41"),
-    ("ALIGN", "Terra Incognita", "accuracy", "ERM", "location_43", "76.35"),
+    ("ALIGN", "Terra Incognita", "accuracy", "ERM", "L43", "76.35"),
 ]
 
 
@@ -51,6 +52,13 @@ def test_figures_as_seen_in_the_source(source, data_set, key, method, domain, va
         if (each.source.name, each.measure.key) == (source, key)
     ]
     assert one.figures[method][domain].value == value
+
+
+@pytest.mark.parametrize("one", ALL, ids=IDS)
+def test_sets_and_domains_have_the_names_of_the_prepared_folders(one):
+    published = published_set(one.data_set)
+    assert one.data_set == published.title
+    assert {*one.domains} - {AVERAGE} <= {*published.domains}
 
 
 def test_the_methods_of_domainbed():

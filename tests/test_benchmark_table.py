@@ -1,6 +1,8 @@
 """The figures of a benchmark's tables, on planted results."""
 
+import math
 from dataclasses import replace
+from itertools import pairwise
 from statistics import fmean, stdev
 
 import numpy as np
@@ -8,10 +10,11 @@ import pytest
 
 import benchmark_fixtures as fake
 from lookright.benchmark.columns import INSIDE, OUTSIDE, TRAINING_TIME, Column, columns
-from lookright.benchmark.comparisons import ImageValues, compare, marks
+from lookright.benchmark.comparisons import ImageValues, blocks_of, compare, marks
+from lookright.benchmark.diagram import diagram
 from lookright.benchmark.parts import part
 from lookright.benchmark.ranking import ranking
-from lookright.benchmark.table import Pair, schemes
+from lookright.benchmark.scheme import Pair, schemes
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Result
 from lookright.evaluation.table import read_table, write_table
@@ -135,6 +138,25 @@ def test_two_domains_left_out_are_no_leave_one_out():
     (scheme,) = schemes(planted({("A", ("art", "photo"), 0): of}))
     assert scheme.name == "Several sources"
     assert scheme.named(("art", "photo")) == "art + photo"
+
+
+def test_models_of_unknown_training_domains_leave_none_out():
+    (scheme,) = schemes(planted({("A", (), 0): {"art": 0.5}}))
+    assert (scheme.name, scheme.named(())) == ("Several sources", "nothing told")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_figure_that_is_not_finite_is_none(value):
+    judged = planted(GOLDEN | {("A", ("art",), 0): {"art": 0.9, "photo": value}})
+    (scheme,) = schemes(judged)
+    cell = scheme.cell("A", Pair(("art",), "photo"), "accuracy")
+    assert (cell.value, cell.seeds) == (0.6, 1)
+    assert part(scheme).averages
+
+
+def test_results_without_a_domain_have_no_figure():
+    (scheme,) = schemes(planted({("A", ("art",), 0): {}, ("B", ("art",), 0): {}}))
+    assert part(scheme).sheets == ()
 
 
 def test_where_is_what_the_results_say():
@@ -334,5 +356,51 @@ def test_values_of_images_that_one_method_lacks_are_left_out(tmp_path):
     write_table(folder, tables)
     (scheme,) = schemes(judged)
     pair = Pair(("art",), "photo")
-    (found,) = ImageValues(scheme).blocks(ACCURACY, [pair], "ERM", "EGAT")
+    values = ImageValues(scheme)
+    sides = (values.side(name, ACCURACY, [pair]) for name in ("ERM", "EGAT"))
+    (found,) = blocks_of([pair], *sides)
     assert found.differences.shape == (3, 23)
+
+
+def test_the_diagram_has_room_for_every_name_and_rank():
+    names = [f"EGAT with a very long name, rate 1e-{at}" for at in range(30)]
+    figures = {
+        (name, ("art",), 0): {"art": at / 30, "photo": at / 30} for at, name in enumerate(names)
+    }
+    (scheme,) = schemes(planted(figures))
+    found = diagram(ranking(scheme, ACCURACY))
+    assert [label.name for label in found.labels] == names[::-1]
+    assert len({label.short for label in found.labels}) == 30
+    assert {len(label.short) for label in found.labels} == {20}
+    gaps = [b.position - a.position for a, b in pairwise(found.ticks)]
+    assert min(gaps) > 20  # two digits
+    assert found.ticks[0].label == "1"
+
+
+def test_the_diagram_is_that_worked_out_by_hand():
+    """Five pairs of three methods: average ranks 1, 2.2 and 2.8; q is 2.343 (Demsar's table 5)."""
+    tests = [f"t{at}" for at in range(5)]
+    figures = {
+        (name, ("art",), seed): dict(zip(tests, of, strict=True))
+        for name, of in {
+            "C": (0.1, 0.1, 0.1, 0.1, 0.3),
+            "A": (0.9, 0.9, 0.9, 0.9, 0.9),
+            "B": (0.2, 0.2, 0.2, 0.2, 0.2),
+        }.items()
+        for seed in range(3)
+    }
+    (scheme,) = schemes(planted(figures))
+    order = ranking(scheme, ACCURACY)
+    found = diagram(order)
+    assert order.ranks.critical == pytest.approx(2.343 * math.sqrt(3 * 4 / (6 * 5)), abs=1e-3)
+    assert [(label.name, label.rank) for label in found.labels] == [
+        ("A", "1.00"),
+        ("B", "2.20"),
+        ("C", "2.80"),
+    ]
+    left, right = found.axis.left, found.axis.right
+    assert [(bar.left + 4, bar.right - 4) for bar in found.bars] == [
+        pytest.approx((left, left + 0.6 * (right - left))),
+        pytest.approx((left + 0.6 * (right - left), left + 0.9 * (right - left))),
+    ]
+    assert found.critical.right - left == pytest.approx(order.ranks.critical / 2 * (right - left))

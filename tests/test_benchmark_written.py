@@ -15,9 +15,12 @@ from rich.console import Console
 import benchmark_fixtures as fake
 from lookright.benchmark import published_for, terminal_table, write_tables
 from lookright.benchmark.columns import OUTSIDE
+from lookright.benchmark.csv_table import csv_table
 from lookright.benchmark.latex import escaped as in_latex
 from lookright.benchmark.markdown import escaped as in_markdown
-from lookright.benchmark.table import Pair, schemes
+from lookright.benchmark.published_tables import published_tables
+from lookright.benchmark.scheme import Pair, schemes
+from lookright.data.sets import SETS
 from lookright.errors import UserError
 from lookright.files import WRITING
 from lookright.metrics.classification import ACCURACY
@@ -131,6 +134,14 @@ def test_the_values_are_complete_and_exact(judged, written):
         assert len(row["runs"].split()) == cell.seeds
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1"])
+def test_no_name_is_a_formula_for_a_spreadsheet(tmp_path, name):
+    judged = fake.grid(tmp_path, (name,), [(name,)], (0,), domains=(name, "photo"), images=9)
+    (row, _) = csv.DictReader(StringIO(csv_table(schemes(judged), "")))
+    assert {row["method"], row["trained_on"], row["tested_in"]} == {f"'{name}"}
+    assert 0 <= float(row["accuracy"]) <= 1
+
+
 def test_the_tables_have_the_figures_and_their_marks(judged, written):
     (scheme,) = schemes(judged)
     cell = scheme.cell("EGAT", Pair(("photo",), "art"), "accuracy")
@@ -175,7 +186,7 @@ def test_files_are_replaced_together(judged, tmp_path, old, monkeypatch):
     """The third of the files cannot be written."""
     for name in old:
         (tmp_path / name).write_text("old")
-    monkeypatch.setattr("lookright.benchmark.write.comma", lambda *_: "\ud800")
+    monkeypatch.setattr("lookright.benchmark.write.csv_table", lambda *_: "\ud800")
     with pytest.raises(UnicodeEncodeError):
         write_tables(judged, tmp_path, "Two domains")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(old, "old")
@@ -279,6 +290,34 @@ def test_what_papers_print_stands_apart(judged, tmp_path):
     marked = re.search(r"^### Published.*", found["table.md"], re.M | re.S)[0]
     assert "**" not in marked
     assert "seed 0" not in marked
+
+
+SPELLED = {
+    "vlcs": ("Caltech101", "LabelMe", "SUN", "PASCAL"),
+    "pacs": ("art_painting", "Cartoon", "P", "sketch"),
+    "office_home": ("Art", "Clipart", "Product", "RealWorld"),
+    "terra_incognita": ("location_100", "loc_38", "L43", "46"),
+}
+
+
+@pytest.mark.parametrize("spelled", [True, False])
+@pytest.mark.parametrize("name", SETS)
+def test_ours_stand_beside_the_published_figures_of_the_same_domain(name, spelled, tmp_path):
+    names = SPELLED[name] if spelled else tuple(SETS[name].domains)
+    trains = fake.single_source(names) + fake.leave_one_out(names)
+    runs = fake.grid(tmp_path, ("ERM",), trains, (0,), domains=names, images=20)
+    found = schemes(runs)
+    for published in published_for(SETS[name].title):
+        (scheme,) = (each for each in found if each.name == published.source.scheme)
+        (sheet,) = published_tables([published], [scheme])
+        (row,) = (each for each in sheet.rows if each.kind == "ours")
+        values = dict(zip(published.domains, (of.value for of in row.entries), strict=True))
+        assert all(values.values())
+        for pair in scheme.pairs:
+            domain = SETS[name].domain(pair.test)
+            if scheme.where(pair) == published.source.where and domain in values:
+                cell = scheme.cell("ERM", pair, published.measure.key)
+                assert values[domain] == f"{100 * cell.value:.1f}"
 
 
 def _renamed(result, names):

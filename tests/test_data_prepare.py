@@ -23,7 +23,13 @@ from test_data_archives import laid_out, tarred, zipped
 from test_kills import killed_at
 
 BESIDE = {
-    "pacs": {"__MACOSX/kfold/photo/dog/._pic_1.jpg": b"x", "kfold/readme.txt": b"x"},
+    "pacs": {
+        "__MACOSX/kfold/photo/dog/._pic_1.jpg": b"x",
+        "__MACOSX/kfold/photo/dog/pic_1.jpg": b"x",
+        "kfold/@eaDir/photo/dog/pic_1.jpg": b"x",
+        "kfold/photo/dog/Thumbs.db": b"x",
+        "kfold/readme.txt": b"x",
+    },
     "vlcs": {"VLCS/VOC2007/bird/._x.jpg": b"x"},
     "office_home": {"OfficeHomeDataset_10072016/ImageInfo.csv": b"x"},
 }
@@ -72,7 +78,8 @@ def test_the_parts_of_the_smaller_vlcs_are_merged_and_none_is_lost(tmp_path):
                 files[f"VLCS/{domain}/{part}/{label}/imgs_1.jpg"] = jpeg(number)
                 if part != "test":
                     files[f"VLCS/{domain}/full/{label}/{part}_imgs_1.jpg"] = jpeg(number)
-    prepare(published, tarred(tmp_path / "vlcs.tar.gz", files, mode="w:gz"), tmp_path / "out")
+    archive = tarred(tmp_path / "vlcs.tar.gz", files, mode="w:gz")
+    assert prepare(published, archive, tmp_path / "out").passed_over == []
     found = find(published, tmp_path / "out")
     assert mistakes(found, compare_contents(found), 0) == []
     birds = sorted(path.name for path in (tmp_path / "out/images/VOC2007/bird").iterdir())
@@ -178,6 +185,45 @@ def test_a_folder_prepared_from_another_archive_is_left_alone(tmp_path):
     prepare(published, archive, tmp_path / "out")
     with pytest.raises(UserError, match=r"prepared from other files \(PACS.zip\).*\(other.zip\)"):
         prepare(published, archive.rename(tmp_path / "other.zip"), tmp_path / "out")
+
+
+OUTSIDE = {"itself": ".", "below": "PACS/out", "by a link": "../link/out"}
+
+
+@pytest.mark.parametrize("where", OUTSIDE)
+def test_a_folder_in_that_of_the_images_is_refused_before_anything_is_written(where, tmp_path):
+    published = shrunk("pacs")
+    unpacked = laid_out(
+        tmp_path / "unpacked", files_of(published, "PACS/{domain}/{label}/{at}.jpg")
+    )
+    (tmp_path / "link").symlink_to(unpacked / "PACS")
+    before = state(unpacked)
+    with pytest.raises(UserError, match="Expected a folder outside of"):
+        prepare(published, unpacked, unpacked / OUTSIDE[where])
+    assert state(unpacked) == before
+
+
+@pytest.mark.parametrize("second", ["the same", "another"])
+def test_a_file_that_is_in_the_archive_twice_is_refused(second, tmp_path):
+    published = shrunk("pacs")
+    (path, content), *_ = files_of(published, LAYOUTS["pacs"]).items()
+    archive = tmp_path / "PACS.tar"
+    with tarfile.open(archive, "w") as packed:
+        for each in (content, content if second == "the same" else jpeg(999)):
+            header = tarfile.TarInfo(path)
+            header.size = len(each)
+            packed.addfile(header, BytesIO(each))
+    with pytest.raises(UserError, match=f"'{path}' and '{path}' are both .*unpack it"):
+        prepare(published, archive, tmp_path / "out")
+
+
+def test_what_an_archive_of_something_else_holds_is_told(tmp_path):
+    _, archive = tiny_pacs(tmp_path)
+    outer = zipped(tmp_path / "outer.zip", {"a/PACS.zip": archive.read_bytes()})
+    with pytest.raises(UserError, match=r"it holds a/PACS.zip: name PACS.zip"):
+        prepare(SETS["pacs"], outer, tmp_path / "out")
+    with pytest.raises(UserError, match=r"it holds nothing"):
+        prepare(SETS["pacs"], zipped(tmp_path / "none.zip", {}), tmp_path / "out")
 
 
 def test_two_at_a_time_are_told(tmp_path):
@@ -492,6 +538,31 @@ def test_the_verb_prepares_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
         f"Check them: lookright data check pacs {tmp_path / 'out'}",
         f"Train on them: lookright train --data {tmp_path / 'out' / 'images'}",
     ]
+
+
+NO_MASK = {
+    "other images": (("9.jpg", "cat", [2, 0, 4, 6]), (12, 10), "images that are not there"),
+    "other sizes": (("0.jpg", "cat", [2, 0, 4, 6]), (24, 10), "its height and width are (10, 12)"),
+    "labels of other images": (("0.jpg", "dog", [2, 0, 4, 6]), (12, 10), "the labels are dog"),
+    "unknown labels": (("0.jpg", "car", [2, 0, 4, 6]), (12, 10), "the labels are car"),
+    "objects elsewhere": (("0.jpg", "cat", [99, 0, 4, 6]), (12, 10), "no shape of their labels"),
+    "no objects": (("0.jpg", "cat", None), (12, 10), "a label of a whole image"),
+}
+
+
+@pytest.mark.parametrize("what", NO_MASK)
+def test_annotations_that_give_no_mask_are_an_error_with_the_reason(what, tmp_path, capsys):
+    (file, label, box), size, reason = NO_MASK[what]
+    photos = {f"images/day/{label}/{at}.jpg": jpeg(at) for at, label in enumerate(("cat", "dog"))}
+    laid_out(tmp_path, photos)
+    (tmp_path / "x.json").write_text(json.dumps(images_json([(file, 1, label, box)], size)))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["data", "masks", *(str(tmp_path / name) for name in ("x.json", "images", "m"))])
+    assert stopped.value.code == 1
+    said = capsys.readouterr()
+    assert reason in said.err
+    assert said.err.count("\n") == 1
+    assert "Train with them" not in said.out
 
 
 def test_the_verb_makes_masks_of_annotations(tmp_path, capsys):

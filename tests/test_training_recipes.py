@@ -74,6 +74,11 @@ def test_each_option_does_something_repeats_and_resumes_bit_for_bit(plain, tmp_p
         for run in (resumed, whole)
     ]
     assert measured[0] == measured[1]
+    tables = [
+        [line.split(",")[:2] for line in (run.folder / "metrics.csv").read_text().splitlines()]
+        for run in (resumed, whole)
+    ]
+    assert tables[0] == tables[1]
 
 
 # --- Steps -----------------------------------------------------------------------------------

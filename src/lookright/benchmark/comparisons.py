@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.benchmark.columns import Column
-from lookright.benchmark.table import Pair, Scheme, Trained, Trial
+from lookright.benchmark.scheme import Pair, Scheme, Trained, Trial
 from lookright.evaluation.table import FILE, read_table
 from lookright.metrics import Measure
 from lookright.statistics.crossed import Block, Crossed, crossed
@@ -57,6 +57,15 @@ class _Table:
     values: dict[str, _Values]
 
 
+@dataclass(frozen=True)
+class _Side:
+    """What a method has in some cells, one after another: its values by seed (`_by_seed`), and on
+    which images and classes it was evaluated."""
+
+    values: list[dict[int | None, _Values]]
+    judged_on: list[frozenset[tuple[str, tuple[str, ...]]]]
+
+
 @dataclass
 class ImageValues:
     """The values of every image of every trial, read once from the tables beside the results.
@@ -75,41 +84,19 @@ class ImageValues:
         for place, trials in self.scheme.trials.items():
             self._read[place] = [self._values(trial, keys) for trial in trials]
 
-    def blocks(
-        self, measure: Measure, pairs: Sequence[Pair], first: str, second: str
-    ) -> list[Block]:
-        """The differences of two methods in these cells, of the seeds that both have in all.
-
-        Empty where a cell has no image with a value in both, or where the two were evaluated on
-        other images, labels or masks there.
-        """
-        methods = (first, second)
-        found = [[self._by_seed(method, pair, measure.key) for method in methods] for pair in pairs]
-        shared = [
-            seed for seed in self.scheme.seeds if all(seed in of for two in found for of in two)
-        ]
-        if not shared or not all(self._alike(pair, methods) for pair in pairs):
-            return []
-        blocks = []
-        for pair, two in zip(pairs, found, strict=True):
-            own, other = (np.stack([of[seed] for seed in shared]) for of in two)
-            known = np.isfinite(own).all(0) & np.isfinite(other).all(0)
-            if not known.any():
-                return []
-            own, other = own[:, known], other[:, known]
-            scale = float(max(np.abs(own).max(), np.abs(other).max()))
-            blocks.append(Block(pair.test, np.flatnonzero(known), own - other, scale))
-        return blocks
-
-    def _alike(self, pair: Pair, methods: Sequence[str]) -> bool:
-        """Whether the methods were evaluated on the same images, classes, labels and masks."""
-        sides = [
-            trial.result
-            for method in methods
-            for trial in self.scheme.of(method, pair.train)
-            if pair.test in trial.result.domains
-        ]
-        return len({(one.domains[pair.test].samples, one.classes) for one in sides}) == 1
+    def side(self, method: str, measure: Measure, pairs: Sequence[Pair]) -> _Side:
+        """The values of one method in these cells."""
+        return _Side(
+            [self._by_seed(method, pair, measure.key) for pair in pairs],
+            [
+                frozenset(
+                    (trial.result.domains[pair.test].samples, trial.result.classes)
+                    for trial in self.scheme.of(method, pair.train)
+                    if pair.test in trial.result.domains
+                )
+                for pair in pairs
+            ],
+        )
 
     def _by_seed(self, method: str, pair: Pair, key: str) -> dict[int | None, _Values]:
         """(N,) for each seed that has the measure, NaN for images that it lacks."""
@@ -139,6 +126,29 @@ class ImageValues:
         return found
 
 
+def blocks_of(pairs: Sequence[Pair], first: _Side, second: _Side) -> list[Block]:
+    """The differences of two methods in these cells, of the seeds that both have in all.
+
+    Empty where a cell has no image with a value in both, or where the two were evaluated on other
+    images, classes, labels or masks there.
+    """
+    found = list(zip(first.values, second.values, strict=True))
+    shared = [seed for seed in found[0][0] if all(seed in of for two in found for of in two)]
+    both = zip(first.judged_on, second.judged_on, strict=True)
+    if not shared or not all(len(one | other) == 1 for one, other in both):
+        return []
+    blocks = []
+    for pair, two in zip(pairs, found, strict=True):
+        own, other = (np.stack([of[seed] for seed in shared]) for of in two)
+        known = np.isfinite(own).all(0) & np.isfinite(other).all(0)
+        if not known.any():
+            return []
+        own, other = own[:, known], other[:, known]
+        scale = float(max(np.abs(own).max(), np.abs(other).max()))
+        blocks.append(Block(pair.test, np.flatnonzero(known), own - other, scale))
+    return blocks
+
+
 def compare(values: ImageValues, measure: Measure, pairs: Sequence[Pair]) -> tuple[Comparison, ...]:
     """Every two methods that can be compared image by image in all of these pairs.
 
@@ -155,8 +165,9 @@ def compare(values: ImageValues, measure: Measure, pairs: Sequence[Pair]) -> tup
 def _tested(
     values: ImageValues, measure: Measure, pairs: Sequence[Pair]
 ) -> Iterator[tuple[str, str, Crossed]]:
-    for first, second in combinations(values.scheme.methods, 2):
-        if blocks := values.blocks(measure, pairs, first, second):
+    sides = {name: values.side(name, measure, pairs) for name in values.scheme.methods}
+    for first, second in combinations(sides, 2):
+        if blocks := blocks_of(pairs, sides[first], sides[second]):
             yield first, second, crossed(blocks)
 
 

@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from lookright.benchmark.ranking import Ranking
 from lookright.drawing import Style, Tick, line
 
-WIDTH, _LEFT, _RIGHT = 720, 170, 550
+WIDTH, _LEFT, _RIGHT = 780, 210, 570
 _AXIS, _STEP, _BAR = 46, 22, 9
+_TICKS, _LETTERS = 16, 20
 
 
 @dataclass(frozen=True)
 class Label:
-    """A method's name at (x, y), the path from there to its rank, and the rank in words."""
+    """A method's name at (x, y), the path from there to its rank, and the rank in words.
+
+    short: the name where there is little room, without its middle.
+    """
 
     name: str
+    short: str
     rank: str
     style: Style
     x: float
@@ -76,6 +81,7 @@ def diagram(ranking: Ranking) -> Diagram:
         labels.append(
             Label(
                 ranking.methods[one],
+                _short(ranking.methods[one]),
                 f"{average[one]:.2f}",
                 Style.of(one),
                 x,
@@ -88,8 +94,16 @@ def diagram(ranking: Ranking) -> Diagram:
         ranking,
         round(top + _STEP * half),
         Bar(_LEFT, _RIGHT, _AXIS),
-        tuple(Tick(at(rank), str(rank)) for rank in range(1, k + 1)),
+        tuple(Tick(at(rank), str(rank)) for rank in range(1, k + 1, -(-k // _TICKS))),
         tuple(labels),
         bars,
         Bar(_LEFT, min(at(1 + ranking.ranks.critical), WIDTH), 14) if ranking.differ else None,
     )
+
+
+def _short(name: str) -> str:
+    """At most `_LETTERS` characters; methods of one family often differ at the end."""
+    if len(name) <= _LETTERS:
+        return name
+    end = _LETTERS // 2 - 2
+    return f"{name[: _LETTERS - end - 1]}…{name[-end:]}"

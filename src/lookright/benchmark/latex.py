@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from lookright.benchmark.book import Book
+from lookright.benchmark.contents import Contents
 from lookright.benchmark.sheets import Entry, Head, Row, Sheet, marks_note
 
 _ACTING = {
@@ -41,9 +41,9 @@ _ACCENTS = {
 }  # fmt: skip
 
 
-def latex(book: Book) -> str:
+def latex(contents: Contents) -> str:
     """The text of a file that any LaTeX compiles, in ASCII."""
-    return "\n".join(_lines(book)) + "\n"
+    return "\n".join(_lines(contents)) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -67,15 +67,17 @@ def _code_point(one: str) -> str:
     return f"{{[}}U+{ord(one):04X}{{]}}"
 
 
-def _lines(book: Book) -> Iterator[str]:
-    yield f"% {escaped(book.title)}"
+def _lines(contents: Contents) -> Iterator[str]:
+    yield f"% {escaped(contents.title)}"
     yield r"% needs \usepackage{booktabs} and \usepackage{graphicx}"
-    for line in (*book.summary, *book.cautions):
+    for line in (*contents.summary, *contents.cautions):
         yield f"% {escaped(line)}"
-    for part in book.parts:
+    for part in contents.parts:
         for sheet in part.sheets:
-            yield from _table(f"{part.scheme.name}: {book.named(sheet)}", sheet, book.cautions)
-    for sheet in book.published:
+            yield from _table(
+                f"{part.scheme.name}: {contents.named(sheet)}", sheet, contents.cautions
+            )
+    for sheet in contents.published:
         yield from _table(sheet.title, sheet, ())
 
 

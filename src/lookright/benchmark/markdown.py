@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lookright.benchmark.book import Book
+from lookright.benchmark.contents import Contents
 from lookright.benchmark.links import href
 from lookright.benchmark.parts import Part, Tested
 from lookright.benchmark.sheets import Entry, Head, Links, Sheet, marks_note
@@ -16,9 +16,9 @@ _FEW = 15
 _ACTING = re.compile(r"([\\`*_{}\[\]#|~$@])")
 
 
-def markdown(book: Book, folder: Path) -> str:
+def markdown(contents: Contents, folder: Path) -> str:
     """The text of a file in that folder, from which the links lead."""
-    return visible("\n".join(_lines(book, folder)) + "\n")
+    return visible("\n".join(_lines(contents, folder)) + "\n")
 
 
 def escaped(text: str) -> str:
@@ -26,30 +26,30 @@ def escaped(text: str) -> str:
     return _ACTING.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
-def _lines(book: Book, folder: Path) -> Iterator[str]:
-    yield f"# {escaped(book.title)}"
+def _lines(contents: Contents, folder: Path) -> Iterator[str]:
+    yield f"# {escaped(contents.title)}"
     yield ""
-    if book.labelled:
-        yield f"**{escaped(book.labelled)}**"
+    if contents.labelled:
+        yield f"**{escaped(contents.labelled)}**"
         yield ""
-    yield escaped(" ".join(book.summary))
+    yield escaped(" ".join(contents.summary))
     yield ""
-    for caution in book.cautions:
+    for caution in contents.cautions:
         yield f"> {escaped(caution)}"
         yield ">"
     yield ""
     yield escaped(marks_note("Bold", "Italic"))
     yield ""
-    for part in book.parts:
+    for part in contents.parts:
         yield f"## {escaped(part.scheme.name)}"
         yield ""
         for sheet in part.sheets:
-            yield from _table(book.named(sheet), sheet, folder)
+            yield from _table(contents.named(sheet), sheet, folder)
         yield from _tests(part)
-    if book.published:
+    if contents.published:
         yield "## Published figures"
         yield ""
-        for sheet in book.published:
+        for sheet in contents.published:
             yield from _table(sheet.title, sheet, folder)
 
 

@@ -14,8 +14,8 @@ from lookright.benchmark.comparisons import (
     of_column,
 )
 from lookright.benchmark.ranking import Ranking, ranking
+from lookright.benchmark.scheme import LEFT_OUT, Pair, Scheme
 from lookright.benchmark.sheets import Entry, Head, Links, Row, Sheet, runs_of
-from lookright.benchmark.table import LEFT_OUT, Pair, Scheme
 from lookright.drawing import count, listing, p_value
 from lookright.evaluation.grouping import Cell
 from lookright.metrics import Measure

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lookright.benchmark.columns import Where
-from lookright.benchmark.table import Pair, Scheme
+from lookright.benchmark.scheme import Pair, Scheme
 from lookright.metrics import Measure
 from lookright.statistics.crossed import FEWEST_SEEDS
 from lookright.statistics.ranks import Ranks, ranks

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lookright.benchmark.table import Scheme
+from lookright.benchmark.scheme import Scheme
 from lookright.metrics import Measure
 from lookright.statistics.crossed import FEWEST_SEEDS
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lookright.benchmark.columns import INSIDE, Column, columns
 from lookright.benchmark.ranking import ranking
-from lookright.benchmark.table import Scheme, schemes
+from lookright.benchmark.scheme import Scheme, schemes
 from lookright.evaluation.result import Result
 from lookright.metrics.classification import ACCURACY
 from lookright.training import Run

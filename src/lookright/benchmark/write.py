@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookright.benchmark.book import book
-from lookright.benchmark.comma import comma
+from lookright.benchmark.contents import contents
+from lookright.benchmark.csv_table import csv_table
 from lookright.benchmark.latex import latex
 from lookright.benchmark.markdown import markdown
 from lookright.benchmark.page import page
@@ -39,11 +39,11 @@ def write_tables(
             to write.
     """
     folder = as_path(folder)
-    found = book(judged, title, published, labelled, missing)
+    found = contents(judged, title, published, labelled, missing)
     texts = {
         "table.md": markdown(found, folder),
         "table.tex": latex(found),
-        "table.csv": comma([part.scheme for part in found.parts], labelled),
+        "table.csv": csv_table([part.scheme for part in found.parts], labelled),
         PAGE: page(found, folder),
     }
     with locked(folder), together(folder) as staged:

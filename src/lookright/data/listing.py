@@ -103,10 +103,8 @@ class Lister:
 
     def _reason(self, entry: os.DirEntry[str], path: Path) -> str | None:
         """Why an entry is passed over, if it is."""
-        if entry.name.lower() in _NAMES:
-            return _RUBBISH
-        if entry.name.startswith("."):
-            return _HIDDEN
+        if (reason := never_listed(entry.name)) is not None:
+            return reason
         try:
             if entry.is_dir():
                 return _OURS if _is_ours(path) else None
@@ -115,6 +113,13 @@ class Lister:
             return None if entry.is_file() or not path.exists() else ODD
         except OSError:  # a link to itself
             return ODD
+
+
+def never_listed(name: str) -> str | None:
+    """Why a file or folder of that name is passed over, whatever it is; None if it is not."""
+    if name.lower() in _NAMES:
+        return _RUBBISH
+    return _HIDDEN if name.startswith(".") else None
 
 
 def _is_ours(folder: Path) -> bool:

@@ -37,6 +37,7 @@ from lookright.versions import versions
 Row = dict[str, float]
 Which = Literal["best", "last"]
 
+_COUNTS = ("epoch", "step", "stopped")
 _SEEN = "seen.json.gz"
 _OURS = (
     "config.json",
@@ -136,7 +137,7 @@ class Run:
         try:
             with verified(path).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file, strict=True))
-            found = [{key: float(value) for key, value in row.items() if value} for row in rows]
+            found = [{key: _number(key, text) for key, text in row.items() if text} for row in rows]
             missing = [row for row in found if not {"epoch", "step"} <= row.keys()]
         except (OSError, ValueError, TypeError, csv.Error) as error:
             raise UserError(_damaged(path, str(error))) from error
@@ -332,6 +333,10 @@ def _check_same(run: Run, config: Mapping[str, Any]) -> None:
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, f"{json.dumps(content, indent=2)}\n".encode())
+
+
+def _number(name: str, text: str) -> float:
+    return int(float(text)) if name in _COUNTS else float(text)
 
 
 def _damaged(path: Path, reason: str) -> str:

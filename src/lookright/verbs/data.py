@@ -53,7 +53,8 @@ def data(
     be a folder into which you have unpacked it.
 
     lookright data masks ANNOTATIONS IMAGES DIR: draw the annotations of any images (COCO or LabelMe
-    JSON, YOLO, VOC) as masks in DIR, at the paths of the images.
+    JSON, YOLO, VOC) as masks in DIR, at the paths of the images. If none can be drawn, the exit
+    code is 1.
 
     NAME is vlcs, pacs, office_home or terra_incognita.
 
@@ -121,6 +122,12 @@ def _draw(
 ) -> None:
     bar = sys.stderr.isatty()
     drawn = write_masks(read_annotations(annotations), images, folder, labels, bar, subfolders)
+    if not (drawn.written or drawn.kept):
+        raise UserError(
+            f"Expected annotations of objects in the images of '{images}'; '{annotations}' gives "
+            f"no mask: {'; '.join(drawn.lines())}. Name the annotations of these images, or say "
+            "with --labels what is drawn."
+        )
     for line in drawn.lines():
         say(line)
     say(f"Train with them: lookright train --data {images} --masks {folder}")

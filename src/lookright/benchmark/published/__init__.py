@@ -1,17 +1,18 @@
 """Figures that papers print, to stand beside one's own: never ranked, marked or tested with them.
 
 Each file of figures, one for each source, has the columns set, measure (its key), method, domain,
-value and error, both in per cent as printed; the domain `average` is the average as printed.
+value and error, both in per cent as printed. Sets and domains are called as in `data.sets`; the
+domain `average` is the average as printed.
 """
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from lookright.benchmark.columns import INSIDE, OUTSIDE, Where
-from lookright.benchmark.table import LEFT_OUT, SINGLE
+from lookright.benchmark.scheme import LEFT_OUT, SINGLE
+from lookright.data.sets import bare
 from lookright.errors import UserError
 from lookright.metrics import MEASURES, Measure
 
@@ -99,7 +100,7 @@ def published_for(data_set: str) -> tuple[Published, ...]:
     Raises:
         UserError: nothing is known of it.
     """
-    found = tuple(each for each in every() if plain(each.data_set) == plain(data_set))
+    found = tuple(each for each in every() if bare(each.data_set) == bare(data_set))
     if not found:
         known = dict.fromkeys(each.data_set for each in every())
         raise UserError(
@@ -121,11 +122,6 @@ def every() -> Iterator[Published]:
                     figure = Figure(row["value"], row["error"])
                     figures.setdefault(row["method"], {})[row["domain"]] = figure
             yield Published(source, data_set, measures[key], figures)
-
-
-def plain(name: str) -> str:
-    """A name of a domain, data set or method as it is compared: its letters and digits alone."""
-    return re.sub(r"\W|_", "", name.casefold())
 
 
 def _rows(source: Source) -> Sequence[dict[str, str]]:

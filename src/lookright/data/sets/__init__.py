@@ -46,6 +46,7 @@ __all__ = [
     "Found",
     "Prepared",
     "PublishedSet",
+    "bare",
     "compare_contents",
     "counts_table",
     "find",

@@ -42,12 +42,11 @@ class Found:
 
     @property
     def version(self) -> Version:
-        """Of the published counts, those whose domains are nearest."""
-        domains = self.domains
-        return min(
-            self.published.versions,
-            key=lambda each: sum(abs(domains[name] - n) for name, n in each.domains.items()),
-        )
+        """The published counts that it has, else those of most papers."""
+        first, *others = self.published.versions
+        total = self.domains.total()
+        same = (each for each in others if each.total == total and not self.differences(each))
+        return next(same, first)
 
     def differences(self, version: Version) -> dict[tuple[str, str], int]:
         """By how many images a domain, or one of its classes, differs; "" is the whole domain."""
@@ -113,7 +112,7 @@ def find(published: PublishedSet, folder: Path | str, progress: bool = False) ->
             files[inner] = found[1]
             for own, name in ((found[1].domain, inner.parts[0]), (found[1].label, inner.parts[-2])):
                 names.setdefault(own, {})[name] = None
-        elif not _is_repeated(published, inner):
+        elif not published.repeats(inner):
             extra[_strange(published, inner)] += 1
     listed = {own: [*of] for own, of in names.items()}
     return Found(published, folder / root, files, listed, extra, elsewhere, lister.lines())
@@ -145,10 +144,6 @@ def compare_contents(found: Found, progress: bool = False) -> Contents:
         [group for group, leak in zip(named, across, strict=True) if leak],
         [group for group, leak in zip(named, across, strict=True) if not leak],
     )
-
-
-def _is_repeated(published: PublishedSet, path: PurePosixPath) -> bool:
-    return len(path.parts) > 2 and path.parts[1].lower() in published.repeated
 
 
 def _strange(published: PublishedSet, path: PurePosixPath) -> str:

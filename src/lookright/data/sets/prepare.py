@@ -15,6 +15,7 @@ from typing import Any, Final
 from lookright.data.annotations import write_masks
 from lookright.data.archives import members
 from lookright.data.images import SUFFIXES
+from lookright.data.listing import never_listed
 from lookright.data.sets.published import Annotations, PublishedSet
 from lookright.errors import UserError, some
 from lookright.files import WRITING, as_path, forget_unfinished, inside, write_atomically
@@ -23,6 +24,9 @@ from lookright.progress import counting, progress_bar
 
 IMAGES, MASKS = "images", "masks"
 """The folders of a prepared set."""
+
+_EXAMPLES: Final = 3
+"""Files that are named of an archive that is not the set's."""
 
 RECORD: Final = "prepared.json"
 """The file beside them that says from what they were prepared."""
@@ -60,6 +64,11 @@ def prepare(
             folder holds something else, or cannot be written to.
     """
     archive, folder = as_path(archive), as_path(folder)
+    if folder.resolve().is_relative_to(archive.resolve()):
+        raise UserError(
+            f"Expected a folder outside of '{archive}', from which images are taken, got '{folder}'"
+            ": name another."
+        )
     about = {
         "set": published.title,
         "archive": archive.name,
@@ -90,21 +99,27 @@ def _unpack(
     told: Callable[[int], None],
 ) -> None:
     written: dict[PurePosixPath, PurePosixPath] = {}
+    first: list[str] = []
     for member in members(archive):
         told(member.at)
-        if member.path.suffix.lower() not in SUFFIXES or member.path.name.startswith("."):
+        if len(first) < _EXAMPLES:
+            first.append(str(member.path))
+        if member.path.suffix.lower() not in SUFFIXES or any(map(never_listed, member.path.parts)):
             continue
         given = known.places(member.path) if known else None
         places = published.places(member.path) if given is None else given
         if not places:
-            prepared.passed_over.append(str(member.path))
+            if not published.repeats(member.path):
+                prepared.passed_over.append(str(member.path))
             continue
         for place in places:
-            if (other := written.setdefault(place.path, member.path)) != member.path:
+            if (other := written.get(place.path)) is not None:
                 raise UserError(
                     f"Expected one file for each image in '{archive}'; '{other}' and "
-                    f"'{member.path}' are both {place.path}: name an archive of this set alone."
+                    f"'{member.path}' are both {place.path}: name an archive of this set alone, or "
+                    "unpack it, keep one of them, and name the folder."
                 )
+            written[place.path] = member.path
         if not prepared.images:
             record = json.dumps(about, indent=1) + "\n"
             _write(prepared.folder, prepared.folder / RECORD, record.encode())
@@ -115,10 +130,10 @@ def _unpack(
             for target in absent:
                 _write(prepared.folder, target, content)
     if not prepared.images:
-        first = f"; it holds {some(prepared.passed_over[:3])}" if prepared.passed_over else ""
         raise UserError(
             f"Expected images of {published.title} in '{archive}', in folders of "
-            f"{', '.join(published.domains)} and their classes{first}: name {published.archive}."
+            f"{', '.join(published.domains)} and their classes; it holds "
+            f"{some(first) or 'nothing'}: name {published.archive}."
         )
 
 

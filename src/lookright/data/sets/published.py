@@ -20,20 +20,19 @@ Counts = Mapping[str, Mapping[str, int]]
 class Version:
     """Numbers of images that were published together; source: where.
 
-    classes: those of each class, where they are known.
+    domains, classes: those of each domain and of each class in it; empty where only the total is
+    known.
     """
 
     source: str
-    domains: Mapping[str, int]
+    total: int
+    domains: Mapping[str, int] = field(default_factory=dict)
     classes: Counts = field(default_factory=dict)
-
-    @property
-    def total(self) -> int:
-        return sum(self.domains.values())
 
     @classmethod
     def of(cls, source: str, classes: Counts) -> "Version":
-        return cls(source, {name: sum(of.values()) for name, of in classes.items()}, classes)
+        domains = {name: sum(of.values()) for name, of in classes.items()}
+        return cls(source, sum(domains.values()), domains, classes)
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,8 @@ def none_taken(files: Sequence[Path]) -> None:
 class PublishedSet:
     """A set that papers use, as it was published.
 
-    domains, classes: as they are called here; versions: the counts, first those of most papers;
+    domains, classes: as they are called here; versions: the counts, first those of most papers,
+    which are known by domain and class;
     archive: the official file, and where it is found; parts: folders between those of domain and
     class, which are merged; repeated: such folders whose images are in the others too;
     annotated: opens the files of `--annotations`.
@@ -95,7 +95,7 @@ class PublishedSet:
     classes: Names
     versions: tuple[Version, ...]
     parts: tuple[str, ...] = ()
-    repeated: tuple[str, ...] = ()
+    repeated: frozenset[str] = frozenset()
     annotated: Callable[[Sequence[Path]], Annotations | None] = none_taken
 
     def domain(self, folder: str) -> str | None:
@@ -117,6 +117,10 @@ class PublishedSet:
                 new = part and not path.name.startswith(f"{part}_")
                 return at, Place(domain, label, f"{part}_{path.name}" if new else path.name)
         return None
+
+    def repeats(self, path: PurePosixPath) -> bool:
+        """Whether a file is there a second time, in a folder with all the parts."""
+        return not self.repeated.isdisjoint(part.lower() for part in path.parts[:-1])
 
     def places(self, path: PurePosixPath) -> Sequence[Place]:
         """Where a file belongs by the folders that it is in: one place, or none."""

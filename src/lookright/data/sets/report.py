@@ -35,7 +35,7 @@ def counts_table(found: Found) -> Table:
             seen = [counts[domain, label] for domain in found.published.domains]
             _add(table, label, seen, [of.get(label) for of in inner])
     seen = [domains[domain] for domain in found.published.domains]
-    _add(table, "all", seen, [version.domains[domain] for domain in found.published.domains])
+    _add(table, "all", seen, [version.domains.get(domain) for domain in found.published.domains])
     return table
 
 

@@ -34,6 +34,6 @@ VLCS: Final = PublishedSet(
         ),
     ),
     parts=("train", "crossval", "test"),
-    repeated=("full",),
+    repeated=frozenset({"full"}),
     annotated=open_voc2007,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from statistics import fmean
 
 from lookright.benchmark.columns import INSIDE, OUTSIDE, Column, Where
@@ -87,21 +88,26 @@ class Scheme:
 
     def where(self, pair: Pair) -> Where:
         """Whether the test images come from a training domain."""
-        told = {
-            trial.result.domains[pair.test].in_distribution
-            for method in self.methods
+        return INSIDE if pair in self._inside else OUTSIDE
+
+    @cached_property
+    def _inside(self) -> frozenset[Pair]:
+        return frozenset(
+            Pair(train, test)
+            for (_, train), trials in self.trials.items()
+            for trial in trials
+            for test, here in trial.result.domains.items()
+            if here.in_distribution
+        )
+
+    def estimates(self, method: str, pair: Pair, key: str) -> dict[int | None, Estimate]:
+        """A measure in a cell, by the seeds that have it; NaN and infinity are none."""
+        found = {
+            trial.result.seed: trial.result.domains[pair.test].measures.get(key)
             for trial in self.of(method, pair.train)
             if pair.test in trial.result.domains
         }
-        return INSIDE if any(told) else OUTSIDE
-
-    def estimates(self, method: str, pair: Pair, key: str) -> dict[int | None, Estimate]:
-        """A measure in a cell, by the seeds that have it."""
-        return {
-            trial.result.seed: trial.result.domains[pair.test].measures[key]
-            for trial in self.of(method, pair.train)
-            if pair.test in trial.result.domains and key in trial.result.domains[pair.test].measures
-        }
+        return {seed: of for seed, of in found.items() if of is not None and isfinite(of.value)}
 
     def cell(self, method: str, pair: Pair, key: str) -> Cell | None:
         """A measure in a cell, over seeds; None where no seed has it."""
@@ -137,7 +143,7 @@ class Scheme:
         ]
         told = [[of.get(seed) for of in each] for seed in self.seeds]
         whole = [[s for s in of if s is not None] for of in told if None not in of]
-        return _over([fmean(of) for of in whole])
+        return _over([fmean(of) for of in whole if of])
 
     @cached_property
     def gaps(self) -> tuple[str, ...]:
@@ -193,7 +199,8 @@ def _kind(result: Result, domains: Sequence[str]) -> str:
     left = set(domains) - set(result.train_domain)
     if len(result.train_domain) == 1:
         return SINGLE
-    return LEFT_OUT if len(left) == 1 and left <= result.domains.keys() else _SEVERAL
+    all_but_one = result.train_domain and len(left) == 1 and left <= result.domains.keys()
+    return LEFT_OUT if all_but_one else _SEVERAL
 
 
 def _scheme(name: str, judged: Sequence[tuple[Run, Result]]) -> Scheme:

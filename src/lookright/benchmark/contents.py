@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lookright.benchmark.beside import beside
 from lookright.benchmark.parts import Part, part, seeds_note
 from lookright.benchmark.published import Published
+from lookright.benchmark.published_tables import published_tables
+from lookright.benchmark.scheme import described, schemes
 from lookright.benchmark.sheets import Sheet
-from lookright.benchmark.table import described, schemes
 from lookright.evaluation.result import Result
 from lookright.training import Run
 
 
 @dataclass(frozen=True)
-class Book:
+class Contents:
     """The parts of a benchmark, one for each scheme, and what stands above them.
 
     labelled: what must be said with every figure, such as "oracle selection"; cautions: what is
@@ -32,13 +32,13 @@ class Book:
         return f"{sheet.title} ({self.labelled})" if self.labelled else sheet.title
 
 
-def book(
+def contents(
     judged: Sequence[tuple[Run, Result]],
     title: str,
     published: Sequence[Published] = (),
     labelled: str = "",
     missing: Sequence[str] = (),
-) -> Book:
+) -> Contents:
     """Everything about these results; missing: a line for each job that gave none.
 
     Raises:
@@ -47,11 +47,11 @@ def book(
     found = schemes(judged)
     parts = tuple(part(scheme) for scheme in found)
     gaps = [line for scheme in found for line in scheme.gaps]
-    return Book(
+    return Contents(
         title,
         labelled,
         tuple(described(found)),
         tuple(filter(None, (*missing, *gaps, seeds_note(parts)))),
         parts,
-        tuple(beside(published, found)),
+        tuple(published_tables(published, found)),
     )

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lookright.benchmark.columns import INSIDE
+from lookright.benchmark.scheme import Pair, Scheme
 from lookright.benchmark.sheets import Links, runs_of
-from lookright.benchmark.table import Pair, Scheme
 from lookright.drawing import Style, count
 from lookright.metrics import Measure
 from lookright.metrics.measure import in_order

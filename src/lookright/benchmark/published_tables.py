@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from lookright.benchmark.published import AVERAGE, Figure, Published, plain
+from lookright.benchmark.published import AVERAGE, Figure, Published
+from lookright.benchmark.scheme import Scheme
 from lookright.benchmark.sheets import Entry, Head, Row, Sheet
-from lookright.benchmark.table import Scheme
+from lookright.data.sets import published_set
 from lookright.evaluation.grouping import Cell
 
 
-def beside(published: Sequence[Published], schemes: Sequence[Scheme]) -> list[Sheet]:
+def published_tables(published: Sequence[Published], schemes: Sequence[Scheme]) -> list[Sheet]:
     """A table for each source, data set and measure."""
     return [_sheet(one, schemes) for one in published]
 
@@ -41,11 +42,12 @@ def _ours(one: Published, scheme: Scheme) -> Iterator[Row]:
     """Our figures in the same domains, and their average where we have all of them."""
     if scheme.name != one.source.scheme:
         return
-    known = [pair for pair in scheme.pairs if scheme.where(pair) == one.source.where]
-    domains = [domain for domain in one.domains if domain != AVERAGE]
+    known = published_set(one.data_set).domain
     pairs = {
-        domain: pair for domain in domains for pair in known if plain(pair.test) == plain(domain)
+        known(pair.test): pair for pair in scheme.pairs if scheme.where(pair) == one.source.where
     }
+    domains = [domain for domain in one.domains if domain != AVERAGE]
+    pairs = {domain: pairs[domain] for domain in domains if domain in pairs}
     for method in scheme.methods:
         cells = {
             domain: scheme.cell(method, pair, one.measure.key) for domain, pair in pairs.items()
