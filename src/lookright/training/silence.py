@@ -14,6 +14,7 @@ from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
+from lookright.training.module import Module
 from lookright.training.run import Row
 
 TRAIN, VALIDATION = "train/degenerate_maps", "val/degenerate_maps"
@@ -75,6 +76,8 @@ class SilenceCheck(L.Callback):
     ) -> None:
         maps = self._maps(batch, batch_idx)
         if maps is not None:
+            if isinstance(pl_module, Module):
+                maps = maps[pl_module.counted(batch, batch_idx)]
             self.counts[0] += degenerate(maps).sum()
             self.counts[1] += len(maps)
 
