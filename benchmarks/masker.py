@@ -28,7 +28,7 @@ PUBLISHED = partial(ALIGN, explainer=GradCAM(), distance=BCE(), mixup_distance=L
 SETTINGS: Mapping[str, Callable[[Classifier], Method]] = {
     "ERM": ERM,
     "ALIGN": PUBLISHED,
-    "correlation before the ReLU": ALIGN,
+    "Contrast before the ReLU": ALIGN,
     "fill: mean colour": partial(PUBLISHED, guide=LearnedMask(fill="mean")),
     "fill: black": partial(PUBLISHED, guide=LearnedMask(fill="black")),
     "mask of 8 x 8": partial(PUBLISHED, guide=LearnedMask(ConvMasker(grid=8))),
