@@ -340,7 +340,7 @@ def test_the_first_images_are_explained_and_no_other(tmp_path, monkeypatch) -> N
 
 def test_what_only_the_first_half_showed_may_still_be_said_after_a_resume() -> None:
     def said(*earlier: dict[str, float]) -> bool:
-        return SilenceCheck(AT(Tiny()), [].append, 10, earlier).said
+        return SilenceCheck(EGAT(Tiny()), [].append, 10, earlier).said
 
     assert not said({"epoch": 1, VALIDATION: 1}, {"epoch": 4, VALIDATION: 1})
     assert not said({"epoch": 6, VALIDATION: 0.1}, {"epoch": 7})

@@ -39,7 +39,7 @@ def met_by_silence(method: Method) -> str | None:
 
 
 class SilenceCheck(L.Callback):
-    """Logs the share of degenerate explanations, and says once that many are.
+    """Logs the share of degenerate explanations, and says once that a method's own are many.
 
     The method's explainer, as it is shown, or Grad-CAM if it has none, explains the predicted class
     of the first images of the epoch, and of the first validation images. Models that it cannot
@@ -99,11 +99,10 @@ class SilenceCheck(L.Callback):
         if self.said or not self._alarms(epoch, row) or not trainer.is_global_zero:
             return
         self.said = True
-        terms = ", weigh the terms of the explanation less, or compare otherwise"
         line = (
             f"{row[VALIDATION]:.0%} of the explanations of validation images are empty or constant "
-            f"in epoch {epoch}, so that they explain nothing: train longer"
-            f"{terms if self.method.explainer else ''} (docs/methods.md, Maps that say nothing)."
+            f"in epoch {epoch}, so that they explain nothing: train longer, weigh the terms of the "
+            "explanation less, or compare otherwise (docs/methods.md, Maps that say nothing)."
         )
         self.note(line)
         warnings.warn(line, stacklevel=2)
@@ -123,5 +122,6 @@ class SilenceCheck(L.Callback):
             return None
 
     def _alarms(self, epoch: int, row: Row) -> bool:
-        """Whether many maps say nothing after an epoch by which they should."""
-        return epoch > 1 and 2 * epoch >= self.epochs and row.get(VALIDATION, 0.0) > _MANY
+        """Whether many maps of the method say nothing after an epoch by which they should."""
+        late = epoch > 1 and 2 * epoch >= self.epochs
+        return bool(self.method.explainer) and late and row.get(VALIDATION, 0.0) > _MANY
