@@ -19,8 +19,12 @@ PATHS = os.pathsep.join([str(TESTS), str(TESTS.parent / "src"), os.environ.get("
 QUICK = {"RAY_gcs_rpc_server_reconnect_timeout_s": "3"}
 """How soon a node and a driver give up a head that is gone."""
 
-_GUARDED = '"$@" & read; kill -9 0'
+_GUARDED = '{ "$@"; kill -9 0; } & read; kill -9 0'
 """Runs a command until the standard input ends, as it does when the test's process dies."""
+
+
+class CannotStartError(Exception):
+    """Ray does not start on this machine; the message is what it said."""
 
 
 def free_port() -> int:
@@ -44,7 +48,9 @@ class Cluster:
         host, _, port = self.address.rpartition(":")
         client = f"--ray-client-server-port={free_port()}"
         self._node("--head", f"--port={port}", "--include-dashboard=false", client)
-        while socket.socket().connect_ex((host, int(port))):
+        while not self._listens(host, int(port)):
+            if self.nodes[0].poll() is not None:
+                raise CannotStartError(self.said())
             self._wait()
         self._node(f"--address={self.address}", path=second)
         launcher = self._launcher()
@@ -65,6 +71,10 @@ class Cluster:
 
     def said(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+    def _listens(self, host: str, port: int) -> bool:
+        with socket.socket() as asking:
+            return asking.connect_ex((host, port)) == 0
 
     def _launcher(self) -> OnRay:
         while True:

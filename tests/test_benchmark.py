@@ -271,11 +271,11 @@ def test_ctrl_c_writes_what_is_done_and_the_same_command_goes_on(write, monkeypa
 @pytest.mark.parametrize(
     ("launch", "options", "asked"),
     [
-        ({}, "", (None, None, 1)),
-        ({"workers": 2, "per_gpu": 3}, "", (2, None, 3)),
-        ({"workers": 2}, "--workers 4", (4, None, 1)),
-        ({"workers": 2}, "--ray auto", (None, "auto", 1)),
-        ({"ray": "auto"}, "--workers 4", (4, None, 1)),
+        ({}, "", (None, None, 1, None)),
+        ({"workers": 2, "per_gpu": 3}, "", (2, None, 3, None)),
+        ({"workers": 2, "threads": 1}, "--workers 4", (4, None, 1, 1)),
+        ({"workers": 2, "threads": 1}, "--ray auto", (None, "auto", 1, 1)),
+        ({"ray": "auto"}, "--workers 4", (4, None, 1, None)),
     ],
 )
 def test_the_command_goes_before_the_file_s_launcher(write, monkeypatch, launch, options, asked):

@@ -369,7 +369,7 @@ BAD = [
     ),
     (nothing, "demo --seeds 0", r"seeds is a number of seeds, 1 or more; got 0"),
     (nothing, "tran", r"no command 'tran'.*Did you mean 'train'"),
-    (nothing, "", r"Give a command: lookright claim, demo"),
+    (nothing, "", r"Give a command: lookright benchmark, claim, data, demo"),
 ]  # fmt: skip
 
 

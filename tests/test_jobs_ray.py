@@ -33,7 +33,7 @@ def order(tmp_path):
     version = __import__("lookright").__version__
     return on_node.Order(
         str(place.folder), str(place.about), "token", json.dumps(job.spec), str(tmp_path), [],
-        version, on_node.source_of(package),
+        1, version, on_node.source_of(package),
     )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ def test_a_job_is_built_again_from_its_spec(tmp_path):
         {"method": AT},
         {"method": partial(AT, attack=PGD(steps=3))},
         {"options": ONCE | {"lr": 0.1}},
+        {"options": ONCE | {"devices": 2}},
         {"data": Blobs(n=60)},
         {"domains": ("other",)},
     ],
@@ -82,6 +83,45 @@ def test_images_decide_and_not_where_they_lie(tmp_path):
     assert folder(first) == folder(moved)
     next(moved.glob("ink/cat/*")).unlink()
     assert folder(first) != folder(moved)
+
+
+def test_images_are_hashed_once_for_all_jobs(monkeypatch):
+    asked = []
+
+    def fingerprint(self, domain):
+        asked.append(domain)
+        return domain
+
+    monkeypatch.setattr(Blobs, "fingerprint", fingerprint)
+    grid = Grid(Blobs(), Blobs.domains, ONCE, QUICK)
+    jobs = grid.jobs([Entry("good", "", ERM)], [["train"], ["other"]], range(3))
+    assert len({job.digest for job in jobs}) == 6
+    assert sorted(asked) == ["other", "train"]
+
+
+def test_a_worker_refuses_images_that_are_others_than_those_of_the_job(tmp_path):
+    root = grow(tmp_path / "data", "ink/cat", "ink/dog", "oil/cat", "oil/dog")
+    data = Folder(root, 8)
+    job = Training("mine", ERM, data, data.domains, options=ONCE)
+    assert job.place(tmp_path).state == "waiting"
+    next(root.glob("ink/cat/*")).unlink()
+    (failure,) = launched([job], tmp_path, Workers(1))
+    assert failure.error.startswith("The images or the weights of this job are others on ")
+
+
+@pytest.mark.parametrize("devices", ["auto", -1, "0,1"])
+def test_a_job_says_on_how_many_devices_it_trains(devices):
+    with pytest.raises(UserError, match="devices is a number of devices, 1 or more, for a job"):
+        evaluation(options={"devices": devices})
+
+
+def test_a_job_trains_in_two_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(TESTS.parent / "src")]))
+    two = {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}
+    job = evaluation(options=ONCE | two)
+    assert launched([job], tmp_path, InProcess()) == []
+    run = Run(job.place(tmp_path).folder)
+    assert [row["step"] for row in run.history] == [1.0]
 
 
 def test_workers_give_the_same_figures_and_weights(tmp_path, monkeypatch):

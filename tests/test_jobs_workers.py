@@ -112,22 +112,26 @@ def test_files_of_the_working_folder_that_bear_a_librarys_name_are_not_run(tmp_p
         ({}, InProcess, 1),
         ({"workers": 1}, InProcess, 1),
         ({"workers": 3}, Workers, 3),
-        ({"ray": "10.0.0.1:6379", "per_gpu": 4}, OnRay, 0.25),
+        ({"ray": "10.0.0.1:6379", "per_gpu": 4, "threads": 3}, OnRay, (3, 0.25)),
     ],
 )
 def test_the_launcher_that_is_asked_for(asked, kind, slots, monkeypatch):
-    monkeypatch.setattr(OnRay, "__init__", lambda self, address, gpus: setattr(self, "gpus", gpus))
+    def init(self, address, cpus, gpus):
+        self.takes = cpus, gpus
+
+    monkeypatch.setattr(OnRay, "__init__", init)
     found = choose(**asked)
     assert type(found) is kind
-    assert (found.gpus if kind is OnRay else found.slots) == slots
+    assert (found.takes if kind is OnRay else found.slots) == slots
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ({"workers": 2, "ray": "a:1"}, "Expected --workers or --ray, got both: --workers 2 are"),
-        ({"workers": 0}, "slots is a number of processes, 1 or more; got 0"),
+        ({"workers": 0}, "workers is a number of jobs at a time, 1 or more; got 0"),
         ({"per_gpu": 0}, "per_gpu is a number of jobs on one GPU, 1 or more; got 0"),
+        ({"threads": 0}, "threads is a number of threads of each job, 1 or more; got 0"),
     ],
 )
 def test_what_cannot_be_chosen_is_one_clear_line(asked, said):

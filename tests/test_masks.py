@@ -393,7 +393,8 @@ def test_a_run_keeps_what_its_masks_mean(tmp_path: Path) -> None:
     train = ["train", "--method", "rrr", *given, "--run", run, "--epochs", "1"]
     with pytest.raises(UserError, match=re.escape("--mask_values.object [1]")):
         cli.run(train)
-    cli.run([*train, "--mask_values.object", "[1]", "--mask_values.ignore", "[3]"])
+    with pytest.warns(UserWarning, match="RRR has terms that a map which says nothing satisfies"):
+        cli.run([*train, "--mask_values.object", "[1]", "--mask_values.ignore", "[3]"])
     data = Run(Path(run)).data()
     assert data.mask_values == MaskValues((1,), (3,))
     ignored = data.samples("images", [0]).ignored

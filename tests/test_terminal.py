@@ -1,5 +1,6 @@
 """What a terminal or a log gets: any encoding, any name, a pipe that is closed, Ctrl-C."""
 
+import ast
 import io
 import os
 import re
@@ -89,8 +90,13 @@ def test_any_other_name_is_shown_as_it_is(name, capsys):
 
 def test_all_text_goes_to_the_terminal_through_one_module():
     source = Path(lookright.__file__).parent
-    ways = re.compile(r"(?<![\w.])(print|Console)\(|sys\.std(out|err)\.write")
-    found = {p.name for p in source.rglob("*.py") if ways.search(p.read_text("utf-8"))}
+    ways = {"print", "Console", "sys.stdout.write", "sys.stderr.write"}
+    found = {
+        path.name
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ways
+    }
     assert found == {"console.py"}
 
 

@@ -7,6 +7,7 @@ is; `log.txt`, what it printed; `done.json`, once it is done; `failed.json`, if 
 import hashlib
 import json
 import re
+import socket
 import traceback
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -156,6 +157,7 @@ def do(job: Job, place: Place, progress: Progress) -> None:
         (about / "failed.json").unlink(missing_ok=True)
         _write(about / "spec.json", job.spec)
         try:
+            _require_same(job, place)
             job.work(place.folder, progress)
         except StoppedError:
             raise
@@ -164,6 +166,15 @@ def do(job: Job, place: Place, progress: Progress) -> None:
             _write(about / "failed.json", {"error": told, "at": _now()})
             raise
         _write(about / "done.json", {"at": _now(), "versions": versions()})
+
+
+def _require_same(job: Job, place: Place) -> None:
+    """Refuse files that are others here than where the place was made, or than they were then."""
+    if not place.about.name.endswith(job.digest):
+        raise UserError(
+            f"The images or the weights of this job are others on {socket.gethostname()} now than "
+            "where and when the command was given: put the same there, or give it again."
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -33,8 +33,8 @@ class Order:
     """A job, as a node is given it.
 
     folder, about: its place on the launcher's machine; `about/launch` holds the token there. spec:
-    as JSON. cwd: the launcher's working folder. paths: what must exist on the node. version,
-    source: of the launcher's lookright.
+    as JSON. cwd: the launcher's working folder. paths: what must exist on the node. threads: those
+    it computes on. version, source: of the launcher's lookright.
     """
 
     folder: str
@@ -43,6 +43,7 @@ class Order:
     spec: str
     cwd: str
     paths: list[str]
+    threads: int
     version: str
     source: str
 
@@ -164,7 +165,8 @@ def _run(order: Order, folder: Path, about: Path) -> int:
             stdout=log,
             stderr=log,
             cwd=order.cwd if Path(order.cwd).is_dir() else None,
-            env=os.environ | {"PYTHONSAFEPATH": "1", FIRST: ""},
+            env=os.environ
+            | {"OMP_NUM_THREADS": str(order.threads), "PYTHONSAFEPATH": "1", FIRST: ""},
         )
     try:
         assert process.stdin is not None

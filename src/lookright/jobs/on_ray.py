@@ -36,7 +36,8 @@ class OnRay(Launcher):
 
     address: of the cluster's head, such as 10.0.0.1:6379; "auto" is the cluster that this machine
     is part of. cpus, gpus: what a job takes of a node for each of its devices; half a GPU lets two
-    jobs share it. Where the cluster has no GPUs, none is asked for.
+    jobs share it. Where the cluster has no GPUs, none is asked for. A job computes on as many
+    threads as it takes CPUs.
 
     If the cluster is restarted, its jobs are given to it again; they go on where they were.
 

@@ -76,7 +76,7 @@ class Driver:
         cloudpickle.register_pickle_by_value(on_node)
         self.work: Any = ray.remote(max_retries=_RETRIES)(on_node.work)
         self.told = told
-        self.each = {"CPU": cpus}
+        self.each, self.threads = {"CPU": cpus}, max(1, int(cpus))
         if ray.cluster_resources().get("GPU", 0) >= gpus > 0:
             self.each["GPU"] = gpus
         self.slots, self.surveyed = 0, -inf
@@ -104,7 +104,8 @@ class Driver:
         if "GPU" in needs and (devices > 1 or told["alone"]):
             needs["GPU"] = ceil(needs["GPU"] / devices) * devices
         del told["alone"]
-        self._send(_Task(token, Order(**told, version=self.version, source=self.source), needs))
+        order = Order(**told, threads=self.threads, version=self.version, source=self.source)
+        self._send(_Task(token, order, needs))
 
     def look(self) -> None:
         """Tell how large the cluster is, and how jobs have ended."""

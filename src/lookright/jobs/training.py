@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,18 @@ class Training(Job):
         """Name, training domains and seed."""
         return f"{self.name} {' '.join(self.domains)} {self.seed}"
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.devices, int) or self.devices < 1:
+            raise UserError(
+                f"devices is a number of devices, 1 or more, for a job; got {self.devices}: it "
+                "decides the batch, and which devices these are, the launcher chooses."
+            )
+
     @property
     def devices(self) -> int:
-        """As in `fit`; 1 where that is left to Lightning."""
-        asked = self.options.get("devices", 1)
-        return asked if isinstance(asked, int) else 1
+        """As in `fit`."""
+        asked: int = self.options.get("devices", 1)
+        return asked
 
     def decides(self) -> Any:
         """The spec, with hashes of the images and of the weights in place of their paths."""
@@ -64,7 +72,7 @@ class Training(Job):
         spec["data"] = content_of(self.data, self.domains)
         spec["options"] = {k: each for k, each in spec["options"].items() if k not in _WHERE}
         if self.weights is not None:
-            spec["weights"] = content_hash(self.weights)
+            spec["weights"] = _hash_of(self.weights, self.weights.stat().st_mtime_ns)
         return spec
 
     @property
@@ -198,5 +206,19 @@ def content_of(data: ImageData, domains: tuple[str, ...]) -> Any:
     """The data's spec without folders, and the fingerprints of the images in these domains."""
     spec = spec_of(data)
     options = {name: each for name, each in spec["init_args"].items() if name not in FOLDERS}
-    prints = {domain: data.fingerprint(domain) for domain in domains}
+    prints = {domain: _fingerprint(data, domain) for domain in domains}
     return {"class_path": spec["class_path"], "init_args": options, "images": prints}
+
+
+def _fingerprint(data: ImageData, domain: str) -> str:
+    """The domain's fingerprint, kept with the data set, so that all jobs share it."""
+    known: dict[str, str] = vars(data).setdefault("_fingerprints", {})
+    if domain not in known:
+        known[domain] = data.fingerprint(domain)
+    return known[domain]
+
+
+@lru_cache
+def _hash_of(path: Path, changed: int) -> str:
+    """A hash of a file that was changed last at this time."""
+    return content_hash(path)

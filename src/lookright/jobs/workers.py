@@ -22,7 +22,8 @@ class Workers(Launcher):
 
     slots: processes at the same time; by default as many as the GPUs take, or else one for each
     core. Each has its share of the cores' threads, and where there are GPUs, those of them with the
-    fewest jobs: as many as `job.devices`. per_gpu: jobs at the same time on one GPU.
+    fewest jobs: as many as `job.devices`. per_gpu: jobs at the same time on one GPU. threads: of
+    each job, in place of its share.
 
     Raises:
         UserError: fewer than one slot, or than one job to a GPU.
@@ -30,11 +31,13 @@ class Workers(Launcher):
 
     slots = 1
 
-    def __init__(self, slots: int | None = None, per_gpu: int = 1) -> None:
-        for name, number in {"slots": slots, "per_gpu": per_gpu}.items():
+    def __init__(
+        self, slots: int | None = None, per_gpu: int = 1, threads: int | None = None
+    ) -> None:
+        for name, number in {"workers": slots, "per_gpu": per_gpu}.items():
             if number is not None and number < 1:
-                raise UserError(f"{name} is a number of processes, 1 or more; got {number}.")
-        self.gpus = _gpus()
+                raise UserError(f"{name} is a number of jobs at a time, 1 or more; got {number}.")
+        self.gpus, self.threads = _gpus(), threads
         self.slots = slots or len(self.gpus) * per_gpu or cores()
         self.room = dict.fromkeys(self.gpus, per_gpu) or {"": self.slots}
         self.running: list[Worker] = []
@@ -49,7 +52,8 @@ class Workers(Launcher):
         chosen = self._emptiest(alone)[:needed]
         if len(chosen) < needed:
             return None
-        environment = {"OMP_NUM_THREADS": str(max(1, cores() // self.slots)), **os.environ}
+        share = computing_on(max(1, cores() // self.slots))
+        environment = {**share, **os.environ, **computing_on(self.threads)}
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         try:
@@ -117,6 +121,11 @@ class Worker(Ongoing):
 
     def wait(self) -> None:
         self.process.wait()
+
+
+def computing_on(threads: int | None) -> dict[str, str]:
+    """What lets a process compute on this number of threads; None leaves that to it."""
+    return {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
 
 
 def cores() -> int:

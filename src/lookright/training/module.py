@@ -181,13 +181,16 @@ class Module(L.LightningModule):
         """Count the right answers; what an image's are does not depend on process or batch."""
         model, x, y = self.method.model, batch.images, batch.labels
         chance = ImageGenerator(derived_seed(self.settings.seed, "validation"), self.device)
-        left = self.own - batch_idx * self.settings.batch_size
-        counted = slice(min(len(batch), left))
+        counted = slice(self.counted(batch, batch_idx))
         self.hits[0] += len(y[counted])
         for place, attack in enumerate(self.judged.values(), 1):
             seen = attack(model, x, y, chance) if attack else x
             with torch.no_grad():
                 self.hits[place] += (model(seen).argmax(1) == y)[counted].sum()
+
+    def counted(self, batch: Batch, batch_idx: int) -> int:
+        """How many of a validation batch are this process's own; those after them fill it up."""
+        return max(0, min(len(batch), self.own - batch_idx * self.settings.batch_size))
 
     def on_validation_epoch_end(self) -> None:
         n, *hits = self.trainer.strategy.reduce(self.hits, reduce_op="sum").tolist()

@@ -14,6 +14,7 @@ from lookright.explainers import Explainer, GradCAM
 from lookright.methods.method import Method
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
+from lookright.training.module import Module
 from lookright.training.run import Row
 
 TRAIN, VALIDATION = "train/degenerate_maps", "val/degenerate_maps"
@@ -85,8 +86,10 @@ class SilenceCheck(L.Callback):
     ) -> None:
         maps = self._maps(batch, batch_idx)
         if maps is not None:
-            self.counts[0] += degenerate(maps).sum()
-            self.counts[1] += len(maps)
+            assert isinstance(pl_module, Module)
+            own = maps[: pl_module.counted(batch, batch_idx)]
+            self.counts[0] += degenerate(own).sum()
+            self.counts[1] += len(own)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         silent, n = trainer.strategy.reduce(self.counts, reduce_op="sum").tolist()
