@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from lookright.data import ImageData, Shortcut
-from lookright.distances import BCE, L1
+from lookright.distances import L1, Contrast, Correlation
 from lookright.explainers import GradCAM
 from lookright.guides import ConvMasker, LearnedMask
 from lookright.jobs.grid import Entry, Grid, finished
@@ -24,24 +24,26 @@ from lookright.metrics.fills import blur
 from lookright.models import Classifier
 from lookright.training import Run
 
-PUBLISHED = partial(ALIGN, explainer=GradCAM(), distance=BCE(), mixup_distance=L1())
+CONTRAST = partial(
+    ALIGN, explainer=GradCAM(relu=False), distance=Contrast(), mixup_distance=Correlation()
+)
 SETTINGS: Mapping[str, Callable[[Classifier], Method]] = {
     "ERM": ERM,
-    "ALIGN": PUBLISHED,
-    "correlation before the ReLU": ALIGN,
-    "fill: mean colour": partial(PUBLISHED, guide=LearnedMask(fill="mean")),
-    "fill: black": partial(PUBLISHED, guide=LearnedMask(fill="black")),
-    "mask of 8 x 8": partial(PUBLISHED, guide=LearnedMask(ConvMasker(grid=8))),
-    "mask of 32 x 32": partial(PUBLISHED, guide=LearnedMask(ConvMasker(grid=32))),
-    "sparsity 1": partial(PUBLISHED, guide=LearnedMask(sparsity=1.0)),
-    "sparsity 4": partial(PUBLISHED, guide=LearnedMask(sparsity=4.0)),
-    "warm-up 0.1": partial(PUBLISHED, guide=LearnedMask(warm_up=0.1)),
-    "warm-up 0.6": partial(PUBLISHED, guide=LearnedMask(warm_up=0.6)),
-    "guidance 0.3": partial(PUBLISHED, guidance=0.3),
-    "guidance 3": partial(PUBLISHED, guidance=3.0),
-    "distance L1": partial(PUBLISHED, distance=L1()),
-    "no mixup": partial(PUBLISHED, mixup=0.0),
-    "smoothness 0": partial(PUBLISHED, guide=LearnedMask(smoothness=0.0)),
+    "ALIGN": ALIGN,
+    "Contrast before the ReLU": CONTRAST,
+    "fill: mean colour": partial(ALIGN, guide=LearnedMask(fill="mean")),
+    "fill: black": partial(ALIGN, guide=LearnedMask(fill="black")),
+    "mask of 8 x 8": partial(ALIGN, guide=LearnedMask(ConvMasker(grid=8))),
+    "mask of 32 x 32": partial(ALIGN, guide=LearnedMask(ConvMasker(grid=32))),
+    "sparsity 1": partial(ALIGN, guide=LearnedMask(sparsity=1.0)),
+    "sparsity 4": partial(ALIGN, guide=LearnedMask(sparsity=4.0)),
+    "warm-up 0.1": partial(ALIGN, guide=LearnedMask(warm_up=0.1)),
+    "warm-up 0.6": partial(ALIGN, guide=LearnedMask(warm_up=0.6)),
+    "guidance 0.3": partial(ALIGN, guidance=0.3),
+    "guidance 3": partial(ALIGN, guidance=3.0),
+    "distance L1": partial(ALIGN, distance=L1()),
+    "no mixup": partial(ALIGN, mixup=0.0),
+    "smoothness 0": partial(ALIGN, guide=LearnedMask(smoothness=0.0)),
 }
 COLUMNS = ("accuracy", "mask's mass", "mask's area", "explanation's mass", "suff. ↓", "compr. ↑")
 

@@ -240,8 +240,12 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "egat-l2": lambda model: EGAT(model, PGD(0.5, 2, norm=L2())),
     "align": lambda model: ALIGN(model, learned_mask()),
     "align-mixup": lambda model: ALIGN(model, learned_mask(), mixup=1.0),
-    "align-published": lambda model: ALIGN(
-        model, learned_mask(), GradCAM(), distances.BCE(), mixup_distance=distances.L1()
+    "align-contrast": lambda model: ALIGN(
+        model,
+        learned_mask(),
+        GradCAM(relu=False),
+        distances.Contrast(),
+        mixup_distance=distances.Correlation(),
     ),
     "sgt": SGT,
     "sgt-mean": lambda model: SGT(model, fill="mean"),

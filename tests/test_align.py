@@ -61,8 +61,7 @@ def test_align_is_its_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = Smooth().double(), batch(dtype=torch.float64)
     x, y = data.images, data.labels
     guide = LearnedMask(Left())
-    published = {"explainer": GradCAM(), "distance": BCE(), "mixup_distance": L1()}
-    terms = ALIGN(model, guide, guidance=0.3, mixup=0.7, **published)(data)
+    terms = ALIGN(model, guide, guidance=0.3, mixup=0.7)(data)
     assert list(terms) == ["clean", "explanation", "masker", "mixup"]
     _, saliency = GradCAM()(model, x, y)
     mixed = mixup.mix_same_class(y)
@@ -74,7 +73,8 @@ def test_align_is_its_terms(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(
         terms["mixup"], 0.7 * mixed_explanation_gap(mixed, of_mixed, saliency, L1())
     )
-    terms = ALIGN(model, guide, guidance=0.3, mixup=0.7)(data)
+    lawful = GradCAM(relu=False), Contrast(), 0.3, 0.7, Correlation()
+    terms = ALIGN(model, guide, *lawful)(data)
     _, saliency = GradCAM(relu=False)(model, x, y)
     _, of_mixed = GradCAM(relu=False)(model, mixed.of(x), mixed.labels)
     gap = Contrast()(saliency, guide.masks(x)[:, 0]).mean()

@@ -80,6 +80,21 @@ def test_the_margin_maps_change_bounds_the_margins_where_the_rival_stays(name: s
     assert (left <= RawL1()(after[1], before[1]) * (1 + 1e-9) + slack).all()
 
 
+@pytest.mark.parametrize("name", ["torchvision/densenet121", "torchvision/mobilenet_v3_small"])
+def test_where_more_than_a_mean_and_a_linear_layer_follows_the_mean_is_no_logit(name: str) -> None:
+    model, (x, _) = network(name), images(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    bias = list(model.parameters())[-1].detach()
+    with torch.no_grad():
+        model.train()(x)
+        logits = model.eval()(x) - bias
+    means = [class_map(model, x, torch.full((len(x),), k)).mean((1, 2)) for k in range(4)]
+    error = (torch.stack(means, 1) - logits).abs().max()
+    assert error > 0.01 * logits.abs().max()
+
+
 def test_correlation_bounds_no_margin() -> None:
     """Maps that correlate perfectly, with margins as far apart as one likes."""
     model, (x, _) = network("small_resnet"), images(3)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import Correlation, Distance
+from lookright.distances import BCE, L1, Distance
 from lookright.explainers import Explainer, GradCAM, explain_together
 from lookright.explainers.explainer import check_signs
 from lookright.guides import LearnedMask
@@ -25,13 +25,13 @@ class ALIGN(Method):
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the masker M with its loss L_mask; None is `LearnedMask()`.
-        explainer: Phi; None is `GradCAM(relu=False)`, the class map before the ReLU; the paper's is
-            `GradCAM()`.
-        distance: d; None is `Contrast()`; the paper's is `BCE()`, of which an empty map costs
-            less than an unrelated one.
+        explainer: Phi; None is `GradCAM()`, as published.
+        distance: d; None is `BCE()`, as published. An empty map costs less by it than an unrelated
+            one, but `Contrast()` of `GradCAM(relu=False)`, which has no such fault, gave worse
+            masks (docs/results/align.md).
         guidance: l3.
         mixup: l4, the weight of the same-class mixup of explanations; 0 leaves it out.
-        mixup_distance: the distance of R_mix; None is `Correlation()`; that of DRE is `L1()`.
+        mixup_distance: the distance of R_mix; None is `L1()`, that of DRE.
 
     Raises:
         UserError: a negative weight; a distance that does not take signed maps, with an explainer
@@ -54,11 +54,11 @@ class ALIGN(Method):
         super().__init__(model)
         check_weights(guidance=guidance, mixup=mixup)
         self.guide = guide or LearnedMask()
-        self.explainer = explainer or GradCAM(relu=False)
-        self.distance = distance or self.guide.fitting
+        self.explainer = explainer or GradCAM()
+        self.distance = distance or BCE()
         self.guidance = guidance
         self.mixup = mixup
-        self.mixup_distance = mixup_distance or Correlation()
+        self.mixup_distance = mixup_distance or L1()
         check_signs(self.explainer, self.distance, self.mixup_distance)
         self.warm_up = self.guide.warm_up
 

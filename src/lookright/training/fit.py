@@ -259,7 +259,7 @@ def fit(
             callbacks=[
                 *(*averages, *shown, *callbacks),
                 OverfittingCheck(records.note, earlier),
-                SilenceCheck(method, records.note, earlier),
+                SilenceCheck(method, records.note, epochs, earlier),
                 records,
             ],
             plugins=[AtomicCheckpoints()],

@@ -1,8 +1,7 @@
 """Whether a training leads to explanations that say nothing: empty, constant or not finite."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import lightning as L
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from lookright.batch import Batch
 from lookright.distances import degenerate
 from lookright.errors import UserError
+from lookright.explainers import Explainer, GradCAM
 from lookright.methods.method import Method
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
@@ -40,19 +40,28 @@ def met_by_silence(method: Method) -> str | None:
 
 
 class SilenceCheck(L.Callback):
-    """Logs the share of degenerate explanations, and says once that many are.
+    """Logs the share of degenerate explanations, and says once that a method's own are many.
 
-    The method's explainer, as it is shown, explains the predicted class of the first images of the
-    epoch, and of the first validation images. Methods without an explainer have no such share, nor
-    have models that it cannot explain. It is judged in the second half of the training, and after
-    the first epoch, since an untrained network may have empty maps.
+    The method's explainer, as it is shown, or Grad-CAM if it has none, explains the predicted class
+    of the first images of the epoch, and of the first validation images. Models that it cannot
+    explain have no such share. It is judged in the second half of the training, and after the first
+    epoch, since an untrained network may have empty maps.
+
+    earlier: the rows of the epochs before, if the training is resumed.
     """
 
-    def __init__(self, method: Method, note: Callable[[str], None], earlier: Sequence[Row]) -> None:
+    def __init__(
+        self, method: Method, note: Callable[[str], None], epochs: int, earlier: Sequence[Row]
+    ) -> None:
         self.method = method
-        self.explainer = method.explainer and method.explainer.shown
+        self.explainer: Explainer | None = (method.explainer or GradCAM()).shown
         self.note = note
-        self.said = any(_silent(row) for row in earlier)
+        self.epochs = epochs
+        self.said = any(self._alarms(int(row["epoch"]), row) for row in earlier)
+        self.seen = 0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.seen = 0
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
@@ -64,6 +73,7 @@ class SilenceCheck(L.Callback):
             pl_module.log(TRAIN, share, on_step=False, on_epoch=True, batch_size=n, sync_dist=True)
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.seen = 0
         self.counts = torch.zeros(2, dtype=torch.long, device=pl_module.device)
 
     def on_validation_batch_start(
@@ -82,8 +92,6 @@ class SilenceCheck(L.Callback):
             self.counts[1] += len(own)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.method.explainer is None:
-            return
         silent, n = trainer.strategy.reduce(self.counts, reduce_op="sum").tolist()
         if n:
             pl_module.log(VALIDATION, silent / n, sync_dist=True)
@@ -91,8 +99,7 @@ class SilenceCheck(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
-        early = epoch == 1 or 2 * epoch < (trainer.max_epochs or epoch)
-        if self.said or early or not _silent(row) or not trainer.is_global_zero:
+        if self.said or not self._alarms(epoch, row) or not trainer.is_global_zero:
             return
         self.said = True
         line = (
@@ -104,10 +111,11 @@ class SilenceCheck(L.Callback):
         warnings.warn(line, stacklevel=2)
 
     def _maps(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """The explanations of a batch, if it is one of the first."""
-        if self.explainer is None or batch_idx * len(batch) >= _IMAGES:
+        """The explanations of a batch's images, as far as they are among the first."""
+        x, model = batch.images[: _IMAGES - self.seen], self.method.model
+        if self.explainer is None or not len(x):
             return None
-        x, model = batch.images[:_IMAGES], self.method.model
+        self.seen += len(x)
         noise = derived_seed(0, "degenerate maps", batch_idx)
         try:
             with frozen(model), torch.no_grad(), own_noise(x.device, noise):
@@ -116,6 +124,7 @@ class SilenceCheck(L.Callback):
             self.explainer = None
             return None
 
-
-def _silent(row: Mapping[str, Any]) -> bool:
-    return row.get(VALIDATION, 0.0) > _MANY
+    def _alarms(self, epoch: int, row: Row) -> bool:
+        """Whether many maps of the method say nothing after an epoch by which they should."""
+        late = epoch > 1 and 2 * epoch >= self.epochs
+        return bool(self.method.explainer) and late and row.get(VALIDATION, 0.0) > _MANY
