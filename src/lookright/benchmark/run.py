@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.progress import Progress
 
 from lookright.benchmark.comparisons import ImageValues
+from lookright.benchmark.scheme import schemes
 from lookright.benchmark.selection import Row
-from lookright.benchmark.table import schemes
 from lookright.errors import UserError
 from lookright.evaluation.result import Result
 from lookright.jobs.job import Job, Place
