@@ -15,7 +15,9 @@ from lookright.errors import UserError
 from lookright.jobs import OnRay
 
 TESTS = Path(__file__).parent
-PATHS = os.pathsep.join([str(TESTS), str(TESTS.parent / "src"), os.environ.get("PYTHONPATH", "")])
+PATHS = os.pathsep.join(
+    filter(None, [str(TESTS), str(TESTS.parent / "src"), os.environ.get("PYTHONPATH")])
+)
 QUICK = {"RAY_gcs_rpc_server_reconnect_timeout_s": "3"}
 """How soon a node and a driver give up a head that is gone."""
 
@@ -95,7 +97,9 @@ class Cluster:
             self.nodes.append(
                 subprocess.Popen(
                     ["bash", "-c", _GUARDED, "bash", *command, *small, *own, *options],
-                    env=os.environ | QUICK | {"PYTHONPATH": os.pathsep.join([path, PATHS])},
+                    env=os.environ
+                    | QUICK
+                    | {"PYTHONPATH": os.pathsep.join(filter(None, [path, PATHS]))},
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,

@@ -248,7 +248,9 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
         value = _loaded(value, place)
     only = [each for each in members(kind).values() if isclass(each)]
     alone = not isabstract(kind) and only in ([], [kind])
-    if alone and not isinstance(value, Mapping) and not _names_class(value, kind):
+    one_of_many = any(isabstract(base) for base in kind.__mro__[1:])
+    named = isinstance(value, Mapping) or _names_class(value, kind)
+    if alone and not one_of_many and not named:
         raise UserError(
             f"Expected options for {place.name}, as {{OPTION: VALUE}} with one or more of "
             f"{', '.join(parameters(kind))}; got '{value}'."

@@ -29,9 +29,9 @@ _GENERIC = ("images", "imgs", "img", "data", "dataset")
 def train(
     method: Callable[[Classifier], Method] = EGAT,
     data: str = "Shortcut",
-    preset: str = "",
     train_domain: list[str] | None = None,
     test_domain: list[str] | None = None,
+    preset: str = "",
     model: ModelName = ModelName("small_resnet"),  # noqa: B008
     weights: Path | None = None,
     pretrained: bool = False,
@@ -82,11 +82,11 @@ def train(
         method: the training objective, such as ERM, AT, EGAT or ALIGN; --method.help NAME shows the
             options of each.
         data: Shortcut (built in), or a folder laid out <domain>/<class>/* or <class>/*.
-        preset: options by name and source, over which those given here go: domainbed, dre, align or
-            photos-finetune (docs/training.md).
         train_domain: domains to train on, as a,b; by default all that are not test domains, and on
             Shortcut the domain train.
         test_domain: domains left out of training, as a,b.
+        preset: options by name and source, over which those given here go: domainbed, dre, align or
+            photos-finetune (docs/training.md).
         model: small_resnet, a timm name, torchvision/<name>, or package.module:function.
         weights: file of weights to begin with (.safetensors or a state dict).
         pretrained: begin with the library's own weights, from its hub.
