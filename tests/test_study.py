@@ -25,6 +25,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(module, "_GUIDES", kept)
 
 
+@pytest.mark.filterwarnings("ignore:MaskAlignment has terms that a map which says nothing")
 def test_the_study_trains_by_every_mask_and_draws_them(tmp_path, capsys):
     main(["study", "masks", "--output", str(tmp_path), "--epochs", "1", "--strength", "0.8"])
     rows = {row["masks"]: row for row in json.loads((tmp_path / "masks.json").read_text())}
