@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rich.progress import Progress
@@ -24,6 +24,8 @@ from lookright.training import Run, fit
 from lookright.training.run import Which
 from lookright.training.settings import Settings, rhythm
 from lookright.untrusted import parsed
+
+T = TypeVar("T")
 
 _WHERE = ("workers", "accelerator")
 """Options of a training that say where it runs, and not what comes out."""
@@ -182,15 +184,12 @@ class Evaluation(Job):
         Raises:
             UserError: it is damaged, or of another version of lookright.
         """
-        path = self._told(folder)
-        try:
-            name = parsed(regular(path).read_text(encoding="utf-8"))["result"]
-            found = inside(folder, Path(name, "result.json")).parent
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"Expected in {path} which result the job has written; it is missing or damaged: "
-                f"delete {path.parent}, and the same command evaluates again."
-            ) from error
+        found = read_told(
+            self._told(folder),
+            lambda told: inside(folder, Path(told["result"], "result.json")).parent,
+            "which result the job has written",
+            "evaluates again",
+        )
         try:
             return read_result(found)
         except UserError as error:
@@ -200,6 +199,22 @@ class Evaluation(Job):
 
     def _told(self, folder: Path) -> Path:
         return self.place(folder.parent).about / "result.json"
+
+
+def read_told(path: Path, read: Callable[[Any], T], what: str, again: str) -> T:
+    """What a job has told in a file beside its mark.
+
+    Raises:
+        UserError: it is missing or damaged; the message says `what` was expected, and that the same
+            command does it `again`.
+    """
+    try:
+        return read(parsed(regular(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"Expected in {path} {what}; it is missing or damaged: delete {path.parent}, and the "
+            f"same command {again}."
+        ) from error
 
 
 def content_of(data: ImageData, domains: tuple[str, ...]) -> Any:

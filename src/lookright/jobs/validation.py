@@ -11,16 +11,14 @@ from rich.progress import Progress
 from lookright.attacks import Attack
 from lookright.data.loaders import stored_loader, to_device
 from lookright.devices import best_device, borrowed
-from lookright.errors import UserError
-from lookright.files import regular, write_atomically
+from lookright.files import write_atomically
 from lookright.jobs.job import Job
-from lookright.jobs.training import Training, content_of
+from lookright.jobs.training import Training, content_of, read_told
 from lookright.models import Classifier
 from lookright.modes import frozen, full_precision
 from lookright.seeds import derived_seed
 from lookright.training import Run
 from lookright.training.run import Which
-from lookright.untrusted import parsed
 
 
 @dataclass(frozen=True)
@@ -74,14 +72,12 @@ class Validation(Job):
         Raises:
             UserError: it is damaged.
         """
-        path = self._told(folder)
-        try:
-            return float(parsed(regular(path).read_text(encoding="utf-8"))["score"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"Expected in {path} the score of a training; it is missing or damaged: delete "
-                f"{path.parent}, and the same command scores it again."
-            ) from error
+        return read_told(
+            self._told(folder),
+            lambda told: float(told["score"]),
+            "the score of a training",
+            "scores it again",
+        )
 
     def _accuracy(self, model: Classifier, domain: str, attack: Attack | None) -> float:
         part, device = self.training.data.split(domain, "validation"), best_device()
