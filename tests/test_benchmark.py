@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from filelock import FileLock
 
 from lookright import cli
 from lookright.benchmark import Benchmark, read_benchmark
+from lookright.benchmark.cost import Cost
 from lookright.benchmark.plan import ORACLE
 from lookright.benchmark.selection import rows
 from lookright.errors import UserError
@@ -341,6 +343,25 @@ def test_a_dry_run_lists_the_jobs_and_does_nothing(write, capsys):
     run(write(only=["ink"]), "--dry_run")
     printed = " ".join(capsys.readouterr().out.split())
     assert "4 jobs: 2 done, 2 waiting." in printed
+
+
+@pytest.mark.parametrize(
+    ("launch", "threads"),
+    [({"threads": 3}, 3), ({"workers": 2, "threads": 1}, 1), ({"workers": 10_000}, 1)],
+)
+def test_a_dry_run_times_with_the_threads_of_a_job(write, monkeypatch, launch, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before, seen = torch.get_num_threads(), []
+
+    def timed(*given, **options):
+        seen.append(torch.get_num_threads())
+        return Cost(1.0, None)
+
+    for name in ("step_cost", "evaluation_cost"):
+        monkeypatch.setattr(f"lookright.benchmark.estimate.{name}", timed)
+    run(write(only=["ink"], launch=launch), "--dry_run")
+    assert {*seen} == {threads}
+    assert torch.get_num_threads() == before
 
 
 WRONG = {

@@ -40,6 +40,11 @@ class Launcher(ABC):
     def slots(self) -> int:
         """How many jobs run at the same time, at most."""
 
+    @property
+    @abstractmethod
+    def threads(self) -> int | None:
+        """How many threads a job has on the processor; None leaves that to torch."""
+
     @abstractmethod
     def start(
         self, job: Job, place: Place, progress: Progress, alone: bool = False

@@ -53,6 +53,7 @@ class InProcess(Launcher):
     """
 
     slots = 1
+    threads: int | None = None
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
@@ -66,7 +67,7 @@ class InProcess(Launcher):
             progress.console.print(job.title, markup=False, soft_wrap=True, highlight=False)
         before = set(progress.task_ids)
         try:
-            with _threads(self.threads):
+            with computing_with(self.threads):
                 do(job, place, progress)
         except HeldError:
             return Ended(HELD)
@@ -81,7 +82,7 @@ class InProcess(Launcher):
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def computing_with(number: int | None) -> Iterator[None]:
     """Within it, torch computes on this number of threads; None changes nothing."""
     if number is None:
         yield

@@ -66,6 +66,10 @@ class OnRay(Launcher):
     def slots(self) -> int:
         return self.driver.slots
 
+    @property
+    def threads(self) -> int:
+        return max(1, int(self.cpus))
+
     def start(
         self, job: Job, place: Place, progress: Progress, alone: bool = False
     ) -> Ongoing | None:

@@ -30,6 +30,7 @@ class Workers(Launcher):
     """
 
     slots = 1
+    threads: int | None = None
 
     def __init__(
         self, slots: int | None = None, per_gpu: int = 1, threads: int | None = None
@@ -37,8 +38,11 @@ class Workers(Launcher):
         for name, number in {"workers": slots, "per_gpu": per_gpu}.items():
             if number is not None and number < 1:
                 raise UserError(f"{name} is a number of jobs at a time, 1 or more; got {number}.")
-        self.gpus, self.threads = _gpus(), threads
+        self.gpus = _gpus()
         self.slots = slots or len(self.gpus) * per_gpu or cores()
+        asked = os.environ.get("OMP_NUM_THREADS")
+        share = max(1, cores() // self.slots)
+        self.threads = threads or (None if asked else share)
         self.room = dict.fromkeys(self.gpus, per_gpu) or {"": self.slots}
         self.running: list[Worker] = []
 
@@ -52,8 +56,7 @@ class Workers(Launcher):
         chosen = self._emptiest(alone)[:needed]
         if len(chosen) < needed:
             return None
-        share = computing_on(max(1, cores() // self.slots))
-        environment = {**share, **os.environ, **computing_on(self.threads)}
+        environment = {**os.environ, **computing_on(self.threads)}
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         try:

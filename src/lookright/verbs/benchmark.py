@@ -12,6 +12,7 @@ from lookright.console import say, show
 from lookright.drawing import count
 from lookright.errors import UserError
 from lookright.files import require_writable
+from lookright.jobs.launchers import computing_with
 
 
 def benchmark(
@@ -49,7 +50,8 @@ def benchmark(
     check(asked, wanted, images, output)
     launcher = asked.launch.launcher(workers, ray)
     if dry_run:
-        return show(plan_table(planned(wanted, output), launcher.slots))
+        with computing_with(launcher.threads):
+            return show(plan_table(planned(wanted, output), launcher.slots))
     require_writable(output)
     display, failures = Display(asked), []
     standing = Standing(wanted, output, display.changed)
