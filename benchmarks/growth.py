@@ -1,6 +1,6 @@
 """How a training step and an evaluated image grow, and from that what full benchmarks take.
 
-    python benchmarks/growth.py                              # about ten minutes on two cores
+    python benchmarks/growth.py                              # about six minutes on two cores
     python benchmarks/growth.py --document docs/scaling.md   # and write the page's tables anew
     python benchmarks/growth.py --device cuda --network torchvision/resnet50 --size 224 --batch 32
     python benchmarks/growth.py --tiny                       # a minute, to see that it works
