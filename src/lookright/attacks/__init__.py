@@ -3,11 +3,12 @@
 from lookright.attacks.apgd import APGD
 from lookright.attacks.autoattack import AutoAttack
 from lookright.attacks.ball import Ball
+from lookright.attacks.by_mask import ByMask
 from lookright.attacks.carlini_wagner import CarliniWagner
 from lookright.attacks.explanation import ExplanationAttack
 from lookright.attacks.goals import GOALS, Goal, MassCentre, TargetMap, TopK
 from lookright.attacks.gradient import FGSM, PGD, Attack
-from lookright.attacks.norms import L2, LInf, Norm
+from lookright.attacks.norms import L2, LInf, Norm, WeightedLInf
 from lookright.attacks.objectives import (
     CrossEntropy,
     ExplanationChange,
@@ -27,6 +28,7 @@ __all__ = [
     "Attack",
     "AutoAttack",
     "Ball",
+    "ByMask",
     "CarliniWagner",
     "CrossEntropy",
     "ExplanationAttack",
@@ -41,5 +43,6 @@ __all__ = [
     "Square",
     "TargetMap",
     "TopK",
+    "WeightedLInf",
     "WorstCase",
 ]

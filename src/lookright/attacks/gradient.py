@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from math import inf
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -11,8 +11,10 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.ball import Ball
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
+from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.explainers.explainer import gradient_or_zero
+from lookright.guides.guide import Guide
 from lookright.metrics import correct
 from lookright.models import Classifier
 from lookright.modes import frozen, may_look, ordinary
@@ -26,8 +28,11 @@ class Attack(ABC):
     numbers come from `generator`, on x's device, or else from torch's global generator.
 
     An attack is a dataclass whose fields `eps` and `norm` define its ball; without a field `norm`
-    the ball is in L-inf.
+    the ball is in L-inf. needs_masks: whether in training it needs masks (`on`), of the method's
+    guide or annotated ones.
     """
+
+    needs_masks: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(
@@ -40,6 +45,13 @@ class Attack(ABC):
         """The ball of its `eps` and `norm`; None if it has no eps, or an infinite one."""
         eps = getattr(self, "eps", inf)
         return None if eps == inf else Ball(getattr(self, "norm", LInf()), eps)
+
+    def on(self, batch: Batch, progress: float = 1.0, guide: Guide | None = None) -> "Attack":
+        """The attack on these images in training; itself unless its ball depends on their masks.
+
+        progress: the share of training that is done, in [0, 1]; guide: that of the method.
+        """
+        return self
 
     def within(self, ball: Ball) -> Self:
         """A copy of this attack in another ball; the attack itself if it has no ball.

@@ -23,5 +23,5 @@ class AT(Method):
         self.attack = attack or PGD()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        attacked = self.attack(self.model, batch.images, batch.labels)
+        attacked = self.attacked(batch)
         return {"adversarial": self.cross_entropy(self.model(attacked), batch.labels)}

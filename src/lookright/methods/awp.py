@@ -61,7 +61,7 @@ class AWP(Method):
         return self.method.met_by_silence
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        attacked = self.attack(self.model, batch.images, batch.labels)
+        attacked = self.attacked(batch)
         self.method.progress = self.progress
         self.method.attack = _Found(batch.images, attacked, self.attack)
         try:

@@ -76,7 +76,7 @@ class EGAT(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
-        attacked = self.attack(self.model, x, y)
+        attacked = self.attacked(batch)
         guiding = bool(self.stability) and self.progress >= self.warm_up
         if not guiding and not self.mixup:
             adversarial, clean = self.model(torch.cat([attacked, x])).chunk(2)

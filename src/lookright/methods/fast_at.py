@@ -33,5 +33,5 @@ class FastAT(Method):
         self.step = step
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        attacked = self.attack(self.model, batch.images, batch.labels)
+        attacked = self.attacked(batch)
         return {"adversarial": self.cross_entropy(self.model(attacked), batch.labels)}

@@ -43,7 +43,7 @@ class FreeAT(Method):
         self.replays = replays
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        attacked = self.attack(self.model, batch.images, batch.labels)
+        attacked = self.attacked(batch)
         return {"adversarial": self.cross_entropy(self.model(attacked), batch.labels)}
 
     def get_extra_state(self) -> Tensor:

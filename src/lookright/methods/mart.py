@@ -38,7 +38,7 @@ class MART(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
-        attacked = self.attack(self.model, x, y)
+        attacked = self.attacked(batch)
         clean, adversarial = self.model(x), self.model(attacked)
         moved = F.kl_div(
             adversarial.log_softmax(1), clean.log_softmax(1), log_target=True, reduction="none"

@@ -99,6 +99,12 @@ class Method(nn.Module, ABC):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar loss terms by name, already weighted; the training loss is their sum."""
 
+    def attacked(self, batch: Batch) -> Tensor:
+        """x' (B, 3, H, W) of a method that has an attack."""
+        assert self.attack is not None
+        attack = self.attack.on(batch, self.progress, self.guide)
+        return attack(self.model, batch.images, batch.labels)
+
     def cross_entropy(
         self, logits: Tensor, labels: Tensor, reduction: Literal["mean", "sum", "none"] = "mean"
     ) -> Tensor:

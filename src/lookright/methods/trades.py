@@ -32,7 +32,7 @@ class TRADES(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
-        attacked = self.attack(self.model, x, y)
+        attacked = self.attacked(batch)
         clean, adversarial = self.model(x), self.model(attacked)
         stability = F.kl_div(
             adversarial.log_softmax(1), clean.log_softmax(1), log_target=True, reduction="batchmean"

@@ -1,4 +1,6 @@
-"""Whether the training images have the masks that a method's guide needs."""
+"""Whether the training images have the masks that a method's guide or attack needs."""
+
+from collections.abc import Iterator
 
 from lookright.data import Split
 from lookright.errors import UserError
@@ -6,27 +8,41 @@ from lookright.methods.method import Method
 
 
 def check_guided(method: Method, part: Split) -> str | None:
-    """A note where only some of the training images have the masks that the guide needs, else None.
+    """A note where only some of the training images have the masks that are needed, else None.
 
     Raises:
-        UserError: a guide that needs masks, or tool masks, where none of the images has one.
+        UserError: a guide or an attack that needs masks, or a guide that needs tool masks, where
+            none of the images has one.
     """
-    guide, data = method.guide, part.data
-    if guide is None or not (guide.needs_masks or guide.needs_tool_masks):
-        return None
-    what, known = ("masks", data.masked) if guide.needs_masks else ("tool_masks", data.tool_masked)
-    of = {domain: known(domain) for domain in dict.fromkeys(domain for domain, _ in part.where)}
-    guided = sum(of[domain][index] for domain, index in part.where)
-    name, words = type(guide).__name__, what.replace("_", " ")
-    if not guided:
-        raise UserError(
-            f"{type(method).__name__} guided by {name} needs {words}, and none of the "
-            f"{len(part)} training images of {data.name} has one: give a folder of them "
-            f"(--{what}), or choose another guide (--method.guide)."
-        )
-    if guided == len(part):
-        return None
-    return (
-        f"{guided} of {len(part)} training images have {words} for {name}, the others are "
-        "trained unguided."
-    )
+    notes = []
+    for what, who, instead, without in _needs(method):
+        data, words = part.data, what.replace("_", " ")
+        known = data.masked if what == "masks" else data.tool_masked
+        of = {domain: known(domain) for domain in dict.fromkeys(domain for domain, _ in part.where)}
+        having = sum(of[domain][index] for domain, index in part.where)
+        if not having:
+            raise UserError(
+                f"{type(method).__name__} {who} needs {words}, and none of the {len(part)} "
+                f"training images of {data.name} has one: give a folder of them (--{what}), or "
+                f"{instead}."
+            )
+        if having < len(part):
+            notes.append(
+                f"{having} of {len(part)} training images have {words} for {who.split()[-1]}, the "
+                f"others are {without}."
+            )
+    return " ".join(notes) or None
+
+
+def _needs(method: Method) -> Iterator[tuple[str, str, str, str]]:
+    """The masks that are needed, for what, what to choose instead, and what becomes of images
+    without one."""
+    guide, attack = method.guide, method.attack
+    if guide and (guide.needs_masks or guide.needs_tool_masks):
+        what = "masks" if guide.needs_masks else "tool_masks"
+        instead = "choose another guide (--method.guide)"
+        yield what, f"guided by {type(guide).__name__}", instead, "trained unguided"
+    if attack and attack.needs_masks and (guide is None or guide.of_model):
+        who = f"attacked by {type(attack).__name__}"
+        instead = "choose another attack (--method.attack)"
+        yield "masks", who, instead, "attacked within eps alone"
