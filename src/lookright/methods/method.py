@@ -82,6 +82,8 @@ class Method(nn.Module, ABC):
         for each in self.modules():
             if isinstance(each, Method):
                 each.model, each.tried = found, True
+                if each.guide:
+                    each.guide.begin(found)
 
     @property
     def compared(self) -> Mapping[str, tuple[Distance, bool]]:
