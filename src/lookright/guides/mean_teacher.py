@@ -1,7 +1,7 @@
 """The explanation by a moving average of the model's weights as the guide."""
 
 from copy import deepcopy
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +43,14 @@ class MeanTeacher(nn.Module, Guide):
         self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
 
     def begin(self, model: nn.Module) -> None:
-        self.average = deepcopy(model).requires_grad_(False)
+        self.average = deepcopy(model).requires_grad_(False).eval()
         self.steps.zero_()
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.average is not None:
+            self.average.eval()
+        return self
 
     @torch.no_grad()
     def teacher(self, model: nn.Module) -> nn.Module:
@@ -52,7 +58,8 @@ class MeanTeacher(nn.Module, Guide):
             self.begin(model)
         assert self.average is not None
         own = _tensors(model)
-        if all(each.is_leaf for each in own.values()):  # not at the weights of AWP's ascent
+        ascending = not all(each.is_leaf for each in own.values())  # AWP's pass at w + v
+        if self.training and not ascending:
             kept = ((1 + self.steps) / (10 + self.steps)).clamp(max=self.decay)
             for name, mean in _tensors(self.average).items():
                 if mean.is_floating_point():
@@ -60,7 +67,7 @@ class MeanTeacher(nn.Module, Guide):
                 else:
                     mean.copy_(own[name])
             self.steps += 1
-        return self.average.eval()
+        return self.average
 
     def forward(self, batch: Batch, saliency: Tensor) -> Target:
         return Target(saliency.detach())
