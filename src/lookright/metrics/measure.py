@@ -23,7 +23,8 @@ class Measure:
 
     question: the question it answers; order: its position among the measures of that question,
     ascending; chance: the measure that gives its chance level, shown below it instead of in a
-    column of its own; absent: what to say if a method has no figure; terminal: whether the
+    column of its own; balances: the rate of whose classes it is the mean, shown where classes are
+    imbalanced; absent: what to say if a method has no figure; terminal: whether the
     terminal's table shows it as a column, or below the name of each method that has it; counted:
     for a rate, what is true of the images that count, as in "is right on" 12 images; finding: the
     sentence that reports its figures.
@@ -38,6 +39,7 @@ class Measure:
     question: Question = OTHER
     order: int = 50
     chance: "Measure | None" = None
+    balances: "Measure | None" = None
     absent: str = "not measured"
     terminal: Literal["column", "label"] | None = None
     counted: str = ""
