@@ -3,9 +3,11 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import report_fixtures as fake
 from lookright.errors import UserError
@@ -16,6 +18,7 @@ from lookright.report import read_result, write_page
 from lookright.report.columns import column_groups
 from lookright.report.page import render
 from lookright.report.story import findings
+from lookright.report.table import method_table
 
 
 class Cells(HTMLParser):
