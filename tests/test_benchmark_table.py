@@ -296,6 +296,15 @@ def test_balanced_accuracy_is_tested_with_classes_that_count_alike(tmp_path, los
     for block in blocks_of(pairs, *sides):
         assert block.differences.shape == (3, 50 - lost)
         assert (block.differences == 0).any()
+        kept = [read_table(result.folder)[block.domain] for _, result in judged]
+        kept = [{key: of[-(50 - lost) :] for key, of in table.items()} for table in kept]
+        own, other = (
+            fmean(
+                fmean(table["accuracy"][table["label"] == k].mean() for k in (0, 1)) for table in of
+            )
+            for of in (kept[:3], kept[3:])
+        )
+        assert block.differences.mean() == pytest.approx(own - other)
 
 
 def test_the_best_and_its_ties_are_marked(grid):

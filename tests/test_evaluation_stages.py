@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from lookright.attacks import PGD, Attack, AutoAttack, LInf, Norm, Square
+from lookright.attacks import APGD, PGD, Attack, AutoAttack, LInf, Norm, Square
 from lookright.corruptions import corrupt
 from lookright.evaluation import (
     Attacks,
@@ -75,7 +75,10 @@ def test_balanced_accuracies_are_of_the_images_and_shown_where_classes_are_imbal
     thorough, learned  # noqa: F811
 ):  # fmt: skip
     even, *_, folder = thorough
-    uneven = judge(folder.parent / "uneven", learned, Uneven(), {"limit": 50})
+    changes = {"limit": 50, "eps": 0.05, "attacks": {"attacks": (APGD(steps=20),)}}
+    uneven = judge(folder.parent / "uneven", learned, Uneven(), changes)
+    worst = uneven.domains["train"].measures
+    assert 0 < worst["accuracy_adversarial"].value < worst["accuracy_pgd"].value
     keys = {"balanced_accuracy", "balanced_accuracy_adversarial"}
     for result in (even, uneven):
         for domain, table in read_table(result.folder).items():
