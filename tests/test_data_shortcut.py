@@ -132,7 +132,7 @@ def test_it_is_loaded_by_name_in_any_case():
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"image_size": 31}, "32 or more"),
+        ({"image_size": 31}, "of 32 to 8192"),
         ({"strength": 1.5}, "from 0 to 1"),
         ({"strength": float("nan")}, "from 0 to 1"),
         ({"masks": "somewhere"}, "has its own"),

@@ -26,6 +26,8 @@ OPTIONS = {
     "steps": {"steps": 11, "validate_every": 4},
     "steps balanced": {"steps": 11, "validate_every": 4, "domain_batch_size": 5},
     "domain batches": {"domain_batch_size": 5},
+    "classes": {"balance_classes": True},
+    "classes by steps": {"steps": 11, "validate_every": 4, "balance_classes": True},
     "adam": {"optimizer": "Adam", "weight_decay": 0.5},
     "sgd": {"optimizer": "SGD"},
     "constant": {"schedule": "constant"},
@@ -128,6 +130,26 @@ def test_batches_hold_as_many_images_of_each_domain_for_any_method(tmp_path, opt
     batches = [batch for epoch in seen.epochs for batch in epoch]
     assert batches
     assert all(batch.domains.bincount().tolist() == [6, 6] for batch in batches)
+
+
+@pytest.mark.parametrize(
+    ("options", "domains"),
+    [({}, None), ({"steps": 4}, None), ({"domain_batch_size": 6}, [6, 6])],
+    ids=["epochs", "steps", "domains too"],
+)
+def test_batches_hold_as_many_images_of_each_class(tmp_path, options, domains):
+    seen = Seen()
+    train(tmp_path / "run", batch_size=13, balance_classes=True, callbacks=[seen], **options)
+    batches = [batch for epoch in seen.epochs for batch in epoch]
+    assert batches
+    for batch in batches:
+        assert len({*batch.labels.bincount().tolist()}) == 1
+        assert domains in (None, batch.domains.bincount().tolist())
+
+
+def test_a_batch_that_has_no_room_for_every_class_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"balance_classes needs a batch of \d+ images or more"):
+        train(tmp_path / "run", batch_size=1, balance_classes=True)
 
 
 # --- The optimiser and its rate --------------------------------------------------------------

@@ -61,7 +61,7 @@ def balanced(draw) -> list[Balanced]:
 
 def steps_of(sampler: Balanced) -> list[list[list[int]]]:
     """Of each step the samples of each domain."""
-    seen, n, each = list(sampler), len(sampler.domains), sampler.each
+    seen, n, each = list(sampler), len(sampler.groups), sampler.each
     assert len(seen) == len(sampler) == len(sampler.numbers) * n * each
     shares = [seen[at : at + each] for at in range(0, len(seen), each)]
     return [shares[at : at + n] for at in range(0, len(shares), n)]
@@ -79,7 +79,7 @@ def through(sampler: Balanced, epochs: int) -> list[list[list[int]]]:
 def test_each_batch_holds_as_many_of_every_domain(samplers):
     for sampler in samplers:
         for step in steps_of(sampler):
-            for share, members in zip(step, sampler.domains, strict=True):
+            for share, members in zip(step, sampler.groups, strict=True):
                 assert len(share) == sampler.each
                 assert set(share) <= set(members)
 
@@ -87,13 +87,13 @@ def test_each_batch_holds_as_many_of_every_domain(samplers):
 @given(balanced())
 def test_every_sample_comes_in_each_turn_and_the_processes_share_each_step(samplers):
     together = samplers[0].each * len(samplers)
-    longest = max(-(-len(members) // together) for members in samplers[0].domains)
+    longest = max(-(-len(members) // together) for members in samplers[0].groups)
     epochs = math.ceil(2 * longest / samplers[0].steps)
     joined = [
         [flat(shares) for shares in zip(*step, strict=True)]
         for step in zip(*(through(sampler, epochs) for sampler in samplers), strict=True)
     ]
-    for number, members in enumerate(samplers[0].domains):
+    for number, members in enumerate(samplers[0].groups):
         steps = [step[number] for step in joined]
         assert all(len(step) == together for step in steps)
         turn = -(-len(members) // together)

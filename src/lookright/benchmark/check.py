@@ -18,7 +18,7 @@ from lookright.jobs.training import Training
 from lookright.methods import Method
 from lookright.modes import frozen
 from lookright.training.guiding import check_guided
-from lookright.training.sampling import check_domains
+from lookright.training.sampling import check_classes, check_domains
 
 _IMAGES = 2
 """Images of each training domain that a method is tried on."""
@@ -67,7 +67,9 @@ def _check(row: Row, trial: Entry, tried: bool) -> None:
     with _named(trial.name), torch.random.fork_rng([]):
         method = training.built()
         check_domains(method, training.settings)
-        check_guided(method, training.data.split(training.domains, "train"))
+        part = training.data.split(training.domains, "train")
+        check_classes(part, method, training.settings)
+        check_guided(method, part)
         for domain in training.domains:
             training.data.split(domain, "validation")
         if tried:

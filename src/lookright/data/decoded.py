@@ -16,6 +16,7 @@ from lookright.data.images import UnreadableImageError
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.data.shared import SharedRows
 from lookright.errors import UserError, printable
+from lookright.models.preprocessing import checked_size
 from lookright.progress import in_threads
 
 CACHE_LIMIT: Final = 2 * 2**30
@@ -104,8 +105,7 @@ class Decoded(ImageData):
 
     @abstractmethod
     def __init__(self, root: Path, image_size: int, skip_unreadable: bool, cache: bool) -> None:
-        if image_size < 1:
-            raise UserError(f"Expected an image size of 1 pixel or more; got {image_size}.")
+        checked_size(image_size)
         self.root, self._given = root.resolve(), root
         self.name = printable(self.root.name)
         self.image_size = image_size

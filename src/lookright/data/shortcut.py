@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from lookright.batch import Batch
 from lookright.data.dataset import ImageData, hashed
 from lookright.errors import UserError
+from lookright.models.preprocessing import checked_size
 
 _CHUNK = 64
 _LATTICES = (3, 6, 12, 24)
@@ -90,8 +91,7 @@ class Shortcut(ImageData):
     domains = tuple(_LOOKS)
 
     def __init__(self, image_size: int = 32, strength: float = 0.9, seed: int = 0) -> None:
-        if image_size < 32:
-            raise UserError(f"Expected an image size of 32 or more for Shortcut; got {image_size}.")
+        checked_size(image_size, 32, "an image size for Shortcut")
         if not 0 <= strength <= 1:
             raise UserError(f"Expected a strength from 0 to 1 for Shortcut; got {strength}.")
         self.image_size = image_size

@@ -13,7 +13,7 @@ from lookright.models.library import expected_images
 from lookright.models.names import is_name
 from lookright.models.outputs import Outputs
 from lookright.models.pickled import pickled_class, whole_model
-from lookright.models.preprocessing import Preprocessing
+from lookright.models.preprocessing import Preprocessing, checked_size
 from lookright.models.programs import SUFFIXES, load_program
 from lookright.models.stored import load_classifier
 from lookright.models.trial import count_classes, in_float32, trial_images, tried_outputs
@@ -107,9 +107,7 @@ def open_model(
 def _known(size: int | None, model: str) -> int:
     if size is None:
         raise UserError(f"Give the image size that {model} was made for: --image_size PIXELS.")
-    if size < 1:
-        raise UserError(f"Expected an image size of 1 pixel or more; got {size}.")
-    return size
+    return checked_size(size)
 
 
 def _named(

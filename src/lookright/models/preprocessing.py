@@ -14,6 +14,21 @@ Mode = Literal["center", "squash", "border"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 
+LARGEST_SIDE = 8192
+"""Pixels; an image of it takes 768 MiB as float32."""
+
+
+def checked_size(size: int, least: int = 1, what: str = "an image size") -> int:
+    """The side of square images in pixels.
+
+    Raises:
+        UserError: it is below the least or above `LARGEST_SIDE`.
+    """
+    if not least <= size <= LARGEST_SIDE:
+        raise UserError(f"Expected {what} of {least} to {LARGEST_SIDE} pixels; got {size}.")
+    return size
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """Resize an image, then crop its centre, as timm and torchvision do in their evaluation.

@@ -29,7 +29,7 @@ from lookright.training.guiding import check_guided
 from lookright.training.hosts import unnamed_host
 from lookright.training.parts import checked_model, parts_of
 from lookright.training.run import Opened, Run, open_run
-from lookright.training.sampling import check_domains
+from lookright.training.sampling import check_classes, check_domains
 from lookright.training.settings import (
     OptimizerMaker,
     OptimizerName,
@@ -60,6 +60,7 @@ def fit(
     steps: int | None = None,
     batch_size: int = 64,
     domain_batch_size: int | None = None,
+    balance_classes: bool = False,
     lr: float = 1e-3,
     head_lr: float = 1.0,
     weight_decay: float = 0.01,
@@ -116,6 +117,9 @@ def fit(
             from each domain; what is left over is not used.
         domain_batch_size: images of each domain per step on one device, for any method, in place of
             batch_size, which is left for validation.
+        balance_classes: every step has equally many images of each class (within each domain, where
+            domains are balanced), so that images of rare classes come more often; what is left over
+            of the batch is not used. Validation counts each image once as ever.
         lr, weight_decay: of the optimiser; normalisation layers and biases have no weight decay.
         head_lr: the learning rate of the last layer, as a multiple of lr.
         momentum: of SGD.
@@ -175,6 +179,7 @@ def fit(
         steps=steps,
         batch_size=batch_size,
         domain_batch_size=domain_batch_size,
+        balance_classes=balance_classes,
         lr=lr,
         head_lr=head_lr,
         weight_decay=weight_decay,
@@ -201,6 +206,7 @@ def fit(
         model.preprocessing = images.preprocessing
     check_domains(method, settings)
     parts = parts_of(method, images, settings.domains, validation)
+    check_classes(parts["train"], method, settings)
     unguided = check_guided(method, parts["train"])
     accelerator = _accelerator(accelerator)
     from lightning.pytorch.utilities import rank_zero_only

@@ -14,16 +14,16 @@ from lookright.training.settings import Settings
 
 
 class Balanced(Sampler[int]):
-    """Batches with `each` samples from every domain, domain after domain, whatever their sizes.
+    """Batches with `each` samples from every group, group after group, whatever their sizes.
 
-    Each domain is traversed again and again in a new random order, across epochs; the last step of
-    such a pass is filled up from its beginning. So where a domain has at least `each` samples for
-    every process, no sample occurs twice in a step. All the data as one domain gives passes over
-    them that do not end with an epoch.
+    Groups are domains, classes, or classes of domains. Each is traversed again and again in a new
+    random order, across epochs; the last step of such a pass is filled up from its beginning. So
+    where a group has at least `each` samples for every process, no sample occurs twice in a step.
+    All the data as one group gives passes over them that do not end with an epoch.
 
     Args:
-        domains: the samples of each, as indices into the data.
-        each: samples of one domain in one step of one process.
+        groups: the samples of each, as indices into the data.
+        each: samples of one group in one step of one process.
         steps: of an epoch.
         seed: of the orders.
         process, processes: the number of this process, and how many processes share a step.
@@ -33,7 +33,7 @@ class Balanced(Sampler[int]):
 
     def __init__(
         self,
-        domains: Sequence[Sequence[int]],
+        groups: Sequence[Sequence[int]],
         each: int,
         steps: int,
         seed: int,
@@ -42,7 +42,7 @@ class Balanced(Sampler[int]):
         times: int = 1,
         last: int | None = None,
     ) -> None:
-        self.domains = domains
+        self.groups = groups
         self.each = each
         self.steps = steps
         self.seed = seed
@@ -62,17 +62,17 @@ class Balanced(Sampler[int]):
         return range(first, min(first + self.steps, self.last or first + self.steps))
 
     def __len__(self) -> int:
-        return len(self.numbers) * len(self.domains) * self.each
+        return len(self.numbers) * len(self.groups) * self.each
 
     def __iter__(self) -> Iterator[int]:
-        shares = [self._shares(number) for number in range(len(self.domains))]
+        shares = [self._shares(number) for number in range(len(self.groups))]
         for step in zip(*shares, strict=True):
             for share in step:
                 yield from share
 
     def _shares(self, number: int) -> Iterator[list[int]]:
-        """This process's samples of one domain, step by step."""
-        members = self.domains[number]
+        """This process's samples of one group, step by step."""
+        members = self.groups[number]
         together = self.each * self.processes
         steps_of_turn = -(-len(members) // together)
         order: list[int] = []
@@ -111,25 +111,26 @@ def training_order(
 ) -> tuple[DistributedSampler | Balanced | Replayed, int]:
     """The order in which a process sees the part's samples, and the batch size.
 
-    Batches are balanced over the domains for a method that compares them, or where it is asked for;
-    then an epoch has as many steps as for any other batches of that size. Every batch is repeated
-    `method.replays` times in a row.
+    Batches are balanced over the domains for a method that compares them, or where it is asked for,
+    and over the classes where that is asked for; then an epoch has as many steps as for any other
+    batches of that size. Every batch is repeated `method.replays` times in a row.
     """
     seed = derived_seed(settings.seed, "order")
     order: DistributedSampler = DistributedSampler(
         part, processes, process, seed=seed, drop_last=len(part) >= processes
     )
     batch_size = min(settings.batch_size, len(order))
-    balanced = method.needs_domains or settings.domain_batch_size is not None
-    if not balanced and settings.steps is None:
+    groups = _groups(part, method, settings)
+    if groups is None and settings.steps is None:
         if method.replays == 1:
             return order, batch_size
         return Replayed(order, batch_size, method.replays), batch_size
-    groups: list[Sequence[int]] = [*_by_domain(part)] if balanced else [range(len(part))]
-    each = settings.batch_size // len(groups) if balanced else batch_size
-    if settings.domain_batch_size is not None:
-        each = settings.domain_batch_size
-        batch_size = min(each * len(groups), len(order))
+    if groups is None:
+        groups, each = [range(len(part))], batch_size
+    else:
+        each = _total(part, settings) // len(groups)
+        if settings.domain_batch_size is not None:
+            batch_size = min(each * len(groups), len(order))
     steps = settings.validate_every
     if settings.steps is None:
         steps = len(order) // batch_size * method.replays
@@ -137,11 +138,44 @@ def training_order(
     return found, each * len(groups)
 
 
-def _by_domain(part: Split) -> list[list[int]]:
-    members: dict[str, list[int]] = {}
-    for index, (domain, _) in enumerate(part.where):
-        members.setdefault(domain, []).append(index)
+def _groups(part: Split, method: Method, settings: Settings) -> Sequence[Sequence[int]] | None:
+    """What batches are balanced over, as indices into the part; None if over nothing."""
+    by_domain = method.needs_domains or settings.domain_batch_size is not None
+    if not by_domain and not settings.balance_classes:
+        return None
+    names = dict.fromkeys(domain for domain, _ in part.where) if settings.balance_classes else ()
+    labels = {domain: part.data.labels(domain) for domain in names}
+    members: dict[tuple[str, int], list[int]] = {}
+    for index, (domain, at) in enumerate(part.where):
+        label = labels[domain][at] if labels else 0
+        members.setdefault((domain if by_domain else "", label), []).append(index)
     return [*members.values()]
+
+
+def _total(part: Split, settings: Settings) -> int:
+    """Images of one step of one process, where batches are balanced."""
+    domains = {domain for domain, _ in part.where}
+    return (
+        settings.batch_size
+        if settings.domain_batch_size is None
+        else (settings.domain_batch_size * len(domains))
+    )
+
+
+def check_classes(part: Split, method: Method, settings: Settings) -> None:
+    """Refuse batches too small for an image of each class.
+
+    Raises:
+        UserError: so it is.
+    """
+    if not settings.balance_classes:
+        return
+    groups, total = _groups(part, method, settings) or (), _total(part, settings)
+    if total < len(groups):
+        raise UserError(
+            f"balance_classes needs a batch of {len(groups)} images or more, one of each class (of "
+            f"each domain, where domains are balanced); got {total}: raise batch_size."
+        )
 
 
 def check_domains(method: Method, settings: Settings) -> None:

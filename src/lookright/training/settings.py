@@ -37,6 +37,7 @@ class Settings:
     steps: int | None
     batch_size: int
     domain_batch_size: int | None
+    balance_classes: bool
     lr: float
     head_lr: float
     weight_decay: float

@@ -47,6 +47,7 @@ def train(
     steps: int | None = None,
     batch_size: int = 64,
     domain_batch_size: int | None = None,
+    balance_classes: bool = False,
     optimizer: OptimizerName = "AdamW",
     lr: float | None = None,
     head_lr: float = 1.0,
@@ -107,6 +108,7 @@ def train(
         steps: exact number of steps, in place of epochs.
         batch_size: images of one step on one device.
         domain_batch_size: images of each domain of one step on one device, in place of batch_size.
+        balance_classes: equally many images of each class in every step.
         optimizer: AdamW, Adam or SGD.
         lr: learning rate; by default 0.01 for small_resnet and 0.001 for any other.
         head_lr: learning rate of the last layer, as a multiple of lr.
@@ -211,6 +213,7 @@ def train(
         steps=steps,
         batch_size=batch_size,
         domain_batch_size=domain_batch_size,
+        balance_classes=balance_classes,
         lr=lr,
         head_lr=head_lr,
         weight_decay=weight_decay,
