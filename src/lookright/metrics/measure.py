@@ -16,10 +16,11 @@ class Measure:
     """Declares a measure: results, tables, the page and its sentences are made from it.
 
     key: its name in a result; higher_is_better: None for a neutral measure, reported for comparison
-    only; unit: "rate" is a share of successes in [0, 1] with a Wilson interval, "score" any other
-    number with the interval of its estimator, "square" a squared quantity, often near 0, "seconds"
-    a time; beats: the baselines that a good explanation should beat. No explanation beats the
-    centre prior in a measure of stability, since the centre prior never changes.
+    only; unit: "rate" is a share of successes in [0, 1] with a Wilson interval, or a mean of such
+    shares, "score" any other number with the interval of its estimator, "square" a squared
+    quantity, often near 0, "seconds" a time; beats: the baselines that a good explanation should
+    beat. No explanation beats the centre prior in a measure of stability, since the centre prior
+    never changes.
 
     question: the question it answers; order: its position among the measures of that question,
     ascending; chance: the measure that gives its chance level, shown below it instead of in a
