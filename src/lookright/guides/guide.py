@@ -92,9 +92,14 @@ class Guide(ABC):
         """Told before a training which model it guides, as far as that has been trained."""
         return None
 
-    def teacher(self, model: nn.Module) -> nn.Module | None:
+    def follow(self, model: nn.Module) -> None:
+        """Told the model as it is before each step in which the guide is used."""
+        return None
+
+    @property
+    def teacher(self) -> nn.Module | None:
         """The network whose explanations of the clean images are the target, in place of the
-        model's; asked for once a step. Neither it nor they get gradients."""
+        model's. Neither it nor they get gradients."""
         return None
 
     def mix(self, batch: Batch) -> "Mixed | None":

@@ -53,20 +53,21 @@ class MeanTeacher(nn.Module, Guide):
         return self
 
     @torch.no_grad()
-    def teacher(self, model: nn.Module) -> nn.Module:
+    def follow(self, model: nn.Module) -> None:
         if self.average is None:
             self.begin(model)
         assert self.average is not None
+        kept = ((1 + self.steps) / (10 + self.steps)).clamp(max=self.decay)
         own = _tensors(model)
-        ascending = not all(each.is_leaf for each in own.values())  # AWP's pass at w + v
-        if self.training and not ascending:
-            kept = ((1 + self.steps) / (10 + self.steps)).clamp(max=self.decay)
-            for name, mean in _tensors(self.average).items():
-                if mean.is_floating_point():
-                    mean.lerp_(own[name], (1 - kept).to(mean))
-                else:
-                    mean.copy_(own[name])
-            self.steps += 1
+        for name, mean in _tensors(self.average).items():
+            if mean.is_floating_point():
+                mean.lerp_(own[name], (1 - kept).to(mean))
+            else:
+                mean.copy_(own[name])
+        self.steps += 1
+
+    @property
+    def teacher(self) -> nn.Module | None:
         return self.average
 
     def forward(self, batch: Batch, saliency: Tensor) -> Target:

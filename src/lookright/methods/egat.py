@@ -84,7 +84,7 @@ class EGAT(Method):
         attacked = self.attacked(batch)
         guiding = bool(self.stability or self.answer) and self.progress >= self.warm_up
         explaining = guiding and bool(self.stability)
-        teacher = self.guide.teacher(self.model) if guiding else None
+        teacher = self.guide.teacher if guiding else None
         if not explaining and not self.mixup:
             adversarial, clean = self.model(torch.cat([attacked, x])).chunk(2)
             losses = self._classification(adversarial, clean, y)

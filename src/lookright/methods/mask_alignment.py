@@ -77,7 +77,7 @@ class MaskAlignment(Method):
             parts.append((pairs.of(x), pairs.labels))
         explained = explain_together(self.explainer, self.model, *parts)
         (logits, of_clean), of_guided = explained[0], explained[-1][1]
-        teacher = self.guide.teacher(self.model)
+        teacher = self.guide.teacher
         if teacher:
             with torch.no_grad():
                 of_clean = self.explainer(teacher, x, y)[1]
