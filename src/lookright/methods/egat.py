@@ -31,7 +31,8 @@ class EGAT(Method):
         guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, that is
             Phi_y(x), with gradients through both maps.
         clean: a, the weight of the clean cross-entropy.
-        stability: b; if it and mixup are 0, no explanation is computed.
+        stability: b; if it and mixup are 0, no explanation is computed, and a learned mask is
+            trained only for an attack that needs it.
         mixup: c, the weight of the same-class mixup of explanations.
         mixup_distance: the distance of R_mix; None is `Correlation()`.
 
@@ -68,6 +69,7 @@ class EGAT(Method):
         self.mixup_distance = mixup_distance or Correlation()
         check_signs(self.explainer, self.distance, self.mixup_distance)
         self.warm_up = self.guide.warm_up
+        self._shaping = self.attack.needs_masks
 
     @property
     def compared(self) -> Mapping[str, tuple[Distance, bool]]:
@@ -80,7 +82,7 @@ class EGAT(Method):
         guiding = bool(self.stability) and self.progress >= self.warm_up
         if not guiding and not self.mixup:
             adversarial, clean = self.model(torch.cat([attacked, x])).chunk(2)
-            return self._classification(adversarial, clean, y)
+            return self._classification(adversarial, clean, y) | self._of_guide(batch)
 
         parts = [(attacked, y), (x, y)]
         pairs = self.guide.mix(batch) if guiding else None
@@ -97,11 +99,17 @@ class EGAT(Method):
         if guiding:
             target = self.guide(batch, pairs.of(minmax(of_clean)) if pairs else of_clean)
             losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
-            losses |= self.guide.losses(self.model, batch)
+        losses |= self._of_guide(batch)
         if mixed:
             gap = mixed_explanation_gap(mixed, explained[-1][1], of_clean, self.mixup_distance)
             losses["mixup"] = self.mixup * gap
         return losses
+
+    def _of_guide(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms that train the guide, once it guides explanations or shapes the attack."""
+        if self.progress < self.warm_up or not (self.stability or self._shaping):
+            return {}
+        return self.guide.losses(self.model, batch)
 
     def _classification(self, adversarial: Tensor, clean: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {
