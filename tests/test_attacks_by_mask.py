@@ -14,11 +14,15 @@ from lookright.attacks import APGD, FGSM, L2, PGD, Attack, Ball, ByMask, LInf
 from lookright.batch import Batch
 from lookright.data import Shortcut
 from lookright.errors import UserError
+from lookright.evaluation import Protocol
+from lookright.evaluation.stages.attacks import Attacks
 from lookright.methods import AT, EGAT, MART, TRADES
 from lookright.methods.awp import AWP
 from lookright.models import build_model
+from lookright.perturbations import Attacked
 from lookright.spec import build
 from lookright.training import fit
+from lookright.verbs.explain import explain
 from models_for_tests import Smooth, Tiny
 
 ON, BESIDE = 8 / 255, 40 / 255
@@ -189,6 +193,30 @@ def test_methods_grow_it_as_they_progress():
 def test_one_clear_line(make, said):
     with pytest.raises(UserError, match=said):
         make()
+
+
+def explained(run):
+    explain("runs/none", [run], attack=ByMask())
+
+
+def validated(run):
+    data = Shortcut()
+    method = AT(build_model("small_resnet", data.classes, 32))
+    fit(method, data, ["train"], run, validation_attack=ByMask())
+
+
+JUDGED = {
+    "evaluation": lambda run: Protocol(stages=(Attacks(attacks=(ByMask(),)),)),
+    "claim": lambda run: Attacked(ByMask()),
+    "picture": explained,
+    "validation": validated,
+}
+
+
+@pytest.mark.parametrize("judge", JUDGED.values(), ids=JUDGED)
+def test_no_model_is_judged_under_it(judge, tmp_path):
+    with pytest.raises(UserError, match=r"ByMask is for training.*within one radius, such as PGD"):
+        judge(tmp_path / "run")
 
 
 def test_a_training_without_masks_is_refused_before_it_begins(tmp_path):
