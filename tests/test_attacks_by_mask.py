@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 from cases import batch, learned_mask
-from lookright.attacks import APGD, FGSM, L2, PGD, Attack, Ball, ByMask, LInf
+from lookright.attacks import APGD, FGSM, L2, PGD, Attack, Ball, ByMask, LInf, WeightedLInf
 from lookright.batch import Batch
 from lookright.data import Shortcut
 from lookright.errors import UserError
@@ -22,6 +22,7 @@ from lookright.models import build_model
 from lookright.perturbations import Attacked
 from lookright.spec import build
 from lookright.training import fit
+from lookright.training.guiding import check_guided
 from lookright.verbs.explain import explain
 from models_for_tests import Smooth, Tiny
 
@@ -108,9 +109,9 @@ def test_what_is_unknown_is_attacked_within_eps():
 
 def test_masks_may_have_another_size_and_precision_than_the_images():
     found = masked()
-    coarse = torch.zeros(len(found), 1, 4, 4)
-    coarse[..., :2] = 1
-    ignored = torch.zeros_like(coarse, dtype=torch.bool).index_fill(2, torch.tensor([0]), True)
+    coarse = torch.zeros(len(found), 1, 4, 4, dtype=torch.bool)
+    coarse[..., :2] = True
+    ignored = torch.zeros_like(coarse).index_fill(2, torch.tensor([0]), True)
     found = replace(found, images=found.images.double(), masks=coarse, ignored=ignored)
     attack = ByMask(FGSM(), BESIDE).on(found)
     z = attack(Smooth().double(), found.images, found.labels)
@@ -119,6 +120,22 @@ def test_masks_may_have_another_size_and_precision_than_the_images():
     assert far[..., : side // 4].max() <= ON + 1e-6
     assert far[:, : side // 8].max() <= ON + 1e-6
     assert far[:, side // 2 :, -side // 4 :].min() > 0.9 * BESIDE
+
+
+def test_a_random_start_is_inside():
+    weights = torch.rand(3, 1, 8, 8)
+    x = torch.full((3, 3, 8, 8), 0.5)
+    start = Ball(WeightedLInf(weights), 0.1).start(x, Generator().manual_seed(0))
+    share = (start - x).abs() / (0.1 * weights)
+    assert 0.9 < share.max() <= 1 + 1e-4
+
+
+def test_a_guide_that_gives_explanations_leaves_the_masks_to_the_annotation():
+    found = masked()
+    far = (EGAT(Smooth(), ByMask(FGSM(), BESIDE)).attacked(found) - found.images).abs().amax(1)
+    on = found.masks[:, 0] > 0
+    assert far[on].max() <= ON + 1e-6
+    assert far[~on].min() > 0.9 * BESIDE
 
 
 @pytest.mark.parametrize("wrap", [lambda method: method, AWP], ids=["alone", "awp"])
@@ -225,9 +242,13 @@ def test_a_training_without_masks_is_refused_before_it_begins(tmp_path):
             return [False] * len(self.keys(domain))
 
     data = Bare()
-    method = AT(build_model("small_resnet", data.classes, 32), ByMask())
-    with pytest.raises(UserError, match="AT attacked by ByMask needs masks, and none of the"):
-        fit(method, data, ["train"], tmp_path / "run", epochs=1)
+    model = build_model("small_resnet", data.classes, 32)
+    for method in (AT(model, ByMask()), EGAT(model, ByMask())):
+        said = f"{type(method).__name__} attacked by ByMask needs masks, and none of the"
+        with pytest.raises(UserError, match=said):
+            fit(method, data, ["train"], tmp_path / "run", epochs=1)
+    learned = EGAT(model, ByMask(), guide=learned_mask())
+    assert check_guided(learned, data.split(["train"], "train")) is None
 
 
 @pytest.mark.parametrize(
