@@ -193,7 +193,7 @@ class FGSM(Attack):
 def check_judge(attack: Attack) -> None:
     """Raise UserError on an attack that needs masks: it is one of training, and a model is judged
     within a ball."""
-    if attack.needs_masks:
+    if getattr(attack, "needs_masks", False):
         raise UserError(
             f"{type(attack).__name__} is for training, where its radius follows the masks: judge a "
             "model under an attack within one radius, such as PGD."
