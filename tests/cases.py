@@ -238,7 +238,7 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
         model, _ATTACK, GradCAM(), distances.L1(), mixup=1.0, mixup_distance=distances.L1()
     ),
     "egat-margin": lambda model: EGAT(model, _ATTACK, MarginMap(), distances.RawL1()),
-    "egat-by-mask": lambda model: EGAT(model, ByMask(_ATTACK)),
+    "egat-by-mask": lambda model: EGAT(model, ByMask(PGD(steps=2, random_start=False))),
     "egat-l2": lambda model: EGAT(model, PGD(0.5, 2, norm=L2())),
     "align": lambda model: ALIGN(model, learned_mask()),
     "align-mixup": lambda model: ALIGN(model, learned_mask(), mixup=1.0),

@@ -19,7 +19,13 @@ from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Result
 from lookright.evaluation.table import read_table, write_table
 from lookright.metrics import Measure
-from lookright.metrics.classification import ACCURACY, AUC
+from lookright.metrics.classification import (
+    ACCURACY,
+    ACCURACY_ADVERSARIAL,
+    AUC,
+    BALANCED_ACCURACY,
+    BALANCED_ACCURACY_ADVERSARIAL,
+)
 from lookright.metrics.questions import LOOKS_AT_OBJECT
 from lookright.training import Run
 
@@ -223,6 +229,82 @@ def test_every_main_kind_of_measure_has_a_column(grid):
         "Adversarial accuracy, out of distribution", "Mass on object", "Stability (cosine)",
         "Sufficiency, mean", "Comprehensiveness, mean", "Degenerate maps", "Training time",
     }  # fmt: skip
+
+
+def uneven(judged, imbalance=4.0):
+    """The same results, of images of which four in five are of one class."""
+    balance = (BALANCED_ACCURACY, BALANCED_ACCURACY_ADVERSARIAL)
+    for _, result in judged:
+        tables = read_table(result.folder)
+        for domain, table in tables.items():
+            table["label"] = np.minimum(table["label"], 1)
+            here = result.domains[domain]
+            measures = here.measures | {
+                one.key: fake.estimate(
+                    fmean(table[one.balances.key][table["label"] == k].mean() for k in (0, 1))
+                )
+                for one in balance
+            }
+            result.domains[domain] = replace(here, measures=measures, imbalance=imbalance)
+        write_table(result.folder, tables)
+    return judged
+
+
+def test_balanced_accuracy_has_columns_where_classes_are_imbalanced(tmp_path):
+    judged = uneven(fake.grid(tmp_path, ("ERM",), [("art",)], seeds=(0,), domains=TWO))
+    (scheme,) = schemes(judged)
+    titles = [(one.group, one.title) for one in columns(scheme.measures)]
+    assert titles[:9] == [
+        *((group, title) for group in ("In distribution", "Out of distribution")
+          for title in ("Accuracy", "Balanced accuracy", "AUC")),
+        *(("Under attack", f"{title}, {where}")
+          for title, where in (("Adversarial accuracy", INSIDE), ("Adversarial accuracy", OUTSIDE),
+                               ("Balanced adversarial accuracy", INSIDE))),
+    ]  # fmt: skip
+    here = judged[0][1].domains
+    here["art"], here["photo"] = (replace(here[name], imbalance=1.5) for name in TWO)
+    (scheme,) = schemes(judged)
+    assert not any("alanced" in one.title for one in columns(scheme.measures))
+    here["photo"] = replace(here["photo"], imbalance=1.51)
+    (scheme,) = schemes(judged)
+    assert scheme.average("ERM", Column("", "", BALANCED_ACCURACY, INSIDE)) is not None
+    assert any("alanced" in one.title for one in columns(scheme.measures))
+
+
+@pytest.mark.parametrize("lost", [0, 7])
+def test_balanced_accuracy_is_tested_with_classes_that_count_alike(tmp_path, lost):
+    judged = uneven(fake.grid(tmp_path, ("ERM", "EGAT"), [("art",)], domains=TWO, images=50))
+    (scheme,) = schemes(judged)
+    pairs = scheme.pairs_of("balanced_accuracy")
+    for plain, one in (
+        (ACCURACY, BALANCED_ACCURACY), (ACCURACY_ADVERSARIAL, BALANCED_ACCURACY_ADVERSARIAL),
+    ):  # fmt: skip
+        first, second = (scheme.mean(name, pairs, one).value for name in ("ERM", "EGAT"))
+        (found,) = compare(ImageValues(scheme), one, pairs)
+        assert found.difference.value == pytest.approx(first - second)
+        (unweighted,) = compare(ImageValues(scheme), plain, pairs)
+        assert found.difference.value != pytest.approx(unweighted.difference.value)
+        assert (found.difference.more, found.difference.less) == (
+            unweighted.difference.more, unweighted.difference.less,
+        )  # fmt: skip
+    # Without some images of one method, those on which both are right are still level.
+    folder = judged[0][1].folder
+    tables = read_table(folder)
+    write_table(folder, {name: {key: of[lost:] for key, of in table.items()}
+                         for name, table in tables.items()})  # fmt: skip
+    sides = (ImageValues(scheme).side(name, BALANCED_ACCURACY, pairs) for name in ("ERM", "EGAT"))
+    for block in blocks_of(pairs, *sides):
+        assert block.differences.shape == (3, 50 - lost)
+        assert (block.differences == 0).any()
+        kept = [read_table(result.folder)[block.domain] for _, result in judged]
+        kept = [{key: of[-(50 - lost) :] for key, of in table.items()} for table in kept]
+        own, other = (
+            fmean(
+                fmean(table["accuracy"][table["label"] == k].mean() for k in (0, 1)) for table in of
+            )
+            for of in (kept[:3], kept[3:])
+        )
+        assert block.differences.mean() == pytest.approx(own - other)
 
 
 def test_the_best_and_its_ties_are_marked(grid):

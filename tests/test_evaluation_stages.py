@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from lookright.attacks import PGD, Attack, AutoAttack, LInf, Norm, Square
+from lookright.attacks import APGD, PGD, Attack, AutoAttack, LInf, Norm, Square
 from lookright.corruptions import corrupt
 from lookright.evaluation import (
     Attacks,
@@ -17,8 +17,10 @@ from lookright.evaluation import (
     evaluate,
 )
 from lookright.evaluation.column import measuring
+from lookright.evaluation.grouping import measures_of
 from lookright.evaluation.result import read_examples, read_result
 from lookright.evaluation.stages import all_stages
+from lookright.evaluation.table import read_table
 from lookright.evaluation.view import View
 from lookright.explainers import GradCAM, SmoothGrad
 from lookright.metrics import MEASURES, Paired, max_sensitivity, stability_cosine
@@ -59,6 +61,37 @@ def test_an_attack_of_ones_own_has_its_figure_and_its_share_in_the_worst(thoroug
     for domain in result.domains.values():
         value = {key: estimate.value for key, estimate in domain.measures.items()}
         assert value["accuracy_adversarial"] <= value["accuracy_square"] <= value["accuracy"]
+
+
+class Uneven(Blobs):
+    """Twice as many blue images as red or green ones."""
+
+    def __init__(self):
+        super().__init__()
+        self._labels = (torch.arange(self.n) % 4).clamp(max=2)
+
+
+def test_balanced_accuracies_are_of_the_images_and_shown_where_classes_are_imbalanced(
+    thorough, learned  # noqa: F811
+):  # fmt: skip
+    even, *_, folder = thorough
+    changes = {"limit": 50, "eps": 0.05, "attacks": {"attacks": (APGD(steps=20),)}}
+    uneven = judge(folder.parent / "uneven", learned, Uneven(), changes)
+    worst = uneven.domains["train"].measures
+    assert 0 < worst["accuracy_adversarial"].value < worst["accuracy_pgd"].value
+    keys = {"balanced_accuracy", "balanced_accuracy_adversarial"}
+    for result in (even, uneven):
+        for domain, table in read_table(result.folder).items():
+            measures = result.domains[domain].measures
+            for key in keys:
+                right = table[key.removeprefix("balanced_")]
+                recalls = [right[table["label"] == k].mean() for k in range(3)]
+                assert measures[key].value == pytest.approx(sum(recalls) / 3)
+    # Of the even one too the images drawn are not: all images of the domain decide.
+    assert {here.imbalance for here in even.domains.values()} == {1.0}
+    assert {here.imbalance for here in read_result(uneven.folder).domains.values()} == {2.0}
+    assert not keys & measures_of([even]).keys()
+    assert keys <= measures_of([even, uneven]).keys()
 
 
 @dataclass(frozen=True)
@@ -154,7 +187,7 @@ def test_baselines_and_curves_stand_beside_the_explanation(thorough):
     result, *_ = thorough
     domain = result.domains["train"]
     assert domain.baselines.keys() == {"random", "centre"}
-    of_a_map = {key for key in domain.measures if not key.startswith(("accuracy", "auc"))}
+    of_a_map = {key for key in domain.measures if "accuracy" not in key and key != "auc"}
     for baseline in domain.baselines.values():
         assert baseline.keys() == of_a_map - {"degenerate_maps"}
     told = Explanations.of(domain)

@@ -1,4 +1,6 @@
-"""Accuracy and AUC: agreement with scikit-learn and scipy, and honest intervals."""
+"""Accuracy, balanced or not, and AUC: agreement with scikit-learn and scipy; honest intervals."""
+
+import warnings
 
 import numpy as np
 import pytest
@@ -7,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from lookright.errors import UserError
-from lookright.metrics import correct, correct_under_all, macro_auc
+from lookright.metrics import balanced, correct, correct_under_all, macro_auc, rate
+from lookright.metrics.classification import imbalance
 from lookright.metrics.ranking import average_ranks
 
 
@@ -29,6 +32,71 @@ def test_correct_is_the_largest_logit_and_never_a_nan():
 def test_the_worst_attack_counts_sample_by_sample():
     fgsm, pgd = torch.tensor([True, False, True]), torch.tensor([False, True, True])
     assert correct_under_all([fgsm, pgd]).tolist() == [False, False, True]
+
+
+def grouped(*counts):
+    """correct (N,) and labels (N,), mixed, from (right, images) of each class."""
+    right = torch.cat([torch.arange(n) < k for k, n in counts])
+    labels = torch.repeat_interleave(
+        torch.arange(len(counts)), torch.tensor([n for _, n in counts])
+    )
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    return right[order], labels[order]
+
+
+@pytest.mark.parametrize("counts", [
+    ((81, 81), (0, 19)), ((3, 4), (1, 1)), ((9, 40), (7, 11), (2, 3), (0, 1)), ((5, 8),),
+    ((5, 8), (0, 0), (2, 3)),
+], ids=["majority alone", "two", "four", "one", "one absent"])  # fmt: skip
+def test_balanced_accuracy_agrees_with_sklearn(counts):
+    right, labels = grouped(*counts)
+    predicted = torch.where(right, labels, (labels + 1) % len(counts) if len(counts) > 1 else 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of predicted classes without images
+        reference = balanced_accuracy_score(labels, predicted)
+    estimate = balanced(right, labels)
+    assert estimate.value == pytest.approx(reference, abs=1e-12)
+    assert estimate.n == len(labels)
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+def test_the_interval_of_balanced_accuracy_is_movers():
+    estimate = balanced(*grouped((70, 80), (5, 20)))
+    one, two = rate((70, 80)), rate((5, 20))
+    below = np.sqrt((one.value - one.low) ** 2 + (two.value - two.low) ** 2) / 2
+    above = np.sqrt((one.high - one.value) ** 2 + (two.high - two.value) ** 2) / 2
+    assert estimate.low == pytest.approx(estimate.value - below)
+    assert estimate.high == pytest.approx(estimate.value + above)
+    assert balanced(*grouped((5, 20))) == rate((5, 20))
+
+
+@pytest.mark.parametrize(("sizes", "recalls"), [
+    ((81, 19), (0.9, 0.5)), ((200, 12), (0.97, 0.8)), ((60, 25, 8), (0.8, 0.6, 0.3)),
+])  # fmt: skip
+def test_balanced_accuracy_is_covered_as_often_as_it_says(sizes, recalls):
+    draw = np.random.default_rng(0)
+    drawn = draw.binomial(sizes, recalls, (2000, len(sizes)))
+    drawn, times = np.unique(drawn, axis=0, return_counts=True)
+    found = [balanced(*grouped(*zip(of, sizes, strict=True))) for of in drawn.tolist()]
+    covered = [each.low <= np.mean(recalls) <= each.high for each in found]
+    assert 0.935 < np.average(covered, weights=times) < 0.98
+
+
+@pytest.mark.parametrize(("right", "labels", "said"), [
+    (torch.zeros(0, dtype=torch.bool), torch.zeros(0), "one image or more"),
+    (torch.tensor([True, False]), torch.tensor([1]), "one label for each"),
+    (torch.tensor([0.5, 0.2]), torch.tensor([0, 1]), "bool"),
+], ids=["none", "other shape", "scores"])  # fmt: skip
+def test_balanced_accuracy_refuses_what_has_none(right, labels, said):
+    with pytest.raises(UserError, match=said):
+        balanced(right, labels)
+
+
+@pytest.mark.parametrize(("labels", "found"), [
+    ([0, 1, 2, 2, 1, 0], 1.0), ([3, 3, 3, 0], 3.0), ([5], 1.0), ([1, 0, 0, 1, 0], 1.5),
+])  # fmt: skip
+def test_imbalance_is_that_of_the_classes_with_images(labels, found):
+    assert imbalance(labels) == found
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])

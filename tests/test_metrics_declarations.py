@@ -68,7 +68,7 @@ def test_measures_are_those_of_the_modules_each_once_and_in_the_order_of_their_q
     assert set(keys) == {one.key for module in modules for one in collected(vars(module))}
     places = [(measure.question.place, measure.order) for measure in MEASURES]
     assert places == sorted(places)
-    assert keys[:2] == ["accuracy", "auc"]
+    assert keys[:3] == ["accuracy", "balanced_accuracy", "auc"]
 
 
 def test_a_module_s_measures_are_found_alone_and_in_dictionaries():

@@ -3,9 +3,11 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import report_fixtures as fake
 from lookright.errors import UserError
@@ -16,6 +18,7 @@ from lookright.report import read_result, write_page
 from lookright.report.columns import column_groups
 from lookright.report.page import render
 from lookright.report.story import findings
+from lookright.report.table import method_table
 
 
 class Cells(HTMLParser):
@@ -119,6 +122,33 @@ def test_what_no_method_has_in_a_domain_is_no_column_there(tmp_path):
     assert found["reversed", "ERM", "stability_domain"].startswith("0.500")
     assert ("train", "ERM", "stability_domain") not in found
     assert found["reversed", "ERM", "auc"] == "not measured"
+
+
+@pytest.mark.parametrize("imbalance", [1.5, 4.0])
+def test_balanced_accuracy_stands_beside_accuracy_where_classes_are_imbalanced(tmp_path, imbalance):
+    """In one domain alone they are, and every domain has the column."""
+    raw = fake.result_json("ERM", full=False)
+    raw["domains"]["reversed"]["imbalance"] = imbalance
+    for domain in raw["domains"].values():
+        domain["measures"] |= {
+            "balanced_accuracy": fake.rate(0.25),
+            "balanced_accuracy_adversarial": fake.rate(0.125),
+        }
+    folder = fake.write(tmp_path / "r", raw)
+    found = cells(write_page([folder], tmp_path / "p.html")).found
+    shown = [key for domain, _, key in found if domain == "train"]
+    keys = {"balanced_accuracy", "balanced_accuracy_adversarial"}
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(method_table([read_result(folder)]))
+    told = " ".join(console.export_text().split())
+    if imbalance == 1.5:
+        assert not keys & set(shown)
+        assert "balanced" not in told
+    else:
+        assert shown[:2] == ["accuracy", "balanced_accuracy"]
+        assert found["train", "ERM", "balanced_accuracy"].startswith("25.0%")
+        assert found["reversed", "ERM", "balanced_accuracy_adversarial"].startswith("12.5%")
+        assert "accuracy 25.0%" in told
 
 
 def test_small_and_negative_figures_can_be_read(tmp_path):

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lookright.metrics import Measure
-from lookright.metrics.classification import ACCURACY, ACCURACY_ADVERSARIAL, AUC
+from lookright.metrics.classification import (
+    ACCURACY,
+    ACCURACY_ADVERSARIAL,
+    AUC,
+    BALANCED_ACCURACY,
+    BALANCED_ACCURACY_ADVERSARIAL,
+)
 from lookright.metrics.faithfulness import SUFFICIENCY
 from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.measure import in_order
@@ -27,7 +33,10 @@ TRAINING_TIME = Measure(
 BY_PAIR = (ACCURACY, ACCURACY_ADVERSARIAL)
 """The measures of which every domain pair is printed."""
 
-_BESIDES = (AUC, SUFFICIENCY["mean"], DEGENERATE_MAPS)
+_BESIDES = (
+    *(BALANCED_ACCURACY, BALANCED_ACCURACY_ADVERSARIAL, AUC),
+    *(SUFFICIENCY["mean"], DEGENERATE_MAPS),
+)
 """Columns besides those that a terminal shows."""
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lookright.benchmark.columns import Column
 from lookright.benchmark.scheme import Pair, Scheme, Trained, Trial
+from lookright.evaluation.column import LABEL
 from lookright.evaluation.table import FILE, read_table
 from lookright.metrics import Measure
 from lookright.statistics.crossed import Block, Crossed, crossed
@@ -17,6 +18,7 @@ from lookright.statistics.pairwise import holm
 from lookright.visible import visible
 
 _Values = NDArray[np.float64]
+_LABEL = LABEL.name
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Side:
-    """What a method has in some cells, one after another: its values by seed (`_by_seed`), and on
-    which images and classes it was evaluated."""
+    """What a method has in some cells, one after another: its values by seed (`_by_seed`), on which
+    images and classes it was evaluated, and by seed the labels, where classes count alike."""
 
     values: list[dict[int | None, _Values]]
     judged_on: list[frozenset[tuple[str, tuple[str, ...]]]]
+    labels: list[dict[int | None, _Values]] | None
 
 
 @dataclass
@@ -78,16 +81,17 @@ class ImageValues:
     _read: dict[tuple[str, Trained], list[dict[str, _Table]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        keys = [
-            key for key, one in self.scheme.measures.items() if one.higher_is_better is not None
-        ]
+        directed = (
+            one for one in self.scheme.measures.values() if one.higher_is_better is not None
+        )
+        keys = [_LABEL, *(one.key for one in directed)]
         for place, trials in self.scheme.trials.items():
             self._read[place] = [self._values(trial, keys) for trial in trials]
 
     def side(self, method: str, measure: Measure, pairs: Sequence[Pair]) -> _Side:
         """The values of one method in these cells."""
         return _Side(
-            [self._by_seed(method, pair, measure.key) for pair in pairs],
+            [self._by_seed(method, pair, (measure.balances or measure).key) for pair in pairs],
             [
                 frozenset(
                     (trial.result.domains[pair.test].samples, trial.result.classes)
@@ -96,6 +100,7 @@ class ImageValues:
                 )
                 for pair in pairs
             ],
+            [self._by_seed(method, pair, _LABEL) for pair in pairs] if measure.balances else None,
         )
 
     def _by_seed(self, method: str, pair: Pair, key: str) -> dict[int | None, _Values]:
@@ -138,15 +143,24 @@ def blocks_of(pairs: Sequence[Pair], first: _Side, second: _Side) -> list[Block]
     if not shared or not all(len(one | other) == 1 for one, other in both):
         return []
     blocks = []
-    for pair, two in zip(pairs, found, strict=True):
+    for place, (pair, two) in enumerate(zip(pairs, found, strict=True)):
         own, other = (np.stack([of[seed] for seed in shared]) for of in two)
         known = np.isfinite(own).all(0) & np.isfinite(other).all(0)
         if not known.any():
             return []
         own, other = own[:, known], other[:, known]
+        if first.labels is not None:
+            weights = _alike(first.labels[place][shared[0]][known])
+            own, other = own * weights, other * weights
         scale = float(max(np.abs(own).max(), np.abs(other).max()))
         blocks.append(Block(pair.test, np.flatnonzero(known), own - other, scale))
     return blocks
+
+
+def _alike(labels: _Values) -> _Values:
+    """(N,) weights with mean 1, with which every class counts alike: n / (classes * its images)."""
+    classes, at, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return len(labels) / (len(classes) * counts[at])
 
 
 def compare(values: ImageValues, measure: Measure, pairs: Sequence[Pair]) -> tuple[Comparison, ...]:

@@ -36,6 +36,7 @@ from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
 from lookright.files import as_path, together
 from lookright.locks import locked
+from lookright.metrics.classification import imbalance
 from lookright.models import Classifier, giving_logits, known_of
 from lookright.modes import frozen, full_precision
 from lookright.progress import progress_bar
@@ -188,6 +189,7 @@ def evaluate(
                 here = summary.result(
                     left_out=left,
                     in_distribution=seen.in_distribution(data, domain),
+                    imbalance=imbalance(data.labels(domain)),
                     samples=samples[domain],
                     revision=known["revision"],
                     versions={k: str(v) for k, v in known.items() if k != "revision"},

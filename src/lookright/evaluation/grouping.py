@@ -11,6 +11,7 @@ from lookright.drawing import Style
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Examples, Result, read_examples
 from lookright.metrics import MEASURES, Measure
+from lookright.metrics.classification import IMBALANCED
 from lookright.metrics.measure import unknown
 from lookright.statistics.intervals import Estimate
 
@@ -164,11 +165,18 @@ class MethodExamples:
 
 
 def measures_of(results: Sequence[Result]) -> dict[str, Measure]:
-    """Every measure that any result has, by key: as the result declares it, else built in."""
+    """Every measure that any result has, by key: as the result declares it, else built in.
+
+    Those that balance classes are left out unless the classes of a domain are imbalanced, in any of
+    these results: then every domain shows them.
+    """
     built_in = {measure.key: measure for measure in MEASURES}
     declared = {key: measure for run in results for key, measure in run.declared.items()}
     known = built_in | declared
-    keys = {key for run in results for domain in run.domains.values() for key in domain.measures}
+    domains = [domain for run in results for domain in run.domains.values()]
+    keys = {key for domain in domains for key in domain.measures}
+    if all(domain.imbalance <= IMBALANCED for domain in domains):
+        keys -= {key for key, measure in known.items() if measure.balances}
     order = {key: place for place, key in enumerate(known)}
     return {
         key: known.get(key) or unknown(key)

@@ -34,10 +34,11 @@ class DomainResult:
     baselines: the same measures for maps that do not depend on the model, by the baseline's name;
     paired: the explanation compared with them, image by image, in the measures in which a good
     explanation should win. stages: what each stage reports beyond measures, as JSON by the stage's
-    name; `Attacks.of(domain)` and the like read it. samples: a hash of the domain's images, masks
-    and labels (`ImageData.fingerprint`). revision, versions: of the source and the libraries with
-    which this domain was evaluated. left_out: by name, the images that could not be read or that
-    the model could not answer, and why.
+    name; `Attacks.of(domain)` and the like read it. imbalance: how many times the images of the
+    domain's smallest class its largest has, judged or not. samples: a hash of the domain's images,
+    masks and labels (`ImageData.fingerprint`). revision, versions: of the source and the libraries
+    with which this domain was evaluated. left_out: by name, the images that could not be read or
+    that the model could not answer, and why.
     """
 
     n: int
@@ -48,6 +49,7 @@ class DomainResult:
     stages: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
+    imbalance: float = 1.0
     samples: str = ""
     revision: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -270,6 +272,7 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         stages=dict(raw.get("stages") or {}),
         warnings=tuple(str(warning) for warning in _list(raw.get("warnings") or [])),
         left_out={str(k): str(v) for k, v in (raw.get("left_out") or {}).items()},
+        imbalance=float(raw.get("imbalance", 1.0)),
         samples=str(raw.get("samples", "")),
         revision=str(raw["revision"]) if raw.get("revision") else None,
         versions={str(k): str(v) for k, v in (raw.get("versions") or {}).items()},

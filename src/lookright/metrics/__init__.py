@@ -9,6 +9,7 @@ from pkgutil import iter_modules
 from lookright.distances import degenerate
 from lookright.metrics.baselines import BASELINES, baselines
 from lookright.metrics.classification import (
+    balanced,
     correct,
     correct_under_all,
     macro_auc,
@@ -92,6 +93,7 @@ __all__ = [
     "RemovalCurves",
     "Scorecard",
     "Squares",
+    "balanced",
     "baselines",
     "cascade",
     "correct",

@@ -1,5 +1,6 @@
 """Measures of classification: on clean, attacked and corrupted images."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +13,11 @@ from lookright.metrics.findings import AcrossDomains, Kept
 from lookright.metrics.measure import Measure
 from lookright.metrics.questions import RIGHT, RIGHT_UNDER_ATTACK, RIGHT_WHEN_CORRUPTED
 from lookright.metrics.ranking import average_ranks
-from lookright.statistics.intervals import Estimate, Z
+from lookright.statistics.intervals import Estimate, Z, mean_of_rates
+
+IMBALANCED = 1.5
+"""Classes are imbalanced where the largest has more than this many times the images of the
+smallest."""
 
 ACCURACY = Measure(
     "accuracy",
@@ -25,6 +30,18 @@ ACCURACY = Measure(
     terminal="column",
     counted="is right on",
     finding=AcrossDomains("When the domain changes"),
+)
+BALANCED_ACCURACY = Measure(
+    "balanced_accuracy",
+    "Balanced accuracy",
+    True,
+    "rate",
+    "Mean over the classes of the share of their images classified correctly; shown where the "
+    f"largest class of a domain has more than {IMBALANCED} times the images of the smallest.",
+    question=RIGHT,
+    order=15,
+    balances=ACCURACY,
+    terminal="label",
 )
 AUC = Measure(
     "auc",
@@ -72,6 +89,17 @@ ACCURACY_ADVERSARIAL = Measure(
     counted="is right under attack on",
     finding=Kept("Under attack", of=ACCURACY, praise="is right most often under attack"),
 )
+BALANCED_ACCURACY_ADVERSARIAL = Measure(
+    "balanced_accuracy_adversarial",
+    "Balanced adversarial accuracy",
+    True,
+    "rate",
+    "Adversarial accuracy as the mean over the classes; shown where balanced accuracy is.",
+    question=RIGHT_UNDER_ATTACK,
+    order=95,
+    balances=ACCURACY_ADVERSARIAL,
+    terminal="label",
+)
 ACCURACY_CORRUPTED = Measure(
     "accuracy_corrupted",
     "Corrupted accuracy",
@@ -90,6 +118,28 @@ def correct(logits: Tensor, labels: Tensor) -> Tensor:
 def correct_under_all(each: Sequence[Tensor]) -> Tensor:
     """(B,) bool for each attack or restart to (B,) bool: correct under all of them."""
     return torch.stack(list(each)).all(0)
+
+
+def imbalance(labels: Sequence[int]) -> float:
+    """How many times the images of the smallest class the largest has, of those with any image."""
+    counts = Counter(labels).values()
+    return max(counts) / min(counts)
+
+
+def balanced(correct: Tensor, labels: Tensor) -> Estimate:
+    """The balanced accuracy, the mean over the classes of their recall, with its interval.
+
+    correct: (N,) bool; labels: (N,). A class without images is left out. n counts the images. The
+    classes' Wilson intervals are combined by MOVER (`mean_of_rates`): images are drawn class by
+    class. Raises UserError if there is no image, or one without a label.
+    """
+    if not len(labels) or correct.shape != labels.shape:
+        raise UserError(
+            "Balanced accuracy needs one bool and one label for each of one image or more, but got "
+            f"shapes {tuple(correct.shape)} and {tuple(labels.shape)}."
+        )
+    _, at, counts = labels.unique(return_inverse=True, return_counts=True)
+    return mean_of_rates(correct[at.argsort()].split(counts.tolist()))
 
 
 def macro_auc(logits: Tensor, labels: Tensor) -> Estimate | None:

@@ -16,14 +16,16 @@ class Measure:
     """Declares a measure: results, tables, the page and its sentences are made from it.
 
     key: its name in a result; higher_is_better: None for a neutral measure, reported for comparison
-    only; unit: "rate" is a share of successes in [0, 1] with a Wilson interval, "score" any other
-    number with the interval of its estimator, "square" a squared quantity, often near 0, "seconds"
-    a time; beats: the baselines that a good explanation should beat. No explanation beats the
-    centre prior in a measure of stability, since the centre prior never changes.
+    only; unit: "rate" is a share of successes in [0, 1] with a Wilson interval, or a mean of such
+    shares, "score" any other number with the interval of its estimator, "square" a squared
+    quantity, often near 0, "seconds" a time; beats: the baselines that a good explanation should
+    beat. No explanation beats the centre prior in a measure of stability, since the centre prior
+    never changes.
 
     question: the question it answers; order: its position among the measures of that question,
     ascending; chance: the measure that gives its chance level, shown below it instead of in a
-    column of its own; absent: what to say if a method has no figure; terminal: whether the
+    column of its own; balances: the rate of whose classes it is the mean, shown where classes are
+    imbalanced; absent: what to say if a method has no figure; terminal: whether the
     terminal's table shows it as a column, or below the name of each method that has it; counted:
     for a rate, what is true of the images that count, as in "is right on" 12 images; finding: the
     sentence that reports its figures.
@@ -38,6 +40,7 @@ class Measure:
     question: Question = OTHER
     order: int = 50
     chance: "Measure | None" = None
+    balances: "Measure | None" = None
     absent: str = "not measured"
     terminal: Literal["column", "label"] | None = None
     counted: str = ""

@@ -1,6 +1,9 @@
 """Estimates with 95% confidence intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import hypot
+from statistics import fmean
 
 import torch
 from scipy import special
@@ -44,6 +47,20 @@ def rate(successes: Tensor | tuple[int, int]) -> Estimate:
         raise UserError(f"A rate needs 0 <= k <= n and n > 0, but got k = {k} of n = {n}.")
     interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson")
     return Estimate(k / n, float(interval.low), float(interval.high), n)
+
+
+def mean_of_rates(groups: Sequence[Tensor]) -> Estimate:
+    """The mean of the rates of independent groups, which count alike whatever their sizes.
+
+    groups: one bool tensor or more, none of them empty. The interval is MOVER's (Zou and Donner,
+    Statistics in Medicine 2008): the squared distances from each rate to its own Wilson limit add
+    up as variances do. It stays within [0, 1]; of a single group it is that of `rate`.
+    """
+    rates = [rate(group) for group in groups]
+    value = fmean(each.value for each in rates)
+    below = hypot(*(each.value - each.low for each in rates)) / len(rates)
+    above = hypot(*(each.high - each.value for each in rates)) / len(rates)
+    return Estimate(value, value - below, value + above, sum(each.n for each in rates))
 
 
 def mean(values: Tensor) -> Estimate:

@@ -1,4 +1,4 @@
-"""The stage of answers: accuracy and AUC on the clean images."""
+"""The stage of answers: accuracy, balanced accuracy and AUC on the clean images."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from lookright.evaluation.column import LABEL, Column, Columns, measuring
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.stages.stage import Joined, Stage
 from lookright.evaluation.view import View
-from lookright.metrics.classification import ACCURACY, AUC
+from lookright.metrics.classification import ACCURACY, AUC, BALANCED_ACCURACY
 
 RIGHT = measuring(ACCURACY)
 LOGITS = Column("logits")
@@ -15,7 +15,7 @@ LOGITS = Column("logits")
 
 @dataclass(frozen=True)
 class Answers(Stage):
-    """Accuracy and AUC on the clean images."""
+    """Accuracy, balanced accuracy and AUC on the clean images."""
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         return RIGHT, LOGITS
@@ -25,4 +25,6 @@ class Answers(Stage):
 
     def figures(self, joined: Joined) -> dict[str, metrics.Estimate]:
         auc = metrics.macro_auc(joined[LOGITS], joined[LABEL])
-        return super().figures(joined) | ({} if auc is None else {AUC.key: auc})
+        balanced = metrics.balanced(joined[RIGHT], joined[LABEL])
+        found = super().figures(joined) | {BALANCED_ACCURACY.key: balanced}
+        return found | ({} if auc is None else {AUC.key: auc})

@@ -10,7 +10,7 @@ from lookright import metrics
 from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball, LInf, Norm
 from lookright.attacks.gradient import check_judge
 from lookright.errors import UserError
-from lookright.evaluation.column import Column, Columns, measuring
+from lookright.evaluation.column import LABEL, Column, Columns, measuring
 from lookright.evaluation.grouping import ResultSet
 from lookright.evaluation.previews import heat, pixels
 from lookright.evaluation.protocol import Protocol
@@ -23,6 +23,7 @@ from lookright.metrics.classification import (
     ACCURACY_ADVERSARIAL,
     ACCURACY_FGSM,
     ACCURACY_PGD,
+    BALANCED_ACCURACY_ADVERSARIAL,
     accuracy_under,
 )
 from lookright.metrics.stability import STABILITY_COSINE, STABILITY_SPEARMAN, STABILITY_TOPK
@@ -183,6 +184,10 @@ class Attacks(Stage):
             "predicted": predicted,
             "probability": probability,
         }
+
+    def figures(self, joined: Joined) -> dict[str, metrics.Estimate]:
+        balanced = metrics.balanced(joined[_WORST], joined[LABEL])
+        return super().figures(joined) | {BALANCED_ACCURACY_ADVERSARIAL.key: balanced}
 
     def summary(self, joined: Joined) -> Robustness:
         ball = joined.protocol.ball
