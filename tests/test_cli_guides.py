@@ -83,7 +83,7 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_egat_follows_any_guide(lookright, name):
     guide = type(GUIDES[name]()).__name__
-    warm = " --method.guide.warm_up 0" if guide == "LearnedMask" else ""
+    warm = " --method.guide.warm_up 0" if guide in ("LearnedMask", "MeanTeacher") else ""
     line = f"{EGAT} --method.guide {guide.lower()}{warm} {PETS} --seed 3 --run"
     assert lookright(f"{line} run")[0] == 0
     run = Run(Path("run"))

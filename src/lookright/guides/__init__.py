@@ -8,6 +8,7 @@ from lookright.guides.guide import Guide, Target
 from lookright.guides.human import HumanMask
 from lookright.guides.learned import LearnedMask
 from lookright.guides.masker import ConvMasker
+from lookright.guides.mean_teacher import MeanTeacher
 from lookright.guides.mixup import MixedExplanation
 from lookright.guides.noise import RandomMask
 from lookright.guides.precomputed import PrecomputedMask
@@ -21,6 +22,7 @@ __all__ = [
     "Guide",
     "HumanMask",
     "LearnedMask",
+    "MeanTeacher",
     "MixedExplanation",
     "Part",
     "PrecomputedMask",

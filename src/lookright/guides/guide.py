@@ -88,6 +88,20 @@ class Guide(ABC):
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
         """The target of a batch."""
 
+    def begin(self, model: nn.Module) -> None:
+        """Told before a training which model it guides, as far as that has been trained."""
+        return None
+
+    def follow(self, model: nn.Module) -> None:
+        """Told the model as it is before each step in which the guide is used."""
+        return None
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """The network whose explanations of the clean images are the target, in place of the
+        model's. Neither it nor they get gradients."""
+        return None
+
     def mix(self, batch: Batch) -> "Mixed | None":
         """The mixtures whose explanations are guided; None if the images themselves are.
 

@@ -51,7 +51,7 @@ class AWP(Method):
         self.gamma = gamma
         self.attack = method.attack
         self.explainer = method.explainer
-        self.guide = method.guide
+        self.guide, method.leads = method.guide, False
         self.warm_up = method.warm_up
         self.needs_domains = method.needs_domains
         self.replays = method.replays

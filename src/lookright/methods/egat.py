@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.attacks import PGD, Attack
@@ -16,7 +17,7 @@ from lookright.methods.method import Method, check_weights
 
 
 class EGAT(Method):
-    """L = CE(f(x'), y) + a CE(f(x), y) + b d(Phi_y(x'), target) + c R_mix.
+    """L = CE(f(x'), y) + a CE(f(x), y) + b d(Phi_y(x'), target) + c R_mix + k KL(T(x) || f(x')).
 
     The paper gives neither the weights nor the distance. The defaults were chosen for this project,
     only on in-distribution validation images of Shortcut (docs/results/shortcut.md), among the
@@ -35,6 +36,8 @@ class EGAT(Method):
             trained only for an attack that needs it.
         mixup: c, the weight of the same-class mixup of explanations.
         mixup_distance: the distance of R_mix; None is `Correlation()`.
+        answer: k; T is the teacher of a guide that has one (`MeanTeacher`), else f itself, as in
+            TRADES (ICML 2019, eq. 5). Not in the paper.
 
     Raises:
         UserError: a negative weight; a distance that does not take signed maps, with an explainer
@@ -56,9 +59,10 @@ class EGAT(Method):
         stability: float = 1.0,
         mixup: float = 0.0,
         mixup_distance: Distance | None = None,
+        answer: float = 0.0,
     ) -> None:
         super().__init__(model)
-        check_weights(clean=clean, stability=stability, mixup=mixup)
+        check_weights(clean=clean, stability=stability, mixup=mixup, answer=answer)
         self.attack = attack or PGD()
         self.explainer = explainer or GradCAM(relu=False)
         self.guide = guide or CleanExplanation()
@@ -67,6 +71,7 @@ class EGAT(Method):
         self.stability = stability
         self.mixup = mixup
         self.mixup_distance = mixup_distance or Correlation()
+        self.answer = answer
         check_signs(self.explainer, self.distance, self.mixup_distance)
         self.warm_up = self.guide.warm_up
         self._shaping = self.attack.needs_masks
@@ -79,13 +84,18 @@ class EGAT(Method):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.images, batch.labels
         attacked = self.attacked(batch)
-        guiding = bool(self.stability) and self.progress >= self.warm_up
-        if not guiding and not self.mixup:
+        guiding = bool(self.stability or self.answer) and self.progress >= self.warm_up
+        explaining = guiding and bool(self.stability)
+        teacher = self.guide.teacher if guiding else None
+        if not explaining and not self.mixup:
             adversarial, clean = self.model(torch.cat([attacked, x])).chunk(2)
-            return self._classification(adversarial, clean, y) | self._of_guide(batch)
+            losses = self._classification(adversarial, clean, y)
+            if guiding:
+                losses |= self._answers(adversarial, clean, teacher, x)
+            return losses | self._of_guide(batch)
 
         parts = [(attacked, y), (x, y)]
-        pairs = self.guide.mix(batch) if guiding else None
+        pairs = self.guide.mix(batch) if explaining else None
         if pairs:
             parts.append((pairs.of(attacked), pairs.labels))
         mixed = mix_same_class(y) if self.mixup else None
@@ -97,7 +107,13 @@ class EGAT(Method):
             of_guided = explained[2][1]
         losses = self._classification(adversarial, clean, y)
         if guiding:
-            target = self.guide(batch, pairs.of(minmax(of_clean)) if pairs else of_clean)
+            losses |= self._answers(adversarial, clean, teacher, x)
+        if explaining:
+            wanted = of_clean
+            if teacher:
+                with torch.no_grad():
+                    wanted = self.explainer(teacher, x, y)[1]
+            target = self.guide(batch, pairs.of(minmax(wanted)) if pairs else wanted)
             losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
         losses |= self._of_guide(batch)
         if mixed:
@@ -110,6 +126,19 @@ class EGAT(Method):
         if self.progress < self.warm_up or not (self.stability or self._shaping):
             return {}
         return self.guide.losses(self.model, batch)
+
+    def _answers(
+        self, adversarial: Tensor, clean: Tensor, teacher: nn.Module | None, x: Tensor
+    ) -> dict[str, Tensor]:
+        if not self.answer:
+            return {}
+        if teacher:
+            with torch.no_grad():
+                clean = teacher(x)
+        moved = F.kl_div(
+            adversarial.log_softmax(1), clean.log_softmax(1), log_target=True, reduction="batchmean"
+        )
+        return {"answer": self.answer * moved}
 
     def _classification(self, adversarial: Tensor, clean: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {

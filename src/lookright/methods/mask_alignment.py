@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from lookright.batch import Batch
@@ -76,6 +77,10 @@ class MaskAlignment(Method):
             parts.append((pairs.of(x), pairs.labels))
         explained = explain_together(self.explainer, self.model, *parts)
         (logits, of_clean), of_guided = explained[0], explained[-1][1]
+        teacher = self.guide.teacher
+        if teacher:
+            with torch.no_grad():
+                of_clean = self.explainer(teacher, x, y)[1]
         target = self.guide(batch, pairs.of(minmax(of_clean)) if pairs else of_clean)
         return {
             "clean": self.cross_entropy(logits, y),

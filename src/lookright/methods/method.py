@@ -32,6 +32,7 @@ class Method(nn.Module, ABC):
     balanced over two or more of them. replays: the number of consecutive steps on each batch.
     label_smoothing: the share of the label that `cross_entropy` spreads evenly over all classes.
     tried: whether it is known that the model gives logits; it is tried on the first batch.
+    leads: whether its guide follows its steps; that of a wrapped method follows the wrapper's.
     """
 
     SPEC_IGNORES: ClassVar[tuple[str, ...]] = ("model",)
@@ -45,6 +46,7 @@ class Method(nn.Module, ABC):
     replays: int = 1
     label_smoothing: float = 0.0
     tried: bool = False
+    leads: bool = True
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -58,6 +60,8 @@ class Method(nn.Module, ABC):
                 self.give_logits(batch.images.shape[-1], like=batch.images)
             except UserError as error:  # only trial images may be too much for it
                 wrong, self.tried = error, True
+        if self.guide and self.leads and self.training and self.progress >= self.guide.warm_up:
+            self.guide.follow(self.model)
         try:
             found: dict[str, Tensor] = super().__call__(batch)
         except Exception as error:
@@ -82,6 +86,8 @@ class Method(nn.Module, ABC):
         for each in self.modules():
             if isinstance(each, Method):
                 each.model, each.tried = found, True
+                if each.guide:
+                    each.guide.begin(found)
 
     @property
     def compared(self) -> Mapping[str, tuple[Distance, bool]]:

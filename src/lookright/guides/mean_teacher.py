@@ -1,0 +1,78 @@
+"""The explanation by a moving average of the model's weights as the guide."""
+
+from copy import deepcopy
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from lookright.batch import Batch
+from lookright.errors import UserError
+from lookright.guides.guide import Guide, Target
+
+
+class MeanTeacher(nn.Module, Guide):
+    """The clean image's explanation by a moving average of the model (mean teacher).
+
+        average <- d average + (1 - d) weights,   d = min(decay, (1 + t) / (10 + t)) in step t
+
+    Tarvainen and Valpola, NeurIPS 2017, section 2, for answers; for explanations it is this
+    project's own. BatchNorm's statistics are averaged likewise, and the average is in evaluation
+    mode. Neither the average nor its maps have a gradient, so the model cannot make its target
+    easier.
+
+    Args:
+        decay: d, in [0, 1).
+        warm_up: share of training during which the average is neither updated nor used.
+
+    Raises:
+        UserError: an argument out of range.
+    """
+
+    of_model: ClassVar[bool] = True
+    steps: Tensor
+
+    def __init__(self, decay: float = 0.99, warm_up: float = 0.25) -> None:
+        super().__init__()
+        for name, value in {"decay": decay, "warm_up": warm_up}.items():
+            if not 0 <= value < 1:
+                raise UserError(f"{name} is a share in [0, 1), got {value}.")
+        self.decay = decay
+        self.warm_up = warm_up
+        self.average: nn.Module | None = None
+        self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
+
+    def begin(self, model: nn.Module) -> None:
+        self.average = deepcopy(model).requires_grad_(False).eval()
+        self.steps.zero_()
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.average is not None:
+            self.average.eval()
+        return self
+
+    @torch.no_grad()
+    def follow(self, model: nn.Module) -> None:
+        if self.average is None:
+            self.begin(model)
+        assert self.average is not None
+        kept = ((1 + self.steps) / (10 + self.steps)).clamp(max=self.decay)
+        own = _tensors(model)
+        for name, mean in _tensors(self.average).items():
+            if mean.is_floating_point():
+                mean.lerp_(own[name], (1 - kept).to(mean))
+            else:
+                mean.copy_(own[name])
+        self.steps += 1
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        return self.average
+
+    def forward(self, batch: Batch, saliency: Tensor) -> Target:
+        return Target(saliency.detach())
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return dict(model.named_parameters()) | dict(model.named_buffers())
