@@ -10,14 +10,20 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 from cases import batch, learned_mask
-from lookright.attacks import FGSM, L2, PGD, Attack, Ball, ByMask, LInf
+from lookright.attacks import APGD, FGSM, L2, PGD, Attack, Ball, ByMask, LInf, WeightedLInf
 from lookright.batch import Batch
 from lookright.data import Shortcut
 from lookright.errors import UserError
+from lookright.evaluation import Protocol
+from lookright.evaluation.stages.attacks import Attacks
 from lookright.methods import AT, EGAT, MART, TRADES
 from lookright.methods.awp import AWP
 from lookright.models import build_model
+from lookright.perturbations import Attacked
+from lookright.spec import build
 from lookright.training import fit
+from lookright.training.guiding import check_guided
+from lookright.verbs.explain import explain
 from models_for_tests import Smooth, Tiny
 
 ON, BESIDE = 8 / 255, 40 / 255
@@ -101,6 +107,48 @@ def test_what_is_unknown_is_attacked_within_eps():
     assert far[3, 1:].max() > 0.9 * BESIDE
 
 
+def test_masks_may_have_another_size_and_precision_than_the_images():
+    found = masked()
+    coarse = torch.zeros(len(found), 1, 4, 4, dtype=torch.bool)
+    coarse[..., :2] = True
+    ignored = torch.zeros_like(coarse).index_fill(2, torch.tensor([0]), True)
+    found = replace(found, images=found.images.double(), masks=coarse, ignored=ignored)
+    attack = ByMask(FGSM(), BESIDE).on(found)
+    z = attack(Smooth().double(), found.images, found.labels)
+    assert z.dtype == torch.float64
+    far, side = (z - found.images).abs().amax(1), found.images.shape[-1]
+    assert far[..., : side // 4].max() <= ON + 1e-6
+    assert far[:, : side // 8].max() <= ON + 1e-6
+    assert far[:, side // 2 :, -side // 4 :].min() > 0.9 * BESIDE
+
+
+def test_a_random_start_is_inside():
+    weights = torch.rand(3, 1, 8, 8)
+    x = torch.full((3, 3, 8, 8), 0.5)
+    start = Ball(WeightedLInf(weights), 0.1).start(x, Generator().manual_seed(0))
+    share = (start - x).abs() / (0.1 * weights)
+    assert 0.9 < share.max() <= 1 + 1e-4
+
+
+def test_a_guide_that_gives_explanations_leaves_the_masks_to_the_annotation():
+    found = masked()
+    far = (EGAT(Smooth(), ByMask(FGSM(), BESIDE)).attacked(found) - found.images).abs().amax(1)
+    on = found.masks[:, 0] > 0
+    assert far[on].max() <= ON + 1e-6
+    assert far[~on].min() > 0.9 * BESIDE
+
+
+@pytest.mark.parametrize("wrap", [lambda method: method, AWP], ids=["alone", "awp"])
+@pytest.mark.parametrize(("stability", "attack"), [(1.0, PGD), (0.0, ByMask), (0.0, PGD)])
+def test_a_learned_mask_is_trained_where_it_is_used(wrap, stability, attack):
+    learned = learned_mask()
+    method = wrap(EGAT(Tiny(), attack(), guide=learned, stability=stability))
+    for progress in (0.0, learned.warm_up):
+        method.progress = progress
+        used = progress >= learned.warm_up and (stability > 0 or attack is ByMask)
+        assert ("masker" in method(masked())) == used
+
+
 def test_outside_of_training_it_is_the_attack_itself():
     found, attack = masked(), PGD(steps=2)
     mine = ByMask(attack, BESIDE)
@@ -150,16 +198,42 @@ def test_methods_grow_it_as_they_progress():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: ByMask(PGD(norm=L2())), "PGD or FGSM in L-inf"),
-        (lambda: ByMask(beside=20), "Did you mean 20/255"),
+        (lambda: ByMask(PGD(norm=L2())), "PGD or FGSM in L-inf, got PGD in L2"),
+        (lambda: ByMask(APGD()), "PGD or FGSM in L-inf, got APGD"),
+        (lambda: ByMask("pgd"), "PGD or FGSM in L-inf, got str"),
+        (lambda: ByMask(beside=20), "^beside is in pixel units.*Did you mean 20/255"),
         (lambda: ByMask(growth=-1), "growth is a share of training, 0 or more, got -1"),
         (lambda: ByMask(PGD(eps=0)), "needs an eps above 0"),
-        (lambda: ByMask().on(replace(batch(), masks=None)), "HumanMask needs data with masks"),
+        (lambda: ByMask().on(replace(batch(), masks=None)), "ByMask needs images with masks"),
     ],
 )
 def test_one_clear_line(make, said):
     with pytest.raises(UserError, match=said):
         make()
+
+
+def explained(run):
+    explain("runs/none", [run], attack=ByMask())
+
+
+def validated(run):
+    data = Shortcut()
+    method = AT(build_model("small_resnet", data.classes, 32))
+    fit(method, data, ["train"], run, validation_attack=ByMask())
+
+
+JUDGED = {
+    "evaluation": lambda run: Protocol(stages=(Attacks(attacks=(ByMask(),)),)),
+    "claim": lambda run: Attacked(ByMask()),
+    "picture": explained,
+    "validation": validated,
+}
+
+
+@pytest.mark.parametrize("judge", JUDGED.values(), ids=JUDGED)
+def test_no_model_is_judged_under_it(judge, tmp_path):
+    with pytest.raises(UserError, match=r"ByMask is for training.*within one radius, such as PGD"):
+        judge(tmp_path / "run")
 
 
 def test_a_training_without_masks_is_refused_before_it_begins(tmp_path):
@@ -168,6 +242,23 @@ def test_a_training_without_masks_is_refused_before_it_begins(tmp_path):
             return [False] * len(self.keys(domain))
 
     data = Bare()
-    method = AT(build_model("small_resnet", data.classes, 32), ByMask())
-    with pytest.raises(UserError, match="AT attacked by ByMask needs masks, and none of the"):
-        fit(method, data, ["train"], tmp_path / "run", epochs=1)
+    model = build_model("small_resnet", data.classes, 32)
+    for method in (AT(model, ByMask()), EGAT(model, ByMask())):
+        said = f"{type(method).__name__} attacked by ByMask needs masks, and none of the"
+        with pytest.raises(UserError, match=said):
+            fit(method, data, ["train"], tmp_path / "run", epochs=1)
+    learned = EGAT(model, ByMask(), guide=learned_mask())
+    assert check_guided(learned, data.split(["train"], "train")) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "attack"),
+    [
+        ({"eps": 4 / 255}, PGD(4 / 255)),
+        ({"steps": 3}, PGD(steps=3)),
+        ({"class_path": "FGSM", "init_args": {"eps": 4 / 255}}, FGSM(4 / 255)),
+    ],
+)
+def test_options_alone_are_those_of_its_default(options, attack):
+    built = build({"class_path": "lookright.attacks.ByMask", "init_args": {"attack": options}})
+    assert built == ByMask(attack)

@@ -172,6 +172,12 @@ def test_a_wrong_name_is_mended(name: str, says: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("size", [0, 10_000_000])
+def test_an_image_size_out_of_range_is_refused(size: int) -> None:
+    with pytest.raises(UserError, match=f"image size of 1 to 8192 pixels; got {size}"):
+        build_model("small_resnet", CLASSES, size)
+
+
 def test_two_classes_at_least_and_one_source_of_weights(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least 2"):
         build_model("small_resnet", ["cat"], 32)

@@ -155,6 +155,7 @@ def test_in_python_the_function_is_an_argument(sent, monkeypatch):
         {"classes": [1, 2]},
         {"image_size": "32"},
         {"image_size": -1},
+        {"image_size": 10_000_000},
         {"mean": [0.5]},
         {"std": None},
         {"architecture": ["small_resnet"]},

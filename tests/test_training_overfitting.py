@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lookright.attacks import FGSM, L2, PGD
+from lookright.attacks import FGSM, L2, PGD, ByMask
 from lookright.batch import Batch
 from lookright.data.augment import Augment
 from lookright.errors import UserError
@@ -137,6 +137,8 @@ def test_only_attacks_in_one_ball_are_compared():
     step, many = PGD(0.1, steps=1), PGD(0.1, steps=10)
     assert one_step(step, many) == step
     assert one_step(FGSM(0.1), many) == FGSM(0.1)
+    assert one_step(ByMask(FGSM(0.1)), many) == FGSM(0.1)
+    assert one_step(ByMask(many), many) is None
     assert one_step(FreeAT(tiny_classifier(), 0.1).attack, many) == FGSM(0.1)
     assert one_step(AWP(FastAT(tiny_classifier(), 0.1)).attack, many) is not None
     assert one_step(TRADES(tiny_classifier()).attack, many) is None

@@ -147,9 +147,11 @@ def test_batches_hold_as_many_images_of_each_class(tmp_path, options, domains):
         assert domains in (None, batch.domains.bincount().tolist())
 
 
-def test_a_batch_that_has_no_room_for_every_class_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"balance_classes needs a batch of \d+ images or more"):
-        train(tmp_path / "run", batch_size=1, balance_classes=True)
+@pytest.mark.parametrize("size", ["batch_size", "domain_batch_size"])
+def test_a_batch_that_has_no_room_for_every_class_is_refused(tmp_path, size):
+    said = rf"balance_classes needs a batch of \d+ images or more.*: raise {size}\."
+    with pytest.raises(UserError, match=said):
+        train(tmp_path / "run", **{size: 1}, balance_classes=True)
 
 
 # --- The optimiser and its rate --------------------------------------------------------------

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from lookright.attacks import PGD, Attack, CrossEntropy
+from lookright.attacks.gradient import check_judge
 from lookright.batch import Batch
 from lookright.chance import image_chance
 from lookright.corruptions import corrupt, corruption_named
@@ -63,12 +64,14 @@ class Attacked(Perturbation):
     attack: the main attack of an evaluation by default, PGD with 20 steps and 2 restarts.
 
     Raises:
-        UserError: a targeted attack, since its target would be the prediction itself.
+        UserError: a targeted attack, since its target would be the prediction itself; one that
+            needs masks.
     """
 
     attack: Attack = field(default_factory=lambda: PGD(steps=20, restarts=2))
 
     def __post_init__(self) -> None:
+        check_judge(self.attack)
         if getattr(self.attack, "targeted", False):
             raise UserError(
                 f"{type(self.attack).__name__} is targeted, and its target would be the predicted "

@@ -28,11 +28,8 @@ class Ball:
 
     def __post_init__(self) -> None:
         eps = self.eps
-        if isinstance(self.norm, LInf) and not 0 <= eps <= 1:
-            raise UserError(
-                f"eps is in pixel units of images in [0, 1], so between 0 and 1 (8/255 is common), "
-                f"but got {eps:g}." + (f" Did you mean {eps:g}/255?" if 1 < eps <= 255 else "")
-            )
+        if isinstance(self.norm, LInf):
+            check_radius("eps", eps)
         if not 0 <= eps < inf:
             raise UserError(
                 f"eps is a length in pixel units, finite and 0 or more, but got {eps:g}."
@@ -66,6 +63,15 @@ class Ball:
     def moved(self, x: Tensor, delta: Tensor) -> Tensor:
         """x + delta, projected into the ball around x; both (B, C, H, W)."""
         return self.norm.project(delta, self.eps).add_(x).clamp_(0, 1)
+
+
+def check_radius(name: str, radius: float) -> None:
+    """Raise UserError unless it is a radius of a ball in L-inf, from 0 to 1."""
+    if not 0 <= radius <= 1:
+        raise UserError(
+            f"{name} is in pixel units of images in [0, 1], so between 0 and 1 (8/255 is common), "
+            f"but got {radius:g}." + (f" Did you mean {radius:g}/255?" if 1 < radius <= 255 else "")
+        )
 
 
 def pixels_in_words(eps: float) -> str:

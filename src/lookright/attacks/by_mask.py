@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Generator, Tensor, nn
 
-from lookright.attacks.ball import Ball
+from lookright.attacks.ball import Ball, check_radius
 from lookright.attacks.gradient import FGSM, PGD, Attack
 from lookright.attacks.norms import LInf, WeightedLInf
 from lookright.batch import Batch
@@ -44,20 +44,22 @@ class ByMask(Attack):
 
     needs_masks: ClassVar[bool] = True
 
-    attack: FGSM | PGD = field(default_factory=PGD)
+    attack: Attack = field(default_factory=PGD)
     beside: float = 20 / 255
     growth: float = 0.5
 
     def __post_init__(self) -> None:
         if not isinstance(self.attack, FGSM | PGD) or self.attack.norm != LInf():
+            norm = getattr(self.attack, "norm", LInf()).words
             raise UserError(
-                f"ByMask shapes the ball of PGD or FGSM in L-inf, got {self.attack}: choose one."
+                f"ByMask shapes the ball of PGD or FGSM in L-inf, got {type(self.attack).__name__} "
+                f"in {norm}: choose one of these."
             )
         if self.attack.eps == 0:
             raise UserError(
                 "ByMask scales the radius on the object: its attack needs an eps above 0."
             )
-        Ball(LInf(), self.beside)
+        check_radius("beside", self.beside)
         if not 0 <= self.growth < inf:
             raise UserError(f"growth is a share of training, 0 or more, got {self.growth}.")
 
@@ -76,17 +78,25 @@ class ByMask(Attack):
         return self.attack(model, x, y, generator)
 
     def on(self, batch: Batch, progress: float = 1.0, guide: Guide | None = None) -> Attack:
-        guide = HumanMask() if guide is None or guide.of_model else guide
+        assert isinstance(self.attack, FGSM | PGD)
+        if guide is None or guide.of_model:
+            guide = HumanMask()
+            if batch.masks is None:
+                raise UserError(
+                    "ByMask needs images with masks, got a batch without: give them "
+                    "(Batch(masks=...), --masks), or attack by PGD alone."
+                )
         begun = progress - guide.warm_up
         if begun < 0:
             return self.attack
         grown = min(1.0, begun / self.growth) if self.growth else 1.0
         with torch.no_grad():
             target = guide(batch, batch.images[:, 0])
-        off = 1 - resize(target.maps, batch.images.shape[-2:])[:, None]
+        off = 1 - target.maps.to(batch.images)
         if target.known is not None:
-            off = off * target.known[:, None, None, None]
+            off = off * target.known[:, None, None]
         if target.ignored is not None:
-            off = off.masked_fill(target.ignored[:, None], 0)
+            off = off.masked_fill(target.ignored, 0)
+        off = resize(off, batch.images.shape[-2:])[:, None]
         wider = self.beside / self.attack.eps - 1
         return replace(self.attack, norm=WeightedLInf(1 + off * (grown * wider)))

@@ -190,6 +190,16 @@ class FGSM(Attack):
         )(model, x, y, generator)
 
 
+def check_judge(attack: Attack) -> None:
+    """Raise UserError on an attack that needs masks: it is one of training, and a model is judged
+    within a ball."""
+    if getattr(attack, "needs_masks", False):
+        raise UserError(
+            f"{type(attack).__name__} is for training, where its radius follows the masks: judge a "
+            "model under an attack within one radius, such as PGD."
+        )
+
+
 def gradient_of(value: Tensor, z: Tensor) -> Tensor:
     """The gradient of values (B,) with respect to z; zero if the model blocks it."""
     return gradient_or_zero(value.sum(), z, keep=False)

@@ -33,8 +33,8 @@ class Target:
     def __post_init__(self) -> None:
         if self.known is not None and may_look() and not self.known.any():
             warnings.warn(
-                f"None of the {len(self.known)} images of a batch has a non-empty mask, so their "
-                "explanations are not guided: give more masks, or raise batch_size.",
+                f"None of the {len(self.known)} images of a batch has a non-empty mask, so no "
+                "mask guides their training: give more masks, or raise batch_size.",
                 stacklevel=3,
             )
 

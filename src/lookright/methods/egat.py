@@ -32,7 +32,8 @@ class EGAT(Method):
         guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, that is
             Phi_y(x), with gradients through both maps.
         clean: a, the weight of the clean cross-entropy.
-        stability: b; if it and mixup are 0, no explanation is computed.
+        stability: b; if it and mixup are 0, no explanation is computed, and a learned mask is
+            trained only for an attack that needs it.
         mixup: c, the weight of the same-class mixup of explanations.
         mixup_distance: the distance of R_mix; None is `Correlation()`.
         answer: k; T is the teacher of a guide that has one (`MeanTeacher`), else f itself, as in
@@ -73,6 +74,7 @@ class EGAT(Method):
         self.answer = answer
         check_signs(self.explainer, self.distance, self.mixup_distance)
         self.warm_up = self.guide.warm_up
+        self._shaping = self.attack.needs_masks
 
     @property
     def compared(self) -> Mapping[str, tuple[Distance, bool]]:
@@ -88,7 +90,9 @@ class EGAT(Method):
         if not explaining and not self.mixup:
             adversarial, clean = self.model(torch.cat([attacked, x])).chunk(2)
             losses = self._classification(adversarial, clean, y)
-            return losses | (self._answers(adversarial, clean, teacher, x) if guiding else {})
+            if guiding:
+                losses |= self._answers(adversarial, clean, teacher, x)
+            return losses | self._of_guide(batch)
 
         parts = [(attacked, y), (x, y)]
         pairs = self.guide.mix(batch) if explaining else None
@@ -111,11 +115,17 @@ class EGAT(Method):
                     wanted = self.explainer(teacher, x, y)[1]
             target = self.guide(batch, pairs.of(minmax(wanted)) if pairs else wanted)
             losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
-            losses |= self.guide.losses(self.model, batch)
+        losses |= self._of_guide(batch)
         if mixed:
             gap = mixed_explanation_gap(mixed, explained[-1][1], of_clean, self.mixup_distance)
             losses["mixup"] = self.mixup * gap
         return losses
+
+    def _of_guide(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms that train the guide, once it guides explanations or shapes the attack."""
+        if self.progress < self.warm_up or not (self.stability or self._shaping):
+            return {}
+        return self.guide.losses(self.model, batch)
 
     def _answers(
         self, adversarial: Tensor, clean: Tensor, teacher: nn.Module | None, x: Tensor

@@ -19,6 +19,7 @@ from lookright.models.library import (
     torchvision_weights,
     without_auxiliary,
 )
+from lookright.models.preprocessing import checked_size
 from lookright.models.small_resnet import SmallResNet
 from lookright.models.trial import trial_images, tried_outputs
 from lookright.models.weights import load_weights
@@ -52,6 +53,7 @@ def build_model(
     """
     if len(classes) < 2:
         raise UserError(f"A classifier needs at least 2 classes, got {len(classes)}.")
+    checked_size(image_size)
     if weights is not None and pretrained:
         raise UserError("Give either pretrained or a file of weights, not both.")
     network, mean, std, heads = make_network(name, len(classes), image_size, pretrained)

@@ -13,7 +13,7 @@ from lookright.errors import UserError
 from lookright.files import as_path, atomic, verified
 from lookright.models.build import is_own, make_network
 from lookright.models.classifier import Classifier
-from lookright.models.preprocessing import Preprocessing
+from lookright.models.preprocessing import LARGEST_SIDE, Preprocessing
 from lookright.models.weights import load_weights, read_weights
 from lookright.untrusted import parsed
 
@@ -108,7 +108,7 @@ def _about(path: Path) -> dict[str, Any]:
             "nameless": bool(),
             "outputs": str(),
             "preprocessing": None | dict(),
-        } if size > 0 and all(isinstance(name, str) for name in classes):
+        } if 0 < size <= LARGEST_SIDE and all(isinstance(name, str) for name in classes):
             return dict(found)
     raise UserError(
         f"What {path} says of its classifier cannot be read: it is damaged, or of another version "

@@ -118,8 +118,9 @@ def fit(
         domain_batch_size: images of each domain per step on one device, for any method, in place of
             batch_size, which is left for validation.
         balance_classes: every step has equally many images of each class (within each domain, where
-            domains are balanced), so that images of rare classes come more often; what is left over
-            of the batch is not used. Validation counts each image once as ever.
+            domains are balanced: fewer of a domain that lacks a class), so that images of rare
+            classes come more often; what is left over of the batch is not used. Validation counts
+            each image once as ever.
         lr, weight_decay: of the optimiser; normalisation layers and biases have no weight decay.
         head_lr: the learning rate of the last layer, as a multiple of lr.
         momentum: of SGD.
@@ -157,8 +158,9 @@ def fit(
 
     Raises:
         UserError: an argument out of range; data whose classes or image size differ from the
-            model's; a single domain for a method that compares domains; data without the masks that
-            the method's guide needs; a folder that already holds a run, or with `resume` another
+            model's; a single domain for a method that compares domains; a batch without room for
+            each class where classes are balanced; data without the masks that the method's guide or
+            attack needs; a folder that already holds a run, or with `resume` another
             run; a loss that is not finite; a full disk; Ctrl-C (the message says how to continue).
     """
     if not run:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import lightning as L
 
-from lookright.attacks import FGSM, PGD, Attack
+from lookright.attacks import FGSM, PGD, Attack, ByMask
 from lookright.methods.free_at import without_memory
 from lookright.training.run import Row
 
@@ -24,7 +24,7 @@ gap of up to 0.27, and its one-step accuracy is then less than twice the other."
 def one_step(attack: Attack | None, validation: Attack | None) -> Attack | None:
     """The method's attack if it takes one step where the validation attack takes more in that
     ball."""
-    own = without_memory(attack)
+    own = without_memory(attack.attack if isinstance(attack, ByMask) else attack)
     if not isinstance(own, FGSM) and not (isinstance(own, PGD) and own.steps == 1):
         return None
     if not isinstance(validation, PGD) or validation.steps == 1:

@@ -172,9 +172,10 @@ def check_classes(part: Split, method: Method, settings: Settings) -> None:
         return
     groups, total = _groups(part, method, settings) or (), _total(part, settings)
     if total < len(groups):
+        size = "batch_size" if settings.domain_batch_size is None else "domain_batch_size"
         raise UserError(
             f"balance_classes needs a batch of {len(groups)} images or more, one of each class (of "
-            f"each domain, where domains are balanced); got {total}: raise batch_size."
+            f"each domain, where domains are balanced); got {total}: raise {size}."
         )
 
 

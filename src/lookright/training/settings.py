@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lookright.attacks import Attack
+from lookright.attacks.gradient import check_judge
 from lookright.batch import Batch
 from lookright.errors import UserError
 
@@ -87,6 +88,8 @@ class Settings:
         for name, what in shares.items():
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {what}, from 0 to below 1; got {getattr(self, name)}.")
+        if self.validation_attack is not None:
+            check_judge(self.validation_attack)
         if self.clip is not None and not self.clip > 0:
             raise UserError(f"clip is a gradient norm above 0, or None; got {self.clip}.")
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lookright.attacks import PGD, Attack
+from lookright.attacks.gradient import check_judge
 from lookright.console import say
 from lookright.data import load_image
 from lookright.devices import best_device, borrowed
@@ -44,6 +45,7 @@ def explain(
         seed: of the attack's random start and the explainer's noise.
     """
     check_shown(explainer)
+    check_judge(attack)
     where = best_device(device)
     judged, found = load_model(model, options)
     if label is not None and label not in judged.classes:

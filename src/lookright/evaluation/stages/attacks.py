@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lookright import metrics
 from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball, LInf, Norm
+from lookright.attacks.gradient import check_judge
 from lookright.errors import UserError
 from lookright.evaluation.column import LABEL, Column, Columns, measuring
 from lookright.evaluation.grouping import ResultSet
@@ -221,7 +222,8 @@ def _under(attack: Attack) -> Column:
 
 
 def _within(attack: Attack, ball: Ball) -> Attack:
-    """The attack in the protocol's ball; refused if it names another ball."""
+    """The attack in the protocol's ball; refused if it names another one, or needs masks."""
+    check_judge(attack)
     if attack.ball not in (None, Ball(), ball, _usual_ball(attack)):
         raise UserError(
             f"The attacks of a protocol share its ball, {ball.words}, but {type(attack).__name__} "
