@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 from cases import batch, learned_mask
-from lookright.attacks import APGD, FGSM, L2, PGD, Attack, Ball, ByMask, LInf, WeightedLInf
+from lookright.attacks import APGD, FGSM, L2, PGD, Attack, Ball, ByMask, LInf
+from lookright.attacks.by_mask import _Weighted
 from lookright.batch import Batch
 from lookright.data import Shortcut
 from lookright.errors import UserError
@@ -125,7 +126,7 @@ def test_masks_may_have_another_size_and_precision_than_the_images():
 def test_a_random_start_is_inside():
     weights = torch.rand(3, 1, 8, 8)
     x = torch.full((3, 3, 8, 8), 0.5)
-    start = Ball(WeightedLInf(weights), 0.1).start(x, Generator().manual_seed(0))
+    start = Ball(_Weighted(weights), 0.1).start(x, Generator().manual_seed(0))
     share = (start - x).abs() / (0.1 * weights)
     assert 0.9 < share.max() <= 1 + 1e-4
 

@@ -254,7 +254,7 @@ def of_text(tmp_path: Path) -> str:
         (fixed, {"weights": Path("a")}, "already contains its weights"),
         (lambda at: "test_models_opening:two_outputs", {"image_size": 9}, r"logits \(B, K\)"),
         (lambda at: "models_for_tests:Flat", {"image_size": 9}, "could not be run on images of 9"),
-        (lambda at: "models_for_tests:Flat", {"image_size": 0}, "1 pixel or more; got 0"),
+        (lambda at: "models_for_tests:Flat", {"image_size": 0}, "1 to 8192 pixels; got 0"),
         (
             lambda at: "models_for_tests:Flat",
             {"image_size": SIZE, "classes": ["a", "b"]},

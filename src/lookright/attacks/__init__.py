@@ -8,7 +8,7 @@ from lookright.attacks.carlini_wagner import CarliniWagner
 from lookright.attacks.explanation import ExplanationAttack
 from lookright.attacks.goals import GOALS, Goal, MassCentre, TargetMap, TopK
 from lookright.attacks.gradient import FGSM, PGD, Attack
-from lookright.attacks.norms import L2, LInf, Norm, WeightedLInf
+from lookright.attacks.norms import L2, LInf, Norm
 from lookright.attacks.objectives import (
     CrossEntropy,
     ExplanationChange,
@@ -43,6 +43,5 @@ __all__ = [
     "Square",
     "TargetMap",
     "TopK",
-    "WeightedLInf",
     "WorstCase",
 ]

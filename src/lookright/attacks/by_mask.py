@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from lookright.attacks.ball import Ball, check_radius
 from lookright.attacks.gradient import FGSM, PGD, Attack
-from lookright.attacks.norms import LInf, WeightedLInf
+from lookright.attacks.norms import LInf, Norm
 from lookright.batch import Batch
 from lookright.distances import resize
 from lookright.errors import UserError
@@ -99,4 +99,28 @@ class ByMask(Attack):
             off = off.masked_fill(target.ignored, 0)
         off = resize(off, batch.images.shape[-2:])[:, None]
         wider = self.beside / self.attack.eps - 1
-        return replace(self.attack, norm=WeightedLInf(1 + off * (grown * wider)))
+        return replace(self.attack, norm=_Weighted(1 + off * (grown * wider)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted(Norm):
+    """Every pixel value moves by at most eps times its weight.
+
+    weights: (B, 1, H, W) or of the images' shape, 0 or more. Two such norms are equal only if they
+    are one object.
+    """
+
+    weights: Tensor
+
+    @property
+    def words(self) -> str:
+        return "weighted L-inf"
+
+    def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
+        return self.weights * LInf().random(like, eps, generator)
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        return self.weights * gradient.sign()
+
+    def project(self, delta: Tensor, eps: float) -> Tensor:
+        return delta.clamp(-eps * self.weights, eps * self.weights)

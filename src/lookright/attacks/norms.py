@@ -49,30 +49,6 @@ class LInf(Norm):
         return delta.clamp(-eps, eps)
 
 
-@dataclass(frozen=True, eq=False)
-class WeightedLInf(Norm):
-    """Every pixel value moves by at most eps times its weight.
-
-    weights: (B, 1, H, W) or of the images' shape, 0 or more. Two such norms are equal only if they
-    are one object.
-    """
-
-    weights: Tensor
-
-    @property
-    def words(self) -> str:
-        return "weighted L-inf"
-
-    def random(self, like: Tensor, eps: float, generator: Generator | None) -> Tensor:
-        return self.weights * LInf().random(like, eps, generator)
-
-    def direction(self, gradient: Tensor) -> Tensor:
-        return self.weights * gradient.sign()
-
-    def project(self, delta: Tensor, eps: float) -> Tensor:
-        return delta.clamp(-eps * self.weights, eps * self.weights)
-
-
 @dataclass(frozen=True)
 class L2(Norm):
     """The Euclidean length of an image's perturbation is at most eps."""

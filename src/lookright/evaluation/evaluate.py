@@ -189,7 +189,7 @@ def evaluate(
                 here = summary.result(
                     left_out=left,
                     in_distribution=seen.in_distribution(data, domain),
-                    imbalance=imbalance(data.labels(domain)),
+                    imbalance=_imbalance(data, domain),
                     samples=samples[domain],
                     revision=known["revision"],
                     versions={k: str(v) for k, v in known.items() if k != "revision"},
@@ -224,6 +224,12 @@ class _Kept:
                 write_examples(new, self.examples)
                 write_table(new, self.table)
                 write_result(replace(self.result, saved=new))
+
+
+def _imbalance(data: ImageData, domain: str) -> float:
+    """That of the domain's classes; 1 where every image would have to be read for it."""
+    known = type(data).labels is not ImageData.labels
+    return imbalance(data.labels(domain)) if known else 1.0
 
 
 def _resumed(result: Result, overwrite: bool) -> _Kept:
