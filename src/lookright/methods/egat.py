@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.attacks import PGD, Attack
@@ -14,6 +13,7 @@ from lookright.explainers.explainer import check_signs
 from lookright.guides import CleanExplanation, Guide
 from lookright.guides.mixup import mix_same_class, mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
+from lookright.methods.trades import answer_change
 
 
 class EGAT(Method):
@@ -90,8 +90,11 @@ class EGAT(Method):
         if not explaining and not self.mixup:
             adversarial, clean = self.model(torch.cat([attacked, x])).chunk(2)
             losses = self._classification(adversarial, clean, y)
-            if guiding:
-                losses |= self._answers(adversarial, clean, teacher, x)
+            if guiding:  # for the answers alone
+                if teacher:
+                    with torch.no_grad():
+                        clean = teacher(x)
+                losses["answer"] = self.answer * answer_change(clean, adversarial)
             return losses | self._of_guide(batch)
 
         parts = [(attacked, y), (x, y)]
@@ -106,13 +109,13 @@ class EGAT(Method):
         if pairs:
             of_guided = explained[2][1]
         losses = self._classification(adversarial, clean, y)
-        if guiding:
-            losses |= self._answers(adversarial, clean, teacher, x)
+        answers, wanted = clean, of_clean
+        if teacher:
+            with torch.no_grad():
+                answers, wanted = self.explainer(teacher, x, y)
+        if guiding and self.answer:
+            losses["answer"] = self.answer * answer_change(answers, adversarial)
         if explaining:
-            wanted = of_clean
-            if teacher:
-                with torch.no_grad():
-                    wanted = self.explainer(teacher, x, y)[1]
             target = self.guide(batch, pairs.of(minmax(wanted)) if pairs else wanted)
             losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
         losses |= self._of_guide(batch)
@@ -126,19 +129,6 @@ class EGAT(Method):
         if self.progress < self.warm_up or not (self.stability or self._shaping):
             return {}
         return self.guide.losses(self.model, batch)
-
-    def _answers(
-        self, adversarial: Tensor, clean: Tensor, teacher: nn.Module | None, x: Tensor
-    ) -> dict[str, Tensor]:
-        if not self.answer:
-            return {}
-        if teacher:
-            with torch.no_grad():
-                clean = teacher(x)
-        moved = F.kl_div(
-            adversarial.log_softmax(1), clean.log_softmax(1), log_target=True, reduction="batchmean"
-        )
-        return {"answer": self.answer * moved}
 
     def _classification(self, adversarial: Tensor, clean: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {

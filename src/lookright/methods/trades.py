@@ -34,7 +34,12 @@ class TRADES(Method):
         x, y = batch.images, batch.labels
         attacked = self.attacked(batch)
         clean, adversarial = self.model(x), self.model(attacked)
-        stability = F.kl_div(
-            adversarial.log_softmax(1), clean.log_softmax(1), log_target=True, reduction="batchmean"
-        )
-        return {"clean": self.cross_entropy(clean, y), "stability": self.beta * stability}
+        stability = self.beta * answer_change(clean, adversarial)
+        return {"clean": self.cross_entropy(clean, y), "stability": stability}
+
+
+def answer_change(clean: Tensor, adversarial: Tensor) -> Tensor:
+    """The mean of KL(clean || adversarial), of logits (B, K)."""
+    return F.kl_div(
+        adversarial.log_softmax(1), clean.log_softmax(1), log_target=True, reduction="batchmean"
+    )
