@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.guides.guide import Guide, Target
+from lookright.models.average import average_in, tensors_of
 
 
 class MeanTeacher(nn.Module, Guide):
@@ -40,7 +41,7 @@ class MeanTeacher(nn.Module, Guide):
         self.decay = decay
         self.warm_up = warm_up
         self.average: nn.Module | None = None
-        self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def begin(self, model: nn.Module) -> None:
         self.average = deepcopy(model).requires_grad_(False).eval()
@@ -52,18 +53,11 @@ class MeanTeacher(nn.Module, Guide):
             self.average.eval()
         return self
 
-    @torch.no_grad()
     def follow(self, model: nn.Module) -> None:
         if self.average is None:
             self.begin(model)
         assert self.average is not None
-        kept = ((1 + self.steps) / (10 + self.steps)).clamp(max=self.decay)
-        own = _tensors(model)
-        for name, mean in _tensors(self.average).items():
-            if mean.is_floating_point():
-                mean.lerp_(own[name], (1 - kept).to(mean))
-            else:
-                mean.copy_(own[name])
+        average_in(tensors_of(self.average), tensors_of(model), self.decay, int(self.steps))
         self.steps += 1
 
     @property
@@ -72,7 +66,3 @@ class MeanTeacher(nn.Module, Guide):
 
     def forward(self, batch: Batch, saliency: Tensor) -> Target:
         return Target(saliency.detach())
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    return dict(model.named_parameters()) | dict(model.named_buffers())

@@ -8,6 +8,8 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from lookright.models.average import average_in, tensors_of
+
 
 class Averaging(L.Callback):
     """After each step, average <- d average + (1 - d) weights: an exponential moving average (EMA).
@@ -28,28 +30,16 @@ class Averaging(L.Callback):
         self.decay = decay
         self.average: dict[str, Tensor] = {}
 
-    @property
-    def _own(self) -> dict[str, Tensor]:
-        """The network's tensors, each once, also where layers share one."""
-        parameters = {name: each.detach() for name, each in self.network.named_parameters()}
-        return parameters | dict(self.network.named_buffers())
-
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.average = {
-            name: self.average.get(name, own).to(own, copy=True) for name, own in self._own.items()
+            name: self.average.get(name, own).to(own, copy=True)
+            for name, own in tensors_of(self.network).items()
         }
 
-    @torch.no_grad()
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
     ) -> None:
-        steps = trainer.global_step
-        kept = min(self.decay, (1 + steps) / (10 + steps))
-        for name, own in self._own.items():
-            if own.is_floating_point():
-                self.average[name].lerp_(own, 1 - kept)
-            else:
-                self.average[name].copy_(own)
+        average_in(self.average, tensors_of(self.network), self.decay, trainer.global_step)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._exchange()
@@ -71,7 +61,7 @@ class Averaging(L.Callback):
 
     @torch.no_grad()
     def _exchange(self) -> None:
-        for name, own in self._own.items():
+        for name, own in tensors_of(self.network).items():
             former = own.clone()
             own.copy_(self.average[name])
             self.average[name] = former
