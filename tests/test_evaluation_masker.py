@@ -13,7 +13,7 @@ from models_for_tests import BrokenError, Tiny, same_state, state_of, used
 from test_evaluation import Killed, figures, judge
 from tiny import Blobs, tiny_classifier
 
-KEYS = {"mask_mass", "mask_iou", "mask_coverage"}
+KEYS = {"mask_mass", "mask_iou", "mask_soft_iou", "mask_coverage"}
 
 
 class Rows(nn.Module):
@@ -39,18 +39,18 @@ class Nervous(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("rows", "mass", "iou", "coverage"),
+    ("rows", "mass", "iou", "soft_iou", "coverage"),
     [
-        ((1.0, 1.0, 0.0, 0.0), 1.0, 1.0, 0.5),
-        ((1.0, 0.0), 1.75 / 2, 1.0, 0.5),  # enlarged to rows of 1, 0.75, 0.25 and 0
-        ((0.0, 0.6, 0.6, 0.0), 0.5, 1 / 3, 0.3),
-        ((1.0,), 0.5, 0.5, 1.0),
+        ((1.0, 1.0, 0.0, 0.0), 1.0, 1.0, 1.0, 0.5),
+        ((1.0, 0.0), 1.75 / 2, 1.0, 1.75 / 2.25, 0.5),  # enlarged to rows of 1, 0.75, 0.25 and 0
+        ((0.0, 0.6, 0.6, 0.0), 0.5, 1 / 3, 0.6 / 2.6, 0.3),
+        ((1.0,), 0.5, 0.5, 0.5, 1.0),
     ],
 )
-def test_planted_masks_come_out_exactly(tmp_path, rows, mass, iou, coverage):
+def test_planted_masks_come_out_exactly(tmp_path, rows, mass, iou, soft_iou, coverage):
     judge(tmp_path, domains=["other"], masker=Rows(*rows))
     found = json.loads((tmp_path / "result.json").read_text())["domains"]["other"]["measures"]
-    expected = {"mask_mass": mass, "mask_iou": iou, "mask_coverage": coverage}
+    expected = {"mask_mass": mass, "mask_iou": iou, "mask_soft_iou": soft_iou, "mask_coverage": coverage}
     assert {key: found[key]["value"] for key in KEYS} == pytest.approx(expected)
     # Every fourth of the 16 images has no true mask, but each has a learned one.
     every = json.loads((tmp_path / "result.json").read_text())["domains"]["other"]["baselines"]

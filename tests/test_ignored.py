@@ -23,9 +23,11 @@ from lookright.methods import RRR, MaskAlignment
 from lookright.metrics import (
     localisation_iou,
     localisation_mass,
+    localisation_soft_iou,
     mask_area,
     mask_iou,
     mask_mass,
+    mask_soft_iou,
     pointing_game,
 )
 from lookright.metrics.measure import Measure
@@ -41,10 +43,12 @@ LEFT = SIZE // 3
 METRICS = {
     "localisation_mass": localisation_mass,
     "localisation_iou": localisation_iou,
+    "localisation_soft_iou": localisation_soft_iou,
     "pointing_game": pointing_game,
     "mask_area": lambda saliency, *masks: mask_area(*masks),
     "mask_mass": lambda saliency, *masks: mask_mass(saliency[:, None], *masks),
     "mask_iou": lambda saliency, *masks: mask_iou(saliency[:, None], *masks),
+    "mask_soft_iou": lambda saliency, *masks: mask_soft_iou(saliency[:, None], *masks),
 }
 every_metric = pytest.mark.parametrize("measure", METRICS.values(), ids=METRICS)
 every_distance = pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
@@ -321,7 +325,14 @@ def test_an_evaluation_leaves_ignored_pixels_out():
     assert left_out["share_ignored"] == pytest.approx(10 / 11 * LEFT / SIZE)
     every = figures(masks.masked_fill(ignored, 0), None)
     assert every["share_ignored"] == 0
-    for name in ("localisation_mass", "localisation_iou", "mask_area", "mask_mass", "mask_iou"):
+    for name in (
+        "localisation_mass",
+        "localisation_iou",
+        "mask_area",
+        "mask_mass",
+        "mask_iou",
+        "mask_soft_iou",
+    ):
         assert left_out[name] != every[name], name
     assert left_out["mask_coverage"] == every["mask_coverage"], "of the whole image"
 

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lookright.errors import UserError
-from lookright.metrics import localisation_iou, localisation_mass, mask_area, pointing_game
+from lookright.metrics import (
+    localisation_iou,
+    localisation_mass,
+    localisation_soft_iou,
+    mask_area,
+    pointing_game,
+)
 
 MASK = torch.tensor([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]).float()
 MASKS = MASK[None, None]
@@ -21,18 +27,19 @@ def on(*places):
 
 
 @pytest.mark.parametrize(
-    ("saliency", "mass", "iou", "hit"),
+    ("saliency", "mass", "iou", "soft_iou", "hit"),
     [
-        (MASK[None], 1.0, 1.0, True),
-        (1 - MASK[None], 0.0, 0.0, False),
-        (on((1, 1), (0, 0), (2, 2), (3, 3)), (4 + 2) / 10, 2 / 6, True),
-        (on((0, 0), (1, 1), (1, 2), (2, 1), (2, 2)), 10 / 15, 3 / 5, False),
-        (on((0, 0), (0, 1), (0, 2), (0, 3), (1, 1)), 1 / 15, 0.0, False),
+        (MASK[None], 1.0, 1.0, 1.0, True),
+        (1 - MASK[None], 0.0, 0.0, 0.0, False),
+        (on((1, 1), (0, 0), (2, 2), (3, 3)), (4 + 2) / 10, 2 / 6, 1.5 / 5, True),
+        (on((0, 0), (1, 1), (1, 2), (2, 1), (2, 2)), 10 / 15, 3 / 5, 2 / 5, False),
+        (on((0, 0), (0, 1), (0, 2), (0, 3), (1, 1)), 1 / 15, 0.0, 0.2 / 6.8, False),
     ],
 )
-def test_planted_maps_have_their_known_scores(saliency, mass, iou, hit):
+def test_planted_maps_have_their_known_scores(saliency, mass, iou, soft_iou, hit):
     assert localisation_mass(saliency, MASKS).item() == pytest.approx(mass)
     assert localisation_iou(saliency, MASKS).item() == pytest.approx(iou)
+    assert localisation_soft_iou(saliency, MASKS).item() == pytest.approx(soft_iou)
     assert pointing_game(saliency, MASKS).item() is hit
 
 
@@ -63,6 +70,7 @@ def test_a_coarse_map_is_brought_to_the_masks_size():
 def test_a_map_that_says_nothing_has_chance_mass_and_points_nowhere(nothing):
     saliency = torch.full((1, 4, 4), nothing)
     assert localisation_mass(saliency, MASKS).item() == pytest.approx(0.25)
+    assert localisation_soft_iou(saliency, MASKS).item() == pytest.approx(0.25)
     assert not pointing_game(saliency, torch.ones(1, 1, 4, 4)).item()
 
 
@@ -79,11 +87,13 @@ def test_maps_that_say_nothing_meet_a_mask_by_chance_wherever_it_is():
 
 def test_nothing_is_on_an_empty_mask():
     empty = torch.zeros_like(MASKS)
-    for measure in (localisation_mass, localisation_iou, pointing_game):
+    for measure in (localisation_mass, localisation_iou, localisation_soft_iou, pointing_game):
         assert measure(MASK[None], empty).item() == 0
 
 
-@pytest.mark.parametrize("measure", [localisation_mass, localisation_iou, pointing_game])
+@pytest.mark.parametrize(
+    "measure", [localisation_mass, localisation_iou, localisation_soft_iou, pointing_game]
+)
 def test_shapes_that_do_not_fit_are_named(measure):
     for saliency, masks in [(MASK[None], MASK[None]), (MASKS, MASKS), (MASK.expand(2, 4, 4), MASKS),
                             (MASK[None], MASKS.expand(1, 3, 4, 4))]:  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lookright.errors import UserError
-from lookright.metrics import mask_area, mask_iou, mask_mass
+from lookright.metrics import mask_area, mask_iou, mask_mass, mask_soft_iou
 
 OBJECT = torch.zeros(1, 1, 4, 4)
 OBJECT[..., 1:3, 1:3] = 1
@@ -14,31 +14,33 @@ SHIFTED = OBJECT.roll(1, -1)
 
 
 @pytest.mark.parametrize(
-    ("learned", "mass", "iou", "coverage"),
+    ("learned", "mass", "iou", "soft_iou", "coverage"),
     [
-        (OBJECT, 1.0, 1.0, 4 / 16),
-        (1 - OBJECT, 0.0, 0.0, 12 / 16),
-        (HALF, 1.0, 2 / 4, 2 / 16),
-        (SHIFTED, 2 / 4, 2 / 6, 4 / 16),
-        (0.5 * OBJECT, 1.0, 1.0, 2 / 16),
-        (0.4 * OBJECT, 1.0, 0.0, 1.6 / 16),
-        (0.25 + 0.75 * OBJECT, 4 / 7, 1.0, 7 / 16),
-        (torch.ones(1, 1, 4, 4), 4 / 16, 4 / 16, 1.0),
-        (torch.zeros(1, 1, 4, 4), 4 / 16, 0.0, 0.0),
+        (OBJECT, 1.0, 1.0, 1.0, 4 / 16),
+        (1 - OBJECT, 0.0, 0.0, 0.0, 12 / 16),
+        (HALF, 1.0, 2 / 4, 2 / 4, 2 / 16),
+        (SHIFTED, 2 / 4, 2 / 6, 2 / 6, 4 / 16),
+        (0.5 * OBJECT, 1.0, 1.0, 0.5, 2 / 16),
+        (0.4 * OBJECT, 1.0, 0.0, 0.4, 1.6 / 16),
+        (0.25 + 0.75 * OBJECT, 4 / 7, 1.0, 4 / 7, 7 / 16),
+        (torch.ones(1, 1, 4, 4), 4 / 16, 4 / 16, 4 / 16, 1.0),
+        (torch.zeros(1, 1, 4, 4), 4 / 16, 0.0, 0.0, 0.0),
     ],
 )
-def test_planted_masks_have_their_known_scores(learned, mass, iou, coverage):
+def test_planted_masks_have_their_known_scores(learned, mass, iou, soft_iou, coverage):
     assert mask_mass(learned, OBJECT).item() == pytest.approx(mass)
     assert mask_iou(learned, OBJECT).item() == pytest.approx(iou)
+    assert mask_soft_iou(learned, OBJECT).item() == pytest.approx(soft_iou)
     assert mask_area(learned).item() == pytest.approx(coverage)
 
 
 def test_an_object_that_is_not_there_is_never_found():
     assert mask_mass(OBJECT, torch.zeros_like(OBJECT)).item() == 0
-    assert mask_iou(torch.zeros_like(OBJECT), torch.zeros_like(OBJECT)).item() == 0
+    for measure in (mask_iou, mask_soft_iou):
+        assert measure(torch.zeros_like(OBJECT), torch.zeros_like(OBJECT)).item() == 0
 
 
-@pytest.mark.parametrize("measure", [mask_mass, mask_iou])
+@pytest.mark.parametrize("measure", [mask_mass, mask_iou, mask_soft_iou])
 def test_shapes_that_do_not_fit_are_named(measure):
     for learned in (
         OBJECT[0],

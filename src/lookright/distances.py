@@ -67,6 +67,13 @@ def unit_mass(saliency: Tensor) -> Tensor:
     return torch.where(mass == 0, uniform, saliency / torch.where(mass == 0, 1, mass))
 
 
+def ruzicka(one: Tensor, other: Tensor) -> Tensor:
+    """sum(min) / sum(max) of maps (B, h, w) in [0, 1], (B,) in [0, 1]: the soft IoU; 0 for two
+    empty maps."""
+    union = torch.maximum(one, other).sum(MAP)
+    return torch.minimum(one, other).sum(MAP) / torch.where(union == 0, 1, union)
+
+
 def leaving_out(ignored: Tensor | None, measure: Callable[..., Tensor], *maps: Tensor) -> Tensor:
     """`measure(*maps)`, (B,), of maps (B, ..., H, W) without their ignored places (B, H, W).
 
@@ -173,10 +180,7 @@ class SoftIoU(MinMaxDistance):
     """
 
     def compare_normalised(self, saliency: Tensor, target: Tensor) -> Tensor:
-        shared = torch.minimum(saliency, target).sum(MAP)
-        union = torch.maximum(saliency, target).sum(MAP)
-        empty = union == 0
-        return torch.where(empty, 0, 1 - shared / torch.where(empty, 1, union))
+        return torch.where((saliency + target).amax(MAP) == 0, 0, 1 - ruzicka(saliency, target))
 
 
 @dataclass(frozen=True)

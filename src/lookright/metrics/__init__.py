@@ -37,6 +37,7 @@ from lookright.metrics.infidelity import (
 from lookright.metrics.localisation import (
     localisation_iou,
     localisation_mass,
+    localisation_soft_iou,
     mask_area,
     pointing_game,
 )
@@ -47,7 +48,7 @@ from lookright.metrics.manipulation import (
     manipulated_target,
     manipulated_topk,
 )
-from lookright.metrics.masks import mask_iou, mask_mass
+from lookright.metrics.masks import mask_iou, mask_mass, mask_soft_iou
 from lookright.metrics.measure import Measure, collected, in_order
 from lookright.metrics.metric import MapMetric, declared_in, metric
 from lookright.metrics.randomisation import (
@@ -108,6 +109,7 @@ __all__ = [
     "insertion_curve",
     "localisation_iou",
     "localisation_mass",
+    "localisation_soft_iou",
     "macro_auc",
     "manipulated_centre",
     "manipulated_kept",
@@ -116,6 +118,7 @@ __all__ = [
     "mask_area",
     "mask_iou",
     "mask_mass",
+    "mask_soft_iou",
     "max_sensitivity",
     "mean",
     "metric",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lookright.distances import degenerate, leaving_out, resize, unit_mass
+from lookright.distances import degenerate, leaving_out, minmax, resize, ruzicka, unit_mass
 from lookright.errors import UserError
 from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
@@ -53,6 +53,17 @@ LOCALISATION_IOU = Measure(
     "Intersection over union of the mask with the most salient pixels, as many as the mask has.",
     question=LOOKS_AT_OBJECT,
     order=20,
+)
+LOCALISATION_SOFT_IOU = Measure(
+    "localisation_soft_iou",
+    "Soft IoU with object",
+    True,
+    "score",
+    "Soft intersection over union of the mask with the saliency scaled to span 0 to 1; a map that "
+    "is the same everywhere has the mask's area.",
+    question=LOOKS_AT_OBJECT,
+    order=25,
+    chance=MASK_AREA,
 )
 POINTING_GAME = Measure(
     "pointing_game",
@@ -103,6 +114,21 @@ def localisation_iou(saliency: Tensor, masks: Tensor, ignored: Tensor | None = N
         top = ranks < inside.sum((-2, -1), keepdim=True)
         shared, union = (top & inside).sum((-2, -1)), (top | inside).sum((-2, -1))
         return shared.to(masks.dtype) / union.clamp(min=1)
+
+    return _on_masks(iou, saliency, masks, ignored)
+
+
+@metric(LOCALISATION_SOFT_IOU)
+def localisation_soft_iou(saliency: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
+    """sum(min) / sum(max) in [0, 1] of the mask and the min-max-normalised saliency (Ruzicka).
+
+    The measure of a learned mask (`mask_soft_iou`) for an explanation. Unlike `localisation_iou` it
+    depends on how fast the map falls off.
+    """
+
+    def iou(saliency: Tensor, masks: Tensor) -> Tensor:
+        uniform = degenerate(saliency)[:, None, None]
+        return ruzicka(torch.where(uniform, 1, minmax(saliency)), masks)
 
     return _on_masks(iou, saliency, masks, ignored)
 

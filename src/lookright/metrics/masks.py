@@ -6,6 +6,7 @@ with `mask_area`, the chance level, and `mask_coverage`.
 
 from torch import Tensor
 
+from lookright.distances import leaving_out, ruzicka
 from lookright.errors import UserError
 from lookright.metrics.findings import Levels
 from lookright.metrics.localisation import MASK_AREA, localisation_mass
@@ -51,6 +52,18 @@ MASK_IOU = Measure(
     order=20,
     absent=_NONE,
 )
+MASK_SOFT_IOU = Measure(
+    "mask_soft_iou",
+    "Soft IoU of learned mask",
+    True,
+    "score",
+    "Soft intersection over union of the object's mask and the learned mask as it is; a mask of "
+    "the whole image has the object's area.",
+    question=LEARNED_MASK,
+    order=15,
+    chance=MASK_AREA,
+    absent=_NONE,
+)
 
 
 def mask_mass(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
@@ -74,6 +87,17 @@ def mask_iou(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> T
         one, other = one & ~ignored[:, 0], other & ~ignored[:, 0]
     shared, union = (one & other).sum((-2, -1)), (one | other).sum((-2, -1))
     return shared.to(masks.dtype) / union.clamp(min=1)
+
+
+def mask_soft_iou(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
+    """sum(min) / sum(max) in [0, 1] of two masks (B, 1, H, W); 0 if both are empty.
+
+    ignored: as in `localisation`; an ignored pixel is in neither.
+    """
+    _check(learned, masks)
+    return leaving_out(
+        None if ignored is None else ignored[:, 0], ruzicka, learned[:, 0], masks[:, 0]
+    )
 
 
 def _check(learned: Tensor, masks: Tensor) -> None:

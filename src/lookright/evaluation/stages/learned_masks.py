@@ -14,13 +14,14 @@ from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.stages.stage import Stage
 from lookright.evaluation.view import View
 from lookright.guides.masker import masks_of
-from lookright.metrics.masks import MASK_COVERAGE, MASK_IOU, MASK_MASS
+from lookright.metrics.masks import MASK_COVERAGE, MASK_IOU, MASK_MASS, MASK_SOFT_IOU
 
 _MASKS = Column("learned_masks", kept=False)
-_COVERAGE, _MASS, _IOU = (
+_COVERAGE, _MASS, _IOU, _SOFT_IOU = (
     measuring(MASK_COVERAGE),
     measuring(MASK_MASS, masked=True),
     measuring(MASK_IOU, masked=True),
+    measuring(MASK_SOFT_IOU, masked=True),
 )
 
 
@@ -32,7 +33,7 @@ class LearnedMasks(Stage):
     """
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
-        measured = (_COVERAGE, _MASS, _IOU)
+        measured = (_COVERAGE, _MASS, _IOU, _SOFT_IOU)
         return (_MASKS, *(each for column in measured for each in column.beside_baselines))
 
     def see(self, view: View) -> Columns:
@@ -49,6 +50,7 @@ class LearnedMasks(Stage):
                 compared = each[there], batch.masks[there], ignored
                 found[_MASS.by(name)] = metrics.mask_mass(*compared)
                 found[_IOU.by(name)] = metrics.mask_iou(*compared)
+                found[_SOFT_IOU.by(name)] = metrics.mask_soft_iou(*compared)
         return found
 
     def show(self, view: View) -> Mapping[str, Tensor]:
