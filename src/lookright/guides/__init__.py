@@ -7,7 +7,7 @@ from lookright.guides.grey import GreyLevel
 from lookright.guides.guide import Guide, Target
 from lookright.guides.human import HumanMask
 from lookright.guides.learned import LearnedMask
-from lookright.guides.masker import ConvMasker
+from lookright.guides.masker import ConvMasker, PyramidMasker
 from lookright.guides.mean_teacher import MeanTeacher
 from lookright.guides.mixup import MixedExplanation
 from lookright.guides.noise import RandomMask
@@ -26,6 +26,7 @@ __all__ = [
     "MixedExplanation",
     "Part",
     "PrecomputedMask",
+    "PyramidMasker",
     "RandomMask",
     "Shifted",
     "Swapped",

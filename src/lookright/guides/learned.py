@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.guides.guide import Guide, Target
-from lookright.guides.masker import ConvMasker, at_size_of, masks_of
+from lookright.guides.masker import ConvMasker, PyramidMasker, at_size_of, masks_of
 from lookright.metrics.fills import fill_named
 from lookright.modes import frozen
 
@@ -59,6 +59,10 @@ class LearnedMask(nn.Module, Guide):
         self.smoothness = smoothness
         self.fill = fill
         self.warm_up = warm_up
+
+    def begin(self, model: nn.Module) -> None:
+        if isinstance(self.masker, PyramidMasker):
+            self.masker.begin(model)
 
     def forward(self, batch: Batch, saliency: Tensor) -> Target:
         with torch.no_grad():
