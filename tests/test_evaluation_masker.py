@@ -50,7 +50,12 @@ class Nervous(nn.Module):
 def test_planted_masks_come_out_exactly(tmp_path, rows, mass, iou, soft_iou, coverage):
     judge(tmp_path, domains=["other"], masker=Rows(*rows))
     found = json.loads((tmp_path / "result.json").read_text())["domains"]["other"]["measures"]
-    expected = {"mask_mass": mass, "mask_iou": iou, "mask_soft_iou": soft_iou, "mask_coverage": coverage}
+    expected = {
+        "mask_mass": mass,
+        "mask_iou": iou,
+        "mask_soft_iou": soft_iou,
+        "mask_coverage": coverage,
+    }
     assert {key: found[key]["value"] for key in KEYS} == pytest.approx(expected)
     # Every fourth of the 16 images has no true mask, but each has a learned one.
     every = json.loads((tmp_path / "result.json").read_text())["domains"]["other"]["baselines"]

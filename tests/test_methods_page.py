@@ -9,7 +9,7 @@ import pytest
 from cases import METHODS
 from lookright import attacks, cli, distances, explainers, guides, methods
 from lookright.distances import Distance
-from lookright.guides import ConvMasker, Guide
+from lookright.guides import ConvMasker, Guide, PyramidMasker
 from lookright.methods import AT, AWP, Method
 from lookright.spec import spec_of
 from models_for_tests import Tiny
@@ -34,7 +34,12 @@ GUIDES = {name: value for name, value in members(guides, Guide).items() if name 
 DISTANCES = members(distances, Distance)
 ATTACKS = members(attacks, attacks.Attack)
 EXPLAINERS = members(explainers, explainers.Explainer)
-DESCRIBED = {**EXPORTED, "LearnedMask": guides.LearnedMask, "ConvMasker": ConvMasker}
+DESCRIBED = {
+    **EXPORTED,
+    "LearnedMask": guides.LearnedMask,
+    "ConvMasker": ConvMasker,
+    "PyramidMasker": PyramidMasker,
+}
 
 
 def table(first: str) -> dict[str, list[str]]:

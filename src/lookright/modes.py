@@ -52,6 +52,23 @@ def freeze_statistics(model: nn.Module) -> None:
 
 
 @contextmanager
+def averaging_no_statistics(model: nn.Module) -> Iterator[None]:
+    """BatchNorm in training mode normalises by the batch, and leaves its running statistics."""
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
+    ]
+    try:
+        for layer in layers:
+            layer.track_running_stats = False
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
+
+
+@contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Compute in float32, without autocast and without TF32.
 

@@ -14,6 +14,7 @@ from lookright.guides import CleanExplanation, Guide
 from lookright.guides.mixup import mix_same_class, mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
 from lookright.methods.trades import answer_change
+from lookright.modes import averaging_no_statistics
 
 
 class EGAT(Method):
@@ -38,6 +39,8 @@ class EGAT(Method):
         mixup_distance: the distance of R_mix; None is `Correlation()`.
         answer: k; T is the teacher of a guide that has one (`MeanTeacher`), else f itself, as in
             TRADES (ICML 2019, eq. 5). Not in the paper.
+        separate: x' and x pass the model apart, and BatchNorm averages the statistics of x' alone,
+            as in AT; False is in one batch. Not in the paper.
 
     Raises:
         UserError: a negative weight; a distance that does not take signed maps, with an explainer
@@ -60,6 +63,7 @@ class EGAT(Method):
         mixup: float = 0.0,
         mixup_distance: Distance | None = None,
         answer: float = 0.0,
+        separate: bool = False,
     ) -> None:
         super().__init__(model)
         check_weights(clean=clean, stability=stability, mixup=mixup, answer=answer)
@@ -72,6 +76,7 @@ class EGAT(Method):
         self.mixup = mixup
         self.mixup_distance = mixup_distance or Correlation()
         self.answer = answer
+        self.separate = separate
         check_signs(self.explainer, self.distance, self.mixup_distance)
         self.warm_up = self.guide.warm_up
         self._shaping = self.attack.needs_masks
@@ -87,32 +92,28 @@ class EGAT(Method):
         guiding = bool(self.stability or self.answer) and self.progress >= self.warm_up
         explaining = guiding and bool(self.stability)
         teacher = self.guide.teacher if guiding else None
-        if not explaining and not self.mixup:
-            adversarial, clean = self.model(torch.cat([attacked, x])).chunk(2)
-            losses = self._classification(adversarial, clean, y)
-            if guiding:  # for the answers alone
-                if teacher:
-                    with torch.no_grad():
-                        clean = teacher(x)
-                losses["answer"] = self.answer * answer_change(clean, adversarial)
-            return losses | self._of_guide(batch)
-
-        parts = [(attacked, y), (x, y)]
         pairs = self.guide.mix(batch) if explaining else None
-        if pairs:
-            parts.append((pairs.of(attacked), pairs.labels))
         mixed = mix_same_class(y) if self.mixup else None
-        if mixed:
-            parts.append((mixed.of(x), mixed.labels))
-        explained = explain_together(self.explainer, self.model, *parts)
-        (adversarial, of_guided), (clean, of_clean) = explained[:2]
-        if pairs:
-            of_guided = explained[2][1]
-        losses = self._classification(adversarial, clean, y)
-        answers, wanted = clean, of_clean
+        of_attacked = [(attacked, y), *([(pairs.of(attacked), pairs.labels)] if pairs else [])]
+        of_clean = [(x, y), *([(mixed.of(x), mixed.labels)] if mixed else [])]
+        if self.separate:
+            seen = self._seen(of_attacked, explaining)
+            with averaging_no_statistics(self.model):
+                seen_clean = self._seen(of_clean, bool(mixed) or (explaining and not teacher))
+        else:
+            seen = self._seen([*of_attacked, *of_clean], explaining or bool(mixed))
+            seen, seen_clean = seen[: len(of_attacked)], seen[len(of_attacked) :]
+
+        adversarial, of_guided = seen[0][0], seen[-1][1]
+        clean, clean_map = seen_clean[0]
+        answers, wanted = clean, clean_map
         if teacher:
             with torch.no_grad():
-                answers, wanted = self.explainer(teacher, x, y)
+                answers, wanted = self._seen([(x, y)], explaining, teacher)[0]
+        losses = {
+            "adversarial": self.cross_entropy(adversarial, y),
+            "clean": self.clean * self.cross_entropy(clean, y),
+        }
         if guiding and self.answer:
             losses["answer"] = self.answer * answer_change(answers, adversarial)
         if explaining:
@@ -120,18 +121,22 @@ class EGAT(Method):
             losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
         losses |= self._of_guide(batch)
         if mixed:
-            gap = mixed_explanation_gap(mixed, explained[-1][1], of_clean, self.mixup_distance)
+            gap = mixed_explanation_gap(mixed, seen_clean[1][1], clean_map, self.mixup_distance)
             losses["mixup"] = self.mixup * gap
         return losses
+
+    def _seen(
+        self, parts: list[tuple[Tensor, Tensor]], explain: bool, model: nn.Module | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """(logits, saliency) for each (images, classes), in one pass; no saliency unless asked."""
+        model = model or self.model
+        if explain:
+            return explain_together(self.explainer, model, *parts)
+        logits = model(torch.cat([x for x, _ in parts])).split([len(x) for x, _ in parts])
+        return [(each, each.new_zeros(len(each), 1, 1)) for each in logits]
 
     def _of_guide(self, batch: Batch) -> dict[str, Tensor]:
         """The terms that train the guide, once it guides explanations or shapes the attack."""
         if self.progress < self.warm_up or not (self.stability or self._shaping):
             return {}
         return self.guide.losses(self.model, batch)
-
-    def _classification(self, adversarial: Tensor, clean: Tensor, y: Tensor) -> dict[str, Tensor]:
-        return {
-            "adversarial": self.cross_entropy(adversarial, y),
-            "clean": self.clean * self.cross_entropy(clean, y),
-        }
