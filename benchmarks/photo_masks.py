@@ -1,7 +1,7 @@
 """ALIGN's learned masks on photographs, beside chance, the middle of the image and ERM's Grad-CAM.
 
-Trains on all domains of a folder with masks, which no method sees. Each measure is the mean over the
-images that have a mask: those of the training part, and those of the other two. Every setting is
+Trains on all domains of a folder with masks, which no method sees. Each measure is a mean over images
+that have a mask: those of the training part, and those of the other two. Every setting is
 trained to its last epoch. Runs are resumable; a row is printed when all its seeds are done.
 
     python benchmarks/photo_masks.py --data Five --weights efficientnet_lite0.safetensors
