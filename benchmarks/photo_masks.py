@@ -1,7 +1,7 @@
 """ALIGN's learned masks on photographs, beside chance, the middle of the image and ERM's Grad-CAM.
 
-Trains on all domains of a folder with masks, which no method sees. Each measure is a mean over images
-that have a mask: those of the training part, and those of the other two. Every setting is
+Trains on all domains of a folder with masks, which no method sees. Each measure is a mean over the
+images that have a mask: those of the training part, and those of the other two. Every setting is
 trained to its last epoch. Runs are resumable; a row is printed when all its seeds are done.
 
     python benchmarks/photo_masks.py --data Five --weights efficientnet_lite0.safetensors
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lookright.batch import Batch
 from lookright.data import Augment, ImageData, load_data
+from lookright.data.dataset import SplitName
 from lookright.explainers import GradCAM
 from lookright.guides import ConvMasker, LearnedMask, PyramidMasker
 from lookright.guides.masker import masks_of
@@ -33,7 +34,10 @@ SETTINGS: Mapping[str, Callable[[Classifier], Method]] = {
     "ALIGN, ConvMasker": partial(ALIGN, guide=LearnedMask(ConvMasker(), sparsity=1.0)),
     "ALIGN, PyramidMasker": partial(ALIGN, guide=LearnedMask(PyramidMasker(), sparsity=1.0)),
 }
-PARTS = {"training images": ("train",), "held out": ("validation", "test")}
+PARTS: Mapping[str, tuple[SplitName, ...]] = {
+    "training images": ("train",),
+    "held out": ("validation", "test"),
+}
 COLUMNS = ("accuracy", "explanation's soft IoU", "its mass", "mask's soft IoU", "its mass", "area")
 TRAINING = {
     "epochs": 10,
@@ -48,7 +52,7 @@ TRAINING = {
 }
 
 
-def batches(data: ImageData, parts: tuple[str, ...]) -> Iterator[Batch]:
+def batches(data: ImageData, parts: tuple[SplitName, ...]) -> Iterator[Batch]:
     """The images with a mask."""
     for domain in data.domains:
         for part in parts:
@@ -64,7 +68,7 @@ def means(found: list[list[Tensor]]) -> list[float]:
     return [float(torch.cat(column).mean()) for column in zip(*found, strict=True)]
 
 
-def figures(run: Run, data: ImageData, parts: tuple[str, ...]) -> list[float]:
+def figures(run: Run, data: ImageData, parts: tuple[SplitName, ...]) -> list[float]:
     """COLUMNS after the last epoch."""
     model, masker = run.model("last").eval(), run.masker("last")
     rows = []
@@ -88,7 +92,7 @@ def figures(run: Run, data: ImageData, parts: tuple[str, ...]) -> list[float]:
     return means(rows)
 
 
-def fixed(data: ImageData, parts: tuple[str, ...]) -> Iterator[tuple[str, list[float]]]:
+def fixed(data: ImageData, parts: tuple[SplitName, ...]) -> Iterator[tuple[str, list[float]]]:
     """Soft IoU, mass and area of the whole image, and of the middle of the image, as masks."""
     size = (data.image_size, data.image_size)
     for name, mask in (
