@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
 from lookright.batch import Batch
 from lookright.data import Augment, ImageData, load_data
 from lookright.data.dataset import SplitName
+from lookright.distances import minmax, resize
 from lookright.explainers import GradCAM
 from lookright.guides import ConvMasker, LearnedMask, PyramidMasker
 from lookright.guides.masker import masks_of
@@ -108,6 +110,33 @@ def fixed(data: ImageData, parts: tuple[SplitName, ...]) -> Iterator[tuple[str, 
         yield name, means(rows)
 
 
+def picture(runs: Mapping[str, Run], data: ImageData, path: Path, every: int = 5) -> None:
+    """Held-out photos by columns: their masks, ERM's Grad-CAM and the masks that ALIGN learned."""
+    found = [*batches(data, PARTS["held out"])]
+    images = torch.cat([batch.images for batch in found])[::every]
+    labels = torch.cat([batch.labels for batch in found])[::every]
+    true = torch.cat([batch.masks for batch in found if batch.masks is not None])[::every, 0]
+    rows = {"photo": torch.ones_like(true), "true mask": true}
+    with torch.no_grad():
+        for name, run in runs.items():
+            model, masker = run.model("last").eval(), run.masker("last")
+            if masker:
+                rows[name] = masks_of(masker.eval(), images)[:, 0]
+            else:
+                _, saliency = GradCAM()(model, images, labels)
+                rows[f"{name}, Grad-CAM"] = resize(minmax(saliency), true.shape[-2:])
+    figure, axes = plt.subplots(
+        len(rows), len(images), figsize=(1.2 * len(images), 1.25 * len(rows)), squeeze=False
+    )
+    for (name, maps), line in zip(rows.items(), axes, strict=True):
+        for shade, image, axis in zip(maps, images, line, strict=True):
+            axis.imshow((image * (0.15 + 0.85 * shade)).permute(1, 2, 0).clamp(0, 1))
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name.replace(", ", "\n"), fontsize=8)
+    figure.tight_layout(pad=0.3)
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
@@ -116,6 +145,7 @@ def main() -> None:
     parser.add_argument("--image_size", type=int, default=96)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("runs/photo_masks"))
+    parser.add_argument("--picture", type=Path, help="of the runs with seed 0")
     given = parser.parse_args()
     data = load_data(given.data / "images", image_size=given.image_size, masks=given.data / "masks")
     for part, names in PARTS.items():
@@ -125,13 +155,17 @@ def main() -> None:
             print(f"| {name} | | | | {' | '.join(f'{value:.3f}' for value in row)} |")
     print(f"| setting, images | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}")
     grid = Grid(data, (), TRAINING, model=given.model, weights=given.weights)
+    first = {}
     for name, method in SETTINGS.items():
         entry = Entry(name, "", method)
         jobs = [grid.training(entry, data.domains, seed) for seed in range(given.seeds)]
         runs = [Run(folder) for folder in finished(name, jobs, given.folder)]
+        first[name] = runs[0]
         for part, names in PARTS.items():
             columns = zip(*(figures(run, data, names) for run in runs), strict=True)
             print(f"| {name}, {part} | {' | '.join(map(_cell, columns))} |", flush=True)
+    if given.picture:
+        picture(first, data, given.picture)
 
 
 def _cell(values: tuple[float, ...]) -> str:
