@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.errors import UserError
@@ -11,7 +11,7 @@ from lookright.guides.masker import load_masker, save_masker
 from lookright.methods.align import ALIGN
 from lookright.models import Classifier, build_model
 from lookright.training import Run, fit
-from test_training import QUICK
+from test_training import QUICK, Hook
 from tiny import Blobs
 
 TINY = "test_resnet"
@@ -77,19 +77,30 @@ def test_it_is_made_again_from_its_file_alone(tmp_path):
         assert torch.equal(again(images()), masker(images()))
 
 
-def test_a_run_learns_keeps_and_repeats_it(tmp_path):
-    def run(folder: str) -> Run:
-        torch.manual_seed(0)
-        method = ALIGN(classifier(), LearnedMask(PyramidMasker(4, width=8), warm_up=0.0), mixup=0.0)
-        return fit(method, Blobs(image_size=32), "train", tmp_path / folder, **QUICK)
+def interrupt(module: object) -> None:
+    raise KeyboardInterrupt
 
-    one, other = run("one"), run("other")
-    first, second = one.masker("last"), other.masker("last")
-    assert torch.equal(first(images()), second(images()))
-    assert not torch.equal(first(images()), begun(classifier())(images()))
+
+def test_a_run_learns_keeps_repeats_and_resumes_it(tmp_path):
+    def run(folder: str, **options) -> Run:
+        torch.manual_seed(0)
+        guide = LearnedMask(PyramidMasker(4, width=8), warm_up=0.0)
+        method = ALIGN(classifier(), guide, mixup=0.0)
+        data = Blobs(image_size=32)
+        return fit(method, data, "train", tmp_path / folder, **QUICK, **options)
+
+    def learned(run: Run) -> Tensor:
+        return run.masker("last")(images())
+
+    one = run("one")
+    assert torch.equal(learned(one), learned(run("other")))
+    assert not torch.allclose(learned(one), begun(classifier())(images()))
+    with pytest.raises(UserError, match="Stopped after epoch 1"):
+        run("cut", callbacks=[Hook(interrupt, 2)])
+    assert torch.equal(learned(run("cut", resume=True)), learned(one))
     again = one.method("last")
     assert isinstance(again.guide, LearnedMask)
-    assert torch.equal(again.guide.masker(images()), first(images()))
+    assert torch.equal(again.guide.masker(images()), learned(one))
 
 
 @pytest.mark.parametrize(
