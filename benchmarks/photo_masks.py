@@ -35,6 +35,9 @@ SETTINGS: Mapping[str, Callable[[Classifier], Method]] = {
     "ERM": ERM,
     "ALIGN, ConvMasker": partial(ALIGN, guide=LearnedMask(ConvMasker(), sparsity=1.0)),
     "ALIGN, PyramidMasker": partial(ALIGN, guide=LearnedMask(PyramidMasker(), sparsity=1.0)),
+    "ALIGN, PyramidMasker, sparsity 1.5": partial(
+        ALIGN, guide=LearnedMask(PyramidMasker(), sparsity=1.5)
+    ),
 }
 PARTS: Mapping[str, tuple[SplitName, ...]] = {
     "training images": ("train",),
