@@ -77,6 +77,17 @@ def test_it_is_made_again_from_its_file_alone(tmp_path):
         assert torch.equal(again(images()), masker(images()))
 
 
+def test_a_file_names_no_code(tmp_path, monkeypatch):
+    (tmp_path / "planted.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    masker, path = begun(classifier()), tmp_path / "m.safetensors"
+    masker.body.architecture = "planted:network"
+    save_masker(masker, path)
+    for mine in (None, PyramidMasker(4, width=8)):
+        with pytest.raises(UserError, match="not of a masker"):
+            load_masker(path, mine)
+
+
 def interrupt(module: object) -> None:
     raise KeyboardInterrupt
 

@@ -224,9 +224,13 @@ def _about(path: Path) -> dict[str, Any] | None:
             return None
         case {"grid": int(), "width": int(), **rest} if not rest:
             return dict(found)
-        case {"model": str(), "image_size": int(), "stride": int(), "width": int(), **rest} if (
-            not rest
-        ):
+        case {
+            "model": str(model),
+            "image_size": int(),
+            "stride": int(),
+            "width": int(),
+            **rest,
+        } if not rest and ":" not in model:  # a file names no code
             return dict(found)
     raise UserError(
         f"{path} holds weights, but not of a masker: expected a file written by lookright train or "
