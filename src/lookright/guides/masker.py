@@ -48,8 +48,8 @@ class PyramidMasker(nn.Module):
 
     It begins with a copy of the classifier's network as it is before training. The last feature map
     of each stride is projected to `width` channels; maps are enlarged and added from the coarsest
-    to that of `stride`, as in a feature pyramid network (Lin et al., CVPR 2017). Pretrained
-    features find the object's outline from far fewer images than a masker that begins anew
+    to that of `stride`, as in a feature pyramid network (Lin et al., CVPR 2017). On few
+    photographs pretrained features gave better masks than a masker that begins anew
     (docs/results/align.md). They are trained with the masker, apart from the classifier; BatchNorm
     uses stored statistics, so a mask depends only on its own image.
 
