@@ -22,6 +22,7 @@ from lookright.attacks import (
     ByMask,
     CarliniWagner,
     CrossEntropy,
+    CrossEntropyAndExplanation,
     ExplanationChange,
     KLDivergence,
     LInf,
@@ -93,8 +94,9 @@ LABEL_OBJECTIVES: Mapping[str, Objective] = {"cross_entropy": CrossEntropy(), "m
 DRIFT_OBJECTIVES: Mapping[str, Objective] = {
     "kl": KLDivergence(),
     "explanation": ExplanationChange(InputGradient(), Cosine()),
+    "both": CrossEntropyAndExplanation(InputGradient(), Cosine()),
 }
-"""Objectives that say how far the output has moved: flat at x, so they need a random start."""
+"""Objectives that say how far the output has moved: most are flat at x and need a random start."""
 
 
 def _attacks() -> dict[str, FGSM | PGD]:

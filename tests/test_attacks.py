@@ -20,8 +20,20 @@ from cases import (
     NORMS,
     with_radius,
 )
-from lookright.attacks import FGSM, L2, PGD, Attack, CrossEntropy, LInf, Norm, Objective
+from lookright.attacks import (
+    FGSM,
+    L2,
+    PGD,
+    Attack,
+    CrossEntropy,
+    CrossEntropyAndExplanation,
+    LInf,
+    Norm,
+    Objective,
+)
+from lookright.distances import Cosine
 from lookright.errors import UserError
+from lookright.explainers import InputGradient
 from lookright.models import Classifier
 from lookright.modes import frozen
 from models_for_tests import (
@@ -209,6 +221,31 @@ def test_drift_objectives_beat_a_random_perturbation(norm: Norm, eps: float, nam
     for _ in range(5):
         noise = (x + norm.random(x, eps, None)).clamp(0, 1)
         assert (reached > value(attack, model, x, y, noise)).all()
+
+
+def test_the_answer_and_the_explanation_are_attacked_together() -> None:
+    model, (x, y) = Smooth().eval(), images(12)
+    explainer, distance = InputGradient(), Cosine()
+    both = CrossEntropyAndExplanation(explainer, distance, weight=3)
+    z = (x + LInf().random(x, 8 / 255, None)).clamp(0, 1)
+    maps = [explainer(model, each, y)[1] for each in (z, x)]
+    expected = F.cross_entropy(model(z), y, reduction="none") + 3 * distance(*maps)
+    torch.testing.assert_close(both(model, x, y)(z), expected)
+
+    found = {}
+    for weight in (0, 3, 30):
+        attack = PGD(steps=8, objective=replace(both, weight=weight))
+        found[weight] = attack(model, x, y, torch.Generator().manual_seed(0))
+    plain = PGD(steps=8)(model, x, y, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(found[0], plain)
+    moved = [distance(explainer(model, z, y)[1], maps[1]).mean() for z in found.values()]
+    assert moved == sorted(moved)
+    assert moved[0] < moved[1]
+
+
+def test_a_negative_weight_of_the_explanation_is_an_error() -> None:
+    with pytest.raises(UserError, match="0 or more, got -1"):
+        CrossEntropyAndExplanation(InputGradient(), weight=-1)
 
 
 @every_norm

@@ -11,6 +11,7 @@ from lookright.attacks.gradient import FGSM, PGD, Attack
 from lookright.attacks.norms import L2, LInf, Norm
 from lookright.attacks.objectives import (
     CrossEntropy,
+    CrossEntropyAndExplanation,
     ExplanationChange,
     KLDivergence,
     Margin,
@@ -31,6 +32,7 @@ __all__ = [
     "ByMask",
     "CarliniWagner",
     "CrossEntropy",
+    "CrossEntropyAndExplanation",
     "ExplanationAttack",
     "ExplanationChange",
     "Goal",

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lookright.distances import L1, Distance
+from lookright.distances import L1, Correlation, Distance
+from lookright.errors import UserError
 from lookright.explainers.explainer import Explainer, check_signs
 
 Ascended = Callable[[Tensor], Tensor]
@@ -79,3 +80,36 @@ class ExplanationChange(Objective):
         with torch.no_grad():
             clean = self.explainer(model, x, y)[1]
         return lambda z: self.distance(self.explainer(model, z, y)[1], clean)
+
+
+@dataclass(frozen=True)
+class CrossEntropyAndExplanation(Objective):
+    """CE(f(x'), y) + weight d(Phi_y(x'), Phi_y(x)): x' is wrong, and explained in another way.
+
+    The attack inside of interpretability-aware training (Boopathy et al., ICML 2020) and of robust
+    attribution regularisation (Chen et al., NeurIPS 2019), whose losses have both terms too; in
+    EGAT it makes the training a saddle point of one loss. Logits and saliency are from one pass.
+
+    Raises:
+        UserError: a negative weight; a distance that does not take the explainer's signed maps.
+    """
+
+    explainer: Explainer
+    distance: Distance = field(default_factory=Correlation)
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0:
+            raise UserError(f"The weight of the explanation must be 0 or more, got {self.weight}.")
+        check_signs(self.explainer, self.distance)
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        with torch.no_grad():
+            clean = self.explainer(model, x, y)[1]
+
+        def value(z: Tensor) -> Tensor:
+            logits, saliency = self.explainer(model, z, y)
+            wrong = F.cross_entropy(logits, y, reduction="none")
+            return wrong + self.weight * self.distance(saliency, clean)
+
+        return value
