@@ -38,6 +38,9 @@ SETTINGS: Mapping[str, Callable[[Classifier], Method]] = {
     "ALIGN, PyramidMasker, sparsity 1.5": partial(
         ALIGN, guide=LearnedMask(PyramidMasker(), sparsity=1.5)
     ),
+    "ALIGN, PyramidMasker, masker_lr 6": partial(
+        ALIGN, guide=LearnedMask(PyramidMasker(), sparsity=1.0, masker_lr=6.0)
+    ),
 }
 PARTS: Mapping[str, tuple[SplitName, ...]] = {
     "training images": ("train",),

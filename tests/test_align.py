@@ -155,6 +155,7 @@ def test_the_masker_finds_what_the_classifier_uses() -> None:
         (lambda: LearnedMask(warm_up=1.0), r"in \[0, 1\), got 1.0"),
         (lambda: LearnedMask(sparsity=-1.0), "0 or more, got sparsity=-1.0"),
         (lambda: LearnedMask(smoothness=float("nan")), "smoothness=nan"),
+        (lambda: LearnedMask(masker_lr=0), "above 0, got 0"),
         (lambda: ConvMasker(width=24), "a multiple of 16, up to 4096, got grid=16, width=24"),
         (lambda: ConvMasker(grid=1), "grid=1"),
         (lambda: ALIGN(Smooth(), guidance=-0.1), "'guidance'"),

@@ -62,6 +62,18 @@ def test_it_begins_with_the_classifiers_features_and_learns_apart_from_it():
     assert not torch.equal(masker.body.network.bn1.weight, model.network.bn1.weight), "once"
 
 
+def test_a_rate_of_its_own_is_that_of_the_layers_which_are_not_copied():
+    masker = begun(classifier())
+    rates = {
+        id(p): rate
+        for part, rate in LearnedMask(masker, masker_lr=6.0).rates.items()
+        for p in part.parameters()
+    }
+    copied = {id(p) for p in masker.body.parameters()}
+    assert rates == {id(p): 6.0 for p in masker.parameters() if id(p) not in copied}
+    assert len(rates) > 0
+
+
 def test_a_mask_depends_on_its_own_image_alone():
     masker, x = begun(classifier()).train(), images()
     alone = torch.cat([masker(each[None]) for each in x])

@@ -9,7 +9,8 @@ from torch.optim import SGD
 
 from lookright.data import Augment
 from lookright.errors import UserError
-from lookright.methods import AT, ERM, FreeAT, GroupDRO
+from lookright.guides import ConvMasker, LearnedMask
+from lookright.methods import AT, AWP, EGAT, ERM, FreeAT, GroupDRO
 from lookright.methods.head import head_of
 from lookright.models import read_weights
 from lookright.training import Run, fit
@@ -185,6 +186,24 @@ def test_the_head_has_its_own_rate_and_vectors_no_weight_decay(name):
         assert group["lr"] == pytest.approx(0.5 if id(parameter) in head else 0.1)
         assert group["weight_decay"] == (0.3 if parameter.ndim > 1 else 0)
         assert group.get("momentum", 0.8) == 0.8
+
+
+@pytest.mark.parametrize("wrap", [lambda method: method, AWP])
+def test_a_masker_may_have_its_own_rate(wrap):
+    model = tiny_classifier()
+    guide = LearnedMask(ConvMasker(4, 16), masker_lr=3.0)
+    method = wrap(EGAT(model, attack=ATTACK, guide=guide))
+    optimizer = optimizer_of(method, settings_of(lr=0.1, head_lr=5.0))
+    found = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert [found[id(p)] for p in guide.parameters()] == pytest.approx(
+        [0.3] * len([*guide.parameters()])
+    )
+    head = {id(p) for p in head_of(model, torch.rand(1, 3, 8, 8)).parameters()}
+    for parameter in model.parameters():
+        assert found[id(parameter)] == pytest.approx(0.5 if id(parameter) in head else 0.1)
+    assert len(found) == len([*method.parameters()])
+    with pytest.raises(UserError, match="masker_lr at 1"):
+        optimizer_of(method, settings_of(optimizer=SGD_01))
 
 
 # --- Averages --------------------------------------------------------------------------------

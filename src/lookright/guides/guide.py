@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -95,6 +96,11 @@ class Guide(ABC):
     def follow(self, model: nn.Module) -> None:
         """Told the model as it is before each step in which the guide is used."""
         return None
+
+    @property
+    def rates(self) -> Mapping[nn.Module, float]:
+        """Its parts that `fit` trains at another rate than the classifier, as multiples of that."""
+        return {}
 
     @property
     def teacher(self) -> nn.Module | None:

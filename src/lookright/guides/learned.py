@@ -1,5 +1,7 @@
 """A learned mask as the guide (ALIGN, arXiv 2511.06944)."""
 
+from collections.abc import Mapping
+from math import inf
 from typing import Literal
 
 import torch
@@ -33,6 +35,9 @@ class LearnedMask(nn.Module, Guide):
         smoothness: weight of the mask's roughness (l2 in the paper).
         fill: what replaces removed pixels: blur, mean or black.
         warm_up: share of training during which the mask is neither trained nor used.
+        masker_lr: learning rate of the masker, as a multiple of the classifier's; of a
+            `PyramidMasker`, that of the layers which are not copied. In a loop of your own the
+            optimizer says it.
 
     Raises:
         UserError: an argument out of range; the masker's output is not a mask.
@@ -45,6 +50,7 @@ class LearnedMask(nn.Module, Guide):
         smoothness: float = 0.1,
         fill: FillName = "blur",
         warm_up: float = 0.4,
+        masker_lr: float = 1.0,
     ) -> None:
         super().__init__()
         if not 0 <= warm_up < 1:
@@ -54,15 +60,26 @@ class LearnedMask(nn.Module, Guide):
                 "sparsity and smoothness are weights of 0 or more, got "
                 f"sparsity={sparsity}, smoothness={smoothness}."
             )
+        if not 0 < masker_lr < inf:
+            raise UserError(
+                "masker_lr is a multiple of the classifier's learning rate, above 0, got "
+                f"{masker_lr}."
+            )
         self.masker = ConvMasker() if masker is None else masker
         self.sparsity = sparsity
         self.smoothness = smoothness
         self.fill = fill
         self.warm_up = warm_up
+        self.masker_lr = masker_lr
 
     def begin(self, model: nn.Module) -> None:
         if isinstance(self.masker, PyramidMasker):
             self.masker.begin(model)
+
+    @property
+    def rates(self) -> Mapping[nn.Module, float]:
+        own = self.masker.anew if isinstance(self.masker, PyramidMasker) else [self.masker]
+        return {} if self.masker_lr == 1 else dict.fromkeys(own, self.masker_lr)
 
     def forward(self, batch: Batch, saliency: Tensor) -> Target:
         with torch.no_grad():

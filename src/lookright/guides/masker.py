@@ -116,6 +116,11 @@ class PyramidMasker(nn.Module):
         self.mask = nn.Sequential(_block(self.width, self.width), nn.Conv2d(self.width, 1, 1))
         self.to(classifier.mean.device)
 
+    @property
+    def anew(self) -> tuple[nn.Module, ...]:
+        """The layers that are not copied from the classifier."""
+        return (self.project, self.mask)
+
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
         if self.body is not None:

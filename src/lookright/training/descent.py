@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from lookright.errors import UserError
+from lookright.guides import Guide
 from lookright.methods.head import head_of
 from lookright.methods.method import Method
 from lookright.models.trial import trial_images
@@ -18,19 +19,22 @@ def optimizer_of(method: Method, settings: Settings) -> Optimizer:
     """The optimiser of all parameters that are trained, those of a learned masker among them.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none; an optimiser of one's own, to which a rate of a guide is unknown.
     """
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     if not trained:
         raise UserError("The method has no parameter with requires_grad; nothing to train.")
+    factors = _factors(method, settings)
     if callable(settings.optimizer):
+        if factors:
+            raise UserError(
+                "The masker has a learning rate of its own (masker_lr), which an optimizer of your "
+                "own would not follow: leave masker_lr at 1, or name AdamW, Adam or SGD."
+            )
         return settings.optimizer(trained)
-    head: set[int] = set()
-    if settings.head_lr != 1:
-        head = {id(parameter) for parameter in _head(method).parameters()}
     groups: list[dict[str, Any]] = []
-    for inside, factor in ((False, 1.0), (True, settings.head_lr)):
-        part = [parameter for parameter in trained if (id(parameter) in head) == inside]
+    for factor in dict.fromkeys([1.0, *factors.values()]):
+        part = [parameter for parameter in trained if factors.get(id(parameter), 1.0) == factor]
         own = {} if factor == 1 else {"lr": factor * settings.lr}
         groups.append({"params": [p for p in part if p.ndim > 1], **own})
         groups.append({"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0, **own})
@@ -40,6 +44,17 @@ def optimizer_of(method: Method, settings: Settings) -> Optimizer:
         return SGD(groups, lr, settings.momentum, weight_decay=weight_decay)
     kind = Adam if settings.optimizer == "Adam" else AdamW
     return kind(groups, lr, weight_decay=weight_decay)
+
+
+def _factors(method: Method, settings: Settings) -> dict[int, float]:
+    """By their ids, the parameters with a rate of their own, as a multiple of that of the rest."""
+    own: list[tuple[nn.Module, float]] = []
+    if settings.head_lr != 1:
+        own.append((_head(method), settings.head_lr))
+    for each in method.modules():
+        if isinstance(each, Guide):
+            own += each.rates.items()
+    return {id(p): factor for module, factor in own for p in module.parameters()}
 
 
 def _head(method: Method) -> nn.Module:
