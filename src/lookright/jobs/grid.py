@@ -122,6 +122,7 @@ def compare(
     output: Path,
     workers: int = 1,
     trained: Callable[[Run], None] = lambda run: None,
+    threads: int | None = None,
 ) -> list[tuple[Run, Result]]:
     """Do all trainings and evaluations below `output`, and return runs and results.
 
@@ -132,7 +133,7 @@ def compare(
         if isinstance(job, Training):
             trained(Run(place.folder))
 
-    folders = finished(title, jobs, output, workers, told)
+    folders = finished(title, jobs, output, workers, told, threads)
     return [(Run(folder), job.result(folder)) for job, folder in zip(jobs, folders, strict=True)]
 
 
@@ -142,17 +143,19 @@ def finished(
     output: Path,
     workers: int = 1,
     told: Callable[[Job, Place], None] = lambda job, place: None,
+    threads: int | None = None,
 ) -> list[Path]:
     """Do all jobs below `output`, with a bar, and return their folders.
 
     What is done is not done again. workers: jobs at the same time, each in a process of its own; 1
-    is this process. told: called with each job that is done, and its place.
+    is this process. told: called with each job that is done, and its place. threads: of each job;
+    None is its share of the cores.
 
     Raises:
         UserError: fewer than one worker; jobs that have failed, with their errors.
     """
     with progress_bar() as bar:
-        failures = launch(jobs, output, choose(workers), bar, title, told)
+        failures = launch(jobs, output, choose(workers, threads=threads), bar, title, told)
     if failures:
         listed = "; ".join(f"{each.job.title}: {each.error.rstrip('.')}" for each in failures)
         raise UserError(

@@ -1,8 +1,9 @@
 """The figure and the table of `lookright study`: models trained by masks of rising quality."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from math import ceil
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -22,27 +23,17 @@ class Trained:
     """One model, guided by `masks` whose mean soft IoU with the ground truth is `quality`; None
     where nothing guided it.
 
-    The rest are measures in [0, 1] over n test images: accuracy in the training domain, its mean
-    over the shifted domains, accuracy with the correlation reversed, and the explanation's mass on
-    the object in the training domain.
+    measures: in [0, 1], by the words for them, the same ones for all models. n: test images in the
+    training domains.
     """
 
     masks: str
     seed: int
     quality: float | None
-    accuracy: float
-    shifted: float
-    reversed: float
-    localisation: float
+    measures: Mapping[str, float]
     n: int
 
 
-_PANELS = {
-    "accuracy": "Accuracy, in distribution",
-    "shifted": "Accuracy, mean of the shifted domains",
-    "reversed": "Accuracy, correlation reversed",
-    "localisation": "Explanation's mass on the object",
-}
 _BLUE, _ORANGE, _GREY = "#0072b2", "#c75000", "#666666"
 
 
@@ -56,12 +47,16 @@ def quality_figure(path: Path, trained: Sequence[Trained]) -> Path:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 8.5), dpi=110, layout="constrained", facecolor="white")
     groups = _best_first(trained)
-    for ax, (measure, title) in zip(figure.subplots(2, 2).flat, _PANELS.items(), strict=True):
+    panels = [*trained[0].measures]
+    rows = ceil(len(panels) / 2)
+    size = (15, 0.5 + 4 * rows)
+    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
+    for at, measure in enumerate(panels, 1):
+        ax = figure.add_subplot(rows, 2, at)
         for number, models in enumerate(groups, 1):
             _draw(ax, measure, models, number)
-        ax.set_title(title, loc="left", fontsize=11)
+        ax.set_title(measure, loc="left", fontsize=11)
         ax.set_xlabel("mask quality: soft IoU with the ground truth")
         ax.set_xlim(-0.03, 1.05)
         ax.grid(alpha=0.25)
@@ -79,13 +74,15 @@ def quality_figure(path: Path, trained: Sequence[Trained]) -> Path:
 
 def quality_table(trained: Sequence[Trained]) -> Table:
     """The same as a table, the best masks first: mean and standard deviation over seeds."""
-    table = Table("masks", "IoU", "accuracy", "shifted", "reversed", "on object", "seeds")
+    panels = [*trained[0].measures]
+    table = Table("masks", "IoU", *panels, "seeds")
     for models in _best_first(trained):
-        quality = "none" if models[0].quality is None else _spread(models, "quality")
+        values = [_values(models, measure) for measure in panels]
+        quality = _quality(models)
         table.add_row(
             models[0].masks,
-            quality,
-            *[_spread(models, measure) for measure in _PANELS],
+            "none" if quality is None else _spread(quality, models),
+            *[_spread(each, models) for each in values],
             str(len(models)),
         )
     return table
@@ -104,23 +101,32 @@ def _best_first(trained: Sequence[Trained]) -> list[list[Trained]]:
 
 def _values(models: Sequence[Trained], measure: str) -> tuple[float, float]:
     """Mean and standard deviation over seeds."""
-    values = [getattr(each, measure) for each in models]
+    return _over_seeds([each.measures[measure] for each in models])
+
+
+def _quality(models: Sequence[Trained]) -> tuple[float, float] | None:
+    values = [each.quality for each in models if each.quality is not None]
+    return _over_seeds(values) if values else None
+
+
+def _over_seeds(values: Sequence[float]) -> tuple[float, float]:
     return mean(values), stdev(values) if len(values) > 1 else 0.0
 
 
-def _spread(models: Sequence[Trained], measure: str) -> str:
-    middle, spread = _values(models, measure)
+def _spread(found: tuple[float, float], models: Sequence[Trained]) -> str:
+    middle, spread = found
     return f"{middle:.3f}" + (f" ± {spread:.3f}" if len(models) > 1 else "")
 
 
 def _draw(ax: "Axes", measure: str, models: Sequence[Trained], number: int) -> None:
     middle, spread = _values(models, measure)
     marker = _marker(models)
-    if models[0].quality is None:
+    found = _quality(models)
+    if found is None:
         ax.axhline(middle, color=_GREY, linestyle="--", linewidth=1.2)
         ax.axhspan(middle - spread, middle + spread, color=_GREY, alpha=0.12, linewidth=0)
         return
-    quality, _ = _values(models, "quality")
+    quality, _ = found
     ax.errorbar(quality, middle, spread, color=marker.get_color(), capsize=2, linewidth=1)
     marker.set_data([quality], [middle])
     ax.add_line(marker)
