@@ -18,6 +18,7 @@ from lookright.benchmark.plan import ORACLE
 from lookright.benchmark.selection import rows
 from lookright.errors import UserError
 from lookright.evaluation.result import read_result
+from lookright.methods import AWP
 from lookright.models import SmallResNet
 from lookright.spec import build, spec_of
 from lookright.training import Run
@@ -269,6 +270,16 @@ def test_what_is_damaged_is_told_and_the_rest_is_in_the_table(finished, damaged,
     assert "| ERM |" not in (output / "table.md").read_text()
 
 
+def test_a_row_may_have_an_adversarial_weight_perturbation(write):
+    row = {"method": "FastAT", "awp": 0.02, "search": {"method.step": [1, 1.5]}}
+    path = write(only=["ink"], methods={"FastAT": None, "FastAT-AWP": row})
+    output = run(path)
+    assert {each.name for each in results(output)} == {"FastAT", "FastAT-AWP"}
+    tried = [Run(folder).method() for folder in output.glob("fastat-awp-*/")]
+    assert {(type(each), each.gamma) for each in tried} == {(AWP, 0.02)}
+    assert {each.method.step for each in tried} == {1, 1.5}
+
+
 def test_tables_that_another_command_is_writing_are_waited_for(write, monkeypatch):
     path = write(only=["ink"], methods={"ERM": None})
     output = run(path)
@@ -389,6 +400,13 @@ WRONG = {
     "a list of folders": ({"data": ["pets"]}, "Expected options for data.* folder, images"),
     "a number of workers": ({"launch": 2}, "Expected options for launch.* workers, ray, per_gpu"),
     "no folder": ({"data": {"folder": "pest"}}, "pest"),
+    "a perturbation without an attack": (
+        {"methods": {"odd": {"method": "ERM", "awp": 0.01}}},
+        "odd: AWP needs a method that trains against an attack, got ERM",
+    ),
+    "a negative perturbation": (
+        {"methods": {"odd": {"method": "AT", "awp": -1}}}, "awp is a size .*, 0 or more; got -1",
+    ),
     "masks": (
         {"methods": {"held": {"class_path": "MaskAlignment", "init_args": {"guide": "HumanMask"}}}},
         "held: .*needs masks, and none of the",

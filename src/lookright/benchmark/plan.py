@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +18,7 @@ from lookright.evaluation import Protocol
 from lookright.files import as_path
 from lookright.jobs import Launcher, choose
 from lookright.jobs.grid import Entry, Grid
-from lookright.methods import Method
+from lookright.methods import AWP, Method
 from lookright.models import Classifier, expected_images
 from lookright.spec import ModelName, Place, spec_of
 from lookright.training.presets import Preset, preset
@@ -44,12 +46,22 @@ class Contender:
         training: arguments of `fit` for this method alone.
         search: hyper-parameters to try, by names such as method.stability, method.attack.eps and
             training.lr; the best trial is chosen as `selection` says.
+        awp: size, relative to the weights, of an adversarial weight perturbation (`AWP`), for a
+            method that has an attack; 0 for none.
+
+    Raises:
+        UserError: a negative awp.
     """
 
     method: Callable[[Classifier], Method]
     about: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Choice] = field(default_factory=dict)
+    awp: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.awp < inf:
+            raise UserError(f"awp is a size relative to the weights, 0 or more; got {self.awp}.")
 
 
 @dataclass(frozen=True)
@@ -282,6 +294,8 @@ class Benchmark:
         for setting in settings(each.search, self.trials):
             options = training_options(dict(_under("training", setting)), place)
             method = with_options(each.method, dict(_under("method", setting)), name)
+            if each.awp:
+                method = partial(perturbed, method=method, gamma=each.awp)
             entry = Entry(name, each.about, method, self._own({**each.training, **options}))
             found.setdefault(str(spec_of([entry.method, entry.options])), entry)
         return list(found.values())
@@ -301,6 +315,11 @@ class Benchmark:
             weights = base / as_path(self.weights)
         here = replace(self, data=images, weights=weights)
         return here if seeds is None else replace(here, seeds=seeds)
+
+
+def perturbed(model: Classifier, method: Callable[[Classifier], Method], gamma: float) -> AWP:
+    """The method with an adversarial weight perturbation of this size."""
+    return AWP(method(model), gamma)
 
 
 def _under(what: str, setting: Setting) -> Iterator[tuple[str, Any]]:
