@@ -121,11 +121,13 @@ def test_every_guide_is_there_with_its_needs_and_options() -> None:
 
 def test_what_goes_together_is_what_the_signatures_take() -> None:
     rows = table("part")
-    assert set(rows) == {"attack", "explainer", "guide", "distance"}
+    assert set(rows) == {"attack", "objective", "explainer", "guide", "distance"}
     for part, (takers, _) in rows.items():
-        takes = {name for name in EXPORTED if part in inspect.signature(EXPORTED[name]).parameters}
+        among = ATTACKS if part == "objective" else EXPORTED
+        takes = {name for name in among if part in inspect.signature(among[name]).parameters}
         assert set(re.sub(r" \([^)]*\)", "", takers).split(", ")) == takes
     assert set(rows["distance"][1].split(", ")) == set(DISTANCES)
+    assert set(rows["objective"][1].split(", ")) == set(members(attacks, attacks.Objective))
     assert {"PGD", "FGSM"} <= set(rows["attack"][1].split(", ")) <= set(ATTACKS)
     trainable = set(EXPLAINERS) - {"Captum"}
     assert set(rows["explainer"][1].split(", ")) == trainable
