@@ -104,7 +104,7 @@ def results(output: Path):
 
 
 def test_every_method_is_trained_on_every_domain_and_judged_on_all(write, capsys):
-    output = run(write())
+    output = run(write(against="ERM"))
     found = results(output)
     assert sorted((each.name, each.train_domain) for each in found) == [
         (name, (domain,)) for name in ("ERM", "steady") for domain in DOMAINS
@@ -118,6 +118,7 @@ def test_every_method_is_trained_on_every_domain_and_judged_on_all(write, capsys
     assert re.search(r"6 of 6: steady on wax, seed 0: ink [\d.]+% / [\d.]+%, .*wax\* ", printed.err)
     assert all((output / name).stat().st_size for name in TABLES)
     assert "steady" in printed.out
+    assert "domain pairs, difference from ERM" in (output / "table.md").read_text()
 
 
 def test_a_second_call_does_nothing_twice(write, monkeypatch, capsys):
@@ -418,6 +419,7 @@ WRONG = {
     ),
     "domains to compare": ({"methods": {"IRM": None}}, "compares domains, so it trains on two"),
     "another version": ({"format": 2}, "of format 1 in .*trial.yaml, but it has format 2"),
+    "against": ({"against": "ERN"}, r"in against one of the methods ERM, steady; got 'ERN'. Did"),
     "published": ({"published": ["VLCZ"]}, "with published figures"),
     "seeds": ({"seeds": 0}, "1 or more; got 0"),
     "a million seeds": ({"seeds": 10**6}, "at most 10,000 trainings.*ERM has 1000000 seeds"),

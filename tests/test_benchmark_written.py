@@ -14,16 +14,20 @@ from rich.console import Console
 
 import benchmark_fixtures as fake
 from lookright.benchmark import published_for, terminal_table, write_tables
-from lookright.benchmark.columns import OUTSIDE
+from lookright.benchmark.columns import OUTSIDE, Column
+from lookright.benchmark.comparisons import ImageValues, of_column
 from lookright.benchmark.csv_table import csv_table
 from lookright.benchmark.latex import escaped as in_latex
 from lookright.benchmark.markdown import escaped as in_markdown
+from lookright.benchmark.parts import part
 from lookright.benchmark.published_tables import published_tables
 from lookright.benchmark.scheme import Pair, schemes
 from lookright.data.sets import SETS
+from lookright.drawing import p_value
 from lookright.errors import UserError
 from lookright.files import WRITING
 from lookright.metrics.classification import ACCURACY
+from lookright.statistics.pairwise import holm
 
 TWO = ("art", "photo")
 FILES = ("table.md", "table.tex", "table.csv", "report.html")
@@ -150,6 +154,39 @@ def test_the_tables_have_the_figures_and_their_marks(judged, written):
     assert f"**{value}** ± {sd} <sub>[seed 0]" in found["table.md"]
     assert rf"\textbf{{{value}}} $\pm$ {sd}" in found["table.tex"]
     assert f'<td class="best"><span class="value">{value}</span>' in found["report.html"]
+
+
+def test_differences_from_one_method_are_tested_for_these_pairs_alone(tmp_path):
+    (tmp_path / "runs").mkdir()
+    judged = fake.grid(tmp_path / "runs", ("ERM", "AT", "EGAT", "ALIGN"))
+    (scheme,) = schemes(judged)
+    plain, found = part(scheme), part(scheme, "AT")
+    assert plain.differences == ()
+    assert (found.averages, found.tested) == (plain.averages, plain.tested)
+    sheet = found.differences[0]
+    assert sheet.title == "Averages over domain pairs, difference from AT"
+    assert [row.name for row in sheet.rows] == ["ERM", "EGAT", "ALIGN"]
+    place = [(head.group, head.title) for head in sheet.heads].index(
+        ("Out of distribution", "Accuracy")
+    )
+    entries = {row.name: row.entries[place] for row in sheet.rows}
+    column = Column("", "Out of distribution", ACCURACY, OUTSIDE)
+    mean = {method: scheme.average(method, column).value for method in scheme.methods}
+    pairs = {(one.first, one.second): one for one in of_column(ImageValues(scheme), column, "AT")}
+    alone = {}
+    for name, entry in entries.items():
+        assert float(entry.value) == pytest.approx(100 * (mean[name] - mean["AT"]), abs=0.051)
+        two = schemes([each for each in judged if each[1].name in (name, "AT")])[0]
+        (single,) = of_column(ImageValues(two), column)
+        alone[name] = single.p
+        assert entry.note == f"p = {p_value(pairs[name, 'AT'].p)}"
+        assert (entry.mark == "best") == (pairs[name, "AT"].p <= 0.05)
+    assert [one.p for one in pairs.values()] == pytest.approx(holm([*alone.values()]))
+    assert entries["EGAT"].mark == "best"
+    page = write_tables(judged, tmp_path, "Four", against="AT")
+    assert page == tmp_path / "report.html"
+    for name, text in texts(tmp_path).items():
+        assert ("Averages over domain pairs, difference from AT" in text) == (name != "table.csv")
 
 
 @pytest.mark.parametrize("name", ["table.md", "table.tex", "report.html"])

@@ -1,6 +1,6 @@
 """Which methods differ: paired tests over seeds and images, corrected for their number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -163,12 +163,19 @@ def _alike(labels: _Values) -> _Values:
     return len(labels) / (len(classes) * counts[at])
 
 
-def compare(values: ImageValues, measure: Measure, pairs: Sequence[Pair]) -> tuple[Comparison, ...]:
+def compare(
+    values: ImageValues, measure: Measure, pairs: Sequence[Pair], against: str = ""
+) -> tuple[Comparison, ...]:
     """Every two methods that can be compared image by image in all of these pairs.
 
     Each comparison is of the mean over the pairs. Holm's correction is made over all of them.
+    against: a method; only the others are compared, each with it, as the first of the two.
     """
-    found = list(_tested(values, measure, pairs))
+    methods = values.scheme.methods
+    chosen = (
+        [(m, against) for m in methods if m != against] if against else combinations(methods, 2)
+    )
+    found = list(_tested(values, measure, pairs, chosen))
     corrected = holm([difference.p for *_, difference in found])
     return tuple(
         Comparison(first, second, measure, difference, p)
@@ -177,10 +184,13 @@ def compare(values: ImageValues, measure: Measure, pairs: Sequence[Pair]) -> tup
 
 
 def _tested(
-    values: ImageValues, measure: Measure, pairs: Sequence[Pair]
+    values: ImageValues,
+    measure: Measure,
+    pairs: Sequence[Pair],
+    chosen: Iterable[tuple[str, str]],
 ) -> Iterator[tuple[str, str, Crossed]]:
     sides = {name: values.side(name, measure, pairs) for name in values.scheme.methods}
-    for first, second in combinations(sides, 2):
+    for first, second in chosen:
         if blocks := blocks_of(pairs, sides[first], sides[second]):
             yield first, second, crossed(blocks)
 
@@ -204,7 +214,8 @@ def marks(figures: dict[str, float], measure: Measure, comparisons: Sequence[Com
     return Marks(best, frozenset(figures) - apart - {best})
 
 
-def of_column(values: ImageValues, column: Column) -> tuple[Comparison, ...]:
-    """The comparisons of a column's averages; none where a measure has no value per image."""
+def of_column(values: ImageValues, column: Column, against: str = "") -> tuple[Comparison, ...]:
+    """The comparisons of a column's averages (`compare`); none where a measure has no value per
+    image."""
     pairs = values.scheme.pairs_of(column.measure.key, column.where) if column.where else []
-    return compare(values, column.measure, pairs) if pairs else ()
+    return compare(values, column.measure, pairs, against) if pairs else ()

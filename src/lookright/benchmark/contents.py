@@ -38,14 +38,16 @@ def contents(
     published: Sequence[Published] = (),
     labelled: str = "",
     missing: Sequence[str] = (),
+    against: str = "",
 ) -> Contents:
-    """Everything about these results; missing: a line for each job that gave none.
+    """Everything about these results; missing: a line for each job that gave none; against: the
+    method that the others are compared with.
 
     Raises:
         UserError: no results; two of one method, training domains and seed; damaged files.
     """
     found = schemes(judged)
-    parts = tuple(part(scheme) for scheme in found)
+    parts = tuple(part(scheme, against) for scheme in found)
     gaps = [line for scheme in found for line in scheme.gaps]
     return Contents(
         title,

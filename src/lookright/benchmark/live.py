@@ -90,7 +90,13 @@ class Display:
             self.benchmark.figures,
             self.benchmark.label,
             lines,
+            self._against(standing),
         )
+
+    def _against(self, standing: Standing) -> str:
+        """The name in the tables of the method that others are compared with."""
+        wanted = self.benchmark.against
+        return next((each.name for each in standing.rows if each.trials[0].name == wanted), "")
 
 
 def line(result: Result) -> str:

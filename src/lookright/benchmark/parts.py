@@ -56,6 +56,7 @@ class Part:
 
     scheme: Scheme
     averages: tuple[Sheet, ...]
+    differences: tuple[Sheet, ...]
     ranks: tuple[Sheet, ...]
     rankings: tuple[Ranking, ...]
     cells: tuple[Sheet, ...]
@@ -63,15 +64,15 @@ class Part:
 
     @property
     def sheets(self) -> tuple[Sheet, ...]:
-        return (*self.averages, *self.ranks, *self.cells)
+        return (*self.averages, *self.differences, *self.ranks, *self.cells)
 
     @property
     def enough_seeds(self) -> bool:
         return len(self.scheme.seeds) >= FEWEST_SEEDS
 
 
-def part(scheme: Scheme) -> Part:
-    """The tables, ranks and tests of a scheme.
+def part(scheme: Scheme, against: str = "") -> Part:
+    """The tables, ranks and tests of a scheme; against: the method that others are compared with.
 
     Raises:
         UserError: a table of images is damaged.
@@ -88,6 +89,7 @@ def part(scheme: Scheme) -> Part:
     return Part(
         scheme,
         tuple(_averages(scheme, shown, lambda column: tested[column])),
+        tuple(_differences(values, shown, against) if against in scheme.methods else ()),
         tuple(_ranks(rankings)),
         tuple(rankings),
         tuple(_cells(scheme, values)),
@@ -110,6 +112,47 @@ def _averages(
             filled = [(of, one.measure, tested(one)) for one, of in whole.items()]
             yield Sheet(title, heads, _rows(scheme, filled))
 
+
+def _differences(values: ImageValues, shown: Sequence[Column], against: str) -> Iterator[Sheet]:
+    """Each method's difference from one, corrected for these comparisons alone."""
+    others = [method for method in values.scheme.methods if method != against]
+    for title in dict.fromkeys(one.sheet for one in shown):
+        found = {
+            one: Tested(one, of)
+            for one in shown
+            if one.sheet == title and (of := of_column(values, one, against))
+        }
+        if found:
+            rows = [
+                Row(method, tuple(_difference(of, method) for of in found.values()))
+                for method in others
+            ]
+            yield Sheet(
+                f"{title}, difference from {against}",
+                tuple(Head.of(one.measure, one.title, one.group) for one in found),
+                tuple(rows),
+                (_DIFFERENCES_NOTE,),
+                tested=False,
+            )
+
+
+def _difference(tested: Tested, method: str) -> Entry:
+    one = next((each for each in tested.comparisons if each.first == method), None)
+    if one is None:
+        return Entry()
+    return Entry(
+        tested.signed(one.difference.value),
+        tested.interval(one.difference),
+        f"p = {p_value(one.p)}",
+        "" if one.verdict == "not told apart from" else "best",
+    )
+
+
+_DIFFERENCES_NOTE = (
+    "The difference of the means, its own 95% interval, and p by the paired test over seeds and "
+    "images, corrected by Holm for the comparisons of its column. Marked: told apart at 5%, better "
+    "or worse."
+)
 
 _Figures = tuple[dict[str, Cell | None], Measure, Sequence[Comparison]]
 

@@ -13,7 +13,7 @@ from lookright.benchmark.search import Choice, Setting, combinations, settings, 
 from lookright.benchmark.training import training_options
 from lookright.data import Augment, ImageData, Shortcut
 from lookright.drawing import count
-from lookright.errors import UserError
+from lookright.errors import UserError, did_you_mean
 from lookright.evaluation import Protocol
 from lookright.files import as_path
 from lookright.jobs import Launcher, choose
@@ -116,6 +116,8 @@ class Benchmark:
             DomainBed.
         evaluation: the protocol of the evaluation.
         published: data sets whose published figures stand beside one's own, such as VLCS.
+        against: a method whose difference from each other one is shown, tested for these pairs
+            alone; none by default.
         launch: where the jobs run.
         format: of the file.
     """
@@ -137,6 +139,7 @@ class Benchmark:
     which: Which | None = None
     evaluation: Protocol = Protocol()  # noqa: RUF009
     published: tuple[str, ...] = ()
+    against: str = ""
     launch: Launch = Launch()
     format: int = FORMAT
 
@@ -166,6 +169,11 @@ class Benchmark:
             published_for(name)
         if self.preset:
             preset(self.preset)
+        if self.against and self.against not in self.methods:
+            raise UserError(
+                f"Expected in against one of the methods {', '.join(self.methods)}; got "
+                f"'{self.against}'.{did_you_mean(self.against, self.methods)}"
+            )
 
     @property
     def label(self) -> str:

@@ -30,7 +30,8 @@ class Head:
 
 @dataclass(frozen=True)
 class Entry:
-    """A figure as printed, '' for none; note: the seeds that it has, where others have more."""
+    """A figure as printed, '' for none; note: the seeds that it has, where others have more, or how
+    sure a difference is."""
 
     value: str = ""
     spread: str = ""

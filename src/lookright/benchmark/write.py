@@ -24,6 +24,7 @@ def write_tables(
     published: Sequence[Published] = (),
     labelled: str = "",
     missing: Sequence[str] = (),
+    against: str = "",
 ) -> Path:
     """Write table.md, table.tex, table.csv and report.html, all of them or none; gives the page.
 
@@ -33,13 +34,14 @@ def write_tables(
         published: figures of papers to show beside one's own, such as `published_for("VLCS")`.
         labelled: what must be said with every figure, such as "oracle selection".
         missing: a line for each job that gave no result.
+        against: the method from which the differences of the others are shown, with tests.
 
     Raises:
         UserError: no results; two of one method, training domains and seed; damaged files; no place
             to write.
     """
     folder = as_path(folder)
-    found = contents(judged, title, published, labelled, missing)
+    found = contents(judged, title, published, labelled, missing, against)
     texts = {
         "table.md": markdown(found, folder),
         "table.tex": latex(found),
