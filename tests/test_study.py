@@ -66,6 +66,7 @@ methods:
   EGAT:
   ours: {class_path: ALIGN, init_args: {guidance: 2}}
 training: {epochs: 1, batch_size: 8}
+against: EGAT
 seeds: 2
 evaluation: {stages: {attacks: {steps: 1, curve: []}}}
 """
