@@ -121,7 +121,7 @@ def _narrow():
         entries, quick = demo._entries, Protocol(stages=(Attacks(1, 1, ()),), limit=2)
         patch.setattr(demo, "_entries", lambda *given: islice(entries(*given), 1))
         patch.setattr(demo, "_QUICK", replace(demo._QUICK, protocol=quick))
-        patch.setattr(study, "_entries", lambda: islice(entries(PGD(), False, False), 1))
+        patch.setattr(study, "_entries", lambda *given: islice(entries(PGD(), False, False), 1))
         patch.setattr(study, "Protocol", lambda **given: quick)
         yield
 
