@@ -206,6 +206,11 @@ def test_a_masker_may_have_its_own_rate(wrap):
         optimizer_of(method, settings_of(optimizer=SGD_01))
 
 
+def test_an_optimizer_of_ones_own_stands_in_place_of_the_heads_rate():
+    made = optimizer_of(ERM(tiny_classifier()), settings_of(optimizer=SGD_01, head_lr=10.0))
+    assert [group["lr"] for group in made.param_groups] == [0.1]
+
+
 # --- Averages --------------------------------------------------------------------------------
 
 

@@ -24,14 +24,18 @@ def optimizer_of(method: Method, settings: Settings) -> Optimizer:
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     if not trained:
         raise UserError("The method has no parameter with requires_grad; nothing to train.")
-    factors = _factors(method, settings)
+    guides = [each for each in method.modules() if isinstance(each, Guide)]
+    rates = [one for guide in guides for one in guide.rates.items()]
     if callable(settings.optimizer):
-        if factors:
+        if rates:
             raise UserError(
                 "The masker has a learning rate of its own (masker_lr), which an optimizer of your "
                 "own would not follow: leave masker_lr at 1, or name AdamW, Adam or SGD."
             )
         return settings.optimizer(trained)
+    if settings.head_lr != 1:
+        rates.append((_head(method), settings.head_lr))
+    factors = {id(p): factor for module, factor in rates for p in module.parameters()}
     groups: list[dict[str, Any]] = []
     for factor in dict.fromkeys([1.0, *factors.values()]):
         part = [parameter for parameter in trained if factors.get(id(parameter), 1.0) == factor]
@@ -44,17 +48,6 @@ def optimizer_of(method: Method, settings: Settings) -> Optimizer:
         return SGD(groups, lr, settings.momentum, weight_decay=weight_decay)
     kind = Adam if settings.optimizer == "Adam" else AdamW
     return kind(groups, lr, weight_decay=weight_decay)
-
-
-def _factors(method: Method, settings: Settings) -> dict[int, float]:
-    """By their ids, the parameters with a rate of their own, as a multiple of that of the rest."""
-    own: list[tuple[nn.Module, float]] = []
-    if settings.head_lr != 1:
-        own.append((_head(method), settings.head_lr))
-    for each in method.modules():
-        if isinstance(each, Guide):
-            own += each.rates.items()
-    return {id(p): factor for module, factor in own for p in module.parameters()}
 
 
 def _head(method: Method) -> nn.Module:
