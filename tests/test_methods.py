@@ -309,6 +309,16 @@ def test_egats_explanation_moves_the_model_and_only_where_it_is_not_detached() -
     assert not torch.allclose(both, one)
 
 
+def test_egats_explanation_is_held_still_after_the_warm_up_alone() -> None:
+    method = EGAT(Smooth(), Shift(), guide=CleanExplanation(warm_up=0.5))
+    method.progress = 0.49
+    assert "explanation" not in method(batch())
+    method.progress = 0.5
+    assert method(batch())["explanation"] > 0
+    with pytest.raises(UserError, match=r"warm_up is a share in \[0, 1\), got 1"):
+        CleanExplanation(warm_up=1.0)
+
+
 def test_egat_guided_by_masks_leaves_out_images_without_one() -> None:
     model, data = Smooth(), batch()
     method = EGAT(model, Shift(), guide=HumanMask())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.distances import Contrast, Correlation, Distance, MinMaxDistance
+from lookright.errors import UserError
 from lookright.modes import may_look
 from lookright.processes import weight
 
@@ -53,6 +54,13 @@ class Target:
             return mean * weight(len(values), values)
         known = self.known.sum()
         return (values * self.known).sum() / known.clamp_min(1) * weight(known, values)
+
+
+def check_share(**values: float) -> None:
+    """Raises UserError unless each value, named by its argument, is in [0, 1)."""
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise UserError(f"{name} is a share in [0, 1), got {value}.")
 
 
 def mask_target(masks: Tensor, has: Tensor | None = None, ignored: Tensor | None = None) -> Target:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.errors import UserError
-from lookright.guides.guide import Guide, Target
+from lookright.guides.guide import Guide, Target, check_share
 from lookright.guides.masker import ConvMasker, PyramidMasker, at_size_of, masks_of
 from lookright.metrics.fills import fill_named
 from lookright.modes import frozen
@@ -53,8 +53,7 @@ class LearnedMask(nn.Module, Guide):
         masker_lr: float = 1.0,
     ) -> None:
         super().__init__()
-        if not 0 <= warm_up < 1:
-            raise UserError(f"warm_up is a share of training in [0, 1), got {warm_up}.")
+        check_share(warm_up=warm_up)
         if not (sparsity >= 0 and smoothness >= 0):
             raise UserError(
                 "sparsity and smoothness are weights of 0 or more, got "

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.errors import UserError
-from lookright.guides.guide import Guide, Target
+from lookright.guides.guide import Guide, Target, check_share
 from lookright.models.average import average_in, tensors_of
 
 
@@ -35,9 +34,7 @@ class MeanTeacher(nn.Module, Guide):
 
     def __init__(self, decay: float = 0.99, warm_up: float = 0.25) -> None:
         super().__init__()
-        for name, value in {"decay": decay, "warm_up": warm_up}.items():
-            if not 0 <= value < 1:
-                raise UserError(f"{name} is a share in [0, 1), got {value}.")
+        check_share(decay=decay, warm_up=warm_up)
         self.decay = decay
         self.warm_up = warm_up
         self.average: nn.Module | None = None
