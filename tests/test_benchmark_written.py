@@ -15,7 +15,7 @@ from rich.console import Console
 import benchmark_fixtures as fake
 from lookright.benchmark import published_for, terminal_table, write_tables
 from lookright.benchmark.columns import OUTSIDE, Column
-from lookright.benchmark.comparisons import ImageValues, of_column
+from lookright.benchmark.comparisons import ImageValues, of_column, with_one
 from lookright.benchmark.csv_table import csv_table
 from lookright.benchmark.latex import escaped as in_latex
 from lookright.benchmark.markdown import escaped as in_markdown
@@ -172,7 +172,8 @@ def test_differences_from_one_method_are_tested_for_these_pairs_alone(tmp_path):
     entries = {row.name: row.entries[place] for row in sheet.rows}
     column = Column("", "Out of distribution", ACCURACY, OUTSIDE)
     mean = {method: scheme.average(method, column).value for method in scheme.methods}
-    pairs = {(one.first, one.second): one for one in of_column(ImageValues(scheme), column, "AT")}
+    compared = with_one(of_column(ImageValues(scheme), column), "AT")
+    pairs = {(one.first, one.second): one for one in compared}
     alone = {}
     for name, entry in entries.items():
         assert float(entry.value) == pytest.approx(100 * (mean[name] - mean["AT"]), abs=0.051)

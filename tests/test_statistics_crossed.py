@@ -67,6 +67,9 @@ def test_exchanging_the_methods_turns_the_sign(key, seeds, images):
     assert (one.low, one.high) == pytest.approx((-two.high, -two.low))
     assert one.p == pytest.approx(two.p)
     assert (one.more, one.less) == (two.less, two.more)
+    assert one.turned.turned == one
+    assert (one.turned.value, one.turned.low) == pytest.approx((two.value, two.low))
+    assert (one.turned.high, one.turned.more) == (pytest.approx(two.high), two.more)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

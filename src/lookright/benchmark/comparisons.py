@@ -1,7 +1,7 @@
 """Which methods differ: paired tests over seeds and images, corrected for their number."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -23,7 +23,8 @@ _LABEL = LABEL.name
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods in one column; p: corrected by Holm for all pairs of methods of the column."""
+    """Two methods in one column; p: corrected by Holm for all pairs of methods of the column,
+    or those with one method (`with_one`)."""
 
     first: str
     second: str
@@ -38,6 +39,13 @@ class Comparison:
             return "not told apart from"
         ahead = (self.difference.value > 0) == self.measure.higher_is_better
         return "better than" if ahead else "worse than"
+
+    @property
+    def turned(self) -> "Comparison":
+        """The second method beside the first."""
+        return replace(
+            self, first=self.second, second=self.first, difference=self.difference.turned
+        )
 
 
 @dataclass(frozen=True)
@@ -163,36 +171,33 @@ def _alike(labels: _Values) -> _Values:
     return len(labels) / (len(classes) * counts[at])
 
 
-def compare(
-    values: ImageValues, measure: Measure, pairs: Sequence[Pair], against: str = ""
-) -> tuple[Comparison, ...]:
+def compare(values: ImageValues, measure: Measure, pairs: Sequence[Pair]) -> tuple[Comparison, ...]:
     """Every two methods that can be compared image by image in all of these pairs.
 
     Each comparison is of the mean over the pairs. Holm's correction is made over all of them.
-    against: a method; only the others are compared, each with it, as the first of the two.
     """
-    methods = values.scheme.methods
-    chosen = (
-        [(m, against) for m in methods if m != against] if against else combinations(methods, 2)
-    )
-    found = list(_tested(values, measure, pairs, chosen))
-    corrected = holm([difference.p for *_, difference in found])
-    return tuple(
-        Comparison(first, second, measure, difference, p)
-        for (first, second, difference), p in zip(found, corrected, strict=True)
-    )
-
-
-def _tested(
-    values: ImageValues,
-    measure: Measure,
-    pairs: Sequence[Pair],
-    chosen: Iterable[tuple[str, str]],
-) -> Iterator[tuple[str, str, Crossed]]:
     sides = {name: values.side(name, measure, pairs) for name in values.scheme.methods}
-    for first, second in chosen:
-        if blocks := blocks_of(pairs, sides[first], sides[second]):
-            yield first, second, crossed(blocks)
+    return _corrected(
+        Comparison(first, second, measure, difference, difference.p)
+        for first, second in combinations(sides, 2)
+        if (blocks := blocks_of(pairs, sides[first], sides[second]))
+        and (difference := crossed(blocks))
+    )
+
+
+def with_one(comparisons: Sequence[Comparison], method: str) -> tuple[Comparison, ...]:
+    """Of these those with one method, as the second of the two, corrected for these alone."""
+    return _corrected(
+        one if one.second == method else one.turned
+        for one in comparisons
+        if method in (one.first, one.second)
+    )
+
+
+def _corrected(comparisons: Iterable[Comparison]) -> tuple[Comparison, ...]:
+    found = list(comparisons)
+    corrected = holm([one.difference.p for one in found])
+    return tuple(replace(one, p=p) for one, p in zip(found, corrected, strict=True))
 
 
 def marks(figures: dict[str, float], measure: Measure, comparisons: Sequence[Comparison]) -> Marks:
@@ -214,8 +219,8 @@ def marks(figures: dict[str, float], measure: Measure, comparisons: Sequence[Com
     return Marks(best, frozenset(figures) - apart - {best})
 
 
-def of_column(values: ImageValues, column: Column, against: str = "") -> tuple[Comparison, ...]:
+def of_column(values: ImageValues, column: Column) -> tuple[Comparison, ...]:
     """The comparisons of a column's averages (`compare`); none where a measure has no value per
     image."""
     pairs = values.scheme.pairs_of(column.measure.key, column.where) if column.where else []
-    return compare(values, column.measure, pairs, against) if pairs else ()
+    return compare(values, column.measure, pairs) if pairs else ()

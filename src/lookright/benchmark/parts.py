@@ -1,6 +1,6 @@
 """What is shown of a scheme: its averages, ranks, cells and tests, as tables."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -12,6 +12,7 @@ from lookright.benchmark.comparisons import (
     compare,
     marks,
     of_column,
+    with_one,
 )
 from lookright.benchmark.ranking import Ranking, ranking
 from lookright.benchmark.scheme import LEFT_OUT, Pair, Scheme
@@ -36,7 +37,7 @@ class Tested:
     def signed(self, value: float) -> str:
         """A difference with its sign: of rates in percentage points."""
         rate = self.column.measure.unit == "rate"
-        return f"{100 * value:+.1f}" if rate else f"{value:+.3f}"
+        return f"{100 * value:+z.1f}" if rate else f"{value:+z.3f}"
 
     def interval(self, found: Crossed) -> str:
         """The 95% interval of a difference; of one seed none is known."""
@@ -89,7 +90,7 @@ def part(scheme: Scheme, against: str = "") -> Part:
     return Part(
         scheme,
         tuple(_averages(scheme, shown, lambda column: tested[column])),
-        tuple(_differences(values, shown, against) if against in scheme.methods else ()),
+        tuple(_differences(scheme, tested, against) if against in scheme.methods else ()),
         tuple(_ranks(rankings)),
         tuple(rankings),
         tuple(_cells(scheme, values)),
@@ -113,24 +114,25 @@ def _averages(
             yield Sheet(title, heads, _rows(scheme, filled))
 
 
-def _differences(values: ImageValues, shown: Sequence[Column], against: str) -> Iterator[Sheet]:
+def _differences(
+    scheme: Scheme, tested: Mapping[Column, Sequence[Comparison]], against: str
+) -> Iterator[Sheet]:
     """Each method's difference from one, corrected for these comparisons alone."""
-    others = [method for method in values.scheme.methods if method != against]
-    for title in dict.fromkeys(one.sheet for one in shown):
-        found = {
-            one: Tested(one, of)
-            for one in shown
-            if one.sheet == title and (of := of_column(values, one, against))
-        }
+    for title in dict.fromkeys(one.sheet for one in tested):
+        found = [
+            Tested(one, own)
+            for one, of in tested.items()
+            if one.sheet == title and (own := with_one(of, against))
+        ]
         if found:
-            rows = [
-                Row(method, tuple(_difference(of, method) for of in found.values()))
-                for method in others
-            ]
             yield Sheet(
                 f"{title}, difference from {against}",
-                tuple(Head.of(one.measure, one.title, one.group) for one in found),
-                tuple(rows),
+                tuple(Head.of(of.column.measure, of.column.title, of.column.group) for of in found),
+                tuple(
+                    Row(method, tuple(_difference(of, method) for of in found))
+                    for method in scheme.methods
+                    if method != against
+                ),
                 (_DIFFERENCES_NOTE,),
                 tested=False,
             )

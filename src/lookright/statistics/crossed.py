@@ -1,7 +1,7 @@
 """Do two methods differ, whatever the seed and whatever the images? Tests over both at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, sqrt
 
 import numpy as np
@@ -46,6 +46,13 @@ class Crossed:
     more: int
     less: int
     p: float
+
+    @property
+    def turned(self) -> "Crossed":
+        """The second method less the first."""
+        return replace(
+            self, value=-self.value, low=-self.high, high=-self.low, more=self.less, less=self.more
+        )
 
 
 def crossed(blocks: Sequence[Block]) -> Crossed:
