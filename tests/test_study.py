@@ -64,7 +64,9 @@ domains: [one, two]
 only: [one]
 methods:
   EGAT:
-  ours: {class_path: ALIGN, init_args: {guidance: 2}}
+  ours:
+    method: {class_path: ALIGN, init_args: {guidance: 2}}
+    training: {weight_decay: 0.25}
 training: {epochs: 1, batch_size: 8}
 against: EGAT
 seeds: 2
@@ -102,6 +104,8 @@ def test_on_ones_own_images_as_a_benchmark_says(own):
     assert len(found) == 5
     assert rows["perfect"]["n"] == domains["one"].n
     assert Run(next(output.glob("perfect-one-0-*"))).method().guidance == 2
+    trained = [json.loads(each.read_text()) for each in output.glob("*-one-0-*/config.json")]
+    assert [each["settings"]["init_args"]["weight_decay"] for each in trained] == [0.25] * 4
 
 
 def value(domain, measure):
@@ -113,6 +117,11 @@ def value(domain, measure):
     [
         (("only: [one]\n", ""), [], "2 sets of training domains: name one domain under only"),
         ((", masks: masks", ""), [], "perfect: .*needs masks"),
+        (
+            ("    training: {w", "    search: {method.guidance: [1, 3]}\n    training: {w"),
+            [],
+            "trains with one setting, but the file tries 2 of ours: give it the one",
+        ),
         (("", ""), ["--epochs", "3"], "--epochs and --strength are for Shortcut"),
     ],
 )

@@ -104,7 +104,8 @@ def study(
     Args:
         what: masks, which tests ALIGN's claim that bad masks degrade a model.
         like: file of a benchmark, as in examples/: its data, training domains, model, training and
-            evaluation take the place of Shortcut's, and its ALIGN says how masks guide.
+            evaluation take the place of Shortcut's, and its ALIGN says how masks guide and, with
+            a training of its own, how all models are trained.
         data: folder of the data set, in place of the one that the file names.
         weights: file of weights that the model begins with, in place of the one in the file.
         output: folder of the runs, their results, the figure and the page.
@@ -174,8 +175,8 @@ def _as_in(asked: Benchmark, command: str, output: Path) -> _Setting:
     """As a benchmark says, with the study's methods in the place of its own.
 
     Raises:
-        UserError: several sets of training domains; training images without masks; whatever
-            `check` finds.
+        UserError: several sets of training domains; training images without masks; several
+            settings of ALIGN; whatever `check` finds.
     """
     images = asked.load(progress=sys.stderr.isatty())
     cells = asked.cells(images)
@@ -195,13 +196,35 @@ def _as_in(asked: Benchmark, command: str, output: Path) -> _Setting:
         "Explanation's mass on the object": ("localisation_mass", trained_on),
     }
     panels = {title: panel for title, panel in panels.items() if panel[1]}
-    made = [each.method for each in asked.methods.values()]
-    own = [each for each in made if getattr(each, "func", each) is ALIGN]
-    align = cast(Callable[[Classifier], ALIGN], own[0]) if own else ALIGN
+    own = _align_of(asked)
+    grid = replace(grid, options={**grid.options, **own.options})
+    align = cast(Callable[[Classifier], ALIGN], own.method)
     setting = _Setting(grid, trained_on, asked.all_seeds, panels, align, asked.launch.threads)
     contenders = {each.name: Contender(each.method) for each in setting.entries}
     check(asked, rows(replace(asked, methods=contenders, against=""), grid), images, output)
     return setting
+
+
+def _align_of(asked: Benchmark) -> Entry:
+    """The file's ALIGN and how it is trained; ALIGN as it stands where the file has none.
+
+    Raises:
+        UserError: the file searches for its settings.
+    """
+    named = [
+        name
+        for name, each in asked.methods.items()
+        if getattr(each.method, "func", each.method) is ALIGN
+    ]
+    if not named:
+        return Entry("learned", "", ALIGN)
+    trials = asked.entries(named[0])
+    if len(trials) > 1:
+        raise UserError(
+            f"The study trains with one setting, but the file tries {len(trials)} of "
+            f"{named[0]}: give it the one that was chosen, without search."
+        )
+    return trials[0]
 
 
 def _entries(align: Callable[[Classifier], ALIGN]) -> Iterator[Entry]:
