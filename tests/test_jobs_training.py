@@ -11,15 +11,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from lookright.attacks import PGD
+from lookright.benchmark.plan import perturbed
 from lookright.data import Folder
 from lookright.errors import UserError
 from lookright.evaluation import Attacks, Protocol
+from lookright.guides import LearnedMask
 from lookright.jobs import InProcess, Workers, launch
 from lookright.jobs.grid import Entry, Grid, compare
-from lookright.jobs.training import Evaluation, Training
+from lookright.jobs.training import Evaluation, Training, _in_full
 from lookright.methods import ALIGN, AT, ERM
 from lookright.spec import build, spec_of
-from lookright.training import Run
+from lookright.training import Run, fit
 from test_data_folder import grow
 from tiny import Blobs
 
@@ -58,6 +60,39 @@ def test_a_job_is_built_again_from_its_spec(tmp_path):
 )
 def test_what_decides_a_training_gives_it_another_folder(change, tmp_path):
     assert evaluation(**change).place(tmp_path).folder != evaluation().place(tmp_path).folder
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"method": partial(ALIGN, guidance=1.0)},
+        {"method": partial(ALIGN, guide=LearnedMask())},
+        {"options": ONCE | {"lr": fit.__kwdefaults__["lr"], "patience": None}},
+    ],
+)
+def test_what_a_default_says_already_is_the_same_training(said, tmp_path):
+    plain = evaluation(ALIGN)
+    assert evaluation(**({"method": ALIGN} | said)).place(tmp_path) == plain.place(tmp_path)
+
+
+def test_with_other_defaults_it_is_another_training(monkeypatch, tmp_path):
+    for method in (AT, partial(perturbed, method=AT, gamma=0.1)):
+        before = evaluation(method).place(tmp_path)
+        monkeypatch.setattr(PGD.__init__, "__defaults__", (0.25, *PGD.__init__.__defaults__[1:]))
+        _in_full.cache_clear()
+        assert evaluation(method).place(tmp_path).folder != before.folder
+        monkeypatch.undo()
+        _in_full.cache_clear()
+        assert evaluation(method).place(tmp_path) == before
+    monkeypatch.setitem(fit.__kwdefaults__, "weight_decay", 0.5)
+    assert evaluation(method).place(tmp_path).folder != before.folder
+
+
+def test_of_a_method_that_is_refused_what_is_given_decides(tmp_path):
+    wrong = evaluation(partial(ALIGN, guidance=-1.0))
+    assert wrong.place(tmp_path).folder != evaluation(ALIGN).place(tmp_path).folder
+    with pytest.raises(UserError, match="guidance"):
+        wrong.training.built()
 
 
 def test_an_evaluation_of_another_kind_trains_nothing_again(tmp_path):

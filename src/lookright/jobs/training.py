@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
@@ -69,10 +70,17 @@ class Training(Job):
         return asked
 
     def decides(self) -> Any:
-        """The spec, with hashes of the images and of the weights in place of their paths."""
+        """The spec with every default, and hashes of images and weights in place of their paths.
+
+        So a version of lookright with other defaults trains anew, and what is said is the same job
+        as what is left to the defaults. What is refused stands as it is given.
+        """
         spec = {**self.spec["init_args"]}
         spec["data"] = content_of(self.data, self.domains)
         spec["options"] = {k: each for k, each in spec["options"].items() if k not in _WHERE}
+        with suppress(UserError):
+            spec["options"] |= spec_of(self.settings)["init_args"]
+        spec["method"] = _in_full(json.dumps(spec["method"]), len(self.data.classes))
         if self.weights is not None:
             spec["weights"] = _hash_of(self.weights, self.weights.stat().st_mtime_ns)
         return spec
@@ -231,6 +239,21 @@ def _fingerprint(data: ImageData, domain: str) -> str:
     if domain not in known:
         known[domain] = data.fingerprint(domain)
     return known[domain]
+
+
+@lru_cache
+def _in_full(method: str, classes: int) -> Any:
+    """The spec of a method, of which a partial spec is given as JSON, with every default.
+
+    It is made on a small model. A method that cannot be stays as it is given.
+    """
+    given = json.loads(method)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model("small_resnet", [str(each) for each in range(classes)], 32)
+        try:
+            return spec_of(build(given)(model))
+        except Exception:
+            return given
 
 
 @lru_cache
