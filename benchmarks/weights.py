@@ -27,13 +27,14 @@ from lookright.modes import frozen
 from lookright.training import Run
 
 ATTACK = PGD(steps=3)
-BEFORE_RELU = partial(EGAT, attack=ATTACK, explainer=GradCAM(relu=False), distance=Correlation())
-MIN_MAX = partial(EGAT, attack=ATTACK, explainer=GradCAM(), distance=L1())
-MARGIN = partial(EGAT, attack=ATTACK, explainer=MarginMap(), distance=RawL1())
+ONE_PASS = partial(EGAT, attack=ATTACK, separate=False, clean=0.5)
+BEFORE_RELU = partial(ONE_PASS, explainer=GradCAM(relu=False), distance=Correlation())
+MIN_MAX = partial(ONE_PASS, explainer=GradCAM(), distance=L1())
+MARGIN = partial(ONE_PASS, explainer=MarginMap(), distance=RawL1())
 SETTINGS: dict[str, Callable[[Classifier], Method]] = {
     "AT": partial(AT, attack=ATTACK),
     "TRADES": TRADES,
-    "term off": partial(EGAT, attack=ATTACK, stability=0.0),
+    "term off": partial(ONE_PASS, stability=0.0),
     "min-max L1, b = 1": MIN_MAX,
     "correlation, b = 1": BEFORE_RELU,
     "min-max L1, a = 0, b = 1": partial(MIN_MAX, clean=0.0),

@@ -236,9 +236,9 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "egat-learned": lambda model: EGAT(model, _ATTACK, guide=learned_mask()),
     "egat-mixed": lambda model: EGAT(model, _ATTACK, guide=MixedExplanation()),
     "egat-mean-teacher": lambda model: EGAT(model, _ATTACK, guide=MeanTeacher(), answer=2.0),
-    "egat-separate": lambda model: EGAT(model, _ATTACK, separate=True, mixup=1.0),
-    "egat-separate-teacher": lambda model: EGAT(
-        model, _ATTACK, guide=MeanTeacher(), answer=2.0, separate=True
+    "egat-one-pass": lambda model: EGAT(model, _ATTACK, separate=False, mixup=1.0),
+    "egat-one-pass-teacher": lambda model: EGAT(
+        model, _ATTACK, guide=MeanTeacher(), answer=2.0, separate=False
     ),
     "egat-answer": lambda model: EGAT(model, _ATTACK, stability=0.0, answer=2.0),
     "egat-no-explanation": lambda model: EGAT(model, _ATTACK, stability=0.0),

@@ -48,7 +48,7 @@ def test_batchnorm_keeps_the_statistics_of_attacked_images_alone():
     attacked = ATTACK(model, data.images, data.labels)
     alone = copy.deepcopy(model)
     alone(attacked)
-    EGAT(model, ATTACK, separate=True)(data)
+    EGAT(model, ATTACK)(data)
     torch.testing.assert_close(model.norm.running_mean, alone.norm.running_mean)
     torch.testing.assert_close(model.norm.running_var, alone.norm.running_var)
     assert model.norm.num_batches_tracked == 1
@@ -62,8 +62,8 @@ def test_each_kind_of_image_is_normalised_by_its_own_batch():
     attacked = ATTACK(model, x, labels)
     by_hand, joint = copy.deepcopy(model), copy.deepcopy(model)
     options = {"clean": 1.0, "stability": 0.0}
-    terms = EGAT(model, ATTACK, separate=True, **options)(Batch(x, labels))
+    terms = EGAT(model, ATTACK, **options)(Batch(x, labels))
     for name, images in (("adversarial", attacked), ("clean", x)):
         torch.testing.assert_close(terms[name], F.cross_entropy(by_hand(images), labels))
-    together = EGAT(joint, ATTACK, **options)(Batch(x, labels))
+    together = EGAT(joint, ATTACK, separate=False, **options)(Batch(x, labels))
     assert not torch.allclose(together["clean"], terms["clean"])

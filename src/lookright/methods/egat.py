@@ -21,7 +21,7 @@ class EGAT(Method):
     """L = CE(f(x'), y) + a CE(f(x), y) + b d(Phi_y(x'), target) + c R_mix + k KL(T(x) || f(x')).
 
     The paper gives neither the weights nor the distance. The defaults were chosen for this project,
-    only on in-distribution validation images of Shortcut (docs/results/shortcut.md), among the
+    only on in-distribution validation images of Shortcut and PACS (docs/results), among the
     distances that no map satisfies by saying nothing (docs/methods.md).
 
     Args:
@@ -58,12 +58,12 @@ class EGAT(Method):
         explainer: Explainer | None = None,
         distance: Distance | None = None,
         guide: Guide | None = None,
-        clean: float = 0.5,
+        clean: float = 0.25,
         stability: float = 1.0,
         mixup: float = 0.0,
         mixup_distance: Distance | None = None,
         answer: float = 0.0,
-        separate: bool = False,
+        separate: bool = True,
     ) -> None:
         super().__init__(model)
         check_weights(clean=clean, stability=stability, mixup=mixup, answer=answer)
