@@ -239,8 +239,10 @@ def test_a_reader_beside_a_writer_sees_whole_results(tmp_path):
     seen: list[str] = []
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read) for _ in range(2)]
-        for number in range(1, 30):
+        for number in range(1, 1000):
             write(number)
+            if number >= 30 and len({*seen}) > 3:
+                break
         done.set()
         for reader in readers:
             reader.result()
