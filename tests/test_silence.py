@@ -1,6 +1,5 @@
 """No term is satisfied best by a map that says nothing; the exceptions are listed by name."""
 
-import copy
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -158,13 +157,14 @@ class Noisy(Attack):
 
 
 def shares(explainer: Explainer, distance: Distance, guide: Guide, steps: int) -> list[float]:
-    """The share of 72 maps that say nothing, before and after steps along the term alone: what a
-    ReLU leaves of the explainer's maps of the label, on six networks."""
+    """The share of 36 maps that say nothing, before and after steps along the term alone: what a
+    ReLU leaves of the explainer's maps of the label, on three networks."""
     found = []
-    for seed in range(6):
+    for seed in range(3):
         torch.manual_seed(seed)
         model, data = Tiny(), batch(12)
-        method = EGAT(model, Noisy(), explainer, distance, guide)
+        # In one pass BatchNorm's statistics are also of the clean images, whose maps are judged.
+        method = EGAT(model, Noisy(), explainer, distance, guide, separate=False)
         optimiser = torch.optim.Adam(model.parameters(), 2e-2)
         found.append([_silent(explainer, model, data)])
         for _ in range(steps):
@@ -172,16 +172,14 @@ def shares(explainer: Explainer, distance: Distance, guide: Guide, steps: int) -
             method(data)["explanation"].backward()
             optimiser.step()
         found[-1].append(_silent(explainer, model, data))
-    return [sum(each) / len(found) for each in zip(*found, strict=True)]
+    return [sum(each) / 3 for each in zip(*found, strict=True)]
 
 
 def _silent(explainer, model, data) -> float:
-    attacked = Noisy()(model, data.images, data.labels)
-    settled = copy.deepcopy(model)
     with torch.no_grad():
-        for _ in range(50):  # BatchNorm's running statistics are behind after so few steps
-            settled(attacked)
-        maps = explainer(settled.eval(), attacked, data.labels)[1]
+        model.eval()
+        maps = explainer(model, data.images, data.labels)[1]
+        model.train()
     return degenerate(maps.relu()).float().mean().item()
 
 
@@ -192,11 +190,10 @@ LAWFUL = [
 
 
 @pytest.mark.parametrize(("explainer", "guide"), LAWFUL)
-def test_the_term_alone_does_not_empty_the_maps(explainer, guide) -> None:
+def test_the_term_alone_leads_to_no_more_maps_that_say_nothing(explainer, guide) -> None:
     of = GUIDES[guide]()
     before, after = shares(EXPLAINERS[explainer], of.fitting, of, 30)
-    # Steps on other maps bring some to the ReLU's dead side, which has no gradient to leave it.
-    assert after <= before + 0.3
+    assert after <= before + 2 / 36  # a map or two at the ReLU's corner may go either way
 
 
 def test_a_step_along_contrast_never_makes_a_map_shorter_nor_a_constant_one_more_so() -> None:
@@ -216,7 +213,7 @@ def test_a_step_along_contrast_never_makes_a_map_shorter_nor_a_constant_one_more
 @pytest.mark.parametrize("guide", ["clean", "human"])
 def test_where_the_law_is_broken_maps_empty_themselves(guide) -> None:
     before, after = shares(GradCAM(), L1(), GUIDES[guide](), 30)
-    assert after > before + 0.4
+    assert after > before + 0.3
 
 
 # --- What methods may train with -----------------------------------------------------------------
