@@ -23,7 +23,7 @@ from lookright.console import (
 from lookright.errors import StoppedError, UnreadError, UserError, did_you_mean
 from lookright.help import describe_member, describe_verb
 from lookright.imports import working_folder
-from lookright.interrupts import STOPPED, raised
+from lookright.interrupts import raised, stopped
 from lookright.options import Options
 from lookright.spec import spec_of
 
@@ -45,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run(given)
     except KeyboardInterrupt:
         more = " with --resume" if given[:1] == ["train"] else ""
-        stopped = f"Stopped; finished work is kept, and the same command{more} continues it."
-        fail("" if helps else stopped, STOPPED)
+        kept = f"Stopped; finished work is kept, and the same command{more} continues it."
+        fail("" if helps else kept, stopped())
     except StoppedError as stop:
-        fail("" if helps else str(stop), STOPPED)
+        fail("" if helps else str(stop), stopped())
     except UnreadError:
         write_nowhere()
         raise SystemExit(_UNREAD) from None
