@@ -12,6 +12,7 @@ import benchmark_fixtures as fake
 from lookright.benchmark.columns import INSIDE, OUTSIDE, TRAINING_TIME, Column, columns
 from lookright.benchmark.comparisons import ImageValues, blocks_of, compare, marks
 from lookright.benchmark.diagram import diagram
+from lookright.benchmark.heat_maps import heat_maps
 from lookright.benchmark.parts import part
 from lookright.benchmark.ranking import ranking
 from lookright.benchmark.scheme import Pair, schemes
@@ -250,6 +251,11 @@ def uneven(judged, imbalance=4.0):
     return judged
 
 
+def by_pair(scheme):
+    """The measures of which every domain pair is printed."""
+    return {sheet.title.split(", ")[0].removesuffix(" (%)") for sheet in part(scheme).cells}
+
+
 def test_balanced_accuracy_has_columns_where_classes_are_imbalanced(tmp_path):
     judged = uneven(fake.grid(tmp_path, ("ERM",), [("art",)], seeds=(0,), domains=TWO))
     (scheme,) = schemes(judged)
@@ -261,10 +267,14 @@ def test_balanced_accuracy_has_columns_where_classes_are_imbalanced(tmp_path):
           for title, where in (("Adversarial accuracy", INSIDE), ("Adversarial accuracy", OUTSIDE),
                                ("Balanced adversarial accuracy", INSIDE))),
     ]  # fmt: skip
+    assert by_pair(scheme) == {"Accuracy", "Balanced accuracy", "Adversarial accuracy",
+                               "Balanced adversarial accuracy"}  # fmt: skip
+    assert {"balanced_accuracy"} < {each.measure.key for each in heat_maps(scheme)}
     here = judged[0][1].domains
     here["art"], here["photo"] = (replace(here[name], imbalance=1.5) for name in TWO)
     (scheme,) = schemes(judged)
     assert not any("alanced" in one.title for one in columns(scheme.measures))
+    assert by_pair(scheme) == {"Accuracy", "Adversarial accuracy"}
     here["photo"] = replace(here["photo"], imbalance=1.51)
     (scheme,) = schemes(judged)
     assert scheme.average("ERM", Column("", "", BALANCED_ACCURACY, INSIDE)) is not None

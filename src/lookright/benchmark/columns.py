@@ -30,8 +30,11 @@ TRAINING_TIME = Measure(
     "comparable only between trainings alone on machines of one kind.",
 )
 
-BY_PAIR = (ACCURACY, ACCURACY_ADVERSARIAL)
-"""The measures of which every domain pair is printed."""
+BY_PAIR = (
+    *(ACCURACY, BALANCED_ACCURACY),
+    *(ACCURACY_ADVERSARIAL, BALANCED_ACCURACY_ADVERSARIAL),
+)
+"""The measures of which every domain pair is printed, where the results show them."""
 
 _BESIDES = (
     *(BALANCED_ACCURACY, BALANCED_ACCURACY_ADVERSARIAL, AUC),

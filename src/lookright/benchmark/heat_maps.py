@@ -43,9 +43,10 @@ class HeatMaps:
 
 
 def heat_maps(scheme: Scheme) -> Iterator[HeatMaps]:
-    """Maps of every measure with a direction that a terminal shows."""
+    """Maps of every measure with a direction that a terminal shows, or that balances one."""
     for measure in in_order(scheme.measures):
-        if measure.terminal == "column" and measure.higher_is_better is not None:
+        shown = (measure.balances or measure).terminal == "column"
+        if shown and measure.higher_is_better is not None:
             yield _of(scheme, measure)
 
 

@@ -204,7 +204,7 @@ def _entry(
 
 
 def _cells(scheme: Scheme, values: ImageValues) -> Iterator[Sheet]:
-    for measure in BY_PAIR:
+    for measure in (each for each in BY_PAIR if each.key in scheme.measures):
         known = scheme.pairs_of(measure.key)
         for title, wanted in _grouped(scheme):
             pairs = [pair for pair in wanted if pair in known]
