@@ -1,5 +1,6 @@
 """The jobs of a comparison: what decides them, and that every launcher gives the same figures."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -19,7 +20,7 @@ from lookright.guides import LearnedMask
 from lookright.jobs import InProcess, Workers, launch
 from lookright.jobs.grid import Entry, Grid, compare
 from lookright.jobs.training import Evaluation, Training, _in_full
-from lookright.methods import ALIGN, AT, ERM
+from lookright.methods import ALIGN, AT, EGAT, ERM
 from lookright.spec import build, spec_of
 from lookright.training import Run, fit
 from test_data_folder import grow
@@ -39,11 +40,26 @@ def evaluation(method=ERM, **options) -> Evaluation:
     return Evaluation(replace(training, **options), ("train", "other"), QUICK)
 
 
-def test_a_job_is_built_again_from_its_spec(tmp_path):
-    for job in (evaluation(), evaluation(partial(ALIGN, guidance=0.5), seed=3)):
-        again = build(spec_of(job))
-        assert again.place(tmp_path) == job.place(tmp_path)
-        assert spec_of(again) == spec_of(job)
+def softly(model, method, clean):
+    return method(model, clean=clean)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        ERM,
+        partial(ALIGN, guidance=0.5),
+        partial(perturbed, method=AT, gamma=0.01),
+        partial(perturbed, method=partial(AT, attack=PGD(steps=3)), gamma=0.01),
+        partial(softly, method=EGAT, clean=0.5),
+    ],
+)
+def test_a_job_is_built_again_from_its_spec(method, tmp_path):
+    job = evaluation(method, seed=3)
+    again = build(json.loads(json.dumps(spec_of(job))))
+    assert again.place(tmp_path) == job.place(tmp_path)
+    assert spec_of(again) == spec_of(job)
+    assert spec_of(again.training.built()) == spec_of(job.training.built())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from inspect import Parameter, isabstract, isclass, signature
+from inspect import Parameter, isabstract, isclass, isfunction, signature
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -211,8 +211,10 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
 
 
 def _maker(value: Any, kind: Any, place: Place) -> Any:
-    """A function that makes a member of a kind: its class, or a partial of it with options."""
-    if callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class":
+    """A function that makes a member of a kind: its class, a partial of it with options, or a
+    partial of another function that makes one."""
+    of_any = callable(value) or kind is Any or not isclass(kind) or word_of(kind) == "class"
+    if of_any or _is_of_function(value, place):
         found = place.found(value, "function") if isinstance(value, str) else value
         made = _untyped(found, place)
         if not callable(made):
@@ -228,6 +230,14 @@ def _maker(value: Any, kind: Any, place: Place) -> Any:
     # Arguments passed later, such as a model, are not options.
     keywords = _keywords(made, options, place)
     return functools.partial(made, **keywords) if keywords else made
+
+
+def _is_of_function(value: Any, place: Place) -> bool:
+    """Whether it is the spec of a partial of a function that is no class."""
+    if not (isinstance(value, Mapping) and value.get("partial")):
+        return False
+    path = _path(value, place)
+    return "." in path and isfunction(place.found(path, "function"))
 
 
 def _instance(value: Any, kind: type, place: Place) -> Any:
