@@ -25,7 +25,7 @@ class LearnedMask(nn.Module, Guide):
 
     The paper gives neither the fill nor the weights. The defaults were chosen for this project on
     in-distribution validation images of Shortcut (docs/results/align.md): there, mean colour and
-    black give better masks, and blur gives better explanations of the classifier. The mask can only
+    black give better masks, and blur gives explanations of a better sufficiency. The mask can only
     learn from a classifier that already recognises the object, hence the long warm-up.
 
     Args:

@@ -21,7 +21,7 @@ class RandomMask(Guide):
     bad supervision; masks drawn anew in each epoch would average out. An augmented image has
     another mask.
 
-    share: share of the image to cover, in (0, 1]; the digits of Shortcut cover 0.15. waves: highest
+    share: share of the image to cover, in (0, 1]; the digits of Shortcut cover 0.16. waves: highest
     number of periods along a side; fewer give larger blobs.
     """
 

@@ -20,9 +20,9 @@ from lookright.modes import averaging_no_statistics
 class EGAT(Method):
     """L = CE(f(x'), y) + a CE(f(x), y) + b d(Phi_y(x'), target) + c R_mix + k KL(T(x) || f(x')).
 
-    The paper gives neither the weights nor the distance. The defaults were chosen for this project,
-    only on in-distribution validation images of Shortcut and PACS (docs/results), among the
-    distances that no map satisfies by saying nothing (docs/methods.md).
+    The paper gives neither the weights nor the distance. The defaults were chosen for this project
+    on in-distribution validation images of Shortcut and PACS (docs/results), among the distances
+    that no map satisfies by saying nothing (docs/methods.md).
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
@@ -33,8 +33,8 @@ class EGAT(Method):
         guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, that is
             Phi_y(x), with gradients through both maps.
         clean: a, the weight of the clean cross-entropy.
-        stability: b; if it and mixup are 0, no explanation is computed, and a learned mask is
-            trained only for an attack that needs it.
+        stability: b; if it is 0, a learned mask is trained only for an attack that needs it, and
+            without mixup, too, no explanation is computed.
         mixup: c, the weight of the same-class mixup of explanations.
         mixup_distance: the distance of R_mix; None is `Correlation()`.
         answer: k; T is the teacher of a guide that has one (`MeanTeacher`), else f itself, as in
