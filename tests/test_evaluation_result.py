@@ -239,11 +239,13 @@ def test_a_reader_beside_a_writer_sees_whole_results(tmp_path):
     seen: list[str] = []
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read) for _ in range(2)]
-        for number in range(1, 1000):
-            write(number)
-            if number >= 30 and len({*seen}) > 3:
-                break
-        done.set()
+        try:
+            for number in range(1, 1000):
+                write(number)
+                if number >= 30 and len({*seen}) > 3:
+                    break
+        finally:
+            done.set()
         for reader in readers:
             reader.result()
     assert len({*seen}) > 3

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from filelock import FileLock
 
 from lookright import files
 from lookright.attacks import PGD
@@ -61,6 +63,16 @@ def test_a_second_process_is_told_who_writes_until_the_first_is_killed(tmp_path)
         first.wait()
     assert train(tmp_path / "run").finished
     assert ".lock" not in os.listdir(tmp_path / "run")
+
+
+def test_a_writer_waits_for_a_reader_that_holds_the_folder_for_a_moment(tmp_path):
+    held = FileLock(tmp_path / ".lock", thread_local=False)
+    held.acquire()
+    ends = threading.Timer(0.1, held.release)
+    ends.start()
+    with locked(tmp_path):
+        assert not held.is_locked
+    ends.join()
 
 
 def test_a_folder_made_for_nothing_goes_again_and_the_user_s_own_stays(tmp_path):

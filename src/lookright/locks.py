@@ -27,6 +27,10 @@ _LOCK = ".lock"
 _MISSING = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 """What file systems say that have no locks."""
 
+_MOMENT = 0.5
+"""Seconds that a writer waits for the lock: a reader may hold it while it moves files into place,
+in `settled`."""
+
 _PATIENCE = 10.0
 """Seconds for which a reader waits until a writer has moved its files into place."""
 
@@ -50,7 +54,7 @@ def locked(folder: Path) -> Iterator[None]:
     require_writable(folder)
     if path.is_symlink():
         path.unlink()
-    lock = FileLock(path, timeout=0, fallback_to_soft=False, on_acquired=_sign)
+    lock = FileLock(path, timeout=_MOMENT, fallback_to_soft=False, on_acquired=_sign)
     with writing(path):
         _acquire(lock, folder)
     try:
