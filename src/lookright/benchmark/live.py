@@ -25,8 +25,8 @@ from lookright.progress import progress_bar
 _RARELY = 20
 """The files are written again after this many times the seconds that it took before."""
 
-_LOOKS, _SECONDS = 50, 0.2
-"""How often, and after which time, one looks again whether another command has written."""
+_LOOKS = 20
+"""How often one tries again, each time half a second, where another command writes."""
 
 
 class Display:
@@ -68,7 +68,6 @@ class Display:
         for _ in range(_LOOKS):
             with suppress(HeldError):
                 return self.write(standing, failures)
-            time.sleep(_SECONDS)
         return self.write(standing, failures)
 
     def write(self, standing: Standing, failures: Sequence[Failure] = ()) -> Path | None:
