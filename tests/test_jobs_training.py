@@ -62,6 +62,13 @@ def test_a_job_is_built_again_from_its_spec(method, tmp_path):
     assert spec_of(again.training.built()) == spec_of(job.training.built())
 
 
+def test_a_method_that_only_says_partial_is_refused():
+    spec = spec_of(evaluation().training)
+    spec["init_args"]["method"] = {"partial": True}
+    with pytest.raises(UserError, match="method"):
+        build(spec)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -234,7 +234,7 @@ def _maker(value: Any, kind: Any, place: Place) -> Any:
 
 def _is_of_function(value: Any, place: Place) -> bool:
     """Whether it is the spec of a partial of a function that is no class."""
-    if not (isinstance(value, Mapping) and value.get("partial")):
+    if not (isinstance(value, Mapping) and "class_path" in value and value.get("partial")):
         return False
     path = _path(value, place)
     return "." in path and isfunction(place.found(path, "function"))
