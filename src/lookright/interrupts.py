@@ -37,12 +37,13 @@ def raised() -> Iterator[None]:
     if before is not _stop_at_once:
         yield
         return
-    with _Raising() as raising:
-        signal.signal(signal.SIGINT, raising)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+    raising = _Raising()
+    signal.signal(signal.SIGINT, raising)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        raising.ended.set()
 
 
 def stopped() -> int:
@@ -65,12 +66,6 @@ class _Raising:
         self.ended = threading.Event()
         self.asking: threading.Thread | None = None
         self.again = False
-
-    def __enter__(self) -> "_Raising":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.ended.set()
 
     def __call__(self, *given: Any) -> None:
         again, self.again = self.again, False
