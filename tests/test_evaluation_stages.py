@@ -25,6 +25,7 @@ from lookright.evaluation.view import View
 from lookright.explainers import GradCAM, SmoothGrad
 from lookright.metrics import MEASURES, Paired, max_sensitivity, stability_cosine
 from lookright.metrics.sensitivity import MAX_SENSITIVITY
+from lookright.report import write_page
 from lookright.statistics.bounds import share_at_least
 from test_evaluation import judge, learned, protocol  # noqa: F401
 from tiny import Blobs
@@ -316,6 +317,26 @@ def test_an_explanation_is_judged_under_the_noise_that_it_was_made_under(learned
         found = Explanations(removal_steps=1).see(view)
     expected = max_sensitivity(learned, batch.images, Under5(2, 0.3), view.predicted)
     assert found[measuring(MAX_SENSITIVITY)].tolist() == pytest.approx(expected.tolist())
+
+
+def test_some_measures_of_explanations_have_their_figures_and_a_page_without_curves(
+    learned,  # noqa: F811
+    tmp_path,
+):
+    some = {"explanations": {"measures": ("sufficiency", "max_sensitivity"), "fills": ("mean",)}}
+    result = judge(tmp_path / "some", learned, Blobs(), some | {"limit": 6})
+    every = judge(tmp_path / "every", learned, Blobs(), {"limit": 6})
+    here, there = (next(iter(each.domains.values())) for each in (result, every))
+    same = ("sufficiency_mean", "max_sensitivity", "degenerate_maps")
+    assert {name: here.measures[name] for name in same} == {
+        name: there.measures[name] for name in same
+    }
+    assert not {"insertion_mean", "infidelity_mean", "sufficiency_blur"} & here.measures.keys()
+    assert (Explanations.of(here), len(Explanations.of(there))) == ((), 12)
+    page = write_page([result], tmp_path / "page.html").read_text()
+    assert "Sufficiency" in page
+    assert 'id="removal"' not in page
+    assert 'id="removal"' in write_page([every], tmp_path / "every.html").read_text()
 
 
 @pytest.mark.parametrize("size", [7, 1])

@@ -1,5 +1,7 @@
 """The scorecard is the measures it is made of, with baselines, from fewer passes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import CentrePrior
 from lookright.metrics import MEASURES, Scorecard, Squares, baselines
 from lookright.metrics.faithfulness import SUFFICIENCY
-from lookright.metrics.scorecard import curve_name
+from lookright.metrics.scorecard import FAMILIES, curve_name
 from models_for_tests import SIZE, Tiny, same_state, state_of, used
 
 CARD = Scorecard(GradCAM(), steps=5, squares=3, samples=2)
@@ -72,6 +74,30 @@ def test_keys_are_those_of_the_measures():
     assert {f"{key}{name}" for key in known for name in NAMES} == scores.keys()
     assert CARD.curve_shares == pytest.approx((0, 0.2, 0.4, 0.6, 0.8, 1))
     assert scores["deletion_curve_blur"].shape == (5, 6)
+
+
+@pytest.mark.parametrize(
+    "families",
+    [
+        *((family,) for family in FAMILIES),
+        ("sufficiency", "comprehensiveness"),
+        ("insertion", "sufficiency", "max_sensitivity"),
+    ],
+    ids=" ".join,
+)
+def test_some_of_the_measures_are_those_of_all_from_fewer_passes(families):
+    scene_, passed = scene(), []
+    scene_[0].register_forward_pre_hook(lambda _, inputs: passed.append(len(inputs[0])))
+    every = CARD(*scene_)
+    of_all = sum(passed)
+    passed.clear()
+    card = replace(CARD, families=families)
+    some = card(*scene_)
+    assert sum(passed) < of_all
+    assert {key for key in every if key.startswith(families)} == some.keys()
+    assert [each for each in CARD.measures if each.key.startswith(families)] == [*card.measures]
+    for key, value in some.items():
+        torch.testing.assert_close(value, every[key], msg=key)
 
 
 def inverted(images):
@@ -141,3 +167,7 @@ def test_mistakes_are_named():
         Scorecard(InputGradient(), steps=1, squares=1)(*scene())
     with pytest.raises(UserError, match="at least one fill"):
         Scorecard(fills=())
+    with pytest.raises(UserError, match=r"out of sufficiency, .*; got none"):
+        Scorecard(families=())
+    with pytest.raises(UserError, match="got sufficient"):
+        Scorecard(families=("sufficient",))

@@ -101,7 +101,7 @@ def test_the_command_line_shows_a_preset_and_what_goes_over_it(capsys, tmp_path)
         0.7,
     )
     found = printed(capsys, "--preset photos-finetune --augment false --ema 0 --weights w.pt")
-    assert (found["augment"], found["ema"], found["label_smoothing"]) == (False, 0, 0.1)
+    assert (found["augment"], found["ema"], found["lr"]) == (False, 0, 5e-4)
     assert (found["weights"], found["pretrained"]) == ("w.pt", False)
     file = tmp_path / "options.yaml"
     file.write_text("preset: dre\nlr: 0.1\nepochs: 3\naugment: {flip: false}\n")

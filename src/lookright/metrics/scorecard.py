@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,27 @@ from lookright.modes import frozen
 
 Scores = dict[str, Tensor]
 
+Family = Literal[
+    "sufficiency",
+    "comprehensiveness",
+    "deletion",
+    "insertion",
+    "infidelity",
+    "max_sensitivity",
+    "randomisation_spearman",
+]
+FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
+_UNDER_FILL: Final = {
+    "sufficiency": SUFFICIENCY,
+    "comprehensiveness": COMPREHENSIVENESS,
+    "deletion": DELETION,
+    "insertion": INSERTION,
+    "infidelity": INFIDELITY,
+}
+_AT_SHARES: Final[Mapping[Family, bool]] = {"comprehensiveness": False, "sufficiency": True}
+_CURVES: Final[Mapping[Family, bool]] = {"deletion": False, "insertion": True}
+"""Of removal: whether the first pixels are kept, or else removed."""
+
 
 @dataclass(frozen=True)
 class Scorecard:
@@ -41,11 +63,12 @@ class Scorecard:
     explainer: the explainer to evaluate; fills: what replaces removed pixels, by name or as a
     function of your own, preferably two or more since the scores depend much on it; steps: points
     of the deletion and insertion curves after the first; squares: squares per side, for infidelity;
-    radius, samples: for max-sensitivity; seed: for the randomised model. A batch costs about 2 *
-    fills * 3 * (steps + 3) + fills * squares^2 forward passes for the explanation and both
-    baselines, and samples + 1 explanations.
+    radius, samples: for max-sensitivity; seed: for the randomised model; families: which measures
+    are computed. A batch costs about 2 * fills * 3 * (steps + 3) + fills * squares^2 forward passes
+    for the explanation and both baselines, and samples + 1 explanations: the squares are for
+    infidelity, the samples for max-sensitivity.
 
-    Raises UserError on an unknown fill.
+    Raises UserError on an unknown fill or family.
     """
 
     explainer: Explainer = field(default_factory=GradCAM)
@@ -55,8 +78,15 @@ class Scorecard:
     radius: float = RADIUS
     samples: int = SAMPLES
     seed: int = 0
+    families: tuple[Family, ...] = FAMILIES
 
     def __post_init__(self) -> None:
+        unknown = [name for name in self.families if name not in FAMILIES]
+        if unknown or not self.families:
+            raise UserError(
+                f"Expected measures of explanations out of {', '.join(FAMILIES)}; got "
+                f"{', '.join(unknown) or 'none'}."
+            )
         for fill in self.fills:
             fill_of(fill)
         if not self.fills:
@@ -65,10 +95,15 @@ class Scorecard:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """The measures of all scores that are one number per image."""
-        families = (SUFFICIENCY, COMPREHENSIVENESS, DELETION, INSERTION, INFIDELITY)
         names = [fill_name(fill) for fill in self.fills]
-        under = (under_fill(family, name) for family in families for name in names)
-        return (*under, MAX_SENSITIVITY, RANDOMISATION_SPEARMAN)
+        under = (
+            under_fill(measures, name)
+            for family, measures in _UNDER_FILL.items()
+            if family in self.families
+            for name in names
+        )
+        again = (MAX_SENSITIVITY, RANDOMISATION_SPEARMAN)
+        return (*under, *(each for each in again if each.key in self.families))
 
     @property
     def curve_shares(self) -> tuple[float, ...]:
@@ -105,41 +140,63 @@ class Scorecard:
         target: Tensor,
         max_images: int,
     ) -> Scores:
-        """Removal curves and infidelity, for every map and fill."""
-        total = images.shape[-2] * images.shape[-1]
-        steps, shares = step_counts(self.steps, total), share_counts(SHARES, images)
-        counts = sorted({*steps[1:-1], *shares})
-        at_step, at_share = ([counts.index(n) for n in some] for some in (steps[1:-1], shares))
-        rankings = [ranks_of(one, images) for one in maps.values()]
+        """Removal and infidelity, for every map and fill."""
+        if not _UNDER_FILL.keys() & {*self.families}:
+            return {}
         target, start = clean(model, images, target, max_images)
         scores: Scores = {}
         for each in self.fills:
             fill, called = fill_of(each), fill_name(each)
-            end = clean(model, fill(images), target, max_images)[1]
-            curves = removed_and_kept(model, images, fill, rankings, counts, target, max_images)
-            unfaithful = infidelities(
-                model,
-                images,
-                list(maps.values()),
-                Squares(fill, self.squares),
-                target,
-                start,
-                max_images,
-            )
-            for number, name in enumerate(maps):
-                removed, kept = curves[:, number]
-                deletion = torch.cat([start[:, None], removed[:, at_step], end[:, None]], 1)
-                insertion = torch.cat([end[:, None], kept[:, at_step], start[:, None]], 1)
-                scores |= {
-                    f"comprehensiveness_{called}{name}": start - removed[:, at_share].mean(1),
-                    f"sufficiency_{called}{name}": start - kept[:, at_share].mean(1),
-                    f"deletion_{called}{name}": area(deletion),
-                    f"insertion_{called}{name}": area(insertion),
-                    f"infidelity_{called}{name}": unfaithful[number],
-                    f"{curve_name('deletion', called)}{name}": deletion,
-                    f"{curve_name('insertion', called)}{name}": insertion,
-                }
+            scores |= self._removal(model, images, maps, each, target, start, max_images)
+            if "infidelity" in self.families:
+                squares = Squares(fill, self.squares)
+                unfaithful = infidelities(
+                    model, images, list(maps.values()), squares, target, start, max_images
+                )
+                for number, name in enumerate(maps):
+                    scores[f"infidelity_{called}{name}"] = unfaithful[number]
         return scores
+
+    def _removal(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        maps: Mapping[str, Tensor],
+        named: str | Fill,
+        target: Tensor,
+        start: Tensor,
+        max_images: int,
+    ) -> Scores:
+        """What removing or keeping the most salient pixels does, for every map under one fill."""
+        at_shares, curves = self._asked(_AT_SHARES), self._asked(_CURVES)
+        kinds = sorted({*at_shares.values(), *curves.values()})
+        if not kinds:
+            return {}
+        fill, called = fill_of(named), fill_name(named)
+        total = images.shape[-2] * images.shape[-1]
+        steps = step_counts(self.steps, total)[1:-1] if curves else []
+        shares = share_counts(SHARES, images) if at_shares else []
+        counts = sorted({*steps, *shares})
+        at_step, at_share = ([counts.index(n) for n in some] for some in (steps, shares))
+        rankings = [ranks_of(one, images) for one in maps.values()]
+        found = removed_and_kept(model, images, fill, rankings, counts, target, max_images, kinds)
+        if curves:
+            end = clean(model, fill(images), target, max_images)[1]
+        scores: Scores = {}
+        for number, name in enumerate(maps):
+            for family, kept in at_shares.items():
+                there = found[kinds.index(kept), number, :, at_share]
+                scores[f"{family}_{called}{name}"] = start - there.mean(1)
+            for family, kept in curves.items():
+                there = found[kinds.index(kept), number, :, at_step]
+                first, last = (end, start) if kept else (start, end)
+                curve = torch.cat([first[:, None], there, last[:, None]], 1)
+                scores[f"{family}_{called}{name}"] = area(curve)
+                scores[f"{curve_name(family, called)}{name}"] = curve
+        return scores
+
+    def _asked(self, families: Mapping[Family, bool]) -> Mapping[Family, bool]:
+        return {name: kept for name, kept in families.items() if name in self.families}
 
     def _explained_again(
         self,
@@ -150,25 +207,32 @@ class Scorecard:
         max_images: int,
     ) -> Scores:
         """Max-sensitivity and the randomisation check, which need new explanations."""
-        size = _size(maps[""])
-        explains: list[Callable[[Tensor, Tensor], Tensor]] = [
-            explained_by(self.explainer, model),
-            lambda x, _: baselines(x, size)["random"],
-            lambda x, _: baselines(x, size)["centre"],
-        ]
-        with frozen(model):
-            sensitivity = largest_changes(
-                explains, images, list(maps.values()), target, self.radius, self.samples, max_images
+        scores: Scores = {}
+        if "max_sensitivity" in self.families:
+            size = _size(maps[""])
+            explains: list[Callable[[Tensor, Tensor], Tensor]] = [
+                explained_by(self.explainer, model),
+                lambda x, _: baselines(x, size)["random"],
+                lambda x, _: baselines(x, size)["centre"],
+            ]
+            with frozen(model):
+                changes = largest_changes(
+                    explains,
+                    images,
+                    list(maps.values()),
+                    target,
+                    self.radius,
+                    self.samples,
+                    max_images,
+                )
+            scores |= {f"max_sensitivity{name}": changes[k] for k, name in enumerate(maps)}
+        if "randomisation_spearman" in self.families:
+            scores["randomisation_spearman"] = randomisation_spearman(
+                randomised(model, self.seed), images, maps[""], self.explainer, target, max_images
             )
-        random_model = randomised(model, self.seed)
-        kept = randomisation_spearman(
-            random_model, images, maps[""], self.explainer, target, max_images
-        )
-        scores = {f"max_sensitivity{name}": sensitivity[number] for number, name in enumerate(maps)}
-        scores["randomisation_spearman"] = kept
-        for name, one in maps.items():
-            if name:  # a baseline does not depend on the model, so it stays the same
-                scores[f"randomisation_spearman{name}"] = stability_spearman(one, one)
+            for name, one in maps.items():
+                if name:  # a baseline does not depend on the model, so it stays the same
+                    scores[f"randomisation_spearman{name}"] = stability_spearman(one, one)
         return scores
 
 

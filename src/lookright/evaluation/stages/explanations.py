@@ -19,7 +19,7 @@ from lookright.metrics import Fill, Scorecard
 from lookright.metrics.fills import fill_name
 from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.metric import MapMetric, asked, measure_of
-from lookright.metrics.scorecard import curve_name
+from lookright.metrics.scorecard import FAMILIES, Family, curve_name
 
 EXPLANATION = "explanation"
 _DEGENERATE = measuring(DEGENERATE_MAPS)
@@ -62,12 +62,15 @@ class Explanations(Stage):
             function of images of your own. The fill decides these figures (a blur keeps colours,
             black makes edges), so there are two.
         removal_steps: points of the deletion and insertion curves after the first.
+        measures: those of the scorecard that are computed. All of them take some hundred passes of
+            an image with one fill, most for infidelity, and the first two alone 31.
     """
 
     place: ClassVar[int] = 40
 
     fills: tuple[str | Fill, ...] = ("blur", "mean")
     removal_steps: int = 16
+    measures: tuple[Family, ...] = FAMILIES
 
     def check(self, protocol: Protocol) -> None:
         self._scorecard(protocol)
@@ -140,13 +143,14 @@ class Explanations(Stage):
         return section(results)
 
     def _scorecard(self, protocol: Protocol) -> Scorecard:
-        return Scorecard(protocol.explainer, self.fills, self.removal_steps)
+        return Scorecard(protocol.explainer, self.fills, self.removal_steps, families=self.measures)
 
     def _curves(self) -> Iterator[tuple[tuple[Literal["deletion", "insertion"], str], Column]]:
         kinds: tuple[Literal["deletion", "insertion"], ...] = ("deletion", "insertion")
         for fill in map(fill_name, self.fills):
             for kind in kinds:
-                yield (kind, fill), Column(curve_name(kind, fill))
+                if kind in self.measures:
+                    yield (kind, fill), Column(curve_name(kind, fill))
 
 
 def _metrics(protocol: Protocol) -> tuple[MapMetric, ...]:
