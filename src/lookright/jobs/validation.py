@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
+from lookright import metrics
 from lookright.attacks import Attack
 from lookright.data.loaders import stored_loader, to_device
 from lookright.devices import best_device, borrowed
@@ -25,7 +26,8 @@ from lookright.training.run import Which
 class Validation(Job):
     """Score a training by its accuracy on the validation images of some domains.
 
-    It is the mean over the domains, and under attack where that chose the training's best epoch.
+    It is the mean over the domains; under attack, and balanced over the classes, where that chose
+    the training's best epoch.
     which: the epoch that is scored.
     """
 
@@ -61,7 +63,7 @@ class Validation(Job):
         task = progress.add_task(self.title, total=len(self.domains), note="")
         scores = []
         for domain in self.domains:
-            scores.append(self._accuracy(model, domain, attack))
+            scores.append(self._accuracy(model, domain, attack, run.settings.balance_classes))
             progress.advance(task)
         told = {"score": sum(scores) / len(scores)}
         write_atomically(self._told(folder), json.dumps(told).encode())
@@ -79,19 +81,25 @@ class Validation(Job):
             "scores it again",
         )
 
-    def _accuracy(self, model: Classifier, domain: str, attack: Attack | None) -> float:
+    def _accuracy(
+        self, model: Classifier, domain: str, attack: Attack | None, balance: bool
+    ) -> float:
         part, device = self.training.data.split(domain, "validation"), best_device()
         batch_size = int(self.training.options.get("batch_size", 64))
         chance = torch.Generator(device)
         chance.manual_seed(derived_seed(self.training.seed, "score", domain))
-        right = torch.zeros((), dtype=torch.long, device=device)
+        right, labels = [], []
         with borrowed(model, device=device), frozen(model), full_precision(device):
             for batch in to_device(stored_loader(part, batch_size, device), device):
                 x, y = batch.images, batch.labels
                 seen = attack(model, x, y, chance) if attack else x
                 with torch.no_grad():
-                    right += (model(seen).argmax(1) == y).sum()
-        return int(right) / len(part)
+                    right.append(metrics.correct(model(seen), y).cpu())
+                labels.append(y.cpu())
+        answers = torch.cat(right)
+        if balance:
+            return metrics.balanced(answers, torch.cat(labels)).value
+        return float(answers.double().mean())
 
     def _told(self, folder: Path) -> Path:
         return self.place(folder.parent).about / "score.json"

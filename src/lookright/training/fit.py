@@ -119,8 +119,8 @@ def fit(
             batch_size, which is left for validation.
         balance_classes: every step has equally many images of each class (within each domain, where
             domains are balanced: fewer of a domain that lacks a class), so that images of rare
-            classes come more often; what is left over of the batch is not used. Validation counts
-            each image once as ever.
+            classes come more often; what is left over of the batch is not used. The best epoch is
+            then chosen by balanced accuracy.
         lr, weight_decay: of the optimiser; normalisation layers and biases have no weight decay.
         head_lr: the learning rate of the last layer, as a multiple of lr.
         momentum: of SGD.
@@ -214,7 +214,7 @@ def fit(
     from lightning.pytorch.utilities import rank_zero_only
 
     from lookright.training.averaging import Averaging
-    from lookright.training.module import Module
+    from lookright.training.module import Module, selected_by
     from lookright.training.overfitting import OverfittingCheck
     from lookright.training.progress import Bar
     from lookright.training.recorder import AtomicCheckpoints, RunRecorder, masker_of
@@ -239,7 +239,7 @@ def fit(
             return trained
         averages = [Averaging(model.network, ema)] if ema else []
         records = RunRecorder(
-            *(opened, method, model, selected_by(method), speaker(bar), patience),
+            *(opened, method, model, selected_by(method, settings), speaker(bar), patience),
             averages[0].averaged if averages else nullcontext,
         )
         for note in filter(None, (unguided, met_by_silence(method)) if first else ()):
@@ -297,11 +297,6 @@ def _accelerator(asked: str) -> str:
     if asked in _LIGHTNINGS:
         best_device(asked)
     return asked
-
-
-def selected_by(method: Method) -> str:
-    """The validation measure that chooses the best epoch."""
-    return "val/accuracy" if method.attack is None else "val/adversarial_accuracy"
 
 
 def _train(

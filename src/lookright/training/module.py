@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler
@@ -175,27 +176,50 @@ class Module(L.LightningModule):
         )
 
     def on_validation_epoch_start(self) -> None:
-        self.hits = torch.zeros(1 + len(self.judged), dtype=torch.long, device=self.device)
+        shape = 1 + len(self.judged), len(self.classes)
+        self.hits = torch.zeros(shape, dtype=torch.long, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count the right answers; what an image's are does not depend on process or batch."""
+        """Count the images of each class, and the right answers among them; what an image's are
+        does not depend on process or batch."""
         model, x, y = self.method.model, batch.images, batch.labels
         chance = ImageGenerator(derived_seed(self.settings.seed, "validation"), self.device)
         counted = slice(self.counted(batch, batch_idx))
-        self.hits[0] += len(y[counted])
+        of_class = one_hot(y[counted], len(self.classes))
+        self.hits[0] += of_class.sum(0)
         for place, attack in enumerate(self.judged.values(), 1):
             seen = attack(model, x, y, chance) if attack else x
             with torch.no_grad():
-                self.hits[place] += (model(seen).argmax(1) == y)[counted].sum()
+                right = (model(seen).argmax(1) == y)[counted]
+            self.hits[place] += (of_class * right[:, None]).sum(0)
 
     def counted(self, batch: Batch, batch_idx: int) -> int:
         """How many of a validation batch are this process's own; those after them fill it up."""
         return max(0, min(len(batch), self.own - batch_idx * self.settings.batch_size))
 
     def on_validation_epoch_end(self) -> None:
-        n, *hits = self.trainer.strategy.reduce(self.hits, reduce_op="sum").tolist()
+        n, *hits = self.trainer.strategy.reduce(self.hits, reduce_op="sum").cpu()
         for name, right in zip(self.judged, hits, strict=True):
-            self.log(name, right / n, sync_dist=True)
+            self.log(name, int(right.sum()) / int(n.sum()), sync_dist=True)
+            if self.settings.balance_classes and name != ONE_STEP:
+                recalls = right[n > 0].double() / n[n > 0]
+                self.log(balanced(name), float(recalls.mean()), sync_dist=True)
+
+
+def selected_by(method: Method, settings: Settings) -> str:
+    """The validation measure that chooses the best epoch.
+
+    Where every step has equally many images of each class, the classes count alike here, too: among
+    many images of one class a model that always answers it would be the most accurate, and no
+    attack could change its answers.
+    """
+    name = "val/accuracy" if method.attack is None else MANY_STEPS
+    return balanced(name) if settings.balance_classes else name
+
+
+def balanced(name: str) -> str:
+    """The name of the same accuracy as the mean over the classes."""
+    return name.replace("val/", "val/balanced_")
 
 
 def looks_every(device: torch.device) -> int:
