@@ -133,7 +133,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         ),
         _named(
             "photos-finetune",
-            "this project's choice, part by part on validation photos of PACS (docs/training.md)",
+            "this project's choice, by validation photos of PACS (docs/training.md)",
             "efficientnet_lite0.ra_in1k",
             128,
             {

@@ -62,8 +62,8 @@ class Explanations(Stage):
             function of images of your own. The fill decides these figures (a blur keeps colours,
             black makes edges), so there are two.
         removal_steps: points of the deletion and insertion curves after the first.
-        measures: those of the scorecard that are computed. All of them take some hundred passes of
-            an image with one fill, most for infidelity, and the first two alone 31.
+        measures: those of the scorecard that are computed. All of them take about 190 passes of an
+            image with one fill, and the first two alone 31.
     """
 
     place: ClassVar[int] = 40
