@@ -12,6 +12,7 @@ import yaml
 from filelock import FileLock
 
 from lookright import cli
+from lookright.attacks import FGSM, PGD
 from lookright.benchmark import Benchmark, read_benchmark
 from lookright.benchmark.cost import Cost
 from lookright.benchmark.live import Display
@@ -576,6 +577,45 @@ def test_the_best_trial_is_chosen_and_alone_evaluated(write, selection, scheme, 
     told = [(output / name).read_text() for name in TABLES]
     for text in (printed, *told):
         assert (ORACLE in text) == (selection == "oracle")
+
+
+@pytest.mark.parametrize("given", [None, {"class_path": "FGSM", "init_args": {"eps": 0.5}}])
+@pytest.mark.parametrize("selection", ["in_distribution", "leave_one_out"])
+def test_all_trials_are_scored_alike(write, given, selection):
+    """Whatever ball they train in, and whether they balance classes."""
+    method = {"class_path": "AT", "init_args": {"attack": {"class_path": "PGD"}}}
+    search = {"method.attack.eps": [0.01, 0.1], "training.balance_classes": [True, False]}
+    path = write(
+        methods={"AT": {"method": method, "search": search}, "ERM": None},
+        selection=selection,
+        scheme="leave_one_domain_out",
+        training={"validation_attack": given} if given else {},
+        evaluation={"ball": {"eps": 0.05}},
+    )
+    searched, plain = rows_of(opened(path))[:2]
+    scored = [job for trial in searched.trials for job in searched.scorings(trial)]
+    assert len(searched.trials) == 4
+    assert {job.attack for job in scored} == {FGSM(0.5) if given else PGD(0.05, 10)}
+    assert all(job.balance for job in scored)
+    assert not plain.scorings(plain.trials[0])[0].balance
+
+
+@pytest.mark.parametrize(
+    ("file", "own", "left"),
+    [
+        ({"steps": 9, "validate_every": 3}, {"epochs": 2}, {"steps": None, "validate_every": None}),
+        ({"epochs": 9, "validate_every": 3}, {"steps": 2}, {"validate_every": None}),
+        ({"steps": 9, "validate_every": 3}, {"steps": 2}, {}),
+        ({"domain_batch_size": 9}, {"batch_size": 2}, {"domain_batch_size": None}),
+        ({"epochs": 9, "lr": 0.5}, {"epochs": 2}, {}),
+    ],
+)
+def test_a_methods_own_options_go_before_those_of_the_file_that_mean_the_same(
+    write, file, own, left
+):
+    path = write(methods={"ERM": {"method": "ERM", "training": own}}, training=file)
+    (entry,) = opened(path).entries("ERM")
+    assert entry.options == own | left
 
 
 def test_oracle_judges_on_no_image_that_chose(write):

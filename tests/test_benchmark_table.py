@@ -2,20 +2,24 @@
 
 import math
 from dataclasses import replace
+from io import StringIO
 from itertools import pairwise
 from statistics import fmean, stdev
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import benchmark_fixtures as fake
 from lookright.benchmark.columns import INSIDE, OUTSIDE, TRAINING_TIME, Column, columns
 from lookright.benchmark.comparisons import ImageValues, blocks_of, compare, marks
 from lookright.benchmark.diagram import diagram
 from lookright.benchmark.heat_maps import heat_maps
+from lookright.benchmark.live import line
 from lookright.benchmark.parts import part
 from lookright.benchmark.ranking import ranking
 from lookright.benchmark.scheme import Pair, schemes
+from lookright.benchmark.terminal import terminal_table
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Result
 from lookright.evaluation.table import read_table, write_table
@@ -279,6 +283,24 @@ def test_balanced_accuracy_has_columns_where_classes_are_imbalanced(tmp_path):
     (scheme,) = schemes(judged)
     assert scheme.average("ERM", Column("", "", BALANCED_ACCURACY, INSIDE)) is not None
     assert any("alanced" in one.title for one in columns(scheme.measures))
+
+
+def test_where_classes_are_imbalanced_a_terminal_has_balanced_accuracies(tmp_path):
+    judged = fake.grid(tmp_path, ("ERM", "AT"), fake.single_source(TWO), seeds=(0,), domains=TWO)
+
+    def told() -> str:
+        console = Console(width=80, record=True, file=StringIO())
+        console.print(terminal_table(judged))
+        return console.export_text() + line(judged[0][1])
+
+    assert "alanced" not in told()
+    here = uneven(judged)[0][1].domains["art"].measures
+    assert "Balanced" in told()
+    assert "rank: of the balanced accuracy" in " ".join(told().split())
+    both = [
+        one.show(here[one.key].value) for one in (BALANCED_ACCURACY, BALANCED_ACCURACY_ADVERSARIAL)
+    ]
+    assert f"art* {' / '.join(both)}" in told()
 
 
 @pytest.mark.parametrize("lost", [0, 7])

@@ -12,12 +12,14 @@ from torch import nn
 from lookright.errors import UserError
 from lookright.models import (
     Classifier,
+    SmallResNet,
     build_model,
     load_classifier,
     load_weights,
     read_weights,
     save_classifier,
 )
+from lookright.models.weights import fingerprint
 from models_for_tests import SIZE, Flat, Tiny, same_state, state_of
 
 NAMES = [
@@ -85,6 +87,17 @@ def test_the_normalisation_follows_device_and_type_and_stays_out_of_the_weights(
     model = build_model("small_resnet", CLASSES, 32).double()
     assert model(torch.rand(2, 3, 32, 32).double()).dtype == torch.float64
     assert all(key.startswith("network.") for key in model.state_dict())
+
+
+def test_a_fingerprint_is_of_all_that_decides_the_answers() -> None:
+    def of(**options: object) -> str:
+        torch.manual_seed(0)
+        return fingerprint(Classifier(SmallResNet(2, width=4), ("a", "b"), 8, **options))
+
+    same = of()
+    assert of() == same
+    others = [of(mean=(0.5,) * 3), of(std=(0.5,) * 3), of(outputs="probabilities")]
+    assert len({same, *others}) == 4
 
 
 def test_a_network_of_ones_own_gets_images_as_they_are() -> None:

@@ -315,6 +315,25 @@ def test_story_says_clear_only_when_clear(tmp_path):
     assert "(by chance 14%)" in told["Where the models look, in “train”"]
 
 
+def test_story_counts_classes_alike_where_they_are_imbalanced(tmp_path):
+    """ERM always answers the most frequent class, which is rarer in another domain."""
+    raws = [fake.result_json("ERM"), fake.result_json("EGAT")]
+    figures = {"ERM": (0.8, 0.8, 0.5, 0.5), "EGAT": (0.75, 0.45, 0.7, 0.65)}
+    keys = ("accuracy", "accuracy_adversarial")
+    keys += tuple(f"balanced_{key}" for key in keys)
+    for raw, values in zip(raws, figures.values(), strict=True):
+        for domain in raw["domains"].values():
+            domain["imbalance"] = 4.0
+            domain["measures"] |= dict(zip(keys, map(fake.rate, values), strict=True))
+    raws[0]["domains"]["reversed"]["measures"]["accuracy"] = fake.rate(0.35)
+    told = story(tmp_path, raws)
+    assert told["When the domain changes"].startswith("ERM (50% → 50% in “recoloured”)")
+    attack = told["Under attack, in “train”"]
+    assert "EGAT (70% → 65%) keep more than half of the balanced accuracy." in attack
+    alike = "is right most often under attack, every class counting alike, clear of the others."
+    assert attack.endswith(f"EGAT {alike}")
+
+
 def test_story_of_learned_masks(tmp_path):
     names = ("ERM", "ALIGN", "EGAT, ALIGN mask")
     told = story(tmp_path, [fake.result_json(name) for name in names])

@@ -70,6 +70,7 @@ methods:
 training: {epochs: 1, batch_size: 8}
 against: EGAT
 seeds: 2
+which: last
 evaluation: {stages: {attacks: {steps: 1, curve: []}}}
 """
 
@@ -88,9 +89,13 @@ def study(*options: object) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*which says nothing", "ignore:.*a batch has a non-empty mask")
-def test_on_ones_own_images_as_a_benchmark_says(own):
-    output = own.parent / "out"
+def test_on_ones_own_images_as_a_benchmark_says(own, monkeypatch):
+    output, masker, epochs = own.parent / "out", Run.masker, []
+    monkeypatch.setattr(
+        Run, "masker", lambda run, which="best": (epochs.append(which), masker(run, which))[1]
+    )
     study("--like", own, "--seeds", "1", "--output", output)
+    assert set(epochs) == {"last"}
     rows = {row["masks"]: row for row in json.loads((output / "masks.json").read_text())}
     assert list(rows) == ["none", "perfect", "swapped", "learned"]
     assert rows["perfect"]["quality"] == pytest.approx(1)

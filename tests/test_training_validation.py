@@ -115,7 +115,7 @@ def test_with_classes_balanced_they_count_alike_in_validation(tmp_path, method, 
         assert row[f"val/{name}"] == pytest.approx(plain, abs=1e-6)
         assert row.get(f"val/balanced_{name}", alike) == pytest.approx(alike, abs=1e-6)
         assert (f"val/balanced_{name}" in row) == balance
-    job = Validation(training, ("train",), "last")
+    job = Validation(training, ("train",), Darker(), balance, "last")
     job.work(folder, Progress())
     assert job.score(folder) == pytest.approx(alike if balance else plain)
 

@@ -16,10 +16,12 @@ from lookright.benchmark.write import write_tables
 from lookright.console import Terminal
 from lookright.drawing import count
 from lookright.errors import UserError
+from lookright.evaluation.grouping import measures_of
 from lookright.evaluation.result import Result
 from lookright.jobs import Failure
 from lookright.locks import HeldError
 from lookright.metrics.classification import ACCURACY, ACCURACY_ADVERSARIAL
+from lookright.metrics.measure import balancing
 from lookright.progress import progress_bar
 
 _RARELY = 20
@@ -99,12 +101,14 @@ class Display:
 
 
 def line(result: Result) -> str:
-    """A result in one line: accuracy, also under attack, in each domain."""
-    told = []
+    """A result in one line: accuracy, also under attack, in each domain; balanced accuracies where
+    classes are imbalanced."""
+    told, measures = [], measures_of([result]).values()
+    shown = [balancing(each, measures) for each in (ACCURACY, ACCURACY_ADVERSARIAL)]
     for domain, here in result.domains.items():
         figures = [
             measure.show(here.measures[measure.key].value)
-            for measure in (ACCURACY, ACCURACY_ADVERSARIAL)
+            for measure in shown
             if measure.key in here.measures
         ]
         star = "*" if here.in_distribution else ""

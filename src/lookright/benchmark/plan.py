@@ -21,7 +21,7 @@ from lookright.jobs.grid import Entry, Grid
 from lookright.methods import AWP, Method
 from lookright.models import Classifier, expected_images
 from lookright.spec import ModelName, Place, spec_of
-from lookright.training.presets import Preset, preset
+from lookright.training.presets import Preset, giving_way, preset
 from lookright.training.run import Which
 
 Scheme = Literal["single_source", "leave_one_domain_out"]
@@ -284,11 +284,13 @@ class Benchmark:
         }
 
     def _own(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A method's own options, without those of the preset that give way to them."""
-        if self.recipe is None:
-            return options
-        kept = self.recipe.beneath(options).options
-        return {**{each: None for each in self.recipe.options if each not in kept}, **options}
+        """A method's own options, and None for those of the preset and the file that give way to
+        them."""
+        said = {**(self.recipe.options if self.recipe else {}), **self.training}
+        out = giving_way(options)
+        if "steps" in options and "steps" not in said:
+            out.add("validate_every")  # which counts epochs there, and would count steps
+        return {**dict.fromkeys(sorted(out & said.keys())), **options}
 
     def entries(self, name: str) -> list[Entry]:
         """A method's trials, without those that equal an earlier one.

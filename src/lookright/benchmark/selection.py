@@ -6,8 +6,10 @@ chooses for itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from lookright.attacks import PGD
 from lookright.benchmark.plan import Benchmark, Selection
 from lookright.jobs.grid import Entry, Grid
 from lookright.jobs.training import Evaluation, Training
@@ -45,14 +47,18 @@ class Row:
         return self.grid.evaluation(trial, self.training(trial), held, self.name)
 
     def scorings(self, trial: Entry) -> list[Validation]:
-        """The jobs whose mean score says how good the trial is."""
-        which = self.grid.which
+        """The jobs whose mean score says how good the trial is; all trials are scored alike."""
+        options = [self.training(each).options for each in self.trials]
+        given = (each.get("validation_attack") for each in options)
+        attack = next(filter(None, given), PGD(steps=10).within(self.grid.protocol.ball))
+        balance = any(each.get("balance_classes") for each in options)
+        scored = partial(Validation, attack=attack, balance=balance, which=self.grid.which)
         if self.selection != "leave_one_out":
             on = self.others if self.selection == "oracle" else self.domains
-            return [Validation(self.training(trial), on, which)]
+            return [scored(self.training(trial), on)]
         rests = [tuple(each for each in self.domains if each != out) for out in self.domains]
         return [
-            Validation(self.grid.training(trial, rest, self.seed), (out,), which)
+            scored(self.grid.training(trial, rest, self.seed), (out,))
             for rest, out in zip(rests, self.domains, strict=True)
         ]
 

@@ -1,6 +1,7 @@
 """The table of a benchmark for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from textwrap import fill
 
 from rich import box
@@ -11,13 +12,15 @@ from lookright.benchmark.columns import INSIDE, Column, columns
 from lookright.benchmark.ranking import ranking
 from lookright.benchmark.scheme import Scheme, schemes
 from lookright.evaluation.result import Result
+from lookright.metrics import Measure
 from lookright.metrics.classification import ACCURACY
+from lookright.metrics.measure import balancing
 from lookright.training import Run
 
 _MOST = 4
 _CAPTION = (
     "in, out: in distribution and out of it; ± standard deviation over seeds; rank: of "
-    "the accuracy over domain pairs; the page says which differences are shown"
+    "the {} over domain pairs; the page says which differences are shown"
 )
 
 
@@ -28,15 +31,18 @@ def terminal_table(judged: Sequence[tuple[Run, Result]], labelled: str = "") -> 
         UserError: no results, or two of one method, training domains and seed.
     """
     found = schemes(judged)
+    measures = {key: one for scheme in found for key, one in scheme.measures.items()}
+    ranked = balancing(ACCURACY, measures.values())
+    caption = _CAPTION.format(ranked.title.lower())
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
-        caption=Text("\n".join((_CAPTION, *_gaps(found)))),
+        caption=Text("\n".join((caption, *_gaps(found)))),
         caption_justify="left",
         title=Text(labelled) if labelled else None,
     )
-    shown = _shown(found)
+    shown = _shown(measures)
     table.add_column("Method", max_width=20, overflow="fold")
     for column in shown:
         title = fill(column.measure.title, 12, break_long_words=False)
@@ -45,7 +51,7 @@ def terminal_table(judged: Sequence[tuple[Run, Result]], labelled: str = "") -> 
     table.add_column("Rank", justify="right")
     for scheme in found:
         table.add_row(Text(scheme.name, style="bold"))
-        order = ranking(scheme, ACCURACY)
+        order = ranking(scheme, ranked)
         for place, method in enumerate(scheme.methods):
             rank = f"{order.ranks.average[place]:.2f}" if order else "-"
             cells = (_cell(scheme, method, column) for column in shown)
@@ -54,11 +60,10 @@ def terminal_table(judged: Sequence[tuple[Run, Result]], labelled: str = "") -> 
     return table
 
 
-def _shown(found: Sequence[Scheme]) -> Sequence[Column]:
-    """The first columns of those that a terminal shows anyway."""
-    measures = {key: one for scheme in found for key, one in scheme.measures.items()}
+def _shown(measures: Mapping[str, Measure]) -> Sequence[Column]:
+    """The first columns of those that a terminal shows anyway, balanced where that is shown."""
     main = [one for one in columns(measures) if one.measure.terminal == "column"]
-    return main[:_MOST]
+    return [replace(one, measure=balancing(one.measure, measures.values())) for one in main[:_MOST]]
 
 
 def _cell(scheme: Scheme, method: str, column: Column) -> Text:

@@ -18,6 +18,7 @@ from lookright.jobs.training import Training, content_of, read_told
 from lookright.models import Classifier
 from lookright.modes import frozen, full_precision
 from lookright.seeds import derived_seed
+from lookright.spec import spec_of
 from lookright.training import Run
 from lookright.training.run import Which
 
@@ -26,13 +27,15 @@ from lookright.training.run import Which
 class Validation(Job):
     """Score a training by its accuracy on the validation images of some domains.
 
-    It is the mean over the domains; under attack, and balanced over the classes, where that chose
-    the training's best epoch.
+    It is the mean over the domains. attack: under which a method is scored that trains against one.
+    balance: whether the classes count alike. Trainings whose scores are compared have the same.
     which: the epoch that is scored.
     """
 
     training: Training
     domains: tuple[str, ...]
+    attack: Attack
+    balance: bool = False
     which: Which = "best"
 
     @property
@@ -46,24 +49,24 @@ class Validation(Job):
         return self.training
 
     def decides(self) -> Any:
-        """The training, the images and the epoch."""
+        """The training, the images, the epoch and how it is scored."""
         return {
             "training": self.training.digest,
             "data": content_of(self.training.data, self.domains),
             "which": self.which,
+            "attack": spec_of(self.attack),
+            "balance": self.balance,
         }
 
     def work(self, folder: Path, progress: Progress) -> None:
         """Score the training."""
-        from lookright.training.module import in_its_ball  # imports Lightning, which takes seconds
-
         run = Run(folder)
         model = run.model(self.which)
-        attack = run.settings.validation_attack or in_its_ball(run.method(self.which, model).attack)
+        attacked = run.method(self.which, model).attack is not None
         task = progress.add_task(self.title, total=len(self.domains), note="")
         scores = []
         for domain in self.domains:
-            scores.append(self._accuracy(model, domain, attack, run.settings.balance_classes))
+            scores.append(self._accuracy(model, domain, self.attack if attacked else None))
             progress.advance(task)
         told = {"score": sum(scores) / len(scores)}
         write_atomically(self._told(folder), json.dumps(told).encode())
@@ -81,9 +84,7 @@ class Validation(Job):
             "scores it again",
         )
 
-    def _accuracy(
-        self, model: Classifier, domain: str, attack: Attack | None, balance: bool
-    ) -> float:
+    def _accuracy(self, model: Classifier, domain: str, attack: Attack | None) -> float:
         part, device = self.training.data.split(domain, "validation"), best_device()
         batch_size = int(self.training.options.get("batch_size", 64))
         chance = torch.Generator(device)
@@ -97,7 +98,7 @@ class Validation(Job):
                     right.append(metrics.correct(model(seen), y).cpu())
                 labels.append(y.cpu())
         answers = torch.cat(right)
-        if balance:
+        if self.balance:
             return metrics.balanced(answers, torch.cat(labels)).value
         return float(answers.double().mean())
 

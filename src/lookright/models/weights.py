@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError
 from lookright.files import as_path
+from lookright.models.outputs import Outputs
 from lookright.models.reading import read_tensors
 
 
@@ -47,9 +48,16 @@ def load_weights(
 
 
 def fingerprint(network: nn.Module) -> str:
-    """16 hexadecimal digits: a hash of the names and values of its state."""
+    """16 hexadecimal digits: a hash of all that its answers depend on but its code.
+
+    That is the names and values of its state and its other buffers, such as the mean and standard
+    deviation of a classifier, and what that one takes its network's outputs for.
+    """
     digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
+    for module in network.modules():
+        if isinstance(outputs := getattr(module, "outputs", None), Outputs):
+            digest.update(outputs.value.encode())
+    for name, value in {**dict(network.named_buffers()), **network.state_dict()}.items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:16]

@@ -15,7 +15,7 @@ from lookright.metrics import Measure
 from lookright.metrics.baselines import in_words
 from lookright.metrics.findings import AcrossDomains, AgainstBaselines, Kept, Levels
 from lookright.metrics.findings import Finding as Declared
-from lookright.metrics.measure import in_order
+from lookright.metrics.measure import balancing, in_order
 from lookright.report.baselines import against, baseline_range
 
 NOTABLE_DROP = 0.10
@@ -76,7 +76,8 @@ def _tell(
     results: ResultSet, declared: Declared, measures: Sequence[Measure]
 ) -> Iterator[tuple[str, Markup]]:
     """The heading, with its domain, and the answer; nothing where there is no answer."""
-    domain, measure = results.home or results.domains[0], measures[0]
+    domain = results.home or results.domains[0]
+    measure = balancing(measures[0], results.measures.values())
     heading = f"{declared.heading}, in “{domain}”"
     match declared:
         case AcrossDomains():
@@ -132,7 +133,8 @@ def _across_domains(results: ResultSet, measure: Measure) -> Markup:
 
 
 def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> Markup:
-    before = {method.name: cell for method, cell in results.cells(domain, declared.of.key)}
+    of = balancing(declared.of, results.measures.values())
+    before = {method.name: cell for method, cell in results.cells(domain, of.key)}
     left = [
         (method, cell)
         for method, cell in results.cells(domain, measure.key)
@@ -146,7 +148,8 @@ def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> 
         first = before[method.name].value
         span = _named(method, f"({percent(first)} → {percent(cell.value)})")
         (broken if cell.value <= first / 2 else keeping).append(span)
-    what = declared.of.title.lower()
+    what = of.title.lower()
+    praise = f"{declared.praise}, every class counting alike" if of.balances else declared.praise
     doubted = [
         _named(method, f"({trust.reason})")
         for method, _ in left
@@ -155,7 +158,7 @@ def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> 
     clauses = [
         *_clause(broken, "breaks", "break", ""),
         *_clause(keeping, "keeps", "keep", f" more than half of the {what}"),
-        _winner(left, declared.praise),
+        _winner(left, praise),
     ]
     if doubted:
         why = Markup("Suspect, since an attack may have failed: {}.")

@@ -17,7 +17,7 @@ _INSTEAD: Final[Mapping[str, tuple[str, ...]]] = {
     "batch_size": ("domain_batch_size",),
     "weights": ("pretrained",),
 }
-"""The options of a preset that give way to a user's option of another name."""
+"""The options of a preset, or of a benchmark's file, that give way to one of another name."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Preset:
         Steps give way to epochs, domain_batch_size to batch_size, pretrained to weights. An option
         of its own name goes over it: `fit(..., **{**preset.options, **given})`.
         """
-        out = {each for name in given for each in _INSTEAD.get(name, ())}
+        out = giving_way(given)
         kept = {name: value for name, value in self.options.items() if name not in out}
         return replace(self, options=kept, pretrained=self.pretrained and "pretrained" not in out)
 
@@ -55,6 +55,11 @@ class Preset:
         if self.preprocessing:
             of_data["preprocessing"] = self.preprocessing
         return {**of_model, **of_data, **self.options}
+
+
+def giving_way(given: Collection[str]) -> set[str]:
+    """The options that give way to options of other names, by the names of those given."""
+    return {each for name in given for each in _INSTEAD.get(name, ())}
 
 
 def preset(name: str) -> Preset:

@@ -141,7 +141,7 @@ def study(
     quality = {name: _quality(guide, batches) for name, (_, guide) in _GUIDES.items()}
     trained = []
     for run, result in judged:
-        masker = run.masker()
+        masker = run.masker(setting.grid.which)
         own = None if masker is None else _quality(LearnedMask(masker), batches)
         trained.append(_trained(result, quality.get(result.name, own), setting))
     written = json.dumps([asdict(each) for each in trained], indent=1)
