@@ -21,6 +21,7 @@ from lookright.attacks import (
     TargetMap,
     TopK,
 )
+from lookright.attacks.goals import goal_name
 from lookright.attacks.objectives import Ascended
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM, InputGradient
@@ -413,6 +414,11 @@ def test_a_goal_has_a_slope_at_the_clean_map_and_ends_where_it_is_reached(goal: 
     assert (ascended(step.clamp(min=0)) > ascended(clean)).all()
     scaled = ascended(1e3 * clean)
     torch.testing.assert_close(scaled, ascended(clean))
+
+
+def test_a_target_of_ones_own_is_not_called_like_the_built_in_one() -> None:
+    assert goal_name(TargetMap()) == goal_name("target") == "target"
+    assert goal_name(TargetMap(torch.eye(4))) == "TargetMap"
 
 
 @every_goal

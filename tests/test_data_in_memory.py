@@ -185,6 +185,21 @@ def test_the_data_set_knows_the_order_of_its_classes_best():
     assert as_data((IMAGES, LABELS), classes=("x", "y", "z", "w")).classes == ("x", "y", "z", "w")
 
 
+def test_classes_that_the_data_lack_are_found_by_name():
+    named = Items(ITEMS.items, classes=["cat", "dog", "emu"])
+    model = ["ant", "emu", "cat", "bee", "dog"]
+    for data in (named, DataLoader(named, batch_size=4)):
+        found = as_data(data, classes=model)
+        assert found.classes == tuple(model)
+        own = as_data(data)
+        (domain,) = own.domains
+        assert [model[label] for label in found.labels(domain)] == [
+            own.classes[label] for label in own.labels(domain)
+        ]
+    with pytest.raises(UserError, match=r"classes cat, dog, fox; the data set's are cat, dog, emu"):
+        as_data(named, classes=["cat", "dog", "fox"])
+
+
 def test_what_is_data_already_stays_as_it_is(tmp_path):
     data = Blobs()
     assert as_data(data) is data

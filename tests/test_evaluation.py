@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lookright.attacks import L2, PGD, Ball, LInf, Square
+from lookright.attacks.goals import TopK
 from lookright.batch import Batch
 from lookright.data import ImageData
 from lookright.data.dataset import part_of
@@ -461,6 +462,13 @@ def test_a_model_that_gives_nan_is_refused_at_its_first_batch(tmp_path):
         ({"stages": (Corruptions(()),)}, "needs a name and a severity"),
         ({"stages": (ExplanationAttacks(("topp",)),)}, "Did you mean 'topk'"),
         ({"stages": (ExplanationAttacks(()),)}, "needs a goal"),
+        ({"stages": (Corruptions(("fog", "fog")),)}, "Two corruptions are called fog"),
+        (
+            {"stages": (ExplanationAttacks((TopK(0.3), "centre", TopK(0.4))),)},
+            "Two goals are called TopK, .* a name of its own",
+        ),
+        ({"stages": (ExplanationAttacks(("topk", TopK())),)}, "Two goals are called topk"),
+        ({"explanations": {"fills": ("mean", "mean")}}, "Two fills are called mean"),
         ({"stages": (OtherDomain(), OtherDomain())}, "two are called other_domain"),
         ({"claims": {"tau": 0.0}}, "tau is the least similarity"),
         ({"claims": {"delta": 1.0}}, "delta"),

@@ -14,6 +14,7 @@ from lookright.evaluation.result import read_result
 from lookright.evaluation.stages import Stage
 from lookright.evaluation.stages.answers import Answers
 from lookright.evaluation.stages.attacks import Attacks
+from lookright.evaluation.stages.claims import Claims
 from lookright.evaluation.stages.explanations import Explanations
 from lookright.evaluation.table import read_table
 from test_data_decoding import hide_damage
@@ -23,6 +24,7 @@ STAGES: tuple[Stage, ...] = (
     Answers(),
     Attacks(steps=1, restarts=1, curve=()),
     Explanations(("mean",), 2),
+    Claims(),
 )
 
 
@@ -108,6 +110,9 @@ def test_an_image_that_the_model_answers_with_nan_costs_that_image(tmp_path, bad
     names = data.names("data")
     assert here.left_out == {names[at]: "the model gives NaN or infinity for it" for at in bad}
     assert len(read_table(tmp_path)["data"]["image"]) == 10 - len(bad)
+    claims = Claims.of(here)
+    assert claims
+    assert all(claim.n == 10 and claim.kept <= 10 - len(bad) for claim in claims)
 
 
 def test_no_image_at_all_is_refused(tmp_path):

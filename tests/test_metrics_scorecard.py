@@ -167,6 +167,8 @@ def test_mistakes_are_named():
         Scorecard(InputGradient(), steps=1, squares=1)(*scene())
     with pytest.raises(UserError, match="at least one fill"):
         Scorecard(fills=())
+    with pytest.raises(UserError, match=r"Two fills are called inverted, .*: give each a name"):
+        Scorecard(fills=(inverted, "mean", inverted))
     with pytest.raises(UserError, match=r"out of sufficiency, .*; got none"):
         Scorecard(families=())
     with pytest.raises(UserError, match="got sufficient"):

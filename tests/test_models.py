@@ -99,6 +99,18 @@ def test_a_fingerprint_is_of_all_that_decides_the_answers() -> None:
     others = [of(mean=(0.5,) * 3), of(std=(0.5,) * 3), of(outputs="probabilities")]
     assert len({same, *others}) == 4
 
+    def normalised(**plain: object) -> str:
+        head = torchvision.transforms.Normalize(**{"mean": [0.5] * 3, "std": [0.5] * 3} | plain)
+        return fingerprint(nn.Sequential(head, nn.Flatten(), nn.Linear(3, 2, bias=False).eval()))
+
+    torch.manual_seed(0)
+    one = normalised()
+    found = {one}
+    for plain in ({}, {"mean": [0.4] * 3}, {"std": torch.full((3,), 0.4)}):
+        torch.manual_seed(0)
+        found.add(normalised(**plain))
+    assert len(found) == 3
+
 
 def test_a_network_of_ones_own_gets_images_as_they_are() -> None:
     network = viewing(3)

@@ -222,6 +222,8 @@ def load_subject(
         raise UserError(
             f"Say on which images {model} is evaluated: --data; only a run knows its own data."
         )
+    if options.masker:
+        raise UserError(f"--masker names the masker of a run; {model} is none: leave it out.")
     count = None
     how = options.preprocessing if isinstance(options.preprocessing, Preprocessing) else None
     if ":" in model and options.image_size and not options.classes and not options.class_map:
@@ -288,6 +290,12 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
         raise UserError(
             f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
         )
+    said = {"mean": options.mean, "std": options.std, "classes": options.classes}
+    given = [f"--{name}" for name, value in {**said, "outputs": options.outputs}.items() if value]
+    if given:
+        raise UserError(
+            f"The run in {run.folder} says itself what {', '.join(given)} would say: leave it out."
+        )
     say_changed(run)
     own = own_module(options.masker) if options.masker else None
     before: Mapping[str, str] | None = None
@@ -304,6 +312,10 @@ def _fitted(
 ) -> tuple[Classifier, ImageData, ClassMap | None]:
     """Model and data with the same classes in the same order, and the class map used for that."""
     wanted, class_map = data.classes, options.class_map
+    if options.others and class_map is None:
+        raise UserError(
+            "--others is for a class map, whose other classes it counts: give --class_map."
+        )
     if class_map is not None:
         mapped = read_class_map(class_map, wanted, model.classes)
         judged = mapped.onto(model, len(model.classes), options.others)

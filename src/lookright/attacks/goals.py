@@ -123,5 +123,7 @@ def goal_of(goal: str | Goal) -> Goal:
 
 def goal_name(goal: str | Goal) -> str:
     """The goal's name in a result: that of a built-in goal, or else the name of its class."""
+    if isinstance(goal, TargetMap) and goal.target is not None:
+        return name_of(goal)
     known = (name for name, each in GOALS.items() if goal in (name, each))
     return next(known, name_of(goal))

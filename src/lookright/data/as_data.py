@@ -14,8 +14,9 @@ from lookright.data.dataset import ImageData
 from lookright.data.in_memory import InMemory
 from lookright.data.load import load_data
 from lookright.data.masks import MaskValues
+from lookright.data.selection import Selected
 from lookright.data.tensors import checked_images, checked_masks
-from lookright.errors import UserError
+from lookright.errors import UserError, some
 from lookright.models.preprocessing import Preprocessing
 
 _TAKEN = (
@@ -89,22 +90,42 @@ def as_data(
                 "This loader drops the last incomplete batch: make it with drop_last=False."
             )
         own = _classes(data.dataset, classes)
-        return _gathered(data, own, mask_values).in_key_order()
+        return _named_as(classes, _gathered(data, own, mask_values).in_key_order())
     if isinstance(data, Dataset):
         rows: DataLoader[Any] = DataLoader(data, batch_size=_PER_READ, collate_fn=_stacked)
         found = _gathered(rows, _classes(data, classes), mask_values)
-        return found.in_key_order() if isinstance(data, IterableDataset) else found
+        return _named_as(
+            classes, found.in_key_order() if isinstance(data, IterableDataset) else found
+        )
     raise UserError(f"Expected {_TAKEN}; got {type(data).__name__}.")
 
 
 def _classes(dataset: Any, given: Sequence[str] | None) -> Sequence[str] | None:
-    """The class names in the order of the labels; the order of a data set takes precedence."""
+    """The class names in the order of the labels: a data set's own, unless all are called otherwise
+    than those given."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     own = getattr(dataset, "classes", None)
     if not isinstance(own, list | tuple) or not all(isinstance(name, str) for name in own):
         return given
-    return own if given is None or set(own) == set(given) else given
+    return own if given is None or set(own) & set(given) else given
+
+
+def _named_as(given: Sequence[str] | None, data: InMemory) -> ImageData:
+    """The data with the classes that are given, found by their names, where it lacks some of them.
+
+    Raises:
+        UserError: it has some of them, and others.
+    """
+    own = set(data.classes)
+    if given is None or own == set(given):
+        return data
+    if not own <= set(given):
+        raise UserError(
+            f"Expected the classes {some(given)}; the data set's are {some(data.classes)}: give it "
+            "the same names, or names that are all others, which are taken in this order."
+        )
+    return Selected(data, given)
 
 
 def _gathered(

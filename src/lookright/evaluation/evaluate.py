@@ -21,7 +21,7 @@ from lookright.errors import UserError
 from lookright.evaluation.batches import judged
 from lookright.evaluation.cache import BatchCache, forget
 from lookright.evaluation.evaluator import Evaluator
-from lookright.evaluation.left_out import in_words, judgeable, lost
+from lookright.evaluation.left_out import GAVE_NAN, in_words, judgeable, lost
 from lookright.evaluation.places import asked_for, begun, placed
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import (
@@ -185,7 +185,9 @@ def evaluate(
                 if left:
                     notes[domain].append(in_words(left, len(names)))
                     warnings.warn(f"Domain '{domain}': {notes[domain][-1]}", stacklevel=2)
-                summary = Summary(judge, [each for each in records if each.judged.any()])
+                unanswered = [*left.values()].count(GAVE_NAN)
+                judged_of = [each for each in records if each.judged.any()]
+                summary = Summary(judge, judged_of, unanswered)
                 here = summary.result(
                     left_out=left,
                     in_distribution=seen.in_distribution(data, domain),

@@ -8,7 +8,7 @@ from lookright.data.dataset import unreadable
 from lookright.errors import UserError
 from lookright.evaluation.cache import BatchResult
 
-_NAN: Final = "the model gives NaN or infinity for it"
+GAVE_NAN: Final = "the model gives NaN or infinity for it"
 _LISTED: Final = 10
 
 
@@ -44,7 +44,7 @@ def lost(
     names = data.names(domain)
     judged = (row for record in records for row in record.judged.tolist())
     missing = sorted(at for at, row in zip(where, judged, strict=True) if not row)
-    found = {names[at]: unreadable(data, domain, at) or _NAN for at in missing}
+    found = {names[at]: unreadable(data, domain, at) or GAVE_NAN for at in missing}
     if len(missing) == len(where):
         raise UserError(
             f"Expected images in domain '{domain}' of {data.name} on which the model can be "

@@ -24,10 +24,14 @@ from lookright.metrics import Measure
 
 @dataclass(frozen=True)
 class Summary:
-    """The records of all batches of a domain that have judged images, one at least."""
+    """The records of all batches of a domain that have judged images, one at least.
+
+    unanswered: the number of images left out because the model gave NaN or infinity for them.
+    """
 
     evaluator: Evaluator
     records: Sequence[BatchResult]
+    unanswered: int = 0
 
     @property
     def protocol(self) -> Protocol:
@@ -36,7 +40,10 @@ class Summary:
     def result(self, **about: Any) -> DomainResult:
         """The figures of the domain; about: the other fields of `DomainResult`."""
         evaluator, values = self.evaluator, joined(self.records)
-        whole = Joined(values, self.protocol, evaluator.model, evaluator.domain, evaluator.total)
+        whole = Joined(
+            *(values, self.protocol, evaluator.model, evaluator.domain, evaluator.total),
+            self.unanswered,
+        )
         measures: dict[str, metrics.Estimate] = {}
         baselines: dict[str, dict[str, metrics.Estimate]] = {}
         paired: dict[str, dict[str, metrics.Paired]] = {}

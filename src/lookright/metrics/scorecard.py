@@ -31,6 +31,7 @@ from lookright.metrics.sensitivity import (
 )
 from lookright.metrics.stability import stability_spearman
 from lookright.modes import frozen
+from lookright.named import refuse_same
 
 Scores = dict[str, Tensor]
 
@@ -91,6 +92,7 @@ class Scorecard:
             fill_of(fill)
         if not self.fills:
             raise UserError("A scorecard needs at least one fill; give blur and mean.")
+        refuse_same(map(fill_name, self.fills), "fills")
 
     @property
     def measures(self) -> tuple[Measure, ...]:

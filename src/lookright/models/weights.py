@@ -3,14 +3,18 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
 from lookright.files import as_path
-from lookright.models.outputs import Outputs
+from lookright.models.classifier import Classifier
 from lookright.models.reading import read_tensors
+
+_EVERY_MODULES: Final = vars(nn.Module()).keys()
+"""The attributes of a module without parts: its mode and hooks, and where torch keeps the parts."""
 
 
 def read_weights(path: Path | str) -> Mapping[str, Tensor]:
@@ -50,14 +54,33 @@ def load_weights(
 def fingerprint(network: nn.Module) -> str:
     """16 hexadecimal digits: a hash of all that its answers depend on but its code.
 
-    That is the names and values of its state and its other buffers, such as the mean and standard
-    deviation of a classifier, and what that one takes its network's outputs for.
+    That is the names and values of its state, of its other buffers, and of the numbers, texts and
+    tensors that its modules have as plain attributes, such as the mean and standard deviation of
+    torchvision's `Normalize`. Of a `Classifier` it is not how it and its classes are called.
     """
     digest = hashlib.sha256()
-    for module in network.modules():
-        if isinstance(outputs := getattr(module, "outputs", None), Outputs):
-            digest.update(outputs.value.encode())
+    for name, module in network.named_modules():
+        for attribute, value in vars(module).items():
+            if isinstance(module, Classifier) and attribute != "outputs":
+                continue
+            if attribute not in _EVERY_MODULES and _plain(value):
+                digest.update(f"{name}.{attribute} {_told(value)}".encode())
     for name, value in {**dict(network.named_buffers()), **network.state_dict()}.items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(f"{name} {_told(value)}".encode())
     return digest.hexdigest()[:16]
+
+
+def _plain(value: Any) -> bool:
+    """Whether it is a number, a text or a tensor, or a list of such."""
+    if isinstance(value, list | tuple):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, int | float | complex | str | Tensor)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return str([_told(each) for each in value])
+    if not isinstance(value, Tensor):
+        return repr(value)
+    content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+    return hashlib.sha256(content.tobytes()).hexdigest()

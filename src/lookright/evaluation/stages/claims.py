@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+
 from lookright.claims import Claim, claim_values
 from lookright.claims.values import check_tau
 from lookright.evaluation.column import Columns
@@ -39,10 +41,15 @@ class Claims(Stage):
         return {}
 
     def summary(self, joined: Joined) -> tuple[Claim, ...]:
+        """The claims; an image that the model answers with NaN or infinity is not kept."""
         protocol = joined.protocol
+        kept, stays = (
+            torch.cat([values, values.new_zeros(joined.unanswered)])
+            for values in (joined[KEPT], joined[STAYS])
+        )
         return claim_values(
-            joined[KEPT],
-            joined[STAYS],
+            kept,
+            stays,
             perturbation=attack_in_words(protocol.stage(Attacks).main(protocol.ball)),
             delta=self.delta,
             tau=self.tau,

@@ -23,6 +23,7 @@ from lookright.evaluation.typed import read_as
 from lookright.evaluation.view import View
 from lookright.metrics.classification import ACCURACY_CORRUPTED
 from lookright.metrics.stability import STABILITY_CORRUPTED
+from lookright.named import refuse_same
 
 _RIGHT, _STAYS = measuring(ACCURACY_CORRUPTED), measuring(STABILITY_CORRUPTED)
 
@@ -62,8 +63,7 @@ class Corruptions(Stage):
     def check(self, protocol: Protocol) -> None:
         if not self.names or not self.severities:
             raise UserError("Corruptions needs a name and a severity at least, such as fog and 3.")
-        for name in self.names:
-            corruption_of(name)
+        refuse_same((corruption_of(name).name for name in self.names), "corruptions")
         for severity in self.severities:
             check_severity(severity)
 

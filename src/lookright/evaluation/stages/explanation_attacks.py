@@ -24,6 +24,7 @@ from lookright.evaluation.view import View
 from lookright.metrics import MANIPULATED, Measure
 from lookright.metrics.manipulation import MANIPULATED_KEPT
 from lookright.metrics.questions import MANIPULABLE
+from lookright.named import refuse_same
 
 _STEPS, _SEARCHED = 50, 150
 """Steps of gradient ascent, and of random search, which needs more, for explainers without a
@@ -62,6 +63,7 @@ class ExplanationAttacks(Stage):
             raise UserError("ExplanationAttacks needs a goal at least, such as topk.")
         for goal in self.goals:
             goal_of(goal)
+        refuse_same(map(goal_name, self.goals), "goals")
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         moved = (_moved(goal) for goal in self.goals)

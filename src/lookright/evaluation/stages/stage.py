@@ -4,7 +4,7 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -96,7 +96,7 @@ class Joined:
     """The values of all images of a domain in the columns that a stage may read.
 
     values: by the column's name; a column without any value is absent. total: number of images of
-    the domain.
+    the domain. unanswered: those without values because the model gave NaN or infinity for them.
     """
 
     values: Mapping[str, Tensor]
@@ -104,6 +104,7 @@ class Joined:
     model: nn.Module
     domain: str
     total: int
+    unanswered: int = 0
 
     def __getitem__(self, column: Column) -> Tensor:
         return self.values[column.name]
@@ -118,7 +119,7 @@ class Joined:
         columns = (each.columns(self.protocol) for each in (stage, *readers))
         names = {column.name for column in (*EVERY, *chain.from_iterable(columns))}
         found = {name: of for name, of in self.values.items() if name in names}
-        return Joined(found, self.protocol, self.model, self.domain, self.total)
+        return replace(self, values=found)
 
 
 def measured(
