@@ -26,6 +26,7 @@ from lookright.models import (
     read_class_map,
     read_classes,
 )
+from lookright.models.class_map import say_left_out
 from lookright.models.names import is_name
 from lookright.spec import ClassPath, identity, spec_of
 from lookright.training.config import method_title
@@ -285,16 +286,14 @@ def is_run(model: str) -> bool:
     return len(path.parts) > 1 and not path.suffix and not named
 
 
+_OF_A_RUN = ("weights", "pretrained", "mean", "std", "classes", "outputs")
+
+
 def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
-    if options.weights or options.pretrained:
+    if given := [f"--{name}" for name in _OF_A_RUN if getattr(options, name)]:
         raise UserError(
-            f"The run in {run.folder} has its weights: leave out --weights and --pretrained."
-        )
-    said = {"mean": options.mean, "std": options.std, "classes": options.classes}
-    given = [f"--{name}" for name, value in {**said, "outputs": options.outputs}.items() if value]
-    if given:
-        raise UserError(
-            f"The run in {run.folder} says itself what {', '.join(given)} would say: leave it out."
+            f"The run in {run.folder} has weights, normalisation and classes: leave out "
+            f"{', '.join(given)}."
         )
     say_changed(run)
     own = own_module(options.masker) if options.masker else None
@@ -319,7 +318,7 @@ def _fitted(
     if class_map is not None:
         mapped = read_class_map(class_map, wanted, model.classes)
         judged = mapped.onto(model, len(model.classes), options.others)
-        _say_left_out(data, mapped, class_map)
+        say_left_out(data, mapped, class_map)
         return judged, Selected(data, judged.classes), mapped
     own = named_after(model, wanted, options.class_order)
     if own == wanted:
@@ -348,14 +347,3 @@ def _fitted(
     )
     model.classes = own
     return model, Selected(data, own), None
-
-
-def _say_left_out(data: ImageData, mapped: ClassMap, class_map: Path) -> None:
-    gone = [name for name in data.classes if name not in mapped.groups]
-    if not gone:
-        return
-    labels = [label for domain in data.domains for label in data.labels(domain)]
-    counts = [f"{name} ({labels.count(data.classes.index(name))} images)" for name in gone]
-    warnings.warn(
-        f"{class_map} has nothing for {', '.join(counts)} of {data.name}: left out.", stacklevel=4
-    )
