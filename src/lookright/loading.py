@@ -12,6 +12,7 @@ from torch import nn
 
 from lookright.data import ImageData, MaskValues, Seen, Selected, load_data
 from lookright.data.layout import Layout, Subfolders
+from lookright.data.selection import say_left_out
 from lookright.errors import UserError, some
 from lookright.files import as_path, checksums
 from lookright.models import (
@@ -26,7 +27,6 @@ from lookright.models import (
     read_class_map,
     read_classes,
 )
-from lookright.models.class_map import say_left_out
 from lookright.models.names import is_name
 from lookright.spec import ClassPath, identity, spec_of
 from lookright.training.config import method_title
@@ -318,7 +318,7 @@ def _fitted(
     if class_map is not None:
         mapped = read_class_map(class_map, wanted, model.classes)
         judged = mapped.onto(model, len(model.classes), options.others)
-        say_left_out(data, mapped, class_map)
+        say_left_out(data, mapped.groups, class_map)
         return judged, Selected(data, judged.classes), mapped
     own = named_after(model, wanted, options.class_order)
     if own == wanted:

@@ -1,7 +1,9 @@
 """A data set of some of the classes of another data set."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar, final
 
 import torch
@@ -85,3 +87,15 @@ class Selected(ImageData):
     def _of(self, domain: str, values: Sequence[T]) -> list[T]:
         self.domain_index(domain)
         return [values[at] for at in self._where[domain]]
+
+
+def say_left_out(data: ImageData, kept: Collection[str], class_map: Path) -> None:
+    """Warn of the classes of the data that are not kept, as a class map has nothing for them."""
+    gone = [name for name in data.classes if name not in kept]
+    if not gone:
+        return
+    labels = [label for domain in data.domains for label in data.labels(domain)]
+    counts = [f"{name} ({labels.count(data.classes.index(name))} images)" for name in gone]
+    warnings.warn(
+        f"{class_map} has nothing for {', '.join(counts)} of {data.name}: left out.", stacklevel=4
+    )

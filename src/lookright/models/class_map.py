@@ -1,12 +1,11 @@
 """Mapping a model's classes to the classes of a data set, and logits for the latter."""
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import yaml
@@ -17,9 +16,6 @@ from lookright.files import as_path
 from lookright.models.classifier import Classifier
 from lookright.models.outputs import Outputs
 from lookright.spec.text import OnceLoader
-
-if TYPE_CHECKING:
-    from lookright.data import ImageData
 
 OTHER = "other"
 """The name of the class that stands for all of a model's classes in no group."""
@@ -239,15 +235,3 @@ def _by_name(model: tuple[str, ...]) -> dict[str, list[int]]:
         for part in name.split(", "):
             parts.setdefault(part, []).append(index)
     return parts | whole
-
-
-def say_left_out(data: "ImageData", mapped: ClassMap, class_map: Path) -> None:
-    """Warn of the classes of the data that a class map has nothing for."""
-    gone = [name for name in data.classes if name not in mapped.groups]
-    if not gone:
-        return
-    labels = [label for domain in data.domains for label in data.labels(domain)]
-    counts = [f"{name} ({labels.count(data.classes.index(name))} images)" for name in gone]
-    warnings.warn(
-        f"{class_map} has nothing for {', '.join(counts)} of {data.name}: left out.", stacklevel=4
-    )
