@@ -138,7 +138,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         ),
         _named(
             "photos-finetune",
-            "this project's choice, by validation photos of PACS (docs/training.md)",
+            "this project's choice, after trials on PACS (docs/training.md)",
             "efficientnet_lite0.ra_in1k",
             128,
             {
