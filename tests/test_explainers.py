@@ -538,8 +538,8 @@ GRIDS = {
     "vit_tiny_patch16_224": 4,
     "deit_tiny_distilled_patch16_224": 4,
 }
-TWICE = LAYERS.keys() - {"vgg11", "torchvision/mobilenet_v3_small", "mobilenetv3_small_050"}
-"""Without one that is too large, and two whose hard sigmoid torch differentiates only once more."""
+TWICE = LAYERS.keys() - {"vgg11"}
+"""Without one that is too large."""
 
 
 @pytest.mark.parametrize(("name", "layer"), LAYERS.items(), ids=LAYERS)
@@ -570,9 +570,17 @@ def test_gradcam_is_differentiable_twice(name: str) -> None:
     torch.testing.assert_close(found, saliency.detach(), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_tiny_patch16_224",
+        "swin_tiny_patch4_window7_224",
+        "torchvision/mobilenet_v3_small",
+        "lcnet_050",
+    ],
+)
 @pytest.mark.parametrize("explainer", [InputGradient(), IntegratedGradients(2)])
-def test_attention_is_differentiable_twice(name: str, explainer: Explainer) -> None:
+def test_attention_and_hard_sigmoids_have_two_gradients(name: str, explainer: Explainer) -> None:
     model = build_model(name, ("a", "b"), 32).eval()
     x, y = torch.rand(1, 3, 32, 32), torch.tensor([1])
     explainer(model, x, y)[1].sum().backward()

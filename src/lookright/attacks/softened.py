@@ -1,15 +1,17 @@
 """A ReLU network made smooth while an attack computes its gradient."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+
+from lookright.replaced import Replaced
 
 
-class Softened(TorchFunctionMode):
+class Softened(Replaced):
     """Within `with Softened(beta):` every ReLU computes softplus(beta x) / beta.
 
     The gradient of a ReLU network is piecewise constant, so the gradient of a gradient explanation
@@ -21,24 +23,7 @@ class Softened(TorchFunctionMode):
     """
 
     def __init__(self, beta: float) -> None:
-        super().__init__()
-        self.beta = beta
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        options = dict(kwargs or {})
-        smooth = _SMOOTH.get(func)
-        if smooth is None or not args:
-            return func(*args, **options)
-        x, *rest = args
-        in_place = options.pop("inplace", False) or func.__name__.split(".")[0].endswith("_")
-        softened = smooth(self.beta, x.clone() if in_place else x, *rest, **options)
-        return x.copy_(softened) if in_place else softened
+        super().__init__({function: partial(smooth, beta) for function, smooth in _SMOOTH.items()})
 
 
 def _relu(beta: float, x: Tensor) -> Tensor:

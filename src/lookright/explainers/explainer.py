@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lookright.distances import Distance
 from lookright.errors import UserError
 from lookright.modes import ordinary
+from lookright.replaced import differentiable_twice
 
 
 class Explainer(ABC):
@@ -76,13 +77,14 @@ def explain_together(
 
 @contextmanager
 def differentiation(enabled: bool) -> Iterator[None]:
-    """Enable gradients; if they will be differentiated again, attention uses its math kernel.
+    """Enable gradients; if they will be differentiated again, every function can be.
 
-    The fused attention kernels have no second derivative (pytorch/pytorch#116350).
+    The fused attention kernels have no second derivative (pytorch/pytorch#116350), so attention
+    uses its math kernel; nor has torch's hard sigmoid, which is computed from a ReLU6.
     """
     with torch.inference_mode(False), torch.enable_grad():
         if enabled:
-            with sdpa_kernel(SDPBackend.MATH):
+            with sdpa_kernel(SDPBackend.MATH), differentiable_twice():
                 yield
         else:
             yield
