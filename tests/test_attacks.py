@@ -27,13 +27,15 @@ from lookright.attacks import (
     Attack,
     CrossEntropy,
     CrossEntropyAndExplanation,
+    ExplanationChange,
+    KLDivergence,
     LInf,
     Norm,
     Objective,
 )
 from lookright.distances import Cosine
 from lookright.errors import UserError
-from lookright.explainers import InputGradient
+from lookright.explainers import GradCAM, InputGradient
 from lookright.models import Classifier
 from lookright.modes import frozen
 from models_for_tests import (
@@ -521,12 +523,19 @@ def test_a_radius_out_of_range(
         ({"restarts": 0}, "restarts=0"),
         ({"step_size": 0.0}, "step_size"),
         ({"step_size": float("nan")}, "step_size"),
+        ({"random_start": False, "objective": KLDivergence()}, "KLDivergence has no gradient"),
+        ({"random_start": False, "objective": ExplanationChange(GradCAM())}, "random start"),
     ],
 )
 def test_a_loop_out_of_range(arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says) as raised:
         PGD(**arguments)
     assert "\n" not in str(raised.value)
+
+
+def test_a_single_step_from_where_the_objective_is_flat_is_refused() -> None:
+    with pytest.raises(UserError, match=r"KLDivergence has no gradient.*one step for FGSM"):
+        FGSM(objective=KLDivergence())
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from lookright.attacks import (
     Attack,
     AutoAttack,
     Ball,
+    ByMask,
     CarliniWagner,
     LInf,
     Norm,
@@ -538,6 +539,7 @@ def test_nothing_is_said(
         (lambda: WorstCase(()), "at least one"),
         (lambda: WorstCase((FGSM(0.1), PGD(0.2))), "0.1, L-inf and 51/255, L-inf"),
         (lambda: WorstCase((FGSM(0.1), PGD(0.1, norm=L2()))), "0.1, L-inf and 0.1, L2"),
+        (lambda: WorstCase((FGSM(), ByMask())), "ByMask follows the masks"),
     ],
 )
 def test_arguments_out_of_range(make: Callable[[], Any], says: str) -> None:

@@ -1,5 +1,6 @@
 """Tensors, loaders and data sets of torch's as data: what is kept, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,20 @@ def test_a_batch_of_lossy_images_keeps_all_as_they_are():
     data = as_data(DataLoader(TensorDataset(torch.cat([IMAGES, fine]), torch.arange(24) % 3), N))
     kept = {x.numpy().tobytes() for x in data.samples("data", range(24)).images}
     assert kept == {x.numpy().tobytes() for x in torch.cat([IMAGES, fine])}
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["a batch", "a loader of batches"])
+def test_batches_of_several_domains_keep_them(whole):
+    domains = torch.arange(N) % 2 + 3
+    batch = Batch(IMAGES, LABELS, domains)
+    halves = [batch.select(torch.arange(N)[at::2]) for at in (0, 1)]
+    data = as_data(batch if whole else DataLoader(halves, batch_size=None))
+    assert sorted(data.domains) == ["3", "4"]
+    for name in data.domains:
+        found = data.samples(name, range(N // 2)).images
+        wanted = IMAGES[domains == int(name)]
+        assert {x.numpy().tobytes() for x in found} == {x.numpy().tobytes() for x in wanted}
+    assert as_data(replace(batch, domains=torch.full((N,), 3))).domains == ("data",)
 
 
 def test_a_mask_that_is_none_or_empty_is_missing():

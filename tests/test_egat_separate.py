@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from cases import batch
 from lookright.attacks import PGD
 from lookright.batch import Batch
+from lookright.explainers import GradCAM, InputGradient, IntegratedGradients, SmoothGrad
 from lookright.guides import HumanMask, MeanTeacher, MixedExplanation
 from lookright.methods import EGAT
 from models_for_tests import Smooth, Tiny
@@ -42,13 +43,16 @@ def test_without_batchnorm_the_terms_are_those_of_one_pass(options):
         torch.testing.assert_close(apart[name], term, rtol=1e-4, atol=1e-6)
 
 
-def test_batchnorm_keeps_the_statistics_of_attacked_images_alone():
+@pytest.mark.parametrize(
+    "explainer", [GradCAM(relu=False), InputGradient(), SmoothGrad(2), IntegratedGradients(2)]
+)
+def test_batchnorm_keeps_the_statistics_of_attacked_images_alone(explainer):
     torch.manual_seed(0)
     model, data = Tiny().train(), batch()
     attacked = ATTACK(model, data.images, data.labels)
     alone = copy.deepcopy(model)
     alone(attacked)
-    EGAT(model, ATTACK)(data)
+    EGAT(model, ATTACK, explainer)(data)
     torch.testing.assert_close(model.norm.running_mean, alone.norm.running_mean)
     torch.testing.assert_close(model.norm.running_var, alone.norm.running_var)
     assert model.norm.num_batches_tracked == 1

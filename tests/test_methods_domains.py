@@ -16,6 +16,7 @@ from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.methods import CORAL, IRM, RSC, GroupDRO, Method, Mixup, VREx
 from lookright.methods.domains import by_domain
+from lookright.methods.method import smoothed_labels
 from lookright.methods.mixup import Beta
 from models_for_tests import Smooth
 
@@ -118,20 +119,25 @@ def test_vrex_is_the_mean_and_the_variance_of_the_risks() -> None:
     assert terms["variance"].item() == pytest.approx(10 * 0.7**2)
 
 
-def test_irms_penalty_is_the_product_of_the_halves_slopes() -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_irms_penalty_is_the_product_of_the_halves_slopes(smoothing: float) -> None:
     generator = torch.Generator().manual_seed(5)
     logits = 3 * torch.randn(7, 3, generator=generator, dtype=torch.float64)
     data = of_domains([0, 2, 0, 2, 0, 2, 2], [0, 1, 2, 0, 1, 2, 0])
-    terms = IRM(Given(logits), penalty=100.0)(data)
+    method = IRM(Given(logits), penalty=100.0)
+    with smoothed_labels(method, smoothing):
+        terms = method(data)
+
+    def loss(of: Tensor, index: list[int]) -> Tensor:
+        return F.cross_entropy(of, data.labels[index], label_smoothing=smoothing)
 
     def gradient(index: list[int]) -> Tensor:
         scale = torch.ones((), dtype=torch.float64, requires_grad=True)
-        loss = F.cross_entropy(scale * logits[index], data.labels[index])
-        return torch.autograd.grad(loss, scale)[0]
+        return torch.autograd.grad(loss(scale * logits[index], index), scale)[0]
 
     first, second = gradient([0, 4]) * gradient([2]), gradient([1, 5]) * gradient([3, 6])
     torch.testing.assert_close(terms["invariance"], 100 * (first + second) / 2)
-    risks = [F.cross_entropy(logits[i], data.labels[i]) for i in ([0, 2, 4], [1, 3, 5, 6])]
+    risks = [loss(logits[index], index) for index in ([0, 2, 4], [1, 3, 5, 6])]
     torch.testing.assert_close(terms["clean"], (risks[0] + risks[1]) / 2)
 
 

@@ -13,7 +13,7 @@ from lookright.errors import UserError
 from lookright.methods import CORAL, RSC, Method
 from lookright.methods.head import Head, change_features
 from lookright.models import build_model
-from models_for_tests import BrokenError, Fails, Flat, Tiny, same_state, state_of
+from models_for_tests import SIZE, BrokenError, Fails, Flat, Tiny, same_state, state_of
 
 
 class Disorderly(nn.Module):
@@ -117,3 +117,10 @@ def test_a_head_that_does_not_run_in_training_mode_is_an_error() -> None:
 
     with pytest.raises(UserError, match="head, does not run in training mode"):
         CORAL(Moody())(batch())
+
+
+@pytest.mark.parametrize("make", [CORAL, RSC])
+def test_a_network_of_two_heads_is_refused(make: Callable[[nn.Module], Method]) -> None:
+    model = build_model("deit_tiny_distilled_patch16_224", ("a", "b", "c"), SIZE)
+    with pytest.raises(UserError, match=r"one head; this has head and head_dist.*head_lr"):
+        make(model)(batch())

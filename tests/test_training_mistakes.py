@@ -5,15 +5,20 @@ import os
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from lookright.attacks import FGSM, PGD
+from lookright.data import Folder
 from lookright.data.augment import Augment
 from lookright.errors import UserError
 from lookright.files import atomic
+from lookright.methods import AWP
 from lookright.methods.at import AT
 from lookright.methods.erm import ERM
-from lookright.models import Classifier, SmallResNet, save_classifier
+from lookright.models import Classifier, SmallResNet, build_model, save_classifier
 from lookright.training import Run, fit
 from test_training import ATTACK, QUICK, Hook, same_weights, train
 from tiny import Blobs, tiny_classifier
@@ -122,6 +127,47 @@ def test_resume_with_other_data_names_what_differs(tmp_path):
     fit(ERM(tiny_classifier()), Blobs(), "train", tmp_path / "run", **QUICK)
     with pytest.raises(UserError, match=r"data.spec.n \(72 in the run, 90 now\)"):
         fit(ERM(tiny_classifier()), Blobs(90), "train", tmp_path / "run", **QUICK, resume=True)
+
+
+@pytest.mark.parametrize("change", ["masks", "labels"])
+def test_resume_with_other_masks_or_labels_is_refused(tmp_path, change):
+    chance = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        for name in ("cat", "dog"):
+            (tmp_path / kind / name).mkdir(parents=True)
+            for number in range(24):
+                path = tmp_path / kind / name / f"{name}{number}.png"
+                size = (8, 8, 3) if kind == "images" else (8, 8)
+                Image.fromarray(chance.integers(0, 256, size, dtype=np.uint8)).save(path)
+
+    def resumed(resume: bool):
+        data = Folder(tmp_path / "images", 8, masks=tmp_path / "masks")
+        method = ERM(build_model("small_resnet", data.classes, 8))
+        return fit(method, data, data.domains, tmp_path / "run", **QUICK, resume=resume)
+
+    resumed(False)
+    assert resumed(True).best.is_file()
+    if change == "masks":
+        for path in (tmp_path / "masks").rglob("*.png"):
+            Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    else:
+        for kind in ("images", "masks"):  # the order of all images remains
+            for path in sorted((tmp_path / kind / "cat").iterdir())[-8:]:
+                path.rename(tmp_path / kind / "dog" / path.name)
+    with pytest.raises(UserError, match=r"another config: data\.samples"):
+        resumed(True)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda method: method, AWP], ids=["alone", "with perturbed weights"]
+)
+def test_a_targeted_attack_is_refused_in_training(tmp_path, wrap):
+    method = wrap(AT(tiny_classifier(), PGD(steps=1, targeted=True)))
+    with pytest.raises(UserError, match=r"PGD is targeted.*leave targeted out"):
+        fit(method, Blobs(), "train", tmp_path / "run", **QUICK)
+    options = QUICK | {"validation_attack": FGSM(targeted=True)}
+    with pytest.raises(UserError, match="FGSM is targeted"):
+        fit(ERM(tiny_classifier()), Blobs(), "train", tmp_path / "run", **options)
 
 
 def test_a_truncated_checkpoint_is_one_clear_line(tmp_path):

@@ -63,8 +63,8 @@ def steps_of(sampler: Balanced) -> list[list[list[int]]]:
     """Of each step the samples of each domain."""
     seen, n, each = list(sampler), len(sampler.groups), sampler.each
     assert len(seen) == len(sampler) == len(sampler.numbers) * n * each
-    shares = [seen[at : at + each] for at in range(0, len(seen), each)]
-    return [shares[at : at + n] for at in range(0, len(shares), n)]
+    batches = [seen[at : at + n * each] for at in range(0, len(seen), n * each)]
+    return [[[i for i in batch if i in of] for of in sampler.groups] for batch in batches]
 
 
 def through(sampler: Balanced, epochs: int) -> list[list[list[int]]]:
@@ -127,6 +127,26 @@ def test_the_order_changes_with_the_turn_the_seed_and_the_domain():
     assert order(0, 0) != order(0, 1)
     assert order(0, 0) != order(1, 0)
     assert any([i + 12 for i in one] != other for one, other in order(0, 0))
+
+
+@given(balanced(), st.integers(2, 4))
+def test_a_batch_has_the_same_order_each_time_that_it_comes(samplers, times):
+    for sampler in samplers:
+        sampler.steps *= times
+        sampler.times = times
+        seen, size = list(sampler), len(sampler.groups) * sampler.each
+        batches = [seen[at : at + size] for at in range(0, len(seen), size)]
+        assert batches == [batches[step - step % times] for step in range(len(batches))]
+
+
+def test_a_place_in_a_batch_says_nothing_of_the_group():
+    """Methods pair the images of a batch by their places, or halve it."""
+    groups, each, steps = [range(first, first + 40) for first in range(0, 160, 40)], 5, 400
+    seen = torch.tensor(list(Balanced(groups, each, steps, seed=0))).view(steps, -1) // 40
+    shares = torch.stack([(seen == number).double().mean(0) for number in range(4)])
+    assert (shares - 1 / 4).abs().max() < 5 * math.sqrt(3 / 16 / steps)
+    neighbours = (seen[:, ::2] == seen[:, 1::2]).double().mean()
+    assert abs(neighbours - 4 / 19) < 5 * math.sqrt(0.2 / (steps * 10))
 
 
 @given(balanced(), st.integers(2, 4))

@@ -72,11 +72,6 @@ class Attacked(Perturbation):
 
     def __post_init__(self) -> None:
         check_judge(self.attack)
-        if getattr(self.attack, "targeted", False):
-            raise UserError(
-                f"{type(self.attack).__name__} is targeted, and its target would be the predicted "
-                "class itself: leave targeted out."
-            )
 
     @property
     def words(self) -> str:

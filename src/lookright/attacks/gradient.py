@@ -94,8 +94,9 @@ class PGD(Attack):
         objective: the function of the perturbed images that is maximised.
 
     Raises:
-        UserError: eps, steps, step_size or restarts out of range; images outside [0, 1]; labels
-            outside the classes of a `Classifier`.
+        UserError: eps, steps, step_size or restarts out of range; an objective that is flat at x
+            without a random start; images outside [0, 1]; labels outside the classes of a
+            `Classifier`.
     """
 
     eps: float = 8 / 255
@@ -116,6 +117,8 @@ class PGD(Attack):
             )
         if self.step_size is not None and not 0 < self.step_size < inf:
             raise UserError(f"step_size is a length above 0 in pixel units, got {self.step_size}.")
+        if not self.random_start:
+            _check_slope(self.objective)
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
@@ -181,6 +184,7 @@ class FGSM(Attack):
 
     def __post_init__(self) -> None:
         Ball(self.norm, self.eps)
+        _check_slope(self.objective)
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
@@ -190,9 +194,28 @@ class FGSM(Attack):
         )(model, x, y, generator)
 
 
+def _check_slope(objective: Objective) -> None:
+    """Raise UserError on an objective whose gradient, at the clean images, is rounding noise."""
+    if objective.flat:
+        raise UserError(
+            f"{type(objective).__name__} has no gradient at the clean images, where this attack "
+            "begins: use PGD with its random start, with one step for FGSM."
+        )
+
+
+def check_untargeted(attack: Attack) -> None:
+    """Raise UserError on a targeted attack, where its targets would be the labels themselves."""
+    if getattr(attack, "targeted", False):
+        raise UserError(
+            f"{type(attack).__name__} is targeted, and its targets would be the labels themselves, "
+            "which the model is to answer: leave targeted out."
+        )
+
+
 def check_judge(attack: Attack) -> None:
-    """Raise UserError on an attack that needs masks: it is one of training, and a model is judged
-    within a ball."""
+    """Raise UserError on an attack that needs masks, for it is one of training and a model is
+    judged within a ball, and on a targeted one."""
+    check_untargeted(attack)
     if getattr(attack, "needs_masks", False):
         raise UserError(
             f"{type(attack).__name__} is for training, where its radius follows the masks: judge a "

@@ -7,6 +7,7 @@ function from the perturbed images to one value per image, (B,), to be maximised
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,12 @@ Ascended = Callable[[Tensor], Tensor]
 
 
 class Objective(ABC):
-    """`objective(model, x, y)` returns a function from perturbed images to values (B,)."""
+    """`objective(model, x, y)` returns a function from perturbed images to values (B,).
+
+    flat: whether its gradient is zero at x itself, so that an attack has to start elsewhere.
+    """
+
+    flat: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
@@ -41,6 +47,8 @@ class KLDivergence(Objective):
 
     Its gradient is zero at x itself, so the attack needs a random start.
     """
+
+    flat = True
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
         with torch.no_grad():
@@ -67,8 +75,10 @@ class Margin(Objective):
 class ExplanationChange(Objective):
     """How far the explanation of class y has moved from the clean one (Ghorbani et al., AAAI 2019).
 
-    Needs a random start if the distance has no gradient at zero.
+    The distance is least at x itself, so the attack needs a random start.
     """
+
+    flat = True
 
     explainer: Explainer
     distance: Distance = field(default_factory=L1)

@@ -30,7 +30,7 @@ class WorstCase(Attack):
             twice is a restart. All share one ball; an attack without a ball is used as it is.
 
     Raises:
-        UserError: no attacks, or attacks in different balls.
+        UserError: no attacks, or attacks in different balls or in one that follows masks.
     """
 
     attacks: tuple[Attack, ...]
@@ -38,6 +38,11 @@ class WorstCase(Attack):
     def __post_init__(self) -> None:
         if not self.attacks:
             raise UserError("WorstCase needs at least one attack, got none.")
+        if shaped := [type(each).__name__ for each in self.attacks if each.needs_masks]:
+            raise UserError(
+                f"The attacks of a worst case share one ball, but that of {shaped[0]} follows the "
+                "masks: train with it alone, or leave it out."
+            )
         if len(self._balls) > 1:
             balls = " and ".join(ball.words for ball in self._balls)
             raise UserError(
@@ -48,6 +53,10 @@ class WorstCase(Attack):
     @property
     def _balls(self) -> list[Ball]:
         return [*dict.fromkeys(each.ball for each in self.attacks if each.ball is not None)]
+
+    @property
+    def targeted(self) -> bool:
+        return any(getattr(each, "targeted", False) for each in self.attacks)
 
     @property
     def ball(self) -> Ball | None:

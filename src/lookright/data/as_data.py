@@ -46,8 +46,9 @@ def as_data(
 
     Args:
         data: images with labels and optional masks: a tuple of tensors, a DataLoader of such tuples
-            or of `Batch`es, a Dataset of (image, label) or (image, label, mask), or the path of a
-            folder (`load_data`). A mask may be None if the object is unknown.
+            or of `Batch`es, whose domains, if several, are named by their numbers, a Dataset of
+            (image, label) or (image, label, mask), or the path of a folder (`load_data`). A mask
+            may be None if the object is unknown.
         images, labels, masks, has_mask: tensors as in `InMemory`, instead of `data`.
         classes: the names of the classes; by default those of the Dataset, or "0", "1", ... If a
             Dataset has the same names in another order, its order is used.
@@ -75,15 +76,13 @@ def as_data(
     if isinstance(data, str | Path):
         load = partial(load_data, data, preprocessing=preprocessing)
         return load() if image_size is None else load(image_size)
-    ignored = None
     if isinstance(data, Batch):
-        ignored, has_mask = data.ignored, data.has_mask
-        data = (data.images, data.labels, data.masks)
+        return _gathered([data], classes, mask_values)
     if isinstance(data, tuple | list):
         x, y, guides = _parts(data, _TAKEN)
         if y is None:
             raise UserError("Expected labels, the class number of each image; got none.")
-        return InMemory(x, y, guides, has_mask, classes, mask_values=mask_values, ignored=ignored)
+        return InMemory(x, y, guides, has_mask, classes, mask_values=mask_values)
     if isinstance(data, DataLoader):
         if data.drop_last:
             raise UserError(
@@ -137,12 +136,14 @@ def _gathered(
     masks: list[Tensor | None] = []
     known: list[Tensor] = []
     ignored: list[Tensor | None] = []
-    for x, y, guides, has, outside in _unpacked(batches):
+    domains: list[int] = []
+    for x, y, guides, has, outside, numbers in _unpacked(batches):
         images.append(checked_images(x))
         labels.append(torch.as_tensor(y))
         masks.append(None if guides is None else checked_masks(guides, images[-1]))
         known.append(torch.full((len(x),), guides is not None) if has is None else has.cpu())
         ignored.append(outside)
+        domains += [0] * len(x) if numbers is None else numbers.tolist()
     if not images:
         raise UserError("Expected images; the loader or data set is empty.")
     sizes = sorted({of.shape[-1] for of in images})
@@ -151,8 +152,10 @@ def _gathered(
             f"Expected images of the same size; got sides of {sizes[0]} and of {sizes[-1]} pixels: "
             "resize them in the data set's transform."
         )
+    several = len(set(domains)) > 1
+    domain: str | list[str] = [str(number) for number in domains] if several else "data"
     if all(of is None for of in masks):
-        return InMemory(_joined(images), torch.cat(labels), classes=classes)
+        return InMemory(_joined(images), torch.cat(labels), classes=classes, domain=domain)
     every, outside = (
         torch.cat(
             [_none(x) if of is None else of.cpu() for of, x in zip(maps, images, strict=True)]
@@ -165,6 +168,7 @@ def _gathered(
         every,
         torch.cat(known),
         classes,
+        domain,
         mask_values=values,
         ignored=outside if outside.any() else None,
     )
@@ -172,14 +176,15 @@ def _gathered(
 
 def _unpacked(
     batches: Iterable[Any],
-) -> Iterator[tuple[Any, Any, Any, Tensor | None, Tensor | None]]:
-    """Images, labels, masks, which images have a mask, and which pixels are ignored."""
+) -> Iterator[tuple[Any, Any, Any, Tensor | None, Tensor | None, Tensor | None]]:
+    """Images, labels, masks, which images have a mask, which pixels are ignored, and domains."""
     for batch in batches:
         if isinstance(batch, Batch):
-            yield batch.images, batch.labels, batch.masks, batch.has_mask, batch.ignored
+            known = batch.has_mask, batch.ignored, batch.domains
+            yield batch.images, batch.labels, batch.masks, *known
         else:
             x, y, masks = _parts(batch, "batches of (images, labels) or (images, labels, masks)")
-            yield x, y, masks, None, None
+            yield x, y, masks, None, None, None
 
 
 def _parts(row: Any, expected: str) -> tuple[Any, Any, Any]:

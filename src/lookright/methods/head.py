@@ -33,7 +33,7 @@ def head_of(model: nn.Module, x: Tensor) -> nn.Module:
     """The layer of the head, found by running the first of the images x.
 
     Raises:
-        UserError: the model runs no linear layer or convolution.
+        UserError: the model runs no linear layer or convolution, or has several heads.
     """
     return model.get_submodule(_name_of_head(model, x))
 
@@ -47,7 +47,7 @@ def change_features(
     convolution.
 
     Raises:
-        UserError: the model runs no linear layer or convolution.
+        UserError: the model runs no linear layer or convolution, or has several heads.
     """
     head = Head(head_of(model, x))
     changed = []
@@ -76,6 +76,7 @@ _found: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 def _name_of_head(model: nn.Module, x: Tensor) -> str:
     """The name of the head, found by running one image: layers are registered in any order."""
     if model not in _found:
+        _refuse_several(model)
         ran: list[str] = []
         handles = [
             module.register_forward_hook(lambda *_, name=name: ran.append(name))
@@ -95,3 +96,14 @@ def _name_of_head(model: nn.Module, x: Tensor) -> str:
             )
         _found[model] = ran[-1]
     return _found[model]
+
+
+def _refuse_several(model: nn.Module) -> None:
+    """Raise UserError on a network of timm whose logits are the mean of several heads'."""
+    configs = (getattr(module, "pretrained_cfg", None) for module in model.modules())
+    names = next((config["classifier"] for config in configs if config), None)
+    if isinstance(names, tuple | list) and len(names) > 1:
+        raise UserError(
+            f"Expected a network with one head; this has {' and '.join(names)}: give another, or "
+            "leave out what is about the head alone (head_lr, RSC, CORAL)."
+        )

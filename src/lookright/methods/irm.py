@@ -41,7 +41,9 @@ class IRM(Method):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         members = by_domain(batch, "IRM", images=2)
         logits, y = self.model(batch.images), batch.labels
-        gradients = (logits.softmax(1) * logits).sum(1) - logits.gather(1, y[:, None])[:, 0]
+        labelled = logits.gather(1, y[:, None])[:, 0]
+        labelled = labelled.lerp(logits.mean(1), self.label_smoothing)
+        gradients = (logits.softmax(1) * logits).sum(1) - labelled
         one = common(torch.stack([gradients[i[::2]].mean() for i in members.values()]))
         other = common(torch.stack([gradients[i[1::2]].mean() for i in members.values()]))
         weight = self.penalty if self.progress >= self.warm_up else 1.0

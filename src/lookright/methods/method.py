@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lookright.attacks import Attack
+from lookright.attacks.gradient import check_untargeted
 from lookright.batch import Batch
 from lookright.distances import Distance
 from lookright.errors import UserError
@@ -108,6 +109,7 @@ class Method(nn.Module, ABC):
     def attacked(self, batch: Batch) -> Tensor:
         """x' (B, 3, H, W) of a method that has an attack."""
         assert self.attack is not None
+        check_untargeted(self.attack)
         attack = self.attack.on(batch, self.progress, self.guide)
         return attack(self.model, batch.images, batch.labels)
 

@@ -123,11 +123,14 @@ def flat(config: Any, name: str = "") -> dict[str, Any]:
 
 
 def _fingerprint(parts: Mapping[SplitName, Split]) -> str:
-    """A hash of which samples are in which part, and of which of them have a tool mask."""
+    """A hash of which samples are in which part, of what their domains hold, labels and masks
+    included, and of which of them have a tool mask."""
     digest = hashlib.sha256()
     for name, part in parts.items():
         domains = dict.fromkeys(domain for domain, _ in part.where)
         data = part.data
+        for domain in domains:
+            digest.update(f"{domain}\0{data.fingerprint(domain)}\n".encode())
         known = {domain: (data.keys(domain), data.tool_masked(domain)) for domain in domains}
         for domain, index in part.where:
             keys, masked = known[domain]

@@ -14,7 +14,7 @@ from lookright.training.settings import Settings
 
 
 class Balanced(Sampler[int]):
-    """Batches with `each` samples from every group, group after group, whatever their sizes.
+    """Batches with `each` samples from every group, in random order, whatever their sizes.
 
     Groups are domains, classes, or classes of domains. Each is traversed again and again in a new
     random order, across epochs; the last step of such a pass is filled up from its beginning. So
@@ -66,9 +66,11 @@ class Balanced(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         shares = [self._shares(number) for number in range(len(self.groups))]
-        for step in zip(*shares, strict=True):
-            for share in step:
-                yield from share
+        for step, found in zip(self.numbers, zip(*shares, strict=True), strict=True):
+            together = [index for share in found for index in share]
+            batch = step // self.times
+            order = self._order(len(together), "together", batch, self.process)
+            yield from (together[at] for at in order)
 
     def _shares(self, number: int) -> Iterator[list[int]]:
         """This process's samples of one group, step by step."""
@@ -79,10 +81,13 @@ class Balanced(Sampler[int]):
         for step in self.numbers:
             turn, at = divmod(step // self.times, steps_of_turn)
             if not order or at == 0:
-                random = torch.Generator().manual_seed(derived_seed(self.seed, number, turn))
-                order = torch.randperm(len(members), generator=random).tolist()
+                order = self._order(len(members), number, turn)
             first = at * together + self.process * self.each
             yield [members[order[i % len(members)]] for i in range(first, first + self.each)]
+
+    def _order(self, count: int, *names: object) -> list[int]:
+        random = torch.Generator().manual_seed(derived_seed(self.seed, *names))
+        return torch.randperm(count, generator=random).tolist()
 
 
 class Replayed(Sampler[int]):
