@@ -12,7 +12,7 @@ from rich.console import Console
 
 import benchmark_fixtures as fake
 from lookright.benchmark.columns import INSIDE, OUTSIDE, TRAINING_TIME, Column, columns
-from lookright.benchmark.comparisons import ImageValues, blocks_of, compare, marks
+from lookright.benchmark.comparisons import ImageValues, Marks, blocks_of, compare, marks
 from lookright.benchmark.diagram import diagram
 from lookright.benchmark.heat_maps import heat_maps
 from lookright.benchmark.live import line
@@ -518,3 +518,14 @@ def test_the_diagram_is_that_worked_out_by_hand():
         pytest.approx((left + 0.6 * (right - left), left + 0.9 * (right - left))),
     ]
     assert found.critical.right - left == pytest.approx(order.ranks.critical / 2 * (right - left))
+
+
+def test_only_what_was_compared_with_the_best_is_tied(grid):
+    (scheme,) = schemes(grid)
+    said = compare(ImageValues(scheme), ACCURACY, scheme.pairs_of("accuracy", OUTSIDE))
+    figures = {"ERM": 0.1, "EGAT": 0.9, "ALIGN": 0.2, "Untested": 0.3}
+    apart = [replace(one, p=0.001) for one in said if {one.first, one.second} == {"ERM", "EGAT"}]
+    assert apart[0].verdict != "not told apart from"
+    assert marks(figures, ACCURACY, apart) == Marks("EGAT", frozenset())
+    others = [replace(one, p=1.0) for one in said if {one.first, one.second} == {"ALIGN", "EGAT"}]
+    assert marks(figures, ACCURACY, apart + others) == Marks("EGAT", frozenset({"ALIGN"}))

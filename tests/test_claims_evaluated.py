@@ -10,9 +10,11 @@ from torch import nn
 
 from lookright.attacks import PGD
 from lookright.claims import Evaluated, Plan, claim, claims_from
+from lookright.claims.file import sentences
 from lookright.claims.plan import draw
 from lookright.errors import UserError
 from lookright.explainers import InputGradient
+from lookright.models.weights import fingerprint
 from lookright.perturbations import Attacked
 from tiny import Blobs, tiny_classifier
 
@@ -119,3 +121,27 @@ def test_claims_of_values_that_are_there_already():
     assert (two.comparisons[0].only_first, two.comparisons[0].only_second) == (9, 1)
     assert two.comparisons[0].right
     assert {each.family for each in (*two.claims, *two.comparisons)} == {6}
+
+
+def test_two_models_in_the_other_order_are_about_the_other(tmp_path):
+    better = Evaluated(KEYS, np.ones_like(RIGHT), np.ones_like(AFTER), SIMILARITY)
+    given, networks = {"A": EVALUATED, "B": better}, {"A": Untried(), "B": Untried()}
+    networks["B"].other = True
+
+    def both(first, second, folder):
+        models = {name: networks[name] for name in (first, second)}
+        found = claim(
+            models, DATA, PLAN, save=folder, evaluated={n: given[n] for n in models}, progress=False
+        )
+        return found, fingerprint(models[first])
+
+    (one, of_a), (other, of_b) = (both(*names, tmp_path / "one") for names in ("AB", "BA"))
+    fresh, _ = both(*"BA", tmp_path / "fresh")
+    assert [each.kept for each in other.claims] == [each.kept for each in fresh.claims]
+    assert [each.kept for each in other.claims] != [each.kept for each in one.claims]
+    assert [each.sentence for each in other.comparisons] == [
+        each.sentence for each in fresh.comparisons
+    ]
+    told = {of: sentences(tmp_path / "one" / "claims.json", of)["other"] for of in (of_a, of_b)}
+    assert told[of_a] == [each.sentence for each in (*one.claims, *one.comparisons)]
+    assert told[of_b] == [each.sentence for each in (*other.claims, *other.comparisons)]

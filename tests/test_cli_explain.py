@@ -12,6 +12,7 @@ from PIL import Image
 from lookright.attacks import FGSM
 from lookright.errors import UserError
 from lookright.explainers import SmoothGrad
+from lookright.model_options import ModelOptions
 from lookright.models import Classifier, SmallResNet
 from lookright.verbs.explain import explain, targets
 
@@ -104,3 +105,18 @@ def test_a_device_that_is_not_there_is_told_before_the_model_is_opened(images, s
     with pytest.raises(UserError, match="device of this machine"):
         explain("m", images, device="gpu7")
     assert not seen
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"class_map": Path("map.yaml")}, "no data here .*: leave out --class_map"),
+        ({"others": True}, "leave out --others"),
+        ({"class_order": "numerical"}, "leave out --class_order"),
+        ({"which": "last"}, "Only a run has epochs .* m.safetensors is none: leave out --which"),
+        ({"masker": "own.Masker"}, "leave out --masker"),
+    ],
+)
+def test_an_option_without_a_meaning_is_refused(images, options, says):
+    with pytest.raises(UserError, match=says):
+        explain("m.safetensors", images, options=ModelOptions(**options))

@@ -14,8 +14,8 @@ from lookright.console import mistake_behind
 from lookright.errors import UserError
 from lookright.evaluation import Answers, Corruptions
 from lookright.guides import HumanMask, LearnedMask, Part
-from lookright.loading import ModelOptions
 from lookright.methods import ALIGN, AT, EGAT, TRADES
+from lookright.model_options import ModelOptions
 from lookright.options import Options
 from lookright.spec import spec_of
 

@@ -1,5 +1,6 @@
 """A kill loses one batch, memory that runs out halves it, and twins are found by their keys."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from cases import CAPTUM
 from lookright.attacks import APGD, PGD, WorstCase
 from lookright.errors import UserError
 from lookright.evaluation import ExplanationAttacks, evaluate
+from lookright.evaluation.cache import PARTIAL
 from lookright.evaluation.result import read_examples
 from lookright.explainers import InputGradient
 from models_for_tests import BrokenError
@@ -40,7 +42,7 @@ def test_a_kill_loses_no_finished_batch(tmp_path):
     rest = Counted()
     resumed = judge(tmp_path / "cut", data=rest, **given)
     assert len(rest._seen) == 4
-    assert not (tmp_path / "cut" / "partial").exists()
+    assert not (tmp_path / "cut" / PARTIAL).exists()
     whole = judge(tmp_path / "whole", data=Counted(), **given)
     assert resumed.domains == whole.domains
     one, other = (read_examples(each, "other") for each in (resumed, whole))
@@ -92,7 +94,7 @@ def test_a_damaged_batch_is_judged_again(tmp_path):
     given = {"domains": ["other"], "changes": {"batch_size": 4}}
     with pytest.raises(BrokenError):
         judge(tmp_path, data=Counted(3), **given)
-    first, *_ = sorted((tmp_path / "partial").rglob("*.npz"))
+    first, *_ = sorted((tmp_path / PARTIAL).rglob("*.npz"))
     first.write_bytes(first.read_bytes()[:100])
     rest = Counted()
     judge(tmp_path, data=rest, **given)
@@ -188,3 +190,27 @@ def test_figures_do_not_depend_on_how_many_images_are_judged_at_once(tmp_path, e
     assert found[10]["stability_cosine"] < 0.99
     for size in (7, 1):
         assert found[size] == pytest.approx(found[10], abs=1e-5)
+
+
+def test_overwriting_takes_no_batch_that_was_left(tmp_path):
+    given = {"domains": ["other"], "changes": {"batch_size": 4}}
+    with pytest.raises(BrokenError):
+        judge(tmp_path, data=Counted(3), **given)
+    again = Counted()
+    judge(tmp_path, data=again, overwrite=True, **given)
+    assert len(again._seen) == 16
+
+
+def test_a_folder_of_the_users_stays(tmp_path):
+    (tmp_path / "partial").mkdir()
+    (tmp_path / "partial" / "notes.txt").write_text("mine")
+    judge(tmp_path, domains=["other"])
+    assert (tmp_path / "partial" / "notes.txt").read_text() == "mine"
+
+
+def test_a_result_of_another_version_is_told(tmp_path, monkeypatch):
+    judge(tmp_path, domains=["train"])
+    later = {"revision": None, "lookright": "99"}
+    monkeypatch.setattr(sys.modules["lookright.evaluation.evaluate"], "versions", lambda: later)
+    with pytest.warns(UserWarning, match=r"of lookright .*, which is kept; this is 99.*overwrite"):
+        judge(tmp_path, domains=["train"])

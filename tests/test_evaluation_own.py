@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from functools import wraps
 
 import numpy as np
@@ -24,6 +25,7 @@ from lookright.evaluation import (
 from lookright.evaluation.places import results_in
 from lookright.evaluation.result import read_examples, read_result
 from lookright.evaluation.table import read_table
+from lookright.explainers import InputGradient
 from lookright.metrics import Measure, metric
 from lookright.metrics.fills import fill_name, fill_of
 from lookright.report import write_page
@@ -286,3 +288,72 @@ def test_a_wrong_fill_in_explanations_is_refused():
 def test_results_are_found_in_their_home(tmp_path):
     with pytest.raises(UserError, match="Expected results in"):
         results_in(tmp_path)
+
+
+@metric(Measure("accuracy", "Right and sure", True, "rate", "Named as the library's own."))
+def as_the_library(logits):
+    return logits[:, 0]
+
+
+@metric(Measure("first", "First", True, "score", "One number for all images."))
+def for_all(logits):
+    return logits.mean()
+
+
+def test_figures_of_one_name_are_refused():
+    with pytest.raises(UserError, match="Two measures are called accuracy"):
+        Protocol(metrics=(as_the_library,))
+    with pytest.raises(UserError, match="Two metrics are called first"):
+        Protocol(metrics=(for_all, for_all))
+
+
+def test_a_metric_gives_one_number_for_each_image(tmp_path):
+    with pytest.raises(UserError, match=r"first gave a tensor of shape \(\) for 16 images: return"):
+        judge(tmp_path, changes={"metrics": (for_all,)}, domains=["train"])
+
+
+def dimmed(images, severity):
+    return images.mul_(1 - 0.1 * severity)
+
+
+def dimmed_apart(images, severity):
+    return images * (1 - 0.1 * severity)
+
+
+def grey(images):
+    images[:] = 0.5
+    return images
+
+
+def grey_apart(images):
+    return torch.full_like(images, 0.5)
+
+
+def test_what_works_in_place_changes_no_other_figure(tmp_path):
+    found = []
+    for spoil, fill in ((dimmed, grey), (dimmed_apart, grey_apart)):
+        stages = (Corruptions((spoil,), (1, 3)), Explanations((fill, "mean"), removal_steps=2))
+        protocol = Protocol(Ball(eps=0.05), InputGradient(), stages, only=True)
+        folder = tmp_path / spoil.__name__
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = evaluate(ChannelMeans(), Margins(), folder, protocol=protocol, progress=False)
+        found.append(
+            {
+                key.removesuffix("_apart"): estimate.value
+                for key, estimate in result.domains["train"].measures.items()
+            }
+        )
+    assert found[0] == pytest.approx(found[1], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "says"),
+    [
+        (Corruptions(severities=(1, 5, 5)), "Two severities are called 5"),
+        (Attacks(curve=(0.0313726,)), "Two radii of the curve are called 0.031373"),
+    ],
+)
+def test_figures_of_one_place_are_refused(stage, says):
+    with pytest.raises(UserError, match=says):
+        Protocol(stages=(stage,))

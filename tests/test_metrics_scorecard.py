@@ -173,3 +173,17 @@ def test_mistakes_are_named():
         Scorecard(families=())
     with pytest.raises(UserError, match="got sufficient"):
         Scorecard(families=("sufficient",))
+
+
+def test_a_curve_of_one_step_has_its_two_ends():
+    model, x, saliency, y = scene()
+    card = Scorecard(GradCAM(), fills=("mean",), steps=1, families=("deletion", "insertion"))
+    scores = card(model, x, saliency, y)
+    assert scores["deletion_curve_mean"].shape == (len(x), 2)
+    torch.testing.assert_close(scores["deletion_mean"], scores["insertion_mean"])
+
+
+@pytest.mark.parametrize("name", ["steps", "squares", "samples"])
+def test_none_of_something_is_refused(name):
+    with pytest.raises(UserError, match=f"{name} must be 1 or more, got 0"):
+        Scorecard(**{name: 0})

@@ -13,7 +13,8 @@ from torch import nn
 
 from lookright.data import HuggingFace, load_data
 from lookright.errors import UserError
-from lookright.loading import ModelOptions, load_subject
+from lookright.loading import load_subject
+from lookright.model_options import ModelOptions
 from lookright.models import Classifier, open_model, read_class_map, read_classes, save_classifier
 
 SIZE = 8

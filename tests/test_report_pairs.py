@@ -1,5 +1,6 @@
 """Differences of two methods on the same images: planted tables, what is said, what is refused."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import report_fixtures as fake
 from lookright.errors import UserError
 from lookright.evaluation.grouping import ResultSet
 from lookright.evaluation.table import write_table
-from lookright.report import difference_table, read_result, write_page
+from lookright.report import difference_table, method_table, read_result, write_page
 from lookright.report.pairs import domain_pairs
 
 N = 200
@@ -262,3 +263,44 @@ def test_the_terminal_has_a_short_table(tmp_path):
     assert "here: 7 of 28 differences shown" in text
     assert " minus " not in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
+def edited(folder, change):
+    raw = json.loads((folder / "result.json").read_text())
+    change(raw)
+    (folder / "result.json").write_text(json.dumps(raw))
+    return folder
+
+
+def wider(raw):
+    raw["settings"]["init_args"]["ball"] = {"class_path": "Ball", "init_args": {"eps": 0.5}}
+
+
+def test_methods_under_other_attacks_are_not_compared(tmp_path):
+    a = judged(tmp_path, "A", here=table(accuracy=A_RIGHT))
+    b = edited(judged(tmp_path, "B", here=table(accuracy=B_RIGHT)), wider)
+    (here,) = pairs(a, b)
+    assert here.measures == ()
+    assert here.refused == (
+        "Expected results measured alike, but A and B have another ball: evaluate both by one "
+        "protocol.",
+    )
+    console = Console(width=80, record=True)
+    console.print(method_table([read_result(a), read_result(b)]))
+    assert "not measured alike" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (wider, "ball"),
+        (lambda raw: raw.update(train_domain=["elsewhere"]), "training domains"),
+        (lambda raw: raw.update(classes=raw["classes"][:9]), "classes"),
+        (lambda raw: raw["domains"]["here"].update(samples="others"), "images, labels or masks"),
+    ],
+)
+def test_what_was_measured_otherwise_is_no_seed_of_a_method(tmp_path, change, what):
+    first = judged(tmp_path, "A", 0, here=table(accuracy=A_RIGHT))
+    other = edited(judged(tmp_path, "A", 1, here=table(accuracy=B_RIGHT)), change)
+    with pytest.raises(UserError, match=f"with seed 0 and with seed 1 have other {what}.*--names"):
+        pairs(first, other)

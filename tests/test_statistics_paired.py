@@ -54,3 +54,9 @@ def test_a_map_that_never_moves_cannot_be_beaten_where_staying_is_good():
     assert len(steady) == 6
     assert all(beats[key] == ("random",) for key in steady)
     assert not any("centre" in beats[key] for key in beats if key.startswith("manipulated"))
+
+
+def test_an_image_without_a_score_does_not_count():
+    own, other = torch.tensor([3.0, 2.0, torch.nan, 1.0]), torch.tensor([1.0, 1.0, 1.0, torch.nan])
+    assert paired(own, other, higher_is_better=True) == Paired(2, 0, 2)
+    assert paired(own, own * torch.nan, higher_is_better=True) == Paired(0, 0, 0)

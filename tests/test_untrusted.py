@@ -31,8 +31,9 @@ from lookright.evaluation.stages.explanations import RemovalCurve
 from lookright.evaluation.table import read_table
 from lookright.evaluation.typed import read_as
 from lookright.guides.masker import load_masker
-from lookright.loading import ModelOptions, load_model
+from lookright.loading import load_model
 from lookright.methods import ERM
+from lookright.model_options import ModelOptions
 from lookright.models import read_class_map
 from lookright.training import fit
 from lookright.training.run import Run

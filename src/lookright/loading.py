@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from torch import nn
 
@@ -15,25 +15,22 @@ from lookright.data.layout import Layout, Subfolders
 from lookright.data.selection import say_left_out
 from lookright.errors import UserError, some
 from lookright.files import as_path, checksums
+from lookright.model_options import ModelOptions
 from lookright.models import (
     Classifier,
     ClassMap,
-    ClassOrder,
     Preprocessing,
     example_map,
     named_after,
     open_model,
     own_module,
     read_class_map,
-    read_classes,
 )
 from lookright.models.names import is_name
-from lookright.spec import ClassPath, identity, spec_of
+from lookright.spec import identity, spec_of
 from lookright.training.config import method_title
-from lookright.training.run import Run, Which
+from lookright.training.run import Run
 from lookright.training.told import check_size, say_changed, say_where
-
-OutputsName = Literal["logits", "probabilities", "sigmoids", "one_logit", "one_probability"]
 
 Opened = dict[tuple[Any, ...], ImageData]
 """Data sets that were loaded before, by the arguments that loaded them."""
@@ -66,74 +63,10 @@ class Subject:
         return (output or Path("results")) / re.sub("[/:]", "-", self.name)
 
 
-@dataclass(frozen=True)
-class ModelOptions:
-    """How a model is opened: its weights, image size, normalisation and classes.
-
-    Args:
-        weights: file of weights of a named model (.safetensors or a state dict).
-        pretrained: use the library's own weights for a named model, from its hub.
-        image_size: side length in pixels that the model expects, if the model does not say so
-            itself.
-        mean: for a program that does not normalise its images: it gets (x - mean) / std, as
-            [r,g,b].
-        std: see mean.
-        classes: file with the names of the model's classes in their order, one per line.
-        class_order: of a model whose classes have no names, and which was trained on the data's:
-            alphabetical (1, 10, 2, as torchvision's ImageFolder and lookright) or numerical (1, 2,
-            10).
-        class_map: file that says which of the model's classes count as which of the data's, with
-            lines such as 'dog: [151-268]'. Classes of the data that it does not name are left out.
-            Without it the model must have all of the data's classes, by the same names.
-        others: with a class map, count the model's remaining classes as one more class, always
-            wrong.
-        which: the best or the last epoch of a run.
-        architecture: package.module:function that makes the network of a run or of a .safetensors
-            file, if it is one of your own.
-        masker: package.module.Name of a run's masker, if it is one of your own.
-        outputs: what the network gives, if it is not found out rightly: logits, probabilities (that
-            sum to 1), sigmoids (one for each class), one_logit or one_probability.
-        preprocessing: how image files become square; by default as the library of a named model
-            does it for its weights; false for the central square; or its own options.
-    """
-
-    FLAT: ClassVar[bool] = True
-
-    weights: Path | None = None
-    pretrained: bool = False
-    image_size: int | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    classes: Path | None = None
-    class_order: ClassOrder | None = None
-    class_map: Path | None = None
-    others: bool = False
-    which: Which = "best"
-    architecture: ClassPath | None = None
-    masker: ClassPath | None = None
-    outputs: OutputsName | None = None
-    preprocessing: Preprocessing | bool = True
-
-    @property
-    def named(self) -> dict[str, Any]:
-        """Those of the options that `models.open_model` takes."""
-        return {
-            "weights": self.weights,
-            "pretrained": self.pretrained,
-            "image_size": self.image_size,
-            "mean": self.mean,
-            "std": self.std,
-            "classes": read_classes(self.classes) if self.classes else None,
-            "architecture": self.architecture,
-            "outputs": self.outputs,
-            "preprocessing": self.preprocessing,
-        }
-
-
 def load_subject(
     model: str,
     data: str | None = None,
-    options: ModelOptions = ModelOptions(),
+    options: ModelOptions = ModelOptions(),  # noqa: B008
     *,
     masks: Path | None = None,
     mask_values: MaskValues | None = None,
@@ -223,8 +156,7 @@ def load_subject(
         raise UserError(
             f"Say on which images {model} is evaluated: --data; only a run knows its own data."
         )
-    if options.masker:
-        raise UserError(f"--masker names the masker of a run; {model} is none: leave it out.")
+    options.check_without_run(model)
     count = None
     how = options.preprocessing if isinstance(options.preprocessing, Preprocessing) else None
     if ":" in model and options.image_size and not options.classes and not options.class_map:
@@ -257,7 +189,9 @@ def tell_apart(subjects: Sequence[Subject]) -> None:
 
 def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
     """The model alone, without data, and the masker learned in its run."""
+    options.check_without_data()
     if not is_run(model):
+        options.check_without_run(model)
         return open_model(model, **options.named), None
     return _of_run(Run(as_path(model)), options)
 
@@ -286,15 +220,8 @@ def is_run(model: str) -> bool:
     return len(path.parts) > 1 and not path.suffix and not named
 
 
-_OF_A_RUN = ("weights", "pretrained", "mean", "std", "classes", "outputs")
-
-
 def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
-    if given := [f"--{name}" for name in _OF_A_RUN if getattr(options, name)]:
-        raise UserError(
-            f"The run in {run.folder} has weights, normalisation and classes: leave out "
-            f"{', '.join(given)}."
-        )
+    options.check_of_run(run.folder)
     say_changed(run)
     own = own_module(options.masker) if options.masker else None
     before: Mapping[str, str] | None = None

@@ -201,22 +201,22 @@ def _corrected(comparisons: Iterable[Comparison]) -> tuple[Comparison, ...]:
 
 
 def marks(figures: dict[str, float], measure: Measure, comparisons: Sequence[Comparison]) -> Marks:
-    """The best of these figures, by method, and those that the tests do not tell apart from it."""
+    """The best of these figures, by method, and those that a test does not tell apart from it."""
     if len(figures) < 2 or measure.higher_is_better is None:
         return Marks()
     best = (max if measure.higher_is_better else min)(figures, key=lambda name: figures[name])
-    apart = {
-        other
+    verdicts = {
+        other: one.verdict == said
         for one in comparisons
         for this, other, said in (
             (one.first, one.second, "better than"),
             (one.second, one.first, "worse than"),
         )
-        if this == best and one.verdict == said
+        if this == best
     }
-    if not apart:
+    if not any(verdicts.values()):
         return Marks()
-    return Marks(best, frozenset(figures) - apart - {best})
+    return Marks(best, frozenset(other for other, apart in verdicts.items() if not apart))
 
 
 def of_column(values: ImageValues, column: Column) -> tuple[Comparison, ...]:

@@ -59,13 +59,15 @@ class ClaimsFile:
             "models": dict(weights),
         }
         others, lemmas = [], {}
-        for record in _read(path):
+        # The claims of two models are about the first; the trials serve in either order.
+        for record in sorted(_read(path), key=lambda record: [*record["models"]] == [*weights]):
             same_images = record["images"] == images
-            if same_images and all(record.get(name) == value for name, value in key.items()):
-                trials = {name: Trial(**trial) for name, trial in record["trials"].items()}
+            same = same_images and all(record.get(name) == value for name, value in key.items())
+            if same:
+                trials = {name: Trial(**record["trials"][name]) for name in weights}
                 evaluated = record["evaluated"]
                 lemmas = record.get("lemmas", {})
-            else:
+            if not same or [*record["models"]] != [*weights]:
                 others.append(record)
         again = [
             each

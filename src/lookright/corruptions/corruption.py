@@ -30,7 +30,8 @@ class Corruption:
     def __call__(self, images: Tensor, severity: int) -> Tensor:
         """Corrupted images (B, 3, H, W) in [0, 1], computed in float32, of the images' dtype."""
         check_severity(severity)
-        return self.spoil(images.float().contiguous(), severity).clamp(0, 1).to(images.dtype)
+        given = images.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        return self.spoil(given, severity).clamp(0, 1).to(images.dtype)
 
 
 def check_severity(severity: int) -> None:

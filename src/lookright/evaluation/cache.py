@@ -17,7 +17,7 @@ from lookright.files import inside, regular, write_atomically
 from lookright.spec import identity
 from lookright.untrusted import npz
 
-PARTIAL = "partial"
+PARTIAL = ".partial-batches"
 
 _SEAL = hashlib.sha256().digest_size
 """Bytes of the hash at the end of a record, which may be cut short by a power failure."""
@@ -39,7 +39,7 @@ class BatchResult:
 
 
 class BatchCache:
-    """The records of one domain in `folder`/partial; without a folder nothing is kept.
+    """The records of one domain, in `PARTIAL` of the folder; without a folder nothing is kept.
 
     Each is found by `asked` and the number of its first image. Another model, other data or
     another protocol asks for something else, so its records are not mixed up with these.

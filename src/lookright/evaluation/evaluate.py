@@ -44,6 +44,9 @@ from lookright.seeds import derived_seed, own_noise
 from lookright.versions import versions
 from lookright.visible import visible
 
+_SOURCE = ("lookright", "revision", "modified")
+"""Of the versions: what tells one state of this source from another."""
+
 
 def evaluate(
     model: nn.Module,
@@ -142,12 +145,14 @@ def evaluate(
     if home is not None:
         folder = placed(as_path(home), result)
     known = versions()
-    asked = asked_for(result) | {"by": known["revision"]}
+    asked = asked_for(result) | {"by": [known.get(k) for k in _SOURCE]}
     both = nn.ModuleList([model] if masker is None else [model, masker])
     with ExitStack() as stack:
         if folder is not None:
             stack.enter_context(locked(folder))
-        kept = _resumed(replace(result, saved=folder), overwrite)
+            if overwrite:
+                forget(folder)
+        kept = _resumed(replace(result, saved=folder), overwrite, known.get("lookright"))
         broken = data.unreadable(chosen, progress is True and sys.stderr.isatty())
         if seen is None:
             seen = Seen.in_domains(data, train_domains)
@@ -234,7 +239,7 @@ def _imbalance(data: ImageData, domain: str) -> float:
     return imbalance(data.labels(domain)) if known else 1.0
 
 
-def _resumed(result: Result, overwrite: bool) -> _Kept:
+def _resumed(result: Result, overwrite: bool, version: str | None) -> _Kept:
     """What the folder holds already, if it is complete and of the same evaluation."""
     folder = result.saved
     if overwrite or folder is None or not (folder / "result.json").exists():
@@ -252,6 +257,13 @@ def _resumed(result: Result, overwrite: bool) -> _Kept:
     domains = before.domains.keys()
     if examples.keys() != domains or not table.keys() >= set(map(visible, domains)):
         return _Kept(result)
+    made = before.versions.get("lookright")
+    if made not in (None, str(version)):
+        warnings.warn(
+            f"{folder} holds a result of lookright {made}, which is kept; this is {version}, whose "
+            "figures may differ: measure it again by overwrite=True (--overwrite).",
+            stacklevel=3,
+        )
     return _Kept(before, examples, {**table})
 
 

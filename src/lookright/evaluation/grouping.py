@@ -4,12 +4,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from lookright.drawing import Style
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Examples, Result, read_examples
+from lookright.evaluation.settings import compared
 from lookright.metrics import MEASURES, Measure
 from lookright.metrics.classification import IMBALANCED
 from lookright.metrics.measure import unknown
@@ -77,6 +79,27 @@ class MethodResults:
         return f"seed {run.seed}: {text}" if len(self.runs) > 1 else text
 
 
+def differing(one: Result, other: Result) -> str | None:
+    """In what two results were measured so differently that they cannot be compared."""
+    if one.classes != other.classes:
+        return "classes"
+    for domain in one.domains.keys() & other.domains.keys():
+        if one.domains[domain].samples != other.domains[domain].samples:
+            return f"images, labels or masks of {domain}"
+    parts = (of.settings.get("init_args", {}) for of in (one, other))
+    mine, theirs = ({name: of.get(name) for name in ("ball", "explainer")} for of in parts)
+    return next((name for name in mine if mine[name] != theirs[name]), None)
+
+
+def _check_seeds(one: Result, other: Result) -> None:
+    what = "training domains" if one.train_domain != other.train_domain else differing(one, other)
+    if what:
+        raise UserError(
+            f"Results of one name are seeds of one method, but {one.name} with seed {one.seed} and "
+            f"with seed {other.seed} have other {what}: give one of them another name (--names)."
+        )
+
+
 @dataclass(frozen=True)
 class ResultSet:
     """Methods and domains, both in the order in which the results name them."""
@@ -89,7 +112,8 @@ class ResultSet:
         """Group results by name.
 
         Raises:
-            UserError: there is no result, or two results have the same name and seed.
+            UserError: there is no result; two results have the same name and seed, or the same
+                name, and are no seeds of one method: they were trained or measured otherwise.
         """
         if not results:
             raise UserError("Expected at least one result folder to report on, but none was given.")
@@ -103,6 +127,8 @@ class ResultSet:
                     f"both '{result.name}' with seed {result.seed}: "
                     "leave one out or give it another name."
                 )
+            for other in seeds.values():
+                _check_seeds(other, result)
             seeds[result.seed] = result
         methods = tuple(
             MethodResults(name, tuple(sorted(seeds.values(), key=lambda run: run.seed or 0)))
@@ -114,6 +140,11 @@ class ResultSet:
     @property
     def runs(self) -> list[Result]:
         return [run for method in self.methods for run in method.runs]
+
+    @cached_property
+    def settings(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """The settings that all runs share, and those in which they differ, as `compared`."""
+        return compared({f"{run.name}, seed {run.seed}": run.settings for run in self.runs})
 
     @property
     def home(self) -> str | None:

@@ -11,6 +11,8 @@ from lookright.evaluation.stages import Stage, all_stages, in_order
 from lookright.explainers import Explainer, GradCAM
 from lookright.explainers.explainer import check_shown
 from lookright.metrics import MapMetric
+from lookright.metrics.metric import measure_of
+from lookright.named import refuse_same
 
 S = TypeVar("S", bound=Stage)
 
@@ -57,6 +59,9 @@ class Protocol:
             )
         for stage in self.chosen:
             stage.check(self)
+        refuse_same((measure_of(each).key for each in self.metrics), "metrics")
+        columns = {column for stage in self.chosen for column in stage.columns(self)}
+        refuse_same((column.name for column in columns), "measures")
 
     @cached_property
     def chosen(self) -> tuple[Stage, ...]:

@@ -24,6 +24,21 @@ def in_words(settings: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def compared(runs: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Of the settings of results by their names: those that all share, and the others as
+    {setting: {name: value}}, as printed."""
+    said = {name: in_words(settings) for name, settings in runs.items()}
+    common, differing = {}, {}
+    for key in dict.fromkeys(key for of in said.values() for key in of):
+        values = {name: of.get(key, "absent") for name, of in said.items()}
+        first, *others = values.values()
+        if all(other == first for other in others):
+            common[key] = first
+        else:
+            differing[key] = values
+    return common, differing
+
+
 def _words(value: Any, name: str) -> str:
     """One value of a spec, lengths in pixel units as 255ths."""
     if isinstance(value, list):

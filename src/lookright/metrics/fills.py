@@ -49,7 +49,7 @@ def fill_of(fill: str | Fill) -> Fill:
     if isinstance(fill, str):
         return fill_named(fill)
     own: Any = fill() if isclass(fill) else fill
-    return own
+    return lambda images: own(images.clone())  # which it may change in place
 
 
 def fill_name(fill: str | Fill) -> str:

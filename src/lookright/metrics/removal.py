@@ -69,6 +69,8 @@ def removed_and_kept(
     kinds: False removes those pixels, True keeps only them. Images and their variants are batched
     together, at most `max_images` at once.
     """
+    if not counts:
+        return images.new_zeros(len(kinds), len(rankings), len(images), 0)
     filled = fill(images)
     variants = list(product(kinds, range(len(rankings)), counts))
     blocks = []

@@ -93,6 +93,9 @@ class Scorecard:
         if not self.fills:
             raise UserError("A scorecard needs at least one fill; give blur and mean.")
         refuse_same(map(fill_name, self.fills), "fills")
+        for name in ("steps", "squares", "samples"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be 1 or more, got {getattr(self, name)}.")
 
     @property
     def measures(self) -> tuple[Measure, ...]:

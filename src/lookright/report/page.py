@@ -16,7 +16,6 @@ from lookright.drawing import count, listing, p_value, pixel_levels, span
 from lookright.errors import UserError
 from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.result import Result, read_result
-from lookright.evaluation.settings import in_words
 from lookright.evaluation.stages import Stage, all_stages
 from lookright.evaluation.stages.attacks import eps_of
 from lookright.evaluation.stages.diagnostics import verdicts
@@ -73,7 +72,7 @@ def render(results: ResultSet, title: str) -> str:
         has_baselines=any(baseline_names(results, domain) for domain in results.domains),
         sections=list(_sections(environment, results, common)),
         claims=claims(results),
-        settings=_settings(results.runs),
+        settings=results.settings,
         checked=bool(verdicts(results)),
         suspects=_suspects(results),
     )
@@ -162,17 +161,3 @@ def _suspects(results: ResultSet) -> str:
         if one.suspects
     ]
     return listing(found) if found else ""
-
-
-def _settings(runs: Sequence[Result]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Settings that all runs share, and the others as {setting: {run: value}}, as printed."""
-    said = {f"{run.name}, seed {run.seed}": in_words(run.settings) for run in runs}
-    common, differing = {}, {}
-    for key in dict.fromkeys(key for of in said.values() for key in of):
-        values = {run: of.get(key, "absent") for run, of in said.items()}
-        first, *others = values.values()
-        if all(other == first for other in others):
-            common[key] = first
-        else:
-            differing[key] = values
-    return common, differing

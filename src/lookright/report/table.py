@@ -111,6 +111,8 @@ def _caption(results: ResultSet) -> str:
         lines.append("(suspect): the attack may have failed; the page says why")
     if any(noted for _, noted in said):
         lines.append("(note): the page says what")
+    if differing := results.settings[1]:
+        lines.append(f"not measured alike, so not to be compared simply: {', '.join(differing)}")
     return "\n".join(lines)
 
 

@@ -16,9 +16,10 @@ ALIKE = 1e-6
 class Paired:
     """The number of images, of n, on which one map scores better than another, and worse.
 
-    On the other images they are equal, to a millionth of the largest score. `p` is the exact
-    two-sided p-value of the hypothesis that both are equally likely on every image (the sign test;
-    for bools it is McNemar's, Psychometrika 1947).
+    n counts the images on which both have a finite score; on the rest of them they are equal, to a
+    millionth of the largest score. `p` is the exact two-sided p-value of the hypothesis that both
+    are equally likely on every image (the sign test; for bools it is McNemar's, Psychometrika
+    1947).
     """
 
     better: int
@@ -41,6 +42,10 @@ class Paired:
 def paired(own: Tensor, other: Tensor, higher_is_better: bool) -> Paired:
     """Compare two sets of scores (n,) of the same images under one measure."""
     own, other = own.double(), other.double()
+    known = own.isfinite() & other.isfinite()
+    if not known.any():
+        return Paired(0, 0, 0)
+    own, other = own[known], other[known]
     alike = ALIKE * max(float(each.abs().amax()) for each in (own, other))
     gain = own - other if higher_is_better else other - own
     return Paired(int((gain > alike).sum()), int((gain < -alike).sum()), len(gain))

@@ -14,7 +14,8 @@ from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
-from lookright.loading import ModelOptions, Opened, Subject, is_run, load_subject
+from lookright.loading import Opened, Subject, is_run, load_subject
+from lookright.model_options import ModelOptions
 from lookright.perturbations import Attacked, Perturbation
 from lookright.spec import ModelName
 

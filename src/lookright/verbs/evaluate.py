@@ -11,7 +11,8 @@ from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
 from lookright.files import require_writable
-from lookright.loading import ModelOptions, Opened, load_subject, tell_apart
+from lookright.loading import Opened, load_subject, tell_apart
+from lookright.model_options import ModelOptions
 from lookright.report import method_table, write_page
 from lookright.spec import ModelName
 

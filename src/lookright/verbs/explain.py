@@ -13,7 +13,8 @@ from lookright.errors import UserError, did_you_mean, some
 from lookright.explainers import Explainer, GradCAM
 from lookright.explainers.explainer import check_shown
 from lookright.jobs.look import look
-from lookright.loading import ModelOptions, load_model
+from lookright.loading import load_model
+from lookright.model_options import ModelOptions
 from lookright.modes import frozen, full_precision
 from lookright.spec import ModelName
 

@@ -27,6 +27,7 @@ from lookright.metrics.classification import (
     accuracy_under,
 )
 from lookright.metrics.stability import STABILITY_COSINE, STABILITY_SPEARMAN, STABILITY_TOPK
+from lookright.named import refuse_same
 from lookright.spec import parameters
 
 ATTACKED = Column("attacked", kept=False)
@@ -117,6 +118,7 @@ class Attacks(Stage):
         self.main(protocol.ball)
         for eps in self.curve:
             replace(protocol.ball, eps=eps)
+        refuse_same((f"{eps:.6f}" for eps in self.radii(protocol.ball)), "radii of the curve")
         for attack in self.attacks:
             _within(attack, protocol.ball)
 

@@ -66,6 +66,7 @@ class Corruptions(Stage):
         refuse_same((corruption_of(name).name for name in self.names), "corruptions")
         for severity in self.severities:
             check_severity(severity)
+        refuse_same(map(str, self.severities), "severities")
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         each = (column for _, _, *both in self._each() for column in both)

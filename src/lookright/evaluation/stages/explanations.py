@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lookright import metrics
+from lookright.errors import UserError
 from lookright.evaluation.column import Column, Columns, measuring
 from lookright.evaluation.grouping import ResultSet
 from lookright.evaluation.protocol import Protocol
@@ -183,7 +184,13 @@ def _measured(metric: MapMetric, view: View) -> Columns:
         each = there | {"saliency": maps[column.baseline]}
         given = {name: view.model if name == "model" else _of(each[name], where) for name in names}
         with torch.no_grad():
-            found[column] = metric(**given)
+            found[column] = values = metric(**given)
+        if values.shape != (int(where.sum()),):
+            raise UserError(
+                f"The metric {column.measure.key if column.measure else column.name} gave a tensor "
+                f"of shape {tuple(values.shape)} for {int(where.sum())} images: return one number "
+                "for each image, (B,)."
+            )
     return found
 
 
