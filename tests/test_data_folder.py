@@ -352,3 +352,20 @@ def test_real_images_of_pacs(tmp_path):
     brightness = {domain: data.samples(domain, range(20)).images.mean() for domain in data.domains}
     assert max(brightness, key=brightness.__getitem__) == "sketch"
     assert all(0.02 < batch.images.std() < 0.6 for batch in batches)
+
+
+def test_of_two_images_of_one_stem_the_one_of_the_masks_kind_has_it(pets, tmp_path):
+    paint(pets / "photo/cat/0.jpg", 90)
+    masks = tmp_path / "masks"
+    paint(masks / "photo/cat/0.png")
+    data = load_data(pets, image_size=8, masks=masks)
+    masked = dict(zip(data.names("photo"), data.masked("photo"), strict=True))
+    assert masked["photo/cat/0.png"]
+    assert not masked["photo/cat/0.jpg"]
+
+
+def test_a_mask_of_several_images_is_told(pets, tmp_path):
+    paint(pets / "photo/cat/0.jpg", 90)
+    paint((masks := tmp_path / "masks") / "photo/cat/0.bmp")
+    with pytest.warns(UserWarning, match=r"1 masks in '.*' belong to several images each"):
+        load_data(pets, image_size=8, masks=masks)

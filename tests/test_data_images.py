@@ -15,7 +15,9 @@ from lookright.data.images import (
     load_image,
     read_image,
     read_mask,
+    shown_size,
     square,
+    stored_size,
 )
 from lookright.errors import UserError
 
@@ -82,7 +84,7 @@ def test_palettes_give_their_colours(tmp_path, transparent, expected):
     assert colour(path) == expected
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_undone(tmp_path, orientation, suffix):
     upright = np.zeros((8, 16, 3), np.uint8)
@@ -104,6 +106,10 @@ def test_exif_orientation_is_undone(tmp_path, orientation, suffix):
     shown = np.array(read_image(path)).astype(int)
     assert shown.shape == upright.shape
     assert np.abs(shown - upright).max() < 40
+    assert shown_size(*stored_size(path)) == (16, 8)
+    mask = tmp_path / "mask.png"
+    Image.fromarray(upright[..., 0]).save(mask)
+    assert (np.array(read_mask(mask, path)) == upright[..., 0]).all()
 
 
 @given(st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA"]), st.integers(1, 9), st.integers(1, 9))

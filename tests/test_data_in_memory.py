@@ -286,3 +286,25 @@ def test_labels_beyond_the_classes_and_arguments_without_sense_are_refused():
     with pytest.raises(UserError, match="one domain"):
         InMemory(IMAGES, LABELS, domain=["a", "b"])
     assert as_data(images=IMAGES, labels=LABELS, masks=MASKS, has_mask=LABELS > 0).has_masks
+
+
+@pytest.mark.parametrize(
+    "levels", [[0.2, 0.4, 0.6, 0.8], [0.4], [0.25, 0.5, 0.75], [0.0, 1.0, 0.2]]
+)
+def test_soft_masks_keep_their_levels(levels):
+    masks = torch.tensor(levels)[torch.arange(N * SIZE * SIZE) % len(levels)].view(N, 1, SIZE, SIZE)
+    found = as_data((IMAGES, LABELS, masks)).samples("data", range(N)).masks
+    torch.testing.assert_close(found, masks, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("border", [False, True])
+def test_class_numbers_divided_by_255_are_class_numbers(border):
+    numbers = torch.arange(N * SIZE * SIZE).view(N, 1, SIZE, SIZE) % 3
+    if border:
+        numbers[:, :, 0] = 255
+    whole, divided = (
+        as_data((IMAGES, LABELS, masks)).samples("data", range(N))
+        for masks in (numbers, numbers / 255)
+    )
+    assert torch.equal(whole.masks, divided.masks)
+    assert border == (divided.ignored is not None)

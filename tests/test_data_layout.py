@@ -311,3 +311,37 @@ def test_many_images_are_listed_in_a_moment(tmp_path):
     counted: list[int] = []
     found = Lister(counted.append)(folder)
     assert (len(found.images), counted) == (20_000, [20_000])
+
+
+def test_a_validation_image_that_is_also_trained_on_chooses_no_epoch(tmp_path):
+    kinds = (f"{part}/{name}" for part in ("train", "val", "test") for name in ("cat", "dog"))
+    root = varied(tmp_path / "set", *kinds)
+    (root / "val/cat/copy.png").write_bytes((root / "train/cat/0.png").read_bytes())
+    data = load_data(root, image_size=4, layout="parts")
+    with pytest.warns(UserWarning, match=r"1 validation images of set are copies .*val/cat/copy"):
+        parts = dict(zip(data.names("set"), data.parts("set"), strict=True))
+    assert parts["val/cat/copy.png"] == "train"
+    assert [*parts.values()].count("validation") == 16
+
+
+def test_a_link_back_brings_no_image_into_another_class(tmp_path):
+    root = grow(tmp_path / "pets", "cat", "dog")
+    (root / "cat" / "loop").symlink_to("..")
+    with pytest.warns(UserWarning, match="1 links to folders that were listed before"):
+        data = load_data(root, image_size=4, subfolders="take")
+    assert [*data.names("pets")] == [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(3)]
+
+
+def test_splits_have_the_same_columns_and_may_have_more_classes(tmp_path):
+    def save(name: str, **splits) -> Path:
+        datasets.DatasetDict(splits).save_to_disk(str(tmp_path / name))
+        return tmp_path / name
+
+    day = {"domain": (datasets.Value("string"), ["day"] * 4)}
+    said = "same columns in all splits.*'domain': give all"
+    refused(said, save("a", first=table(4), second=table(4, 1, **day)))
+    refused(said, save("b", first=table(4, **day), second=table(4, 1)))
+    more = {"label": (datasets.ClassLabel(names=["owl", "cat"]), [0, 1, 0, 1])}
+    data = load_data(save("c", first=table(4), second=table(4, 1, **more)))
+    assert data.classes == ("cat", "dog", "owl")
+    assert (data.labels("first"), data.labels("second")) == ([0, 1, 0, 1], [2, 0, 2, 0])

@@ -214,3 +214,10 @@ def test_failed_jobs_are_named_and_the_others_done(tmp_path):
         compare("trial", jobs, tmp_path)
     (good,) = tmp_path.glob("good-*")
     assert Run(good).finished
+
+
+def test_a_network_of_ones_own_is_judged_too(tmp_path):
+    training = Training("mine", ERM, Blobs(), ("train",), model="tiny:own_network", options=ONCE)
+    job = Evaluation(training, ("train",), QUICK)
+    assert launched([job], tmp_path, InProcess()) == []
+    assert job.result(job.place(tmp_path).folder).domains["train"].n == 6

@@ -404,3 +404,36 @@ def test_a_run_keeps_what_its_masks_mean(tmp_path: Path) -> None:
     assert again.ignored is not None
     assert torch.equal(again.masks, data.samples("images", [0]).masks)
     assert again.ignored.sum() > ignored.sum()
+
+
+def stored(root: Path, masks: dict[str, NDArray[Any]]) -> Path:
+    """Images with these masks beside them, in images/ and masks/."""
+    chance = np.random.default_rng(0)
+    for name, mask in masks.items():
+        image = chance.integers(0, 255, (SIZE, SIZE, 3))
+        for folder, pixels in (("images", image), ("masks", mask)):
+            path = root / folder / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return root / "images"
+
+
+def test_class_numbers_beside_a_soft_mask_are_asked_about(tmp_path):
+    classes = np.indices((SIZE, SIZE))[0] % 3
+    soft = np.linspace(0, 255, SIZE * SIZE).reshape(SIZE, SIZE)
+    root = stored(tmp_path, {"a/0": classes, "a/1": classes, "b/0": soft})
+    given = {"image_size": SIZE, "masks": tmp_path / "masks"}
+    with pytest.raises(UserError, match=r"the values 0, 1, 2, but .* soft edges.*--mask_values"):
+        load_data(root, **given)
+    assert load_data(root, **given, mask_values=MaskValues(soft=True)).has_masks
+
+
+def test_numbers_that_the_user_names_are_no_noise(tmp_path):
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask[2:4], mask[4:6], mask[6:8] = 1, 254, 255
+    root = stored(tmp_path, {"a/0": mask, "b/0": mask})
+    values = MaskValues(object=(1,), ignore=(254,))
+    data = load_data(root, image_size=SIZE, masks=tmp_path / "masks", mask_values=values)
+    batch = data.samples("images", [0])
+    assert batch.masks[0, 0, :, 0].nonzero()[:, 0].tolist() == [2, 3]
+    assert batch.ignored[0, 0, :, 0].nonzero()[:, 0].tolist() == [4, 5]

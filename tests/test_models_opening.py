@@ -1,17 +1,28 @@
 """Any model: what somebody else saved gives the logits and gradients of what it was made from."""
 
+import json
+from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from lookright.attacks import FGSM, PGD
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient, IntegratedGradients
-from lookright.models import Classifier, build_model, open_model, save_classifier
+from lookright.models import (
+    Classifier,
+    build_model,
+    load_classifier,
+    open_model,
+    save_classifier,
+)
+from lookright.models.weights import fingerprint
 from lookright.modes import frozen
 from models_for_tests import CLASSES, SIZE, Tiny
 
@@ -266,3 +277,77 @@ def test_a_mistake_is_one_clear_line(make, options, says, tmp_path: Path) -> Non
     with pytest.raises(UserError, match=says) as raised:
         open_model(make(tmp_path), **options)
     assert "\n" not in str(raised.value)
+
+
+class Shifted(nn.Module):
+    """A program whose answers depend on what is neither a parameter nor a buffer."""
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+        self.head = nn.Linear(3, CLASSES)
+        nn.init.constant_(self.head.weight, 0.5)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head((x - self.by).mean((2, 3)))
+
+
+@pytest.mark.parametrize("save", [script, trace, None], ids=["scripted", "traced", "frozen"])
+def test_programs_with_other_constants_are_other_models(save, tmp_path):
+    def made(by: float) -> str:
+        path, network = tmp_path / "net.pt", Shifted(by).eval()
+        if save is None:
+            torch.jit.save(torch.jit.freeze(torch.jit.script(network)), path)
+        else:
+            save(network, path)
+        return fingerprint(open_model(str(path), image_size=SIZE, count=CLASSES))
+
+    assert made(0.5) == made(0.5)
+    assert made(0.5) != made(0.9)
+
+
+def test_arrays_of_a_module_count():
+    def made(by: float) -> str:
+        network = Shifted(0.0)
+        network.table = np.array([by])
+        return fingerprint(network)
+
+    assert made(0.5) == made(0.5)
+    assert made(0.5) != made(0.9)
+
+
+def test_a_frozen_program_has_no_modes_to_change(tmp_path):
+    path = tmp_path / "net.pt"
+    torch.jit.save(torch.jit.freeze(torch.jit.script(Tiny().eval())), path)
+    model = open_model(str(path), image_size=SIZE, count=CLASSES)
+    with frozen(deepcopy(model)) as nothing:
+        assert nothing is None
+
+
+def test_tied_weights_are_saved_and_loaded(tmp_path):
+    class Tied(Tiny):
+        def __init__(self) -> None:
+            super().__init__()
+            self.again = nn.Conv2d(*self.first.weight.shape[1::-1], 3)
+            self.again.weight = self.first.weight
+
+    model = Classifier(Tied(), NAMES, SIZE)
+    save_classifier(model, tmp_path / "net.safetensors")
+    found = load_classifier(tmp_path / "net.safetensors", Tied())
+    x = torch.rand(2, 3, SIZE, SIZE)
+    torch.testing.assert_close(found.eval()(x), model.eval()(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("outputs", "guesses"), ("preprocessing", {"resize": 3})]
+)
+def test_what_a_file_says_wrongly_is_one_line(tmp_path, name, value):
+    path = tmp_path / "net.safetensors"
+    save_classifier(Classifier(Tiny(), NAMES, SIZE), path)
+    with safe_open(path, "pt") as file:
+        about, names = json.loads(file.metadata()["lookright"]), file.keys()
+        state = {each: file.get_tensor(each) for each in names}
+    save_file(state, path, metadata={"lookright": json.dumps(about | {name: value})})
+    with pytest.raises(UserError, match=r"cannot be read: it is damaged"):
+        load_classifier(path, Tiny())

@@ -111,11 +111,11 @@ def load_subject(
             )
         return opened[asked]
 
-    def of_run(run: Run, size: int) -> ImageData:
+    def of_run(run: Run, size: int, its: Preprocessing | None) -> ImageData:
         spec = run.data_spec
         how = options.preprocessing
         if data is not None and not _is_same(data, spec):
-            return images(data, size, run.model().preprocessing if how is True else how or None)
+            return images(data, size, its if how is True else how or None)
         known: dict[str, Any] = {"image_size": size, "skip_unreadable": skip_unreadable}
         known |= {} if how is True else {"preprocessing": how or None}
         others: dict[str, Any] = {
@@ -139,7 +139,7 @@ def load_subject(
         size = options.image_size or config["model"]["image_size"]
         own, learned = _of_run(run, options)
         check_size(run, options.image_size or own.image_size, size)
-        found = of_run(run, size)
+        found = of_run(run, size, own.preprocessing)
         judged, chosen, _ = _fitted(own, found, options)
         return Subject(
             judged,

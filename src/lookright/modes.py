@@ -17,7 +17,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
     after an exception. In evaluation mode BatchNorm keeps its buffers and dropout is off. Computed
     parameters, as in `torch.func.functional_call`, are detached inside.
     """
-    training = [module for module in model.modules() if module.training]
+    training = [each for each in model.modules() if getattr(each, "training", False)]
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     computed = [
         (module._parameters, name, parameter)

@@ -13,6 +13,7 @@ from torch import Tensor
 from lookright.batch import Batch
 from lookright.data.dataset import ImageData, SplitName, hashed
 from lookright.data.images import UnreadableImageError
+from lookright.data.layout import without_copies
 from lookright.data.masks import MaskSet, MaskValues
 from lookright.data.shared import SharedRows
 from lookright.errors import UserError, printable
@@ -174,10 +175,11 @@ class Decoded(ImageData):
             return super().parts(domain)
         hashes = super().parts(domain)
         divided: Mapping[SplitName, SplitName] = {"validation": "validation"}
-        return [
+        found = [
             self._parts[name] or divided.get(own, "train")
             for name, own in zip(self.names(domain), hashes, strict=True)
         ]
+        return without_copies(found, self.keys(domain), self.names(domain), domain)
 
     def labels(self, domain: str) -> Sequence[int]:
         return [label for _, label in self._readable(domain)]

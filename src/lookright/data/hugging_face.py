@@ -1,7 +1,7 @@
 """A data set saved to disk by Hugging Face's `datasets`."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -147,8 +147,11 @@ class HuggingFace(Decoded):
         self.mask_values = mask_values
         found = MaskSet(mask_values, "masks", "--mask_values")
         self._sets = {"masks": found} if picked_mask else {}
+        for split, rows in splits.items():
+            _check_columns(f"{root}, split {split}", rows.features, features, used.values())
         labels = {name: _texts(rows, picked_label) for name, rows in splits.items()}
-        known = getattr(features[picked_label], "names", None)
+        named = (getattr(rows.features[picked_label], "names", ()) for rows in splits.values())
+        known = [*dict.fromkeys(name for names in named for name in names)]
         values = {each for of in labels.values() for each in of if each is not None}
         self.classes = tuple(known or sorted(values))
         if len(self.classes) < 2:
@@ -257,6 +260,23 @@ def _column(
         f"Which column of '{root}' is the {what}: {', '.join(fitting or possible)}? Name it "
         f"as in '{root}?{what}={(fitting or possible)[0]}'."
     )
+
+
+def _check_columns(
+    where: str, features: Mapping[str, Any], first: Mapping[str, Any], used: Iterable[str | None]
+) -> None:
+    """Refuse a split without the columns that are used of the first, or with masks or domains that
+    the first has not."""
+    lacking = [name for name in used if name and name not in features]
+    further = [
+        name for name in features if name not in first and (name in _MASK or name in _DOMAIN)
+    ]
+    if lacking or further:
+        raise UserError(
+            f"Expected the same columns in all splits; {where} "
+            f"{'lacks' if lacking else 'alone has'} '{(lacking or further)[0]}': give all splits "
+            "the same columns."
+        )
 
 
 def _texts(rows: Any, column: str) -> list[str | None]:

@@ -36,6 +36,7 @@ _DAMAGED = (
     EOFError,
     IndexError,
     struct.error,
+    RuntimeError,
     Image.DecompressionBombError,
 )
 _JPEG_END: Final = b"\xff\xd9"
@@ -122,7 +123,11 @@ def stored_size(path: File) -> tuple[tuple[int, int], int]:
     """
     try:
         with _opened(_stream(path)) as image:
-            return image.size, _orientation(image)
+            orientation = _orientation(image)
+            if image.format == "TIFF" and orientation in _UPRIGHT:
+                image.load()  # turns it; versions of Pillow differ about its size before
+                return image.size, _orientation(image)
+            return image.size, orientation
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
 

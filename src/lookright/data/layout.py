@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +201,19 @@ def find_masks(
     warn_of_odd(root, lister)
     stems = {image: os.path.splitext(image)[0] for image in images}
     fitting = {image: masks[stem] for image, stem in stems.items() if stem in masks}
+    own = {stems[image] for image, mask in fitting.items() if _same_suffix(image, mask)}
+    fitting = {
+        image: mask
+        for image, mask in fitting.items()
+        if stems[image] not in own or _same_suffix(image, mask)
+    }
+    counts = Counter(stems[image] for image in fitting)
+    if shared := [stem for stem, count in counts.items() if count > 1]:
+        warnings.warn(
+            f"{len(shared)} {words} in '{root}' belong to several images each, such as "
+            f"'{masks[shared[0]]}': rename these images unless they are copies of one.",
+            stacklevel=2,
+        )
     strays = sorted(masks.keys() - set(stems.values()))
     if not fitting:
         came = f"'{masks[strays[0]]}' belongs to no image" if strays else "it contains no images"
@@ -246,11 +260,34 @@ def require_folder(root: Path, what: str, others: tuple[str, ...] = ()) -> None:
     )
 
 
+def without_copies(
+    parts: Sequence[SplitName], keys: Sequence[str], names: Sequence[str], domain: str
+) -> list[SplitName]:
+    """The parts, with copies of training images among those of validation counted as the former.
+
+    Warns of them.
+    """
+    trained = {key for key, part in zip(keys, parts, strict=True) if part == "train"}
+    copies = {at for at, part in enumerate(parts) if part == "validation" and keys[at] in trained}
+    if copies:
+        warnings.warn(
+            f"{len(copies)} validation images of {domain} are copies of training images, such as "
+            f"{names[min(copies)]}, and count as these.",
+            stacklevel=2,
+        )
+    return ["train" if at in copies else part for at, part in enumerate(parts)]
+
+
+def _same_suffix(image: str, mask: Path) -> bool:
+    return os.path.splitext(image)[1].lower() == mask.suffix.lower()
+
+
 def _deeper(
     root: Path, folders: Sequence[Path], subfolders: Subfolders | None, lister: Lister
 ) -> list[Path]:
     """The images within folders of a class, if they are to be taken."""
-    found = [path for folder in folders for path in lister.below(folder)]
+    above = {root, *(folder.parent for folder in folders)}
+    found = [path for folder in folders for path in lister.below(folder, above)]
     if not found or subfolders == "take":
         return found
     if subfolders is None:

@@ -1,7 +1,7 @@
 """Lists folders of images, and counts by reason what is passed over in them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -77,14 +77,14 @@ class Lister:
         self.told(len(images))
         return Listing(images, folders)
 
-    def below(self, folder: Path) -> Iterator[Path]:
-        """All images below a folder; a folder that several links lead to is listed once."""
-        waiting, listed = [folder], set[tuple[int, int]]()
+    def below(self, folder: Path, others: Iterable[Path] = ()) -> Iterator[Path]:
+        """All images below a folder; a folder that several links lead to is listed once, and one of
+        the `others` not at all."""
+        waiting, listed = [folder], set(map(_place, others))
         while waiting:
             at = waiting.pop()
             found = self(at)
-            status = at.stat()
-            if (place := (status.st_dev, status.st_ino)) in listed:
+            if (place := _place(at)) in listed:
                 self.pass_over(AGAIN, at)
                 continue
             listed.add(place)
@@ -144,3 +144,9 @@ def _is_ours(folder: Path) -> bool:
         return False
     enough = any if folder.name.lower() in ("runs", "results") else all
     return bool(inner) and enough(map(_is_ours, inner))
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    """What is the same for all links to a folder."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino

@@ -46,8 +46,9 @@ class Numbers:
         return levels.astype(np.uint8)
 
 
-def numbers_of(mask: Image.Image, name: str) -> Numbers:
-    """The numbers of a mask of any mode; `name` stands in messages.
+def numbers_of(mask: Image.Image, name: str, exact: bool = False) -> Numbers:
+    """The numbers of a mask of any mode; `name` stands in messages, and `exact` says that they mean
+    what they are, none of them noise.
 
     Raises UserError for a file that cannot be a mask, such as a photograph.
     """
@@ -63,11 +64,11 @@ def numbers_of(mask: Image.Image, name: str) -> Numbers:
     if mask.mode in ("1", "L") or mask.mode.startswith("I"):
         values = np.array(mask)
         values = values.astype(np.uint8 if mask.mode in ("1", "L") else np.int64, copy=False)
-        return levels_of(values, name, lossy)
+        return levels_of(values, name, lossy, exact)
     return _of_colours(np.array(mask.convert("RGB")), name, lossy)
 
 
-def levels_of(values: NDArray[Any], name: str, lossy: bool = False) -> Numbers:
+def levels_of(values: NDArray[Any], name: str, lossy: bool = False, exact: bool = False) -> Numbers:
     """Integers (H, W) as numbers, without the noise of a lossy format if all are nearly 0 or 255.
 
     Raises UserError for many levels that are neither class numbers nor grey levels, and for the
@@ -84,7 +85,7 @@ def levels_of(values: NDArray[Any], name: str, lossy: bool = False) -> Numbers:
     if lossy:
         return _of_lossy(values, counts, name)
     middle = seen.difference(range(_NOISE + 1), range(255 - _NOISE, 256))
-    if len(seen) > 2 and not middle and not seen.isdisjoint(range(255 - _NOISE, 255)):
+    if len(seen) > 2 and not exact and not middle and not seen.isdisjoint(range(255 - _NOISE, 255)):
         return _halved(values, 128)
     if len(seen) <= FEW:
         return Numbers(values, seen)

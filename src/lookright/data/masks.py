@@ -25,7 +25,7 @@ from lookright.data.mask_numbers import Numbers, numbers_of
 from lookright.errors import UserError
 from lookright.models.preprocessing import Preprocessing
 
-_HIGHEST_CLASS: Final = 31
+HIGHEST_CLASS: Final = 31
 """Numbers up to this one are classes; several higher ones, or one beside a 255, may be levels."""
 
 _MANY_LEVELS: Final = 8
@@ -79,6 +79,11 @@ class MaskSet:
         self._new: dict[str, Seen] = {}
         self._settled: dict[Seen, str] = {}
 
+    @property
+    def exact(self) -> bool:
+        """Whether the user says what numbers mean."""
+        return bool(self.values.object or self.values.ignore)
+
     def read(
         self, path: File, image_path: File, name: str, size: int, how: Preprocessing | None = None
     ) -> Tensor:
@@ -88,7 +93,9 @@ class MaskSet:
         is the mask's name for `settle`. Raises
         UserError for a file that cannot be a mask, and the errors of `read_mask`.
         """
-        grey, ignored = self.interpreted(numbers_of(read_mask(path, image_path), str(path)), name)
+        grey, ignored = self.interpreted(
+            numbers_of(read_mask(path, image_path), str(path), self.exact), name
+        )
         if ignored is None:
             return squared(Image.fromarray(grey), size, how, self._smooth)
         if not self._smooth:
@@ -139,6 +146,14 @@ class MaskSet:
         new, self._new = self._new, {}
         named = self._settled | {seen: name for name, seen in new.items()}
         again: set[str] = set()
+        if None in named and not self.values.soft:
+            for seen, name in named.items():
+                if seen and 1 < max(seen) <= HIGHEST_CLASS:
+                    raise self._ambiguous(
+                        f"'{name}' has only the values {_listed(seen)}, but '{named[None]}' has "
+                        "soft edges",
+                        "if all have soft edges",
+                    )
         if None in named and not self._soft:
             changed = {seen for seen in named if _border(seen, True) != _border(seen, False)}
             for seen in changed & self._settled.keys():
@@ -196,7 +211,7 @@ def _border(seen: Seen, soft: bool) -> frozenset[int] | None:
         return None
     highest = max(seen, default=0)
     full = _FULL[highest > 255]
-    high = [each for each in seen if each > _HIGHEST_CLASS]
+    high = [each for each in seen if each > HIGHEST_CLASS]
     if seen <= {0, 1} or seen <= {0, full}:
         return frozenset()
     if soft or len(high) > _MANY_LEVELS:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lookright.data.mask_numbers import levels_of
-from lookright.data.masks import MaskSet, MaskValues
+from lookright.data.masks import HIGHEST_CLASS, MaskSet, MaskValues
 from lookright.errors import UserError
 
 _CHUNK = 256
@@ -105,11 +105,15 @@ def interpreted_masks(
     """
     numbers = _numbers(masks)
     if numbers.is_floating_point():
-        if values not in (None, MaskValues(soft=True)):
+        levels = as_stored(numbers)
+        numbered = values not in (None, MaskValues(soft=True))
+        if levels.is_floating_point() and numbered:
             raise UserError(
                 f"Expected masks with whole numbers for {values}; got soft masks: leave it out."
             )
-        return (numbers if left_out is None else numbers.masked_fill(left_out, 0)), left_out
+        if levels.is_floating_point() or not (numbered or _are_classes(levels)):
+            return (levels if left_out is None else levels.masked_fill(left_out, 0)), left_out
+        numbers = levels
     if left_out is not None:
         numbers = numbers.long().masked_fill(left_out, -1)
     if values is None:
@@ -123,7 +127,7 @@ def interpreted_masks(
 
     def read(names: Iterable[str]) -> None:
         for name in names:
-            levels = levels_of(numbers[chosen[name], 0].numpy(), name)
+            levels = levels_of(numbers[chosen[name], 0].numpy(), name, exact=wanted.exact)
             grey, outside = wanted.interpreted(levels, name)
             found[chosen[name], 0] = torch.from_numpy(grey)
             ignored[chosen[name], 0] = False if outside is None else torch.from_numpy(outside)
@@ -134,7 +138,7 @@ def interpreted_masks(
 
 
 def _numbers(masks: Tensor) -> Tensor:
-    """Integers, as uint8 if that loses nothing; soft masks that are no 8-bit levels stay float."""
+    """Integers, as uint8 if that loses nothing; what is no whole number stays float."""
     if masks.is_floating_point():
         masks = masks.float()
         if not masks.isfinite().all():
@@ -148,12 +152,18 @@ def _numbers(masks: Tensor) -> Tensor:
                     "Expected masks as whole numbers or from 0 to 1, with 1 on the object; got "
                     f"values from {low:.3g} to {high:.3g}: scale them to [0, 1]."
                 )
-            return as_stored(masks)
+            return masks
         masks = masks.long()
     if masks.dtype in (torch.bool, torch.uint8):
         return masks.to(torch.uint8)
     low, high = (int(value) for value in masks.long().aminmax())
     return masks.to(torch.uint8) if low >= 0 and high <= 255 else masks.long()
+
+
+def _are_classes(levels: Tensor) -> bool:
+    """Whether 8-bit levels are class numbers that were divided by 255, as by ToTensor."""
+    seen = {int(level) for part in levels.split(_CHUNK) for level in part.unique()}
+    return bool(seen - {0, 255}) and max(seen - {255}) <= HIGHEST_CLASS
 
 
 def _is_binary(numbers: Tensor) -> bool:

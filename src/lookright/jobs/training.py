@@ -169,7 +169,7 @@ class Evaluation(Job):
         data, run = self.training.data, Run(folder)
         held = [data.split(domain, "validation") for domain in self.held_out]
         result = evaluate(
-            run.model(self.which),
+            run.model(self.which, architecture=self.training.model),
             data,
             home=folder,
             masker=run.masker(self.which),

@@ -61,7 +61,7 @@ class Validation(Job):
     def work(self, folder: Path, progress: Progress) -> None:
         """Score the training."""
         run = Run(folder)
-        model = run.model(self.which)
+        model = run.model(self.which, architecture=self.training.model)
         attacked = run.method(self.which, model).attack is not None
         task = progress.add_task(self.title, total=len(self.domains), note="")
         scores = []

@@ -1,10 +1,12 @@
 """Saving a classifier as one file, with its weights and everything needed to rebuild it."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -13,6 +15,7 @@ from lookright.errors import UserError
 from lookright.files import as_path, atomic, verified
 from lookright.models.build import is_own, make_network
 from lookright.models.classifier import Classifier
+from lookright.models.outputs import Outputs
 from lookright.models.preprocessing import LARGEST_SIDE, Preprocessing
 from lookright.models.weights import load_weights, read_weights
 from lookright.untrusted import parsed
@@ -38,8 +41,9 @@ def save_classifier(model: Classifier, path: Path | str) -> None:
         "outputs": str(model.outputs),
         "preprocessing": None if how is None else asdict(how),
     }
-    state = {
-        name: value.detach().contiguous() for name, value in model.network.state_dict().items()
+    state = {  # a copy of each, since tied weights share memory
+        name: value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in model.network.state_dict().items()
     }
     with atomic(path) as partial:
         save_file(state, partial, metadata={"lookright": json.dumps(about)})
@@ -71,7 +75,6 @@ def load_classifier(
             raise _not_given(Path(path), about["architecture"])
         network = make_network(made_by, len(about["classes"]), size, False)[0]
     load_weights(network, state, source=str(path))
-    how = about["preprocessing"]
     return Classifier(
         network,
         about["classes"],
@@ -81,7 +84,7 @@ def load_classifier(
         about["architecture"],
         nameless=about["nameless"],
         outputs=about["outputs"],
-        preprocessing=None if how is None else Preprocessing(**how | {"fill": tuple(how["fill"])}),
+        preprocessing=about["preprocessing"],
     )
 
 
@@ -109,7 +112,11 @@ def _about(path: Path) -> dict[str, Any]:
             "outputs": str(),
             "preprocessing": None | dict(),
         } if 0 < size <= LARGEST_SIDE and all(isinstance(name, str) for name in classes):
-            return dict(found)
+            with suppress(ValueError, TypeError, KeyError):
+                how = found["preprocessing"]
+                if how is not None:
+                    how = Preprocessing(**how | {"fill": tuple(how["fill"])})
+                return found | {"outputs": Outputs(found["outputs"]), "preprocessing": how}
     raise UserError(
         f"What {path} says of its classifier cannot be read: it is damaged, or of another version "
         "of lookright; save it anew."

@@ -1,10 +1,14 @@
 """Loading weights from a file into a network: only plain tensors, and all of them or an error."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
+from zipfile import ZipFile
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -54,12 +58,15 @@ def load_weights(
 def fingerprint(network: nn.Module) -> str:
     """16 hexadecimal digits: a hash of all that its answers depend on but its code.
 
-    That is the names and values of its state, of its other buffers, and of the numbers, texts and
-    tensors that its modules have as plain attributes, such as the mean and standard deviation of
-    torchvision's `Normalize`. Of a `Classifier` it is not how it and its classes are called.
+    That is the names and values of its state, of its other buffers, and of the numbers, texts,
+    tensors and arrays that its modules have as plain attributes, such as the mean and standard
+    deviation of torchvision's `Normalize`; of a TorchScript program its code and constants, too. Of
+    a `Classifier` it is not how it and its classes are called.
     """
     digest = hashlib.sha256()
     for name, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            digest.update(f"{name} {_program(module)}".encode())
         for attribute, value in vars(module).items():
             if isinstance(module, Classifier) and attribute != "outputs":
                 continue
@@ -71,16 +78,32 @@ def fingerprint(network: nn.Module) -> str:
 
 
 def _plain(value: Any) -> bool:
-    """Whether it is a number, a text or a tensor, or a list of such."""
+    """Whether it is a number, a text, a tensor or an array, or a list of such."""
     if isinstance(value, list | tuple):
         return all(map(_plain, value))
-    return value is None or isinstance(value, int | float | complex | str | Tensor)
+    return value is None or isinstance(value, int | float | complex | str | Tensor | np.ndarray)
 
 
 def _told(value: Any) -> str:
     if isinstance(value, list | tuple):
         return str([_told(each) for each in value])
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(f"{value.dtype} {value.tolist()}".encode()).hexdigest()
     if not isinstance(value, Tensor):
         return repr(value)
     content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
     return hashlib.sha256(content.tobytes()).hexdigest()
+
+
+def _program(module: torch.jit.ScriptModule) -> str:
+    """A hash of what TorchScript saves, without the numbers that it gives to names of classes and
+    without where the code came from."""
+    file = BytesIO()
+    torch.jit.save(module, file)
+    digest = hashlib.sha256()
+    with ZipFile(file) as archive:
+        for name in sorted(archive.namelist()):
+            if not name.endswith((".debug_pkl", "serialization_id")):
+                told = name.partition("/")[2].encode() + b" " + archive.read(name)
+                digest.update(re.sub(rb"___torch_mangle_\d+", b"", told))
+    return digest.hexdigest()

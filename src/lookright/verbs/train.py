@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -262,7 +263,8 @@ def _name(data: ImageData, objective: Method, seed: int) -> str:
     named = root.parent.name if root and root.name.lower() in _GENERIC else data.name
     parts = [named, method_title(spec_of(objective))]
     inner = objective.method if isinstance(objective, AWP) else objective
-    with torch.random.fork_rng([]):
+    usual = None
+    with torch.random.fork_rng([]), suppress(TypeError):  # a method of one's own may need options
         usual = type(inner)(inner.model).guide
     if type(inner.guide) is not type(usual):
         parts.append(type(inner.guide).__name__)
