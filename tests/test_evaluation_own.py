@@ -357,3 +357,16 @@ def test_what_works_in_place_changes_no_other_figure(tmp_path):
 def test_figures_of_one_place_are_refused(stage, says):
     with pytest.raises(UserError, match=says):
         Protocol(stages=(stage,))
+
+
+@metric(Measure("lost", "Lost", True, "score", "No number for any image."))
+def lost(logits):
+    return logits[:, 0] * torch.nan
+
+
+def test_a_measure_that_is_finite_for_no_image_is_left_out_and_told(tmp_path):
+    result = judge(tmp_path, changes={"metrics": (lost,)}, domains=["train"])
+    here = result.domains["train"]
+    assert "lost" not in here.measures
+    assert "accuracy" in here.measures
+    assert "Lost is left out: it is finite for no image." in here.warnings

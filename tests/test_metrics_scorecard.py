@@ -1,5 +1,6 @@
 """The scorecard is the measures it is made of, with baselines, from fewer passes."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -187,3 +188,11 @@ def test_a_curve_of_one_step_has_its_two_ends():
 def test_none_of_something_is_refused(name):
     with pytest.raises(UserError, match=f"{name} must be 1 or more, got 0"):
         Scorecard(**{name: 0})
+
+
+def test_a_model_without_weights_cannot_be_randomised():
+    model, x, saliency, y = scene()
+    fixed = torch.jit.freeze(torch.jit.script(copy.deepcopy(model).eval()))
+    card = Scorecard(InputGradient(), fills=("mean",), families=("randomisation_spearman",))
+    saliency = InputGradient()(fixed, x, y)[1].detach()
+    assert card(fixed, x, saliency, y)["randomisation_spearman"].isnan().all()

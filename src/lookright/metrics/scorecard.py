@@ -232,8 +232,17 @@ class Scorecard:
                 )
             scores |= {f"max_sensitivity{name}": changes[k] for k, name in enumerate(maps)}
         if "randomisation_spearman" in self.families:
-            scores["randomisation_spearman"] = randomisation_spearman(
-                randomised(model, self.seed), images, maps[""], self.explainer, target, max_images
+            scores["randomisation_spearman"] = (
+                randomisation_spearman(
+                    randomised(model, self.seed),
+                    images,
+                    maps[""],
+                    self.explainer,
+                    target,
+                    max_images,
+                )
+                if any(True for _ in model.parameters())
+                else torch.full_like(target, torch.nan, dtype=torch.float32)  # a frozen program
             )
             for name, one in maps.items():
                 if name:  # a baseline does not depend on the model, so it stays the same

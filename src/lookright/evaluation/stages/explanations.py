@@ -111,13 +111,20 @@ class Explanations(Stage):
         degenerate = float(joined[_DEGENERATE].float().mean())
         if degenerate > _MANY:
             yield f"{degenerate:.0%} of the explanations are empty or constant."
+        for column in self.columns(joined.protocol):
+            if column.measure and column.name in joined.values and column not in joined:
+                of = f" of the baseline {column.baseline}" if column.baseline else ""
+                yield f"{column.measure.title}{of} is left out: it is finite for no image."
 
     def summary(self, joined: Joined) -> list[RemovalCurve]:
         shares = self._scorecard(joined.protocol).curve_shares
         found = []
         for (kind, fill), curve in self._curves():
             for column in curve.beside_baselines:
-                points = [metrics.mean(each) for each in joined[column].T]
+                values = joined[column]
+                if not values.isfinite().any(0).all():
+                    continue
+                points = [metrics.mean(each) for each in values.T]
                 found.append(
                     RemovalCurve(
                         column.baseline or EXPLANATION,

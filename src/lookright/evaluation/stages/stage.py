@@ -110,7 +110,8 @@ class Joined:
         return self.values[column.name]
 
     def __contains__(self, column: Column) -> bool:
-        return column.name in self.values and len(self.values[column.name]) > 0
+        """Whether an image has a finite value in it."""
+        return column.name in self.values and bool(self.values[column.name].isfinite().any())
 
     def read_by(self, stage: Stage) -> "Joined":
         """The same, restricted to the columns of this stage, of those that it needs, and of every
