@@ -103,7 +103,7 @@ def test_what_others_write_follows_no_link(tmp_path, victim):
     assert "mine" not in (run / "log.txt").read_text()
 
 
-@pytest.mark.parametrize("name", ["results", "partial"])
+@pytest.mark.parametrize("name", ["results", ".partial-batches"])
 def test_a_folder_of_results_that_leads_elsewhere_is_refused(tmp_path, name):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "home").mkdir()
