@@ -26,6 +26,7 @@ from lookright.evaluation import (
     Protocol,
     evaluate,
 )
+from lookright.evaluation.cache import PARTIAL
 from lookright.evaluation.result import read_examples, read_result
 from lookright.explainers import InputGradient, SmoothGrad
 from lookright.models import Classifier
@@ -442,7 +443,7 @@ class Broken(ChannelMeans):
 def test_a_model_that_gives_nan_is_refused_at_its_first_batch(tmp_path):
     with pytest.raises(UserError, match="NaN or infinity for all 16 images"):
         judge(tmp_path, Broken(0), domains=["other"])
-    assert not (tmp_path / "partial").exists()
+    assert not (tmp_path / PARTIAL).exists()
 
 
 @pytest.mark.parametrize(
