@@ -1,5 +1,7 @@
 """Every format of annotations gives the same masks for the same objects."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -290,3 +292,18 @@ def test_flat_outlines_of_coco_are_refused_by_entry(tmp_path):
     assert found.unread == (
         "entry 1: its segmentation is neither outlines nor a run-length encoding",
     )
+
+
+def test_images_of_one_name_in_two_folders_stay_apart(tmp_path):
+    xml = voc_xml(voc_object("hare", HARE))
+    write(tmp_path, {"day/0.xml": xml, "night/0.xml": xml, "1.xml": xml})
+    called = {each.image for each in read_voc(tmp_path)}
+    name = next(iter(read_voc(tmp_path / "1.xml"))).image
+    assert called == {name, f"day/{name}", f"night/{name}"}
+
+
+def test_two_images_of_one_name_are_no_coco(tmp_path):
+    images = [{"id": number, "file_name": "0.png", "height": 9, "width": 9} for number in (1, 2)]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": []}))
+    with pytest.raises(UserError, match=r"several of its images are called '0.png'.*its path"):
+        list(read_coco(tmp_path / "a.json"))

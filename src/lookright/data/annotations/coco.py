@@ -3,6 +3,7 @@
 The format is described at https://cocodataset.org/#format-data.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -61,6 +62,13 @@ def _parts(
     images = _grouped(field(whole, "images", list), "id")
     if twice := [key for key, of in images[0].items() if len(of) > 1]:
         raise ValueError(f"several of its images have the id {twice[0]!r}")
+    called = (image.get("file_name") for of in images[0].values() for image in of)
+    names = Counter(name for name in called if isinstance(name, str))
+    if same := [name for name, count in names.items() if count > 1]:
+        raise ValueError(
+            f"several of its images are called {same[0]!r}: name each by its path from the folder "
+            "of images"
+        )
     entries = _grouped(field(whole, "annotations", list), "image_id")
     named = field(whole, "categories", list) if "categories" in whole else []
     labels = {_id(category, "id"): field(category, "name", str) for category in named}

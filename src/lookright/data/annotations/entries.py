@@ -6,6 +6,7 @@ of a folder. An entry that cannot be read is counted, and so is one without area
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 from xml.etree.ElementTree import Element
@@ -68,6 +69,8 @@ def each_file(
 ) -> Iterator[Annotated]:
     """The annotations of a file, or of all files with that suffix below a folder.
 
+    An image that is named without its folder is taken to lie in one called as that of the file.
+
     without: names of files in the folder that are no annotations.
 
     Raises:
@@ -82,7 +85,10 @@ def each_file(
         raise UserError(f"Expected {what} in '{path}'; it has no {suffix} file: name their folder.")
     for file in files:
         try:
-            yield read(file)
+            found = read(file)
+            folder = file.parent.relative_to(path).as_posix()
+            known = "/" in found.image or folder == "."
+            yield found if known else replace(found, image=f"{folder}/{found.image}")
         except (ValueError, OSError, UserError) as error:
             yield Annotated(file.stem, None, (), unread=(f"'{file}': {error}",))
 
