@@ -352,7 +352,7 @@ BAD = [
     (nothing, "evaluate erm --pretrained", r"run in erm has weights, .*: leave out --pretrained"),
     (nothing, "evaluate erm --mean [0,0,0] --outputs sigmoids", r"leave out --mean, --outputs"),
     (nothing, "evaluate erm --others", r"--others is for a class map"),
-    (nothing, "evaluate resnet10t --data pets --masker a.B", r"--masker names the masker of a run"),
+    (nothing, "evaluate resnet10t --data pets --masker a.B", r"run has .*leave out --masker"),
     (nothing, "evaluate", r"Still needed: models"),
     (nothing, "evaluate erm --data Shortcut", r"are cat, dog, those of Shortcut 0, 1.*class_map"),
     (other_pets, "evaluate erm --overwrite --data pets", r"cat, dog, those of pets cat, cow"),

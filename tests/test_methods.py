@@ -55,7 +55,7 @@ def test_named_terms_are_finite_scalars(make: Make) -> None:
 
 @every_method
 def test_smoothed_labels_change_the_terms_that_ask_for_the_right_answer(make: Make) -> None:
-    asking = {"clean", "adversarial", "mixed", "mixup", "muted", "variance"}
+    asking = {"clean", "adversarial", "mixed", "mixup", "muted", "variance", "invariance"}
     found = []
     for share in (0.0, 0.3):
         torch.manual_seed(0)

@@ -51,6 +51,11 @@ def freeze_statistics(model: nn.Module) -> None:
             module.eval()
 
 
+def normalises_by_batch(model: nn.Module) -> bool:
+    """Whether a BatchNorm layer is in training mode."""
+    return any(isinstance(each, _BatchNorm) and each.training for each in model.modules())
+
+
 @contextmanager
 def averaging_no_statistics(model: nn.Module) -> Iterator[None]:
     """BatchNorm in training mode normalises by the batch, and leaves its running statistics."""

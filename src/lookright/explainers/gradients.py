@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError
 from lookright.explainers.explainer import Explainer, class_score, differentiation, gradient_or_zero
-from lookright.modes import averaging_no_statistics, ordinary
+from lookright.modes import averaging_no_statistics, normalises_by_batch, ordinary
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class IntegratedGradients(Explainer):
     """|sum over channels of integrated gradients| (Sundararajan et al., ICML 2017, eq. 1).
 
     The path runs from the constant image `baseline` (0 is black) to x; the integral is the
-    midpoint rule with `steps` points, in a forward pass of steps * B images of its own.
+    midpoint rule with `steps` points, in one forward pass of (steps + 1) * B images; in two where
+    BatchNorm normalises by the batch.
     """
 
     steps: int = 16
@@ -64,9 +65,9 @@ class SmoothGrad(Explainer):
     """The sum over channels of |mean gradient over noisy copies| (Smilkov et al., 2017, eq. 1).
 
     `samples` copies with Gaussian noise of standard deviation `sigma` (pixel units, the paper's 10
-    to 20% of the range) pass forward together, after x. The noise comes from torch's global
-    generator and is the same for all images of a batch, so that under one seed the map of an image
-    does not depend on the images beside it.
+    to 20% of the range) pass forward together with x, and by themselves where BatchNorm normalises
+    by the batch. The noise comes from torch's global generator and is the same for all images of a
+    batch, so that under one seed the map of an image does not depend on the images beside it.
     """
 
     samples: int = 8
@@ -102,16 +103,20 @@ def _mean_gradient(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits of x (B, K), x, and the gradient averaged over `copies` (N, B, C, H, W).
 
-    The copies pass the model by themselves, and BatchNorm keeps none of their statistics.
+    All pass together; where BatchNorm normalises by the batch, the copies pass by themselves, and
+    it keeps none of their statistics.
     """
     keep = torch.is_grad_enabled()
     with differentiation(keep):
         x, copies = (x, copies) if keep else (ordinary(x), ordinary(copies))
         if not copies.requires_grad:
             copies = copies.requires_grad_()
-        logits = model(x)
-        with averaging_no_statistics(model):
-            others = model(copies.flatten(0, 1))
+        if normalises_by_batch(model):
+            logits = model(x)
+            with averaging_no_statistics(model):
+                others = model(copies.flatten(0, 1))
+        else:
+            logits, others = model(torch.cat([x, copies.flatten(0, 1)])).tensor_split([len(x)])
         target = logits.argmax(1) if y is None else y
         gradient = gradient_or_zero(class_score(others, target.repeat(len(copies))), copies, keep)
     return (logits, x, gradient.mean(0)) if keep else (logits.detach(), x, gradient.mean(0))
