@@ -304,3 +304,14 @@ def test_what_was_measured_otherwise_is_no_seed_of_a_method(tmp_path, change, wh
     other = edited(judged(tmp_path, "A", 1, here=table(accuracy=B_RIGHT)), change)
     with pytest.raises(UserError, match=f"with seed 0 and with seed 1 have other {what}.*--names"):
         pairs(first, other)
+
+
+def test_another_ball_is_seen_also_where_another_domain_has_other_images(tmp_path):
+    def change(raw):
+        wider(raw)
+        raw["domains"]["there"]["samples"] = "others"
+
+    rows = {"here": table(accuracy=A_RIGHT), "there": table(accuracy=A_RIGHT)}
+    a, b = judged(tmp_path, "A", **rows), edited(judged(tmp_path, "B", **rows), change)
+    assert all("another ball" in reason for here in pairs(a, b) for reason in here.refused)
+    assert [here.measures for here in pairs(a, b)] == [(), ()]

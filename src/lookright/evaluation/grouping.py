@@ -79,21 +79,27 @@ class MethodResults:
         return f"seed {run.seed}: {text}" if len(self.runs) > 1 else text
 
 
-def differing(one: Result, other: Result) -> str | None:
-    """In what two results were measured so differently that they cannot be compared."""
-    if one.classes != other.classes:
-        return "classes"
-    for domain in one.domains.keys() & other.domains.keys():
-        if one.domains[domain].samples != other.domains[domain].samples:
-            return f"images, labels or masks of {domain}"
+def measured_by(one: Result, other: Result) -> str | None:
+    """What of their protocols differs so that two results cannot be compared."""
     parts = (of.settings.get("init_args", {}) for of in (one, other))
     mine, theirs = ({name: of.get(name) for name in ("ball", "explainer")} for of in parts)
     return next((name for name in mine if mine[name] != theirs[name]), None)
 
 
+def _differing(one: Result, other: Result) -> str | None:
+    """In what two results cannot be seeds of one method."""
+    if one.train_domain != other.train_domain:
+        return "training domains"
+    if one.classes != other.classes:
+        return "classes"
+    for domain in one.domains.keys() & other.domains.keys():
+        if one.domains[domain].samples != other.domains[domain].samples:
+            return f"images, labels or masks of {domain}"
+    return measured_by(one, other)
+
+
 def _check_seeds(one: Result, other: Result) -> None:
-    what = "training domains" if one.train_domain != other.train_domain else differing(one, other)
-    if what:
+    if what := _differing(one, other):
         raise UserError(
             f"Results of one name are seeds of one method, but {one.name} with seed {one.seed} and "
             f"with seed {other.seed} have other {what}: give one of them another name (--names)."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lookright.drawing import count, listing
 from lookright.errors import UserError
-from lookright.evaluation.grouping import MethodResults, ResultSet, differing
+from lookright.evaluation.grouping import MethodResults, ResultSet, measured_by
 from lookright.evaluation.result import Result
 from lookright.evaluation.table import FILE, read_table
 from lookright.metrics import Measure
@@ -190,7 +190,7 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
         UserError: they have no image in common, or the images, labels or masks differ.
     """
     own, theirs = first.table, second.table
-    if (what := differing(first.run, second.run)) in ("ball", "explainer"):
+    if what := measured_by(first.run, second.run):
         raise UserError(
             f"Expected results measured alike, but {first.run.name} and {second.run.name} have "
             f"another {what}: evaluate both by one protocol."
