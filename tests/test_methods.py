@@ -54,6 +54,24 @@ def test_named_terms_are_finite_scalars(make: Make) -> None:
 
 
 @every_method
+@pytest.mark.parametrize(
+    ("field", "wrong", "mend"),
+    [
+        ("images", lambda x: x * 255, "divide them by 255"),
+        ("images", lambda x: (x * 255).byte(), "floating"),
+        ("images", lambda x: (x - 0.5) / 0.2, "inside the model"),
+        ("images", lambda x: x * float("nan"), "NaN"),
+        ("masks", lambda m: m * 255, "divide them by 255"),
+        ("masks", lambda m: m[:, 0], "floating"),
+    ],
+)
+def test_a_first_batch_of_other_values_is_refused(make: Make, field, wrong, mend) -> None:
+    told = batch()
+    with pytest.raises(UserError, match=f"the {field} of a batch.*{mend}"):
+        make(Tiny())(replace(told, **{field: wrong(getattr(told, field))}))
+
+
+@every_method
 def test_smoothed_labels_change_the_terms_that_ask_for_the_right_answer(make: Make) -> None:
     asking = {"clean", "adversarial", "mixed", "mixup", "muted", "variance", "invariance"}
     found = []

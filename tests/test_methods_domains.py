@@ -197,21 +197,23 @@ def test_groupdros_weights_go_where_the_method_goes() -> None:
 
 def test_coral_compares_means_and_covariances_of_the_features_entering_the_head() -> None:
     weight = torch.eye(2, dtype=torch.float64)
-    x = pixels([[0, 0], [1, 1], [2, 0], [1, 3]])  # means (1, 0) and (1, 2), variances of 2 in one
+    x = (
+        pixels([[0, 0], [1, 1], [2, 0], [1, 3]]) / 4
+    )  # means (1, 0) and (1, 2), variances of 2 in one
     two = of_domains([0, 7, 0, 7], [0, 0, 1, 1], x)
     terms = CORAL(Features(weight), penalty=0.5)(two)
-    assert terms["alignment"].item() == pytest.approx(0.5 * (4 / 2 + 8 / 4))
+    assert terms["alignment"].item() == pytest.approx(0.5 * (4 / 2 / 4**2 + 8 / 4 / 4**4))
     losses = F.cross_entropy(x.flatten(1), two.labels, reduction="none")
     assert terms["clean"].item() == pytest.approx(losses.mean().item())
-    more = pixels([[0, 0], [2, 0]])  # as domain 0: one pair of three without a gap
+    more = pixels([[0, 0], [2, 0]]) / 4  # as domain 0: one pair of three without a gap
     three = of_domains([0, 7, 0, 7, 8, 8], [0] * 6, torch.cat([x, more]))
     terms = CORAL(Features(weight))(three)
-    assert terms["alignment"].item() == pytest.approx((4 + 0 + 4) / 3)
+    assert terms["alignment"].item() == pytest.approx(2 * (4 / 2 / 4**2 + 8 / 4 / 4**4) / 3)
 
 
 def test_mixup_mixes_images_and_losses_of_two_domains(monkeypatch: pytest.MonkeyPatch) -> None:
     always(monkeypatch, 0.3)
-    x = pixels([[1, 2], [5, 1], [3, 4], [0, 7], [6, 6]])
+    x = pixels([[1, 2], [5, 1], [3, 4], [0, 7], [6, 6]]) / 7
     data = of_domains([1, 0, 1, 0, 0], [0, 1, 1, 0, 1], x)  # the last has no partner
     weight = torch.tensor([[1.0, -0.5], [0.2, 0.3]]).double()
 
@@ -227,7 +229,7 @@ def test_mixup_mixes_images_and_losses_of_two_domains(monkeypatch: pytest.Monkey
 
 def test_mixups_pairs_weigh_alike_whatever_their_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     always(monkeypatch, 0.5)
-    x = pixels([[1, 0], [5, 0], [3, 0], [0, 1], [6, 0]])
+    x = pixels([[1, 0], [5, 0], [3, 0], [0, 1], [6, 0]]) / 6
     weight = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()
     loss = Mixup(Features(weight))(of_domains([0, 1, 1, 2, 2], [0] * 5, x))["mixup"]
 

@@ -7,7 +7,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from lookright.errors import UserError
+
 _PIXELS = ("images", "masks", "tool_masks")
+_MEND = "correct NaN in the data, and put a normalisation inside the model (models.Classifier)"
 _IGNORED = {"ignored": "masks", "tool_ignored": "tool_masks"}
 
 
@@ -71,6 +74,25 @@ class Batch:
     def select(self, index: Tensor | slice) -> Self:
         """The samples at `index` (integers, a boolean mask or a slice)."""
         return self._map(lambda tensor: tensor[index])
+
+    def check(self) -> None:
+        """Raise UserError unless images and masks are floating, (B, C, H, W), and in [0, 1]."""
+        for name in _PIXELS:
+            values = getattr(self, name)
+            if values is None:
+                continue
+            if values.ndim != 4 or not values.is_floating_point():
+                raise UserError(
+                    f"Expected the {name} of a batch as floating numbers (B, C, H, W) in [0, 1], "
+                    f"got {values.dtype} of shape {tuple(values.shape)}."
+                )
+            low, high = values.aminmax() if len(values) else (0, 0)
+            if not (low >= 0 and high <= 1):
+                mend = "divide them by 255" if low >= 0 and 2 < high <= 255 else _MEND
+                raise UserError(
+                    f"Expected the {name} of a batch in [0, 1], got values from {low:.3g} to "
+                    f"{high:.3g}: {mend}."
+                )
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

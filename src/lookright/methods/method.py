@@ -17,6 +17,7 @@ from lookright.explainers import Explainer
 from lookright.guides import Guide
 from lookright.guides.silence import cheap_silence
 from lookright.models import Classifier, giving_logits
+from lookright.modes import may_look
 
 
 class Method(nn.Module, ABC):
@@ -32,7 +33,7 @@ class Method(nn.Module, ABC):
     the full objective is used. needs_domains: whether it compares domains, so that batches must be
     balanced over two or more of them. replays: the number of consecutive steps on each batch.
     label_smoothing: the share of the label that `cross_entropy` spreads evenly over all classes.
-    tried: whether it is known that the model gives logits; it is tried on the first batch.
+    tried: whether the first batch has shown that the model gives logits, and images in [0, 1].
     leads: whether its guide follows its steps; that of a wrapped method follows the wrapper's.
     """
 
@@ -57,6 +58,8 @@ class Method(nn.Module, ABC):
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         wrong = None
         if not self.tried:
+            if may_look():
+                batch.check()
             try:
                 self.give_logits(batch.images.shape[-1], like=batch.images)
             except UserError as error:  # only trial images may be too much for it
