@@ -239,6 +239,9 @@ def test_no_method_has_such_a_term_but_those_listed(name: str) -> None:
     assert (note is None) == (not expected)
     for term in expected:
         assert f"{term} by one that is" in note
+    advised = {True: "before the ReLU by Correlation", False: "masks by Contrast"}
+    compared = {of for term, (_, of) in method.compared.items() if term in expected}
+    assert {of for of, how in advised.items() if how in (note or "")} == compared
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -325,6 +328,29 @@ def test_a_run_says_at_its_start_which_terms_silence_meets(tmp_path) -> None:
     with pytest.warns(UserWarning, match="DRE has terms that a map which says nothing satisfies"):
         run = fit(method, Blobs(), "train", tmp_path / "run", **QUICK)
     assert run.folder.joinpath("log.txt").read_text().count("which says nothing satisfies") == 1
+
+
+@dataclass(frozen=True)
+class _Coarse(Explainer):
+    side: int
+
+    def __call__(self, model, x, y=None):
+        logits, maps = GradCAM(relu=False)(model, x, y)
+        return logits, maps.repeat(1, 4, 4)[:, : self.side, : self.side]
+
+
+@pytest.mark.parametrize("side", [2, 3, 4])
+def test_a_run_says_once_that_its_maps_have_too_few_places(tmp_path, side: int) -> None:
+    make = partial(fit, data=Blobs(), domains="train", run=tmp_path / "run", **QUICK)
+    method = EGAT(tiny_classifier(), Noisy(), _Coarse(side))
+    if side < 4:
+        with pytest.warns(UserWarning, match=f"maps of EGAT have {side} x {side} places") as said:
+            run = make(method)
+        assert sum("places" in str(each.message) for each in said) == 1
+    else:
+        run = make(method)
+    log = run.folder.joinpath("log.txt").read_text()
+    assert log.count("too few to say where") == (side < 4)
 
 
 @dataclass(frozen=True)

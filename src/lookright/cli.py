@@ -25,7 +25,6 @@ from lookright.help import describe_member, describe_verb
 from lookright.imports import working_folder
 from lookright.interrupts import raised, stopped
 from lookright.options import Options
-from lookright.spec import spec_of
 
 _LONGEST = 1500
 """Characters of an error that are shown."""
@@ -107,8 +106,7 @@ def run(given: Sequence[str]) -> None:
     shown = tree.pop("print_config", None)
     values = options.values(tree)
     if shown is not None:
-        plain = {name: spec_of(value) for name, value in options.flat(values).items()}
-        say(yaml.safe_dump(plain, sort_keys=False), end="")
+        say(yaml.safe_dump(options.plain(values), sort_keys=False), end="")
         return
     with raised():
         function(**values)

@@ -6,12 +6,14 @@ converted in the same way (`lookright.spec`).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from inspect import Parameter
+from functools import partial
+from inspect import Parameter, isclass
 from typing import Any, get_origin
 
 from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path
 from lookright.help import kind_of
+from lookright.registry import path_of
 from lookright.spec import Place, converted, parameters, said, spec_of
 from lookright.spec.text import plain_values
 
@@ -130,6 +132,15 @@ class Options:
             found |= vars(value) if name in self.groups else {name: value}
         return found
 
+    def plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """All values by option as specs; a class that an option names has all of its own."""
+        found = {}
+        for name, value in self.flat(values).items():
+            made = value.func if isinstance(value, partial) else value
+            named = isclass(made) and bool(kind_of(name, self.known))
+            found[name] = _with_defaults(made, value) if named else spec_of(value)
+        return found
+
     def _over_preset(self, tree: Tree, words: Sequence[tuple[str, str | None]]) -> Tree:
         """The options of the files over those of the preset that is named, if there is one."""
         named = [value for option, value in words if option == "preset"] or [tree.get("preset")]
@@ -154,23 +165,41 @@ class Options:
         raise UserError(f"--{option} needs a value after it.")
 
 
+def _with_defaults(made: type, value: Any) -> Tree:
+    """The spec of a class, or of its partial, with the options that were not given, too."""
+    usual = {n: each.default for n, each in parameters(made).items()}
+    given = value.keywords if isinstance(value, partial) else {}
+    options = {n: each for n, each in {**usual, **given}.items() if each is not Parameter.empty}
+    return {"class_path": path_of(made), "init_args": spec_of(options)}
+
+
 def _insert(tree: Tree, path: Sequence[str], value: Any) -> None:
     """Insert a value at a path of names; a node that is only a name becomes its member name."""
     *above, last = path
     node = tree
     for name in above:
         name = next((key for key in node if _names(key, name)), name)
-        below = node.setdefault(name, {})
+        below = node[name] = {} if node.get(name) is None else _as_member(node[name])
         if isinstance(below, list):
             below = node[name] = _by_name(below)
         if not isinstance(below, dict):
             below = node[name] = {"": below}
         inside = below.setdefault("init_args", {}) if "class_path" in below else below
         node = inside
-    if isinstance(node.get(last), dict) and not isinstance(value, dict):
-        _rename(node[last], value)
+    before = _as_member(node.get(last))
+    if isinstance(before, dict) and not isinstance(value, dict):
+        _rename(before, value)
+        node[last] = before
     else:
         node[last] = value
+
+
+def _as_member(node: Any) -> Any:
+    """The value in a file, a class there ({import: NAME}) as a member without options."""
+    match node:
+        case {"import": name, **rest} if not rest:
+            return {"class_path": name}
+    return node
 
 
 def _names(key: str, name: str) -> bool:

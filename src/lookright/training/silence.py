@@ -1,4 +1,5 @@
-"""Whether a training leads to explanations that say nothing: empty, constant or not finite."""
+"""Whether a training leads to explanations that say nothing: empty, constant, not finite, or too
+coarse."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ _IMAGES = 128
 
 _MANY = 0.1
 
+_PLACES = 16
+"""The least number of places of a map whose comparison says where a model looks."""
+
 
 def met_by_silence(method: Method) -> str | None:
     """A note where a term of the method costs a map that says nothing less than one that says
@@ -32,10 +36,31 @@ def met_by_silence(method: Method) -> str | None:
     if not terms:
         return None
     listed = "; ".join(f"{name} by one that is {', '.join(of)}" for name, of in terms.items())
+    of_model = {of for name, (_, of) in method.compared.items() if name in terms}
+    better = [
+        how
+        for of, how in (
+            (True, "class maps before the ReLU by Correlation"),
+            (False, "maps with masks by Contrast"),
+        )
+        if of in of_model
+    ]
     return (
         f"{type(method).__name__} has terms that a map which says nothing satisfies better than an "
-        f"unrelated one ({listed}): read the share of degenerate maps in log.txt, or compare class "
-        "maps before the ReLU by Correlation (docs/methods.md)."
+        f"unrelated one ({listed}): read the share of degenerate maps in log.txt"
+        f"{'; to be without such terms, compare ' if better else ''}{', and '.join(better)} "
+        "(docs/methods.md)."
+    )
+
+
+def too_coarse(method: Method, height: int, width: int) -> str | None:
+    """A note where the maps that a method compares have too few places to say where, else None."""
+    if height * width >= _PLACES:
+        return None
+    return (
+        f"The maps of {type(method).__name__} have {height} x {width} places, too few to say where "
+        "the model looks: explain an earlier layer (--method.explainer GradCAM "
+        "--method.explainer.layer NAME), or train on larger images (--image_size)."
     )
 
 
@@ -59,6 +84,7 @@ class SilenceCheck(L.Callback):
         self.epochs = epochs
         self.said = any(self._alarms(int(row["epoch"]), row) for row in earlier)
         self.seen = 0
+        self.measured = bool(earlier) or not method.explainer
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seen = 0
@@ -68,6 +94,7 @@ class SilenceCheck(L.Callback):
     ) -> None:
         maps = self._maps(batch, batch_idx)
         if maps is not None:
+            self._measure(trainer, *maps.shape[-2:])
             share = degenerate(maps).float().mean()
             n = len(maps)
             pl_module.log(TRAIN, share, on_step=False, on_epoch=True, batch_size=n, sync_dist=True)
@@ -109,6 +136,13 @@ class SilenceCheck(L.Callback):
         )
         self.note(line)
         warnings.warn(line, stacklevel=2)
+
+    def _measure(self, trainer: L.Trainer, height: int, width: int) -> None:
+        line = None if self.measured else too_coarse(self.method, height, width)
+        self.measured = True
+        if line and trainer.is_global_zero:
+            self.note(line)
+            warnings.warn(line, stacklevel=2)
 
     def _maps(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """The explanations of a batch's images, as far as they are among the first."""
