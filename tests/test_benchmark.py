@@ -204,6 +204,12 @@ def test_jobs_are_known_by_images_and_not_by_folders(write, tmp_path, pets):
     assert len({job.place(tmp_path) for job in here}) == len(here)
 
 
+def test_a_folder_that_is_given_takes_the_place_of_built_in_data(write, pets):
+    path = write(data={"folder": "Shortcut"})
+    assert read_benchmark(path).located(path.parent).data.built_in
+    assert read_benchmark(path).located(path.parent, pets).data.folder == str(pets)
+
+
 def test_a_failed_job_stops_no_other_and_is_tried_again(write, monkeypatch, capsys):
     path = write(only=["ink"])
     with monkeypatch.context() as patch:
@@ -358,6 +364,27 @@ def test_a_dry_run_lists_the_jobs_and_does_nothing(write, capsys):
     run(write(only=["ink"]), "--dry_run")
     printed = " ".join(capsys.readouterr().out.split())
     assert "4 jobs: 2 done, 2 waiting." in printed
+
+
+def test_a_dry_run_times_every_trial_of_a_search(write, monkeypatch):
+    timed, validated = [], []
+
+    def steps(method, batch, repeats):
+        timed.append(method.attack.steps)
+        return Cost(float(method.attack.steps), None)
+
+    def held(clock, job, attack):
+        validated.append(attack and attack.steps)
+        return 0.0
+
+    monkeypatch.setattr("lookright.benchmark.estimate.step_cost", steps)
+    monkeypatch.setattr("lookright.benchmark.estimate._Clock._validation", held)
+    attack = {"class_path": "PGD"}
+    at = {"class_path": "AT", "init_args": {"attack": attack}}
+    searched = {"method": at, "search": {"method.attack.steps": [1, 20]}}
+    run(write(only=["ink"], methods={"AT": searched}, trials=2), "--dry_run")
+    assert sorted(timed) == [1, 20]
+    assert None not in validated
 
 
 @pytest.mark.parametrize(

@@ -410,15 +410,19 @@ def test_a_measure_without_values_of_images_is_not_tested(grid):
 
 @pytest.mark.parametrize("changed", ["samples", "classes", "no table"])
 def test_other_images_are_not_compared(grid, changed):
-    (run, result), *others = grid
-    if changed == "classes":
-        other = replace(result, classes=("b",))
-    elif changed == "no table":
-        other = replace(result, saved=result.folder.parent / "elsewhere")
-    else:
+
+    def other(result):
+        if changed == "classes":
+            return replace(result, classes=("b",))
+        if changed == "no table":
+            return replace(result, saved=result.folder.parent / "elsewhere")
         here = {name: replace(of, samples="others") for name, of in result.domains.items()}
-        other = replace(result, domains=here)
-    (scheme,) = schemes([(run, other), *others])
+        return replace(result, domains=here)
+
+    alike = (
+        grid[:1] if changed == "no table" else [of for of in grid if of[1].name == grid[0][1].name]
+    )
+    (scheme,) = schemes([(of[0], other(of[1])) if of in alike else of for of in grid])
     said = compare(ImageValues(scheme), ACCURACY, scheme.pairs_of("accuracy", OUTSIDE))
     two = {(one.first, one.second): one.difference.seeds for one in said}
     if changed == "no table":
@@ -529,3 +533,34 @@ def test_only_what_was_compared_with_the_best_is_tied(grid):
     assert marks(figures, ACCURACY, apart) == Marks("EGAT", frozenset())
     others = [replace(one, p=1.0) for one in said if {one.first, one.second} == {"ALIGN", "EGAT"}]
     assert marks(figures, ACCURACY, apart + others) == Marks("EGAT", frozenset({"ALIGN"}))
+
+
+def _in_ball(of, eps):
+    run, result = of
+    return run, replace(result, settings={"init_args": {"ball": {"eps": eps}}})
+
+
+def test_methods_judged_in_other_balls_are_not_compared(tmp_path):
+    judged = fake.grid(tmp_path, ("ERM", "AT", "EGAT"), [("art",)])
+    judged = [_in_ball(each, 4 if each[1].name == "EGAT" else 8) for each in judged]
+    (scheme,) = schemes(judged)
+    found = compare(ImageValues(scheme), ACCURACY_ADVERSARIAL, [Pair(("art",), "photo")])
+    assert [(one.first, one.second) for one in found] == [("ERM", "AT")]
+
+
+def test_results_judged_in_other_balls_are_no_seeds_of_one_method(tmp_path):
+    judged = fake.grid(tmp_path, ("ERM",), [("art",)])
+    with pytest.raises(UserError, match="other ball"):
+        schemes([_in_ball(each, each[1].seed) for each in judged])
+    judged[0][1].domains["photo"] = replace(judged[0][1].domains["photo"], samples="others")
+    with pytest.raises(UserError, match="images, labels or masks of photo"):
+        schemes(judged)
+
+
+def test_a_measure_that_no_result_has_has_no_heat_map():
+    judged = planted({("ERM", ("art",), 0): dict.fromkeys(TWO, 0.5)})
+    own = Measure("own", "Own", True, "score", "Nothing.", terminal="column")
+    result = replace(judged[0][1], declared={"own": own})
+    result.domains["art"].measures["own"] = fake.estimate(math.nan)
+    (scheme,) = schemes([(judged[0][0], result)])
+    assert "own" not in [maps.measure.key for maps in heat_maps(scheme)]

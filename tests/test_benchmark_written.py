@@ -321,6 +321,10 @@ def test_what_papers_print_stands_apart(judged, tmp_path):
         assert "86.91" in theirs
         assert "EGAT (ours)" in theirs
     assert "97.7" not in found["table.csv"]
+    write_tables(renamed, tmp_path, "Two", published_for("VLCS"), "oracle selection")
+    for text in (text for name, text in texts(tmp_path).items() if name != "table.csv"):
+        assert "EGAT (ours, oracle selection)" in text
+        assert "EGAT (ours)" not in text
     (scheme,) = schemes(renamed)
     cell = scheme.cell("EGAT", Pair(("VOC2007",), "VOC2007"), "accuracy")
     row = re.search(r"^\| EGAT \(ours\) \| ([\d.]+) ± ([\d.]+) \|", found["table.md"], re.M)

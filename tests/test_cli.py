@@ -169,10 +169,45 @@ def test_resume_and_overwrite_need_no_value(here, lookright):
     assert "--resume" in err
     assert "--overwrite" in err
     before = Run(Path("erm")).best.stat().st_mtime_ns
-    assert lookright(f"{line} --resume")[0] == 0
+    code, _, err = lookright(f"{line} --resume")
+    assert (code, "begins anew" in err) == (0, False)
     assert Run(Path("erm")).best.stat().st_mtime_ns == before
     assert lookright(f"{line} --overwrite")[0] == 0
     assert Run(Path("erm")).best.stat().st_mtime_ns != before
+
+
+def test_a_resume_says_that_it_has_found_nothing(here, lookright):
+    line = f"train --method erm --data pets --test_domain sketch {SMALL} --run new --resume"
+    code, _, err = lookright(line)
+    assert code == 0
+    assert "new holds no finished epoch to go on from" in err
+
+
+def test_a_printed_config_names_every_option_and_takes_another_name(here, lookright):
+    code, printed, _ = lookright("train --print_config")
+    assert code == 0
+    method = yaml.safe_load(printed)["method"]
+    assert method["class_path"] == "lookright.methods.EGAT"
+    assert (method["init_args"]["clean"], method["init_args"]["attack"]) == (0.25, None)
+    Path("config.yaml").write_text(printed)
+    Path("former.yaml").write_text("method: {import: lookright.methods.EGAT}\n")
+    assert lookright("train --config config.yaml --print_config")[1] == printed
+    for file in ("config.yaml", "former.yaml"):
+
+        def method_of(options: str, file: str = file) -> dict:
+            code, printed, _ = lookright(f"train --config {file} {options} --print_config")
+            assert code == 0
+            return yaml.safe_load(printed)["method"]
+
+        assert method_of("--method.clean 0.5")["init_args"]["clean"] == 0.5
+        assert method_of("--method at") == {
+            "class_path": "lookright.methods.AT",
+            "init_args": {"attack": None},
+        }
+        attack = method_of("--method.attack PGD --method.attack.steps 3")["init_args"]["attack"]
+        assert attack["init_args"]["steps"] == 3
+        _, _, err = lookright(f"train --config {file} --method.attack.steps 3")
+        assert "Choose one before --method.attack.steps: --method.attack NAME" in err
 
 
 def test_a_printed_config_gives_the_same_run(here, lookright):

@@ -157,8 +157,30 @@ def test_auc_interval_is_delongs():
     half = stats.norm.ppf(0.975) * np.sqrt(variance) / (area * (1 - area))
     logit = np.log(area / (1 - area))
     estimate = macro_auc(logits, labels)
-    assert estimate.low == pytest.approx(1 / (1 + np.exp(half - logit)), abs=3e-4)
-    assert estimate.high == pytest.approx(1 / (1 + np.exp(-half - logit)), abs=3e-4)
+    assert estimate.low == pytest.approx(1 / (1 + np.exp(half - logit)), abs=1e-9)
+    assert estimate.high == pytest.approx(1 / (1 + np.exp(-half - logit)), abs=1e-9)
+
+
+def test_auc_interval_is_delongs_where_a_class_has_few_images():
+    scores = torch.tensor([0.1, 0.9, 0.2, *torch.linspace(0, 1, 50)]).double()
+    labels = torch.tensor([1] * 3 + [0] * 50)
+    estimate = macro_auc(torch.stack([-scores, scores], 1), labels)
+    wins = (scores[:3, None] > scores[3:]) + 0.5 * (scores[:3, None] == scores[3:])
+    variance = wins.mean(1).var() / 3 + wins.mean(0).var() / 50
+    area = float(wins.mean())
+    half = stats.norm.ppf(0.975) * float(variance.sqrt()) / (area * (1 - area))
+    logit = np.log(area / (1 - area))
+    assert estimate.value == pytest.approx(area)
+    assert estimate.low == pytest.approx(1 / (1 + np.exp(half - logit)))
+    assert estimate.high == pytest.approx(1 / (1 + np.exp(-half - logit)))
+
+
+@pytest.mark.parametrize("alone", [0, 1])
+def test_a_class_of_one_image_leaves_the_auc_unknown(alone):
+    labels = torch.tensor([alone] + [1 - alone] * 20)
+    estimate = macro_auc(torch.randn(21, 2, generator=torch.Generator().manual_seed(2)), labels)
+    assert 0 < estimate.value < 1
+    assert (estimate.low, estimate.high) == (0, 1)
 
 
 def test_macro_interval_has_the_width_of_the_bootstrap():

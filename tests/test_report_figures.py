@@ -77,6 +77,26 @@ def test_autoattack_is_a_star_at_its_own_size(tmp_path):
     assert "(AutoAttack 25.0%)" in panel.description
 
 
+def test_attacks_of_other_norms_have_panels_of_their_own(tmp_path):
+    raw, other = plain(), plain("AT")
+    attacks = other["domains"]["here"]["stages"]["attacks"]
+    attacks |= {"eps": 0.5, "norm": "L2"}
+    attacks["curve"] = [{"eps": eps, "accuracy": fake.rate(0.9 - eps)} for eps in (0, 0.25, 0.5)]
+    found = comparison(tmp_path, raw, other)
+    pixels, length = curve_panels(found)
+    assert [one.name for one in pixels.series] == ["ERM"]
+    assert pixels.x_title == "size of the attack, in 1/255"
+    assert [one.name for one in length.series] == ["AT"]
+    assert length.x_title == "size of the attack, L2"
+    assert [tick.label for tick in length.x_ticks] == ["0", "0.25", "0.5"]
+    assert length.series[0].points[-1].text.startswith("AT, 0.5 (L2): 40.0%")
+    folders = [tmp_path / "both" / "x", tmp_path / "alone"]
+    page = write_page([fake.write(folders[1], other)], tmp_path / "p.html").read_text()
+    assert "attacked by changes of at most 0.5 (L2)" in page
+    both = write_page([fake.write(folders[0], raw), folders[1]], tmp_path / "q.html").read_text()
+    assert "attacked by changes" not in both
+
+
 def test_a_suspect_figure_is_so_in_the_overview_too(tmp_path):
     raw = plain(diagnostics=[{"name": "size", "verdict": "suspect", "reason": "it stays"}])
     html = write_page([fake.write(tmp_path / "r", raw)], tmp_path / "p.html").read_text()

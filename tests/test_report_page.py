@@ -289,6 +289,35 @@ def test_story_names_the_shortcut_only_where_figures_do(tmp_path):
     assert "AT (98% → 84% in “reversed”) loses accuracy" in shift
 
 
+def test_story_of_models_from_other_domains_gives_each_its_own(tmp_path):
+    """The second model was trained on the domain that is new to the first."""
+    photo, sketch, unknown = (fake.result_json("ERM") for _ in range(3))
+    for raw, name, home in ((photo, "A", 0), (sketch, "B", 2), (unknown, "C", None)):
+        raw["name"] = name
+        for place, domain in enumerate(raw["domains"].values()):
+            domain["in_distribution"] = place == home
+            domain["measures"]["accuracy"] = fake.rate(0.95 if place == home else 0.3)
+    told = story(tmp_path, [photo, sketch, unknown])["When the domain changes"]
+    assert (
+        "A (95% → 30% in “recoloured”) follows a shortcut: what gave the answer in “train”" in told
+    )
+    assert "B (95% → 30% in “train”) follows a shortcut: what gave the answer in “reversed”" in told
+    assert "C" not in told
+    found = ResultSet.of([read_result(tmp_path / each) for each in "012"])
+    assert not any(found.in_distribution(domain) for domain in found.domains)
+    alone = ResultSet.of([read_result(tmp_path / each) for each in "02"])
+    assert [alone.in_distribution(domain) for domain in alone.domains] == [True, False, False]
+
+
+def test_one_image_makes_no_method_the_best(tmp_path):
+    first, second = fake.result_json("EGAT"), fake.result_json("AT")
+    for raw, value in ((first, 0.412), (second, 0.411)):
+        for domain in raw["domains"].values():
+            domain["measures"]["localisation_mass"] = fake.score(value, 0, n=1)
+    told = story(tmp_path, [first, second])["Where the models look, in “train”"]
+    assert "so none is called best" in told
+
+
 def test_story_holds_and_overlaps(tmp_path):
     steady = fake.result_json("EGAT")
     for domain in steady["domains"].values():

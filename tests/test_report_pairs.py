@@ -315,3 +315,17 @@ def test_another_ball_is_seen_also_where_another_domain_has_other_images(tmp_pat
     a, b = judged(tmp_path, "A", **rows), edited(judged(tmp_path, "B", **rows), change)
     assert all("another ball" in reason for here in pairs(a, b) for reason in here.refused)
     assert [here.measures for here in pairs(a, b)] == [(), ()]
+
+
+def test_a_difference_whose_mean_points_the_other_way_is_not_shown(tmp_path):
+    """Better by a little on most images, worse by much on the others."""
+    theirs = np.linspace(0.3, 0.6, N)
+    ours = theirs + np.where(np.arange(N) < 140, 0.01, -0.1)
+    a = judged(tmp_path, "A", here=table(localisation_mass=ours))
+    b = judged(tmp_path, "B", here=table(localisation_mass=theirs))
+    ((_, (pair,)),) = pairs(a, b)[0].measures
+    (seed,) = pair.seeds
+    assert seed.p < 0.001
+    assert (seed.difference.more, seed.difference.less) == (140, 60)
+    assert seed.difference.value < 0
+    assert not pair.shown

@@ -165,7 +165,7 @@ class Options:
         raise UserError(f"--{option} needs a value after it.")
 
 
-def _with_defaults(made: type, value: Any) -> Tree:
+def _with_defaults(made: Any, value: Any) -> Tree:
     """The spec of a class, or of its partial, with the options that were not given, too."""
     usual = {n: each.default for n, each in parameters(made).items()}
     given = value.keywords if isinstance(value, partial) else {}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lookright.benchmark.columns import Column
 from lookright.benchmark.scheme import Pair, Scheme, Trained, Trial
 from lookright.evaluation.column import LABEL
+from lookright.evaluation.grouping import measured
 from lookright.evaluation.table import FILE, read_table
 from lookright.metrics import Measure
 from lookright.statistics.crossed import Block, Crossed, crossed
@@ -70,10 +71,11 @@ class _Table:
 @dataclass(frozen=True)
 class _Side:
     """What a method has in some cells, one after another: its values by seed (`_by_seed`), on which
-    images and classes it was evaluated, and by seed the labels, where classes count alike."""
+    images and classes, in which ball and by which explainer it was evaluated, and by seed the
+    labels, where classes count alike."""
 
     values: list[dict[int | None, _Values]]
-    judged_on: list[frozenset[tuple[str, tuple[str, ...]]]]
+    judged_on: list[frozenset[tuple[str, tuple[str, ...], str]]]
     labels: list[dict[int | None, _Values]] | None
 
 
@@ -102,7 +104,11 @@ class ImageValues:
             [self._by_seed(method, pair, (measure.balances or measure).key) for pair in pairs],
             [
                 frozenset(
-                    (trial.result.domains[pair.test].samples, trial.result.classes)
+                    (
+                        trial.result.domains[pair.test].samples,
+                        trial.result.classes,
+                        str(measured(trial.result)),
+                    )
                     for trial in self.scheme.of(method, pair.train)
                     if pair.test in trial.result.domains
                 )
@@ -143,7 +149,7 @@ def blocks_of(pairs: Sequence[Pair], first: _Side, second: _Side) -> list[Block]
     """The differences of two methods in these cells, of the seeds that both have in all.
 
     Empty where a cell has no image with a value in both, or where the two were evaluated on other
-    images, classes, labels or masks there.
+    images, classes, labels or masks there, in another ball or by another explainer.
     """
     found = list(zip(first.values, second.values, strict=True))
     shared = [seed for seed in found[0][0] if all(seed in of for two in found for of in two)]

@@ -55,5 +55,5 @@ def contents(
         tuple(described(found)),
         tuple(filter(None, (*missing, *gaps, seeds_note(parts)))),
         parts,
-        tuple(published_tables(published, found)),
+        tuple(published_tables(published, found, labelled)),
     )

@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from lookright.attacks import Attack
 from lookright.batch import Batch, collate
 from lookright.benchmark.cost import evaluation_cost, step_cost
 from lookright.benchmark.run import first
@@ -22,6 +23,7 @@ from lookright.jobs.job import Job, Place, State
 from lookright.jobs.training import Evaluation, Training
 from lookright.jobs.validation import Validation
 from lookright.methods import Method
+from lookright.spec import identity
 from lookright.training import Run
 from lookright.training.sampling import training_order
 
@@ -82,40 +84,43 @@ class _Clock:
         return 0.0
 
     def _training(self, job: Training, place: Place) -> float:
+        from lookright.training.module import in_its_ball
+
         settings, part = job.settings, job.data.split(job.domains, "train")
         method = _built(job)
         order, batch = training_order(part, method, settings)
-        if (job.name, batch) not in self.steps:
-            cost = step_cost(method, _batch(job, batch), repeats=1)
-            self.steps[job.name, batch] = cost.seconds
+        known = identity([job.method, job.options]), batch
+        if known not in self.steps:
+            self.steps[known] = step_cost(method, _batch(job, batch), repeats=1).seconds
         steps = settings.steps or settings.epochs * (len(order) // batch)
         validations = (settings.steps or settings.epochs) / settings.validate_every
         held = len(job.data.split(job.domains, "validation"))
+        attack = settings.validation_attack or in_its_ball(method.attack)
         left = 1.0
         if place.state == "begun" and (place.folder / "metrics.csv").is_file():
             left = 1 - len(Run(place.folder).history) / settings.epochs
-        step = self.steps[job.name, batch]
-        return left * (steps * step + validations * held * self._validation(job))
+        return left * (
+            steps * self.steps[known] + validations * held * self._validation(job, attack)
+        )
 
     def _scoring(self, job: Validation) -> float:
         held = len(job.training.data.split(job.domains, "validation"))
-        return held * self._validation(job.training)
+        attack = job.attack if _built(job.training).attack else None
+        return held * self._validation(job.training, attack)
 
-    def _validation(self, job: Training) -> float:
+    def _validation(self, job: Training, attack: Attack | None) -> float:
         """Of one validated image."""
-        if job.name not in self.validations:
-            from lookright.training.module import in_its_ball
-
-            method, batch = _built(job), _batch(job, _IMAGES)
-            batch = batch.to(next(method.model.parameters()).device)
-            attack = job.options.get("validation_attack") or in_its_ball(method.attack)
+        known = identity([job.model, attack])
+        if known not in self.validations:
+            model, batch = _built(job).model, _batch(job, _IMAGES)
+            batch = batch.to(next(model.parameters()).device)
             start = time.perf_counter()
             if attack:
-                attack(method.model, batch.images, batch.labels)
+                attack(model, batch.images, batch.labels)
             with torch.no_grad():
-                method.model(batch.images)
-            self.validations[job.name] = (time.perf_counter() - start) / len(batch)
-        return self.validations[job.name]
+                model(batch.images)
+            self.validations[known] = (time.perf_counter() - start) / len(batch)
+        return self.validations[known]
 
     def _evaluation(self, job: Evaluation) -> float:
         training = job.training

@@ -1,12 +1,13 @@
 """Heat maps of a measure: training domains by test domains, one map for each method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lookright.benchmark.columns import INSIDE
 from lookright.benchmark.scheme import Pair, Scheme
 from lookright.benchmark.sheets import Links, runs_of
 from lookright.drawing import Style, count
+from lookright.evaluation.grouping import Cell
 from lookright.metrics import Measure
 from lookright.metrics.measure import in_order
 
@@ -46,17 +47,17 @@ def heat_maps(scheme: Scheme) -> Iterator[HeatMaps]:
     """Maps of every measure with a direction that a terminal shows, or that balances one."""
     for measure in in_order(scheme.measures):
         shown = (measure.balances or measure).terminal == "column"
-        if shown and measure.higher_is_better is not None:
-            yield _of(scheme, measure)
+        found = {
+            (method, pair): cell
+            for method in scheme.methods
+            for pair in scheme.pairs
+            if shown and (cell := scheme.cell(method, pair, measure.key))
+        }
+        if found and measure.higher_is_better is not None:
+            yield _of(scheme, measure, found)
 
 
-def _of(scheme: Scheme, measure: Measure) -> HeatMaps:
-    found = {
-        (method, pair): cell
-        for method in scheme.methods
-        for pair in scheme.pairs
-        if (cell := scheme.cell(method, pair, measure.key))
-    }
+def _of(scheme: Scheme, measure: Measure, found: Mapping[tuple[str, Pair], Cell]) -> HeatMaps:
     values = [cell.value for cell in found.values()]
     low, high = min(values), max(values)
 

@@ -320,7 +320,8 @@ class Benchmark:
         """With its paths, which are relative to `base`, as paths from here; and with another
         folder of the data, other weights or another number of seeds, where they are given."""
         folder = str(data or base / as_path(self.data.folder))
-        images = self.data if self.data.built_in else replace(self.data, folder=folder)
+        named = data is not None or not self.data.built_in
+        images = replace(self.data, folder=folder) if named else self.data
         if weights is None and self.weights is not None:
             weights = base / as_path(self.weights)
         here = replace(self, data=images, weights=weights)

@@ -9,18 +9,21 @@ from lookright.data.sets import published_set
 from lookright.evaluation.grouping import Cell
 
 
-def published_tables(published: Sequence[Published], schemes: Sequence[Scheme]) -> list[Sheet]:
-    """A table for each source, data set and measure."""
-    return [_sheet(one, schemes) for one in published]
+def published_tables(
+    published: Sequence[Published], schemes: Sequence[Scheme], labelled: str = ""
+) -> list[Sheet]:
+    """A table for each source, data set and measure; labelled: what our figures must say."""
+    whose = f"ours, {labelled}" if labelled else "ours"
+    return [_sheet(one, schemes, whose) for one in published]
 
 
-def _sheet(one: Published, schemes: Sequence[Scheme]) -> Sheet:
+def _sheet(one: Published, schemes: Sequence[Scheme], whose: str) -> Sheet:
     source = one.source
     theirs = [
         Row(f"{method} ({source.name})", tuple(_printed(of, domain) for domain in one.domains))
         for method, of in one.figures.items()
     ]
-    ours = [row for scheme in schemes for row in _ours(one, scheme)]
+    ours = [row for scheme in schemes for row in _ours(one, scheme, whose)]
     return Sheet(
         f"Published by {source.name}: {one.data_set}, {one.measure.title} (%), {source.where}, "
         f"{source.scheme.lower()}",
@@ -38,7 +41,7 @@ def _printed(of: Mapping[str, Figure], domain: str) -> Entry:
     return Entry(figure.value, f"± {figure.error}" if figure.error else "")
 
 
-def _ours(one: Published, scheme: Scheme) -> Iterator[Row]:
+def _ours(one: Published, scheme: Scheme, whose: str) -> Iterator[Row]:
     """Our figures in the same domains, and their average where we have all of them."""
     if scheme.name != one.source.scheme:
         return
@@ -56,7 +59,7 @@ def _ours(one: Published, scheme: Scheme) -> Iterator[Row]:
             cells[AVERAGE] = scheme.mean(method, list(pairs.values()), one.measure)
         if any(cells.values()):
             yield Row(
-                f"{method} (ours)",
+                f"{method} ({whose})",
                 tuple(_measured(cells.get(domain)) for domain in one.domains),
                 "ours",
             )

@@ -9,7 +9,7 @@ from statistics import fmean
 from lookright.benchmark.columns import INSIDE, OUTSIDE, Column, Where
 from lookright.drawing import count, listing
 from lookright.errors import UserError
-from lookright.evaluation.grouping import Cell, measures_of
+from lookright.evaluation.grouping import Cell, check_seeds, measures_of
 from lookright.evaluation.result import Result
 from lookright.metrics import Estimate, Measure
 from lookright.training import Run
@@ -180,7 +180,8 @@ def schemes(judged: Sequence[tuple[Run, Result]]) -> tuple[Scheme, ...]:
     Methods and domains keep the order in which they come.
 
     Raises:
-        UserError: no result; two of one method, training domains and seed; a damaged run.
+        UserError: no result; two of one method, training domains and seed, or some that were
+            measured otherwise and so are no seeds of one method; a damaged run.
     """
     if not judged:
         raise UserError(
@@ -214,6 +215,8 @@ def _scheme(name: str, judged: Sequence[tuple[Run, Result]]) -> Scheme:
                 f"{listing(places)} are both {result.name} on {listing(result.train_domain)} with "
                 f"seed {result.seed}: leave one out, or give it another name."
             )
+        for other in seeds.values():
+            check_seeds(other.result, result)
         seeds[result.seed] = Trial.of(run, result)
     pairs = dict.fromkeys(
         Pair(result.train_domain, test) for _, result in judged for test in result.domains

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +188,9 @@ def claims_from(
         "similarity_name": f"{plan.similarity} of {type(plan.explainer).__name__}",
         "family": _family(plan, len(names)),
         "distribution": distribution,
+        "right": right,
     }
-    claims = tuple(replace(each, right=right) for each in claim_values(*values[names[0]], **of))
+    claims = claim_values(*values[names[0]], **of)
     if len(names) == 1:
         return Claims(claims, (), measured)
     first, second = names
@@ -197,7 +198,7 @@ def claims_from(
     if outputs:
         both = compare_lemma(outputs[first], outputs[second], (first, second))
         measured["both"] = (both,)
-    return Claims(claims, tuple(replace(each, right=right) for each in compared), measured)
+    return Claims(claims, compared, measured)
 
 
 def _check(models: Mapping[str, nn.Module], data: ImageData, plan: Plan, lemmas: bool) -> None:

@@ -50,7 +50,7 @@ def claim_values(
         similarity_name: what the similarity is called.
         family: the number of bounds that hold together; by default the number returned.
         distribution: what the images are drawn from, in words.
-        right: a prediction counts as kept only where the clean one was right.
+        right: an image counts as kept only where its clean prediction was right.
 
     Raises:
         UserError: values of different lengths or types; delta, tau or family out of range.
@@ -70,7 +70,7 @@ def claim_values(
             similarity=None if claim == "prediction" else similarity_name,
             threshold=None if claim == "prediction" else tau,
             distribution=distribution,
-            right=right and claim != "explanation",
+            right=right,
         )
         for claim, values in found.items()
     )
@@ -124,7 +124,7 @@ def compare_values(
                 similarity=None if claim == "prediction" else similarity_name,
                 threshold=None if claim == "prediction" else tau,
                 distribution=distribution,
-                right=right and claim != "explanation",
+                right=right,
             )
         )
     return tuple(done)

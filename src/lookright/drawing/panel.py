@@ -55,6 +55,7 @@ class Panel:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     description: str
+    x_title: str = ""
 
 
 def line(points: Sequence[tuple[float, float]]) -> str:

@@ -25,7 +25,8 @@ class Cell:
     """One figure of one method: of a single seed, or the mean over seeds.
 
     `low` and `high` are the 95% interval of a single seed, or mean ± sd over several;
-    `sd` (the sample standard deviation) is None for a single seed.
+    `sd` (the sample standard deviation) is None for a single seed. `known`: whether there is a
+    spread to see, as there is not in a single image of a single seed.
     """
 
     value: float
@@ -33,20 +34,22 @@ class Cell:
     high: float
     sd: float | None
     seeds: int
+    known: bool = True
 
     @classmethod
     def of(cls, estimates: Sequence[Estimate]) -> "Cell":
         """The cell of at least one seed's estimates."""
         if len(estimates) == 1:
             only = estimates[0]
-            return cls(only.value, only.low, only.high, None, 1)
+            return cls(only.value, only.low, only.high, None, 1, only.n > 1)
         values = [estimate.value for estimate in estimates]
         mean, sd = statistics.fmean(values), statistics.stdev(values)
         return cls(mean, mean - sd, mean + sd, sd, len(values))
 
     def overlaps(self, other: "Cell") -> bool:
-        """Whether the two intervals have a point in common."""
-        return self.low <= other.high and other.low <= self.high
+        """Whether the two intervals have a point in common, as far as is known."""
+        both = self.known and other.known
+        return not both or (self.low <= other.high and other.low <= self.high)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class MethodResults:
     def within(self, domain: str) -> list[tuple[Result, DomainResult]]:
         """The runs that were evaluated in the domain, with what was measured there."""
         return [(run, run.domains[domain]) for run in self.runs if domain in run.domains]
+
+    def in_distribution(self, domain: str) -> bool:
+        """Whether any of the runs was trained on the domain."""
+        return any(here.in_distribution for _, here in self.within(domain))
 
     def cell(self, domain: str, key: str) -> Cell | None:
         """A measure in a domain, over the seeds that have it; None where none has."""
@@ -79,10 +86,15 @@ class MethodResults:
         return f"seed {run.seed}: {text}" if len(self.runs) > 1 else text
 
 
+def measured(result: Result) -> dict[str, Any]:
+    """What of its protocol another result must share to be compared with this one."""
+    options = result.settings.get("init_args", {})
+    return {name: options.get(name) for name in ("ball", "explainer")}
+
+
 def measured_by(one: Result, other: Result) -> str | None:
     """What of their protocols differs so that two results cannot be compared."""
-    parts = (of.settings.get("init_args", {}) for of in (one, other))
-    mine, theirs = ({name: of.get(name) for name in ("ball", "explainer")} for of in parts)
+    mine, theirs = measured(one), measured(other)
     return next((name for name in mine if mine[name] != theirs[name]), None)
 
 
@@ -98,7 +110,8 @@ def _differing(one: Result, other: Result) -> str | None:
     return measured_by(one, other)
 
 
-def _check_seeds(one: Result, other: Result) -> None:
+def check_seeds(one: Result, other: Result) -> None:
+    """Raise UserError on results that cannot be seeds of one method."""
     if what := _differing(one, other):
         raise UserError(
             f"Results of one name are seeds of one method, but {one.name} with seed {one.seed} and "
@@ -134,7 +147,7 @@ class ResultSet:
                     "leave one out or give it another name."
                 )
             for other in seeds.values():
-                _check_seeds(other, result)
+                check_seeds(other, result)
             seeds[result.seed] = result
         methods = tuple(
             MethodResults(name, tuple(sorted(seeds.values(), key=lambda run: run.seed or 0)))
@@ -154,8 +167,12 @@ class ResultSet:
 
     @property
     def home(self) -> str | None:
-        """The first in-distribution domain."""
-        return next((domain for domain in self.domains if self.in_distribution(domain)), None)
+        """The first domain that is in distribution."""
+        return self.home_of(self)
+
+    def home_of(self, of: "MethodResults | ResultSet") -> str | None:
+        """The first domain that is in distribution for a method, or for all."""
+        return next((domain for domain in self.domains if of.in_distribution(domain)), None)
 
     @property
     def styles(self) -> dict[str, Style]:
@@ -167,9 +184,13 @@ class ResultSet:
         return measures_of(self.runs)
 
     def in_distribution(self, domain: str) -> bool:
-        return any(
-            run.domains[domain].in_distribution for run in self.runs if domain in run.domains
-        )
+        """Whether the domain is so for every method of which it is known that any is."""
+        judged = [
+            method.in_distribution(domain)
+            for method in self.methods
+            if method.within(domain) and self.home_of(method)
+        ]
+        return bool(judged) and all(judged)
 
     def cells(self, domain: str, key: str) -> list[tuple[MethodResults, Cell]]:
         """The methods that have the measure in the domain, with their cells."""

@@ -152,8 +152,9 @@ def macro_auc(logits: Tensor, labels: Tensor) -> Estimate | None:
     a sample on an area is its placement among the samples of the other class. Influences are
     averaged over the classes for each sample, which takes the correlation of the curves into
     account. The interval is computed on the logit scale, so it stays within [0, 1]; at an area of
-    exactly 0 or 1 the variance estimate is 0 and so is the width. Raises UserError on logits that
-    are not finite.
+    exactly 0 or 1 the variance estimate is 0 and so is the width. A class with a single image, or
+    with all but one, has no variance estimate, and the interval is [0, 1]. Raises UserError on
+    logits that are not finite.
     """
     if not logits.isfinite().all():
         raise UserError(
@@ -178,11 +179,13 @@ def macro_auc(logits: Tensor, labels: Tensor) -> Estimate | None:
     others_below = (average_ranks(scores) - rank_among_own) / (n - own)
     placement = torch.where(positive, others_below, 1 - others_below)
     area = (placement * positive).sum(1, keepdim=True) / positive.sum(1, keepdim=True)
-    influence = ((placement - area) / own).mean(0)
+    influence = ((placement - area) / (own * (own - 1)).double().sqrt()).mean(0)
 
     value = float(area.mean())
     if not 0 < value < 1:
         return Estimate(value, value, value, n)
-    error = float(influence.square().sum().mul(n / (n - 1)).sqrt()) / (value * (1 - value))
+    if (own == 1).any():
+        return Estimate(value, 0.0, 1.0, n)
+    error = float(influence.square().sum().sqrt()) / (value * (1 - value))
     low, high = (float(special.expit(special.logit(value) + s * Z * error)) for s in (-1, 1))
     return Estimate(value, low, high, n)

@@ -113,7 +113,7 @@ def localisation_iou(saliency: Tensor, masks: Tensor, ignored: Tensor | None = N
         ranks, inside = descending_ranks(saliency), masks >= 0.5
         top = ranks < inside.sum((-2, -1), keepdim=True)
         shared, union = (top & inside).sum((-2, -1)), (top | inside).sum((-2, -1))
-        return shared.to(masks.dtype) / union.clamp(min=1)
+        return share_of(shared, union, masks.dtype)
 
     return _on_masks(iou, saliency, masks, ignored)
 
@@ -148,7 +148,39 @@ def pointing_game(saliency: Tensor, masks: Tensor, ignored: Tensor | None = None
 def mask_area(masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     """The share of the image inside the mask (B, 1, H, W), in [0, 1]."""
     outside = None if ignored is None else ignored[:, 0]
-    return leaving_out(outside, lambda masks: masks.mean((-3, -2, -1)), masks)
+    return leaving_out(outside, lambda masks: masks.mean((-3, -2, -1)), soft(masks))
+
+
+def soft(masks: Tensor) -> Tensor:
+    """Masks as floating numbers.
+
+    Raises:
+        UserError: whole numbers, which may be classes or levels; values outside [0, 1], where they
+            can be looked at without waiting for a device.
+    """
+    if masks.dtype == torch.bool:
+        return masks.float()
+    if not masks.is_floating_point():
+        raise UserError(
+            f"Expected masks in [0, 1], 1 on the object, or as bool; got {masks.dtype}: give "
+            "masks == OBJECT, or masks.float() / 255."
+        )
+    if (
+        masks.device.type == "cpu"
+        and masks.numel()
+        and not (masks.amin() >= 0 and masks.amax() <= 1)
+    ):
+        raise UserError(
+            f"Expected masks in [0, 1], 1 on the object; got values from {float(masks.amin()):.3g} "
+            f"to {float(masks.amax()):.3g}: scale them."
+        )
+    return masks
+
+
+def share_of(some: Tensor, of: Tensor, dtype: torch.dtype) -> Tensor:
+    """The ratio of two counts (B,), 0 of none; the counts may be more than the dtype holds."""
+    finer = torch.promote_types(dtype, torch.float32)
+    return (some.to(finer) / of.clamp(min=1)).to(dtype)
 
 
 def _on_masks(
@@ -167,6 +199,7 @@ def _on_masks(
             f"got {tuple(saliency.shape)} and {tuple(masks.shape)}; select the samples that have a "
             "mask in both."
         )
+    masks = soft(masks)
     saliency = saliency.to(torch.promote_types(saliency.dtype, masks.dtype))
     silent = degenerate(saliency)[:, None, None]
     saliency = resize(torch.where(silent, 0, saliency), masks.shape[-2:])

@@ -22,7 +22,8 @@ MANIPULATED = {
         False,
         "score",
         "Share of the 10% most salient places that are no longer among them after an attack on the "
-        "explanation that keeps the prediction; 0.9 for a map unrelated to the clean one.",
+        "explanation that keeps the prediction; about 0.9 for an unrelated map, less on small "
+        "grids.",
         beats=("random",),
         question=MANIPULABLE,
         order=10,
@@ -31,7 +32,7 @@ MANIPULATED = {
             "Share of its most salient places that are lost under an attack on the explanation "
             "while the prediction stays",
             "can be moved least",
-            scale="90%: as different as an unrelated map",
+            baseline="random",
         ),
     ),
     "centre": Measure(

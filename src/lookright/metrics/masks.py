@@ -9,7 +9,7 @@ from torch import Tensor
 from lookright.distances import leaving_out, ruzicka
 from lookright.errors import UserError
 from lookright.metrics.findings import Levels
-from lookright.metrics.localisation import MASK_AREA, localisation_mass
+from lookright.metrics.localisation import MASK_AREA, localisation_mass, share_of, soft
 from lookright.metrics.measure import Measure
 from lookright.metrics.questions import LEARNED_MASK
 
@@ -72,7 +72,7 @@ def mask_mass(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> 
     learned, masks: (B, 1, H, W) in [0, 1]; ignored: as in `localisation`. A constant
     mask, including an empty one, scores the object's area.
     """
-    _check(learned, masks)
+    learned, masks = _checked(learned, masks)
     return localisation_mass(learned[:, 0], masks, ignored)
 
 
@@ -81,12 +81,12 @@ def mask_iou(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> T
 
     ignored: as in `localisation`; an ignored pixel is in neither.
     """
-    _check(learned, masks)
+    learned, masks = _checked(learned, masks)
     one, other = learned[:, 0] >= 0.5, masks[:, 0] >= 0.5
     if ignored is not None:
         one, other = one & ~ignored[:, 0], other & ~ignored[:, 0]
     shared, union = (one & other).sum((-2, -1)), (one | other).sum((-2, -1))
-    return shared.to(masks.dtype) / union.clamp(min=1)
+    return share_of(shared, union, masks.dtype)
 
 
 def mask_soft_iou(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
@@ -94,15 +94,16 @@ def mask_soft_iou(learned: Tensor, masks: Tensor, ignored: Tensor | None = None)
 
     ignored: as in `localisation`; an ignored pixel is in neither.
     """
-    _check(learned, masks)
+    learned, masks = _checked(learned, masks)
     return leaving_out(
         None if ignored is None else ignored[:, 0], ruzicka, learned[:, 0], masks[:, 0]
     )
 
 
-def _check(learned: Tensor, masks: Tensor) -> None:
+def _checked(learned: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     if learned.ndim != 4 or learned.shape[1] != 1 or learned.shape != masks.shape:
         raise UserError(
             "A learned mask is compared with masks (B, 1, H, W) of the same samples and size, but "
             f"got {tuple(learned.shape)} and {tuple(masks.shape)}."
         )
+    return soft(learned), soft(masks)

@@ -49,7 +49,8 @@ STABILITY_TOPK = Measure(
     "Stability (top 10%)",
     True,
     "score",
-    "Share of the 10% most salient places that are still among them under attack; chance is 0.1.",
+    "Share of the 10% most salient places that are still among them under attack; chance is about "
+    "0.1, more on small grids.",
     beats=("random",),
     question=STAYS_UNDER_ATTACK,
     order=30,

@@ -12,12 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lookright import __version__
-from lookright.drawing import count, listing, p_value, pixel_levels, span
+from lookright.drawing import count, listing, p_value, span
 from lookright.errors import UserError
 from lookright.evaluation.grouping import MethodResults, ResultSet
 from lookright.evaluation.result import Result, read_result
 from lookright.evaluation.stages import Stage, all_stages
-from lookright.evaluation.stages.attacks import eps_of
+from lookright.evaluation.stages.attacks import ball_of, radius_in_words
 from lookright.evaluation.stages.diagnostics import verdicts
 from lookright.files import write_atomically
 from lookright.methods import Method
@@ -145,10 +145,10 @@ def _summary(results: ResultSet) -> str:
     if trained:
         parts.append(f"trained on {listing([f'“{name}”' for name in trained])}")
     parts.append(f"tested in {count(len(results.domains), 'domain')}")
-    eps = {eps_of(run) for run in results.runs}
-    only = eps.pop() if len(eps) == 1 else None
+    balls = {ball_of(run) for run in results.runs}
+    only = balls.pop() if len(balls) == 1 else None
     if only is not None:
-        parts.append(f"attacked by changes of at most {pixel_levels(only)}/255")
+        parts.append(f"attacked by changes of at most {radius_in_words(*only)}")
     return f"{', '.join(parts)}."
 
 

@@ -50,8 +50,13 @@ class Pair:
 
     @property
     def shown(self) -> bool:
-        """Whether every seed shows a difference, and the same method ahead."""
-        ahead = {seed.difference.more > seed.difference.less for seed in self.seeds}
+        """Whether every seed shows a difference, and the same method ahead, in the number of images
+        and in the mean."""
+        ahead = {
+            side
+            for seed in self.seeds
+            for side in (seed.difference.more > seed.difference.less, seed.difference.value > 0)
+        }
         return len(ahead) == 1 and all(seed.p <= LEVEL for seed in self.seeds)
 
     def told(self, seed: RunDifference) -> str:

@@ -97,18 +97,18 @@ def _named(method: MethodResults, figures: str) -> Markup:
 
 
 def _across_domains(results: ResultSet, measure: Measure) -> Markup:
-    home = results.home
-    if home is None:
-        return Markup()
-    fooled, losing, holding = [], [], []
-    for method, at_home in results.cells(home, measure.key):
+    fooled: dict[str, list[Markup]] = {}
+    losing, holding = [], []
+    for method in results.methods:
+        home = results.home_of(method)
+        at_home = method.cell(home, measure.key) if home else None
         others = {
             domain: cell
             for domain in results.domains
-            if not results.in_distribution(domain)
+            if not method.in_distribution(domain)
             and (cell := method.cell(domain, measure.key)) is not None
         }
-        if not others:
+        if home is None or at_home is None or not others:
             continue
         worst = min(others, key=lambda domain: others[domain].value)
         away = others[worst]
@@ -116,16 +116,20 @@ def _across_domains(results: ResultSet, measure: Measure) -> Markup:
         fall = f"{percent(at_home.value)} → {percent(away.value)} in “{worst}”"
         span = _named(method, f"({fall})")
         if apart and away.value < at_home.value / 2:
-            fooled.append(span)
+            fooled.setdefault(home, []).append(span)
         elif apart and drop >= NOTABLE_DROP:
             losing.append(span)
         else:
             holding.append(span)
     what = measure.title.lower()
-    why = f" a shortcut: what gave the answer in “{home}” misleads elsewhere"
+    why = " a shortcut: what gave the answer in “{}” misleads elsewhere"
     return Markup(" ").join(
         (
-            *_clause(fooled, "follows", "follow", why),
+            *(
+                clause
+                for home, spans in fooled.items()
+                for clause in _clause(spans, "follows", "follow", why.format(home))
+            ),
             *_clause(losing, "loses", "lose", f" {what} when the domain changes"),
             *_clause(holding, "holds", "hold", " in every domain"),
         )

@@ -245,11 +245,6 @@ def fit(
         for note in filter(None, (unguided, met_by_silence(method)) if first else ()):
             records.note(note)
             warnings.warn(note, stacklevel=2)
-        if resume and first and not trained.resumable.is_file():
-            warnings.warn(
-                f"{trained.folder} holds no finished epoch to go on from: the training begins anew.",
-                stacklevel=2,
-            )
         earlier = trained.history if resume else []
         stack.enter_context(quiet())
         curves = tensorboard(trained.folder, earlier)

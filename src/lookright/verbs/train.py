@@ -19,7 +19,7 @@ from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, Preprocessing, build_model, expected_images
 from lookright.spec import ModelName, spec_of
-from lookright.training import fit
+from lookright.training import Run, fit
 from lookright.training.config import method_title
 from lookright.training.settings import OptimizerName, Precision, Schedule
 
@@ -205,11 +205,17 @@ def train(
     if not incomplete:
         require_classes(images, domains)
     _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
+    folder = run or Path("runs") / _name(images, objective, seed)
+    if resume and not Run(folder).resumable.is_file():
+        warnings.warn(
+            f"{folder} holds no finished epoch to go on from: the training begins anew.",
+            stacklevel=1,
+        )
     trained = fit(
         objective,
         images,
         domains,
-        run or Path("runs") / _name(images, objective, seed),
+        folder,
         epochs=epochs,
         steps=steps,
         batch_size=batch_size,

@@ -9,6 +9,7 @@ from torch import Tensor
 from lookright import metrics
 from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball, LInf, Norm
 from lookright.attacks.gradient import check_judge
+from lookright.drawing import pixel_levels
 from lookright.errors import UserError
 from lookright.evaluation.column import LABEL, Column, Columns, measuring
 from lookright.evaluation.grouping import ResultSet
@@ -210,10 +211,15 @@ class Attacks(Stage):
         return section(results)
 
 
-def eps_of(result: Result) -> float | None:
-    """The radius of the ball that a result's attacks search; None where it has none."""
+def ball_of(result: Result) -> tuple[float, str] | None:
+    """Radius and norm of the ball that a result's attacks search; None where it has none."""
     told = next((Attacks.of(here) for here in result.domains.values()), None)
-    return None if told is None else told.eps
+    return None if told is None else (told.eps, told.norm)
+
+
+def radius_in_words(eps: float, norm: str) -> str:
+    """Such as "8/255", or "0.5 (L2)" where the norm is not that of single pixels."""
+    return f"{pixel_levels(eps)}/255" if norm == LInf.__name__ else f"{eps:g} ({norm})"
 
 
 def _under(attack: Attack) -> Column:

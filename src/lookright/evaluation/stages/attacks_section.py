@@ -1,8 +1,11 @@
 """Accuracy, clean and under attack, and how it falls as the attack grows."""
 
+from collections.abc import Sequence
+
+from lookright.attacks import LInf
 from lookright.drawing import STAR, Panel, Point, Series, Style, Tick, pixel_levels, spaced
 from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
-from lookright.evaluation.stages.attacks import Attacks, eps_of
+from lookright.evaluation.stages.attacks import Attacks, ball_of, radius_in_words
 from lookright.evaluation.stages.attacks_gallery import galleries
 from lookright.evaluation.stages.diagnostics import verdict, verdicts
 from lookright.metrics import Estimate
@@ -32,18 +35,35 @@ def section(results: ResultSet) -> dict[str, object] | None:
 
 
 def curve_panels(results: ResultSet) -> list[Panel]:
-    """Accuracy against the size of the attack, one panel per domain that has a curve."""
-    panels = (_curve_panel(results, domain) for domain in results.domains)
+    """Accuracy against the size of the attack, one panel per domain and norm that has a curve."""
+    norms = {method.name: ball_of(method.runs[0]) for method in results.methods}
+    known = dict.fromkeys(ball[1] for ball in norms.values() if ball)
+    panels = (
+        _curve_panel(
+            results,
+            domain,
+            norm,
+            [name for name, ball in norms.items() if ball and ball[1] == norm],
+        )
+        for domain in results.domains
+        for norm in known
+    )
     return [panel for panel in panels if panel.series]
 
 
-def _curve_panel(results: ResultSet, domain: str) -> Panel:
-    curves = [(method, _curve(method, domain)) for method in results.methods]
-    stars = {method.name: star for method in results.methods if (star := _star(method, domain))}
+def _curve_panel(results: ResultSet, domain: str, norm: str, names: Sequence[str]) -> Panel:
+    curves = [
+        (method, _curve(method, domain) if method.name in names else [])
+        for method in results.methods
+    ]
+    stars = {
+        method.name: star for method, curve in curves if curve and (star := _star(method, domain))
+    }
     eps = sorted(
         {eps for _, curve in curves for eps, _ in curve} | {eps for eps, _ in stars.values()}
     )
     span = max(eps, default=0) or 1
+    pixels = norm == LInf.__name__
     inner = _WIDTH - _LEFT - _RIGHT
 
     def x(value: float) -> float:
@@ -54,7 +74,8 @@ def _curve_panel(results: ResultSet, domain: str) -> Panel:
         return _TOP + (_CURVE_HEIGHT - _TOP - _BOTTOM) * (1 - value)
 
     def point(name: str, e: float, cell: Cell) -> Point:
-        return Point(x(e), y(cell.value), y(cell.low), y(cell.high), _hover(name, e, cell))
+        told = _hover(name, radius_in_words(e, norm), cell)
+        return Point(x(e), y(cell.value), y(cell.low), y(cell.high), told)
 
     series = tuple(
         Series(
@@ -84,10 +105,13 @@ def _curve_panel(results: ResultSet, domain: str) -> Panel:
         width=_WIDTH,
         height=_CURVE_HEIGHT,
         series=series,
-        x_ticks=spaced([Tick(x(e), pixel_levels(e)) for e in eps], apart=26),
+        x_ticks=spaced(
+            [Tick(x(e), pixel_levels(e) if pixels else f"{e:g}") for e in eps], apart=26
+        ),
         y_ticks=tuple(Tick(y(q), f"{100 * q:.0f}%") for q in _QUARTERS),
         description=f"Accuracy in {domain}, from the smallest to the largest attack: "
         f"{'; '.join(ends)}.",
+        x_title=f"size of the attack, {'in 1/255' if pixels else norm}",
     )
 
 
@@ -103,8 +127,8 @@ def _curve(method: MethodResults, domain: str) -> list[tuple[float, Cell]]:
 
 def _star(method: MethodResults, domain: str) -> tuple[float, Cell] | None:
     """The radius and the accuracy under AutoAttack, where it was run."""
-    cell, eps = method.cell(domain, "accuracy_autoattack"), eps_of(method.runs[0])
-    return (eps, cell) if cell and eps is not None else None
+    cell, ball = method.cell(domain, "accuracy_autoattack"), ball_of(method.runs[0])
+    return (ball[0], cell) if cell and ball else None
 
 
 def accuracy_panels(results: ResultSet) -> list[Panel]:
@@ -157,8 +181,8 @@ def _accuracy_panel(results: ResultSet, domain: str) -> Panel:
     )
 
 
-def _hover(name: str, eps: float, cell: Cell) -> str:
+def _hover(name: str, radius: str, cell: Cell) -> str:
     return (
-        f"{name}, {pixel_levels(eps)}/255: {100 * cell.value:.1f}% "
+        f"{name}, {radius}: {100 * cell.value:.1f}% "
         f"({100 * max(cell.low, 0):.1f}\N{EN DASH}{100 * min(cell.high, 1):.1f})"
     )

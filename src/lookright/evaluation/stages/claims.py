@@ -10,6 +10,7 @@ from lookright.claims.values import check_tau
 from lookright.evaluation.column import Columns
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import DomainResult
+from lookright.evaluation.stages.answers import RIGHT, Answers
 from lookright.evaluation.stages.attacks import KEPT, STAYS, Attacks
 from lookright.evaluation.stages.stage import Joined, Stage
 from lookright.evaluation.typed import read_as
@@ -27,7 +28,7 @@ class Claims(Stage):
         delta: the claims of a domain hold together with probability 1 - delta.
     """
 
-    needs: ClassVar[tuple[type[Stage], ...]] = (Attacks,)
+    needs: ClassVar[tuple[type[Stage], ...]] = (Answers, Attacks)
 
     tau: float = 0.8
     delta: float = 0.05
@@ -41,11 +42,13 @@ class Claims(Stage):
         return {}
 
     def summary(self, joined: Joined) -> tuple[Claim, ...]:
-        """The claims; an image that the model answers with NaN or infinity is not kept."""
+        """The claims; an image that the model answers wrongly, with NaN or infinity is not kept,
+        since the attack is on the label."""
         protocol = joined.protocol
+        stays = joined[STAYS].where(joined[RIGHT].bool(), torch.nan)
         kept, stays = (
             torch.cat([values, values.new_zeros(joined.unanswered)])
-            for values in (joined[KEPT], joined[STAYS])
+            for values in (joined[KEPT], stays)
         )
         return claim_values(
             kept,
