@@ -25,6 +25,7 @@ from lookright.attacks import (
     L2,
     PGD,
     Attack,
+    CarliniWagner,
     CrossEntropy,
     CrossEntropyAndExplanation,
     ExplanationChange,
@@ -33,9 +34,9 @@ from lookright.attacks import (
     Norm,
     Objective,
 )
-from lookright.distances import Cosine
+from lookright.distances import Correlation, Cosine
 from lookright.errors import UserError
-from lookright.explainers import GradCAM, InputGradient
+from lookright.explainers import GradCAM, InputGradient, SmoothGrad
 from lookright.models import Classifier
 from lookright.modes import frozen
 from models_for_tests import (
@@ -564,3 +565,25 @@ def test_bad_images_and_labels(
         attack(model, *change(*images()))
     assert "\n" not in str(raised.value)
     assert same_state(before, state_of(model))
+
+
+@pytest.mark.parametrize("of", [ExplanationChange, CrossEntropyAndExplanation])
+def test_what_an_explainer_draws_follows_the_generator(of: type) -> None:
+    attack = PGD(steps=2, objective=of(SmoothGrad(samples=2), Correlation()))
+    model, (x, y) = Smooth(), images()
+    before = torch.get_rng_state()
+    one, same, other = (
+        attack(model, x, y, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_carlini_and_wagner_fool_in_half_precision_too(dtype: torch.dtype) -> None:
+    model, x, y = fragile()
+    model, x = model.to(dtype), x.to(dtype)
+    z = CarliniWagner(eps=4, steps=100, searches=3)(model, x, y)
+    assert z.dtype == dtype
+    assert (model(z).argmax(1) != y).all()

@@ -30,6 +30,16 @@ def test_the_numbers_are_an_images_own_in_any_batch_and_order(normal, dtype) -> 
             assert torch.equal(drawn(x[at], ImageGenerator(3), normal), whole[at])
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_reaches_neither_1_nor_infinity(dtype) -> None:
+    x = images(200).to(dtype)
+    assert float(drawn(x, ImageGenerator(3)).max()) < 1
+    assert float(image_chance(x, 5000, 0).max()) < 1
+    normal = drawn(x, ImageGenerator(3), normal=True)
+    assert normal.isfinite().all()
+    assert 3 < float(normal.abs().max()) < 8
+
+
 def test_another_draw_seed_or_image_has_other_numbers() -> None:
     x, generator = images(), ImageGenerator(3)
     first, second = drawn(x, generator), drawn(x, generator)

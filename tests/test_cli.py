@@ -176,6 +176,7 @@ def test_resume_and_overwrite_need_no_value(here, lookright):
     assert Run(Path("erm")).best.stat().st_mtime_ns != before
 
 
+@pytest.mark.filterwarnings("always")
 def test_a_resume_says_that_it_has_found_nothing(here, lookright):
     line = f"train --method erm --data pets --test_domain sketch {SMALL} --run new --resume"
     code, _, err = lookright(line)

@@ -474,3 +474,14 @@ def test_an_exported_program_of_tokens_is_refused(kind: str, tmp_path: Path) -> 
     model = exported(network, x, tmp_path / "net.pt2")
     with pytest.raises(UserError, match="no feature map"):
         GradCAM()(model, x)
+
+
+def test_the_map_is_found_alike_in_mixed_precision_and_without_an_image() -> None:
+    network = timm.create_model("cait_xxs24_224", img_size=64, num_classes=3).eval()
+    x = torch.rand(2, 3, 64, 64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert find_layer(network, x).module is network.blocks
+    for model in (Tiny(), SmallResNet(3, 4)):
+        logits, maps = GradCAM()(model, x[:0])
+        assert (len(logits), len(maps)) == (0, 0)
+        assert maps.shape[1:] == GradCAM()(model, x)[1].shape[1:]

@@ -140,3 +140,33 @@ def test_a_killed_training_goes_on_with_the_same_average(tmp_path):
 def test_one_clear_line(wrong):
     with pytest.raises(UserError, match=f"{next(iter(wrong))} is a share in \\[0, 1\\), got"):
         MeanTeacher(**wrong)
+
+
+def test_a_loop_of_ones_own_goes_on_with_the_same_average():
+    def made() -> EGAT:
+        torch.manual_seed(0)
+        return EGAT(Smooth(), ATTACK, guide=MeanTeacher(warm_up=0.0), answer=1.0)
+
+    whole, half = made(), made()
+    for _ in range(4):
+        expected = step(whole)
+    for _ in range(3):
+        step(half)
+    again = made()
+    again.load_state_dict(half.state_dict())
+    found = step(again)
+    assert again.guide.steps == whole.guide.steps == 4
+    assert same_state(state_of(again.guide.average), state_of(whole.guide.average))
+    for name, loss in expected.items():
+        torch.testing.assert_close(found[name], loss)
+
+
+def test_another_models_average_is_not_gone_on_with():
+    guide = MeanTeacher(warm_up=0.0, decay=0.0)
+    step(EGAT(Smooth(), ATTACK, guide=guide))
+    other = EGAT(Smooth(), ATTACK, guide=guide)
+    own = deepcopy(dict(other.model.named_parameters()))
+    other(batch())
+    assert guide.steps == 1
+    for name, mean in guide.average.named_parameters():
+        torch.testing.assert_close(mean, own[name])

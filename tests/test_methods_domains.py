@@ -292,6 +292,17 @@ def test_rsc_by_hand() -> None:
     assert loss.item() == pytest.approx(expected)
 
 
+def test_rsc_mutes_one_logit_as_the_two_of_its_classes() -> None:
+    weight, x = torch.tensor([[0.7, -0.4, 0.2]]).double(), torch.rand(6, 3, 1, 1).double()
+    data = Batch(x, torch.tensor([0, 1, 0, 1, 1, 0]))
+    two = torch.cat([-weight / 2, weight / 2])
+    one = RSC(Features(weight))
+    with pytest.warns(UserWarning, match="one logit"):
+        one.give_logits(1, like=x)
+    expected = RSC(Features(two))(data)["muted"]
+    torch.testing.assert_close(one(data)["muted"], expected)
+
+
 # --- What they refuse ------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from lookright.metrics import (
     randomised,
 )
 from lookright.models import SmallResNet
+from lookright.seeds import own_noise
 from models_for_tests import SIZE, Smooth, Tiny, same_state, state_of, used
 
 TARGET = torch.tensor([0, 1, 2, 1])
@@ -188,6 +189,45 @@ def test_every_weight_is_drawn_anew_by_the_seed_alone():
     same = zip(one.state_dict().values(), again.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in same)
     assert not torch.equal(one[0].head.weight, other[0].head.weight)
+
+
+class Adapted(nn.Linear):
+    """A layer whose `reset_parameters` knows nothing of what was added to it."""
+
+    def __init__(self):
+        super().__init__(4, 4)
+        self.low, self.high = (nn.Parameter(torch.randn(4, 2)) for _ in range(2))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.utils.weight_norm(nn.Linear(4, 4)),
+        lambda: nn.utils.spectral_norm(nn.Linear(4, 4)),
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)),
+        lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4)),
+        Adapted,
+    ],
+    ids=["weight_norm", "spectral_norm", "weight_norm anew", "spectral_norm anew", "adapted"],
+)
+def test_no_trained_weight_is_left_by_a_layer_that_resets_others(make):
+    layer = make()
+    with torch.no_grad():
+        layer(torch.rand(2, 4))
+    trained = {name: value.clone() for name, value in layer.named_parameters()}
+    for name, value in randomised(nn.Sequential(layer))[0].named_parameters():
+        assert not torch.equal(value, trained[name]), name
+
+
+def test_drawing_weights_anew_leaves_every_generator_as_it_was(monkeypatch):
+    """torch.manual_seed would also seed accelerators, whose state nobody gives back."""
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: 1 / 0)
+    model, before = SmallResNet(3, 4), torch.get_rng_state()
+    randomised(model)
+    with own_noise(torch.device("cpu"), 3):
+        torch.rand(5)
+    assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.filterwarnings("ignore")  # TorchScript ends

@@ -78,3 +78,40 @@ def test_a_failure_gives_the_callers_precision_back():
 
     with pytest.raises(ZeroDivisionError):
         failing()
+
+
+def _parts():
+    """The places of torch's present switches, those that include others first."""
+    found = torch.backends
+    return {
+        "all": found,
+        "cudnn": found.cudnn,
+        "mkldnn": found.mkldnn,
+        "cuda.matmul": found.cuda.matmul,
+        **{f"cudnn.{name}": getattr(found.cudnn, name) for name in ("conv", "rnn")},
+        **{f"mkldnn.{name}": getattr(found.mkldnn, name) for name in ("matmul", "conv", "rnn")},
+    }
+
+
+def _precisions():
+    return {name: part.fp32_precision for name, part in _parts().items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [(None, None), ("all", "tf32"), ("cuda.matmul", "tf32"), ("cudnn.conv", "ieee"),
+     ("mkldnn.matmul", "bf16"), ("mkldnn", "bf16"), ("cudnn", "ieee")],
+)  # fmt: skip
+def test_torchs_present_switches_are_overruled_and_given_back(name, precision):
+    before = _precisions()
+    try:
+        if name:
+            _parts()[name].fp32_precision = precision
+        given = _precisions()
+        with full_precision(torch.device("cpu")):
+            inside = _precisions()
+        assert {inside[part] for part in inside if "." in part} == {"ieee"}
+        assert _precisions() == given
+    finally:
+        for part, value in before.items():
+            _parts()[part].fp32_precision = value

@@ -6,12 +6,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from lookright.attacks import ExplanationChange
 from lookright.batch import Batch
 from lookright.data import load_data
 from lookright.errors import UserError
-from lookright.guides import Guide, HumanMask, PrecomputedMask, RandomMask, Swapped
-from lookright.methods import EGAT, ERM
+from lookright.explainers import Captum
+from lookright.guides import (
+    Guide,
+    HumanMask,
+    LearnedMask,
+    MeanTeacher,
+    PrecomputedMask,
+    RandomMask,
+    Swapped,
+)
+from lookright.methods import ALIGN, DRE, EGAT, ERM, RRR, MaskAlignment
 from lookright.training import Run, fit
 from test_data_folder import grow, paint
 from test_training import ATTACK, QUICK
@@ -68,6 +79,12 @@ def test_a_guide_without_its_masks_is_refused_before_anything_is_written(tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+def told(run: Run) -> list[str]:
+    """The lines of its log, but for that on the coarse maps of images of 8 px."""
+    lines = (run.folder / "log.txt").read_text().splitlines()
+    return [line for line in lines if "2 x 2 places" not in line]
+
+
 @pytest.mark.parametrize("guide", [HumanMask(), PrecomputedMask()])
 def test_how_many_images_are_guided_is_told_where_it_is_a_part(tmp_path, guide):
     data = Masked(2)
@@ -76,16 +93,16 @@ def test_how_many_images_are_guided_is_told_where_it_is_a_part(tmp_path, guide):
     what = "tool masks" if guide.needs_tool_masks else "masks"
     with pytest.warns(UserWarning, match=f"{count} of {len(where)} training images have {what}"):
         run = train(tmp_path / "run", guide, data)
-    log = (run.folder / "log.txt").read_text().splitlines()
+    log = told(run)
     assert f" {count} of {len(where)} training images have {what} for" in log[0]
     assert len(log) == 2
 
 
 @pytest.mark.parametrize(("guide", "each"), [(HumanMask(), 1), (RandomMask(), 0), (None, 2)])
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore:The maps of .* have 2 x 2 places")
 def test_nothing_is_told_where_all_is_there_or_nothing_is_needed(tmp_path, guide, each):
     run = train(tmp_path / "run", guide, Masked(each))
-    assert len((run.folder / "log.txt").read_text().splitlines()) == 1
+    assert len(told(run)) == 1
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -109,3 +126,47 @@ def test_a_run_goes_on_with_its_guides_wherever_they_lie_and_with_no_others(tmp_
         (moved / "cat" / f"{number}.png").unlink()
     with pytest.raises(UserError, match=r"of another config: data.samples"):
         again(tool_masks=moved)
+
+
+class Gives(nn.Module):
+    """A masker that gives masks of a side, and of a value or of none."""
+
+    def __init__(self, side: int, channels: int = 1, value: float | None = None) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, channels, 1)
+        self.side, self.value = side, value
+
+    def forward(self, x):
+        pooled = self.layer(nn.functional.adaptive_avg_pool2d(x, self.side))
+        return pooled.sigmoid() if self.value is None else 0 * pooled + self.value
+
+
+@pytest.mark.parametrize("wrong", [Gives(2, 2), Gives(2, value=1.5), Gives(2, value=-0.1)])
+def test_a_masker_that_gives_no_masks_is_refused_before_the_first_step(tmp_path, wrong):
+    with pytest.raises(UserError, match="A masker gives masks"):
+        train(tmp_path / "run", LearnedMask(wrong), Blobs())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_masks_of_any_size_have_a_loss(side):
+    batch = Batch(torch.rand(4, 3, 8, 8), torch.arange(4) % 3)
+    (loss,) = LearnedMask(Gives(side)).losses(tiny_classifier(), batch).values()
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda model: LearnedMask(fill="noise"), "Unknown fill 'noise'"),
+        (lambda model: RRR(model, MeanTeacher()), "the targets of MeanTeacher are explanations"),
+        (lambda model: EGAT(model, explainer=Captum("Saliency")), "has no gradients to train"),
+        (lambda model: ALIGN(model, explainer=Captum("Saliency")), "has no gradients to train"),
+        (lambda model: MaskAlignment(model, explainer=Captum("Saliency")), "has no gradients"),
+        (lambda model: DRE(model, explainer=Captum("Saliency")), "has no gradients to train"),
+        (lambda model: ExplanationChange(Captum("Saliency")), "has no gradients to train"),
+    ],
+)
+def test_what_cannot_be_trained_by_is_refused_at_once(make, said):
+    with pytest.raises(UserError, match=said):
+        make(tiny_classifier())

@@ -15,7 +15,7 @@ def image_chance(images: Tensor, count: int, purpose: int) -> Tensor:
     epoch, batch and run and on every device. An augmented view counts as another image. purpose: an
     integer of 0 or more; different purposes give unrelated numbers for every image.
     """
-    return _numbers(_names(images), torch.tensor(purpose), count).to(images.dtype)
+    return _below_one(_numbers(_names(images), torch.tensor(purpose), count), images.dtype)
 
 
 class ImageGenerator(Generator):
@@ -50,7 +50,7 @@ class ImageGenerator(Generator):
         known = names.tolist()
         before = torch.tensor([self.drawn[name] for name in known], device=images.device)
         self.drawn.update(set(known))
-        return _numbers(names, self.seed_of_images + before, count).to(images.dtype)
+        return _below_one(_numbers(names, self.seed_of_images + before, count), images.dtype)
 
 
 def uniform_(
@@ -67,6 +67,7 @@ def normal_(values: Tensor, images: Tensor, generator: Generator | None) -> Tens
     """Fill values (B, ...) with standard normal numbers, one row per image of (B, ...)."""
     if isinstance(generator, ImageGenerator):
         numbers = generator.numbers(images, values[0].numel())
+        numbers = numbers.to(torch.promote_types(numbers.dtype, torch.float32))
         return values.copy_((2 * numbers - 1 + 2**-24).erfinv_().view(values.shape)).mul_(2**0.5)
     return values.normal_(generator=generator)
 
@@ -86,6 +87,11 @@ def _numbers(names: Tensor, purpose: Tensor, count: int) -> Tensor:
     number = _scattered(torch.arange(count, device=names.device))
     mixed = key.int()[:, None] + number.int()  # int32 overflow does not matter
     return _scattered(mixed).bitwise_right_shift_(7).float().mul_(2**-24)
+
+
+def _below_one(numbers: Tensor, dtype: torch.dtype) -> Tensor:
+    """Numbers in [0, 1) in another dtype, whose rounding would reach 1."""
+    return numbers.to(dtype).clamp_(max=1 - torch.finfo(dtype).eps / 2)
 
 
 def _scattered(number: Tensor) -> Tensor:

@@ -1,8 +1,10 @@
 """Temporary changes of a model's mode and of the precision, and when to check tensor values."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from operator import attrgetter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,21 +75,42 @@ def averaging_no_statistics(model: nn.Module) -> Iterator[None]:
             layer.track_running_stats = True
 
 
+_SWITCHES = (
+    "cuda.matmul",
+    *(f"cudnn.{kind}" for kind in ("conv", "rnn")),
+    *(f"mkldnn.{kind}" for kind in ("matmul", "conv", "rnn")),
+)
+
+
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Compute in float32, without autocast and without TF32.
+    """Compute in float32, without autocast, TF32 and products of bfloat16.
 
-    By default cuDNN's convolutions on a GPU use TF32, float32 with a mantissa of 10 bits.
+    By default cuDNN's convolutions on a GPU use TF32, float32 with a mantissa of 10 bits. A user
+    may have chosen by torch's former switches or by the present ones; the former cannot be read
+    where the present ones were set, and are then left alone.
     """
-    tf32, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    torch.backends.cudnn.allow_tf32 = False
-    torch.set_float32_matmul_precision("highest")
+    parts: list[Any] = [attrgetter(name)(torch.backends) for name in _SWITCHES]
+    before = [part.fp32_precision for part in parts]
+    former: tuple[bool, str] | None = None
+    with suppress(RuntimeError):
+        former = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+        _set_former(False, "highest")
+    for part in parts:
+        part.fp32_precision = "ieee"
     try:
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        torch.backends.cudnn.allow_tf32 = tf32
-        torch.set_float32_matmul_precision(products)
+        if former:
+            _set_former(*former)
+        for part, precision in zip(parts, before, strict=True):
+            part.fp32_precision = precision
+
+
+def _set_former(tf32: bool, products: str) -> None:
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.set_float32_matmul_precision(products)
 
 
 _LOOKING = ContextVar("looking", default=True)

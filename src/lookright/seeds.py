@@ -15,8 +15,11 @@ def derived_seed(seed: int, *names: object) -> int:
 
 @contextmanager
 def own_noise(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Seed torch's global random state, if a seed is given, and restore the state afterwards."""
+    """Seed torch's global random state, if a seed is given, and restore the state afterwards: that
+    of the CPU, and of the device."""
     with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
-        if seed is not None:
+        if seed is not None and device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed also seeds accelerators
+        elif seed is not None:
             torch.manual_seed(seed)
         yield

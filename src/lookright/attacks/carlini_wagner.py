@@ -6,6 +6,7 @@ from math import inf
 import torch
 from torch import Generator, Tensor, nn
 
+from lookright.attacks.borrowed import Predict, as_float32
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import L2, Norm
 from lookright.errors import UserError
@@ -77,12 +78,15 @@ class CarliniWagner(Attack):
                 right = correct(model(x), y)
             if not right.any():
                 return found
-            shortest, length = self._search(model, x[right], y[right])
+            half = torch.finfo(x.dtype).bits < 32  # its smallest numbers are larger than _TINY
+            judge = as_float32(model, x.dtype) if half else model
+            start = x[right].float() if half else x[right]
+            shortest, length = self._search(judge, start, y[right])
             near = (length <= self.eps)[:, None, None, None]
-            found[right] = torch.where(near, shortest, x[right])
+            found[right] = torch.where(near, shortest, start).to(x.dtype)
         return found
 
-    def _search(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _search(self, model: Predict, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest misclassified images (B, C, H, W) and their distances (B,), inf if none."""
         shortest, length = x.clone(), torch.full_like(x[:, 0, 0, 0], inf)
         c = torch.full_like(length, self.constant)
@@ -96,7 +100,7 @@ class CarliniWagner(Attack):
             c = torch.where(high.isinf(), 10 * c, (low + high) / 2)
         return shortest, length
 
-    def _minimise(self, model: nn.Module, x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    def _minimise(self, model: Predict, x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """As `_search`, with one given c per image, (B,)."""
         shortest, length = x.clone(), torch.full_like(c, inf)
         zero = torch.zeros_like(x)

@@ -1,6 +1,8 @@
 """Gradient attacks: one loop for every norm, objective and number of steps."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from math import inf
 from typing import Any, ClassVar, Self
@@ -9,6 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lookright.attacks.ball import Ball
+from lookright.attacks.borrowed import seeded
 from lookright.attacks.norms import LInf, Norm
 from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
 from lookright.batch import Batch
@@ -127,7 +130,7 @@ class PGD(Attack):
         if len(x) == 0:
             return ordinary(x)
         step_size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
-        with frozen(model):
+        with frozen(model), _drawing(self.objective, generator):
             x, y = ordinary(x), ordinary(y)
             value = self.objective(model, x, y)
             worst = self._run(value, x, step_size, generator)
@@ -192,6 +195,17 @@ class FGSM(Attack):
         return PGD(
             self.eps, 1, self.eps or 1.0, self.norm, False, 1, self.targeted, self.objective
         )(model, x, y, generator)
+
+
+@contextmanager
+def _drawing(objective: Objective, generator: Generator | None) -> Iterator[None]:
+    """Numbers that an objective draws from torch's global state follow the generator, if any."""
+    if generator is None or not objective.draws:
+        yield
+        return
+    with seeded(generator) as seed:
+        torch.manual_seed(seed)
+        yield
 
 
 def _check_slope(objective: Objective) -> None:

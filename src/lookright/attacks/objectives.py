@@ -24,9 +24,12 @@ class Objective(ABC):
     """`objective(model, x, y)` returns a function from perturbed images to values (B,).
 
     flat: whether its gradient is zero at x itself, so that an attack has to start elsewhere.
+    draws: whether its explainer may draw numbers from torch's global state, which the attack then
+    seeds from its generator.
     """
 
     flat: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
@@ -79,6 +82,7 @@ class ExplanationChange(Objective):
     """
 
     flat = True
+    draws = True
 
     explainer: Explainer
     distance: Distance = field(default_factory=L1)
@@ -103,6 +107,8 @@ class CrossEntropyAndExplanation(Objective):
     Raises:
         UserError: a negative weight; a distance that does not take the explainer's signed maps.
     """
+
+    draws = True
 
     explainer: Explainer
     distance: Distance = field(default_factory=Correlation)

@@ -55,7 +55,13 @@ def check_shown(explainer: Explainer) -> None:
 
 
 def check_signs(explainer: Explainer, *distances: Distance) -> None:
-    """Raise UserError on a distance that does not take the explainer's signed maps."""
+    """Raise UserError on an explainer without gradients, and on a distance that does not take its
+    signed maps."""
+    if not explainer.differentiable:
+        raise UserError(
+            f"{explainer} has no gradients to train or attack by: choose another, such as GradCAM "
+            "or InputGradient."
+        )
     for distance in distances:
         if explainer.signed and not distance.signed:
             raise UserError(

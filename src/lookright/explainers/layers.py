@@ -80,8 +80,9 @@ def _once(
     key = key, *x.shape[-2:]
     if key not in found:
         _refuse_script(model)
-        with frozen(model), awake(model):
-            found[key] = search(model, ordinary(x[:1]))
+        image = ordinary(x[:1]) if len(x) else x.new_full((1, *x.shape[1:]), 0.5)
+        with frozen(model), awake(model), torch.autocast(x.device.type, enabled=False):
+            found[key] = search(model, image)
     name, grid = found[key]
     return FeatureLayer(model.get_submodule(name), grid)
 

@@ -101,6 +101,10 @@ class Guide(ABC):
         """Told before a training which model it guides, as far as that has been trained."""
         return None
 
+    def has_begun(self, model: nn.Module) -> bool:
+        """Whether it follows this model already, so that a loop of one's own can go on."""
+        return False
+
     def follow(self, model: nn.Module) -> None:
         """Told the model as it is before each step in which the guide is used."""
         return None

@@ -64,6 +64,7 @@ class LearnedMask(nn.Module, Guide):
                 "masker_lr is a multiple of the classifier's learning rate, above 0, got "
                 f"{masker_lr}."
             )
+        fill_named(fill)
         self.masker = ConvMasker() if masker is None else masker
         self.sparsity = sparsity
         self.smoothness = smoothness
@@ -106,6 +107,7 @@ class LearnedMask(nn.Module, Guide):
 
 
 def _roughness(masks: Tensor) -> Tensor:
-    """The mean absolute difference of neighbouring pixels."""
-    down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
-    return down + (masks[..., 1:] - masks[..., :-1]).abs().mean()
+    """The mean absolute difference of neighbouring pixels; 0 along a side of one pixel."""
+    down = masks[..., 1:, :] - masks[..., :-1, :]
+    right = masks[..., 1:] - masks[..., :-1]
+    return sum((each.abs().mean() for each in (down, right) if each.numel()), masks.new_zeros(()))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lookright.errors import UserError
 from lookright.files import as_path, atomic
 from lookright.models import Classifier, build_model, load_weights, read_weights
+from lookright.modes import may_look
 from lookright.untrusted import parsed
 
 
@@ -165,12 +166,17 @@ def at_size_of(images: Tensor, masks: Tensor) -> Tensor:
     """The output of a masker for images (B, 3, H, W), resized to (B, 1, H, W).
 
     Raises:
-        UserError: the output is not (B, 1, h, w).
+        UserError: the output is not (B, 1, h, w), or not in [0, 1].
     """
     if masks.ndim != 4 or masks.shape[:2] != (len(images), 1):
         raise UserError(
             f"A masker gives masks (B, 1, h, w), but this one gave {tuple(masks.shape)} for images "
             f"{tuple(images.shape)}."
+        )
+    if may_look() and len(masks) and not (masks.amin() >= 0 and masks.amax() <= 1):
+        raise UserError(
+            f"A masker gives masks in [0, 1], but this one gave values from {masks.amin():.3g} to "
+            f"{masks.amax():.3g}: let it end in a sigmoid."
         )
     masks = masks.to(images.dtype)
     return F.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,7 +1,8 @@
 """The explanation by a moving average of the model's weights as the guide."""
 
 from copy import deepcopy
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +39,19 @@ class MeanTeacher(nn.Module, Guide):
         self.decay = decay
         self.warm_up = warm_up
         self.average: nn.Module | None = None
+        self._followed: ref[nn.Module] | None = None
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def begin(self, model: nn.Module) -> None:
         self.average = deepcopy(model).requires_grad_(False).eval()
         self.steps.zero_()
+        self._followed = ref(model)
+
+    def has_begun(self, model: nn.Module) -> bool:
+        return self._followed is not None and self._followed() is model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_followed": None}
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ class Method(nn.Module, ABC):
             if may_look():
                 batch.check()
             try:
-                self.give_logits(batch.images.shape[-1], like=batch.images)
+                self.give_logits(batch.images.shape[-1], like=batch.images, anew=False)
             except UserError as error:  # only trial images may be too much for it
                 wrong, self.tried = error, True
         if self.guide and self.leads and self.training and self.progress >= self.guide.warm_up:
@@ -75,12 +75,17 @@ class Method(nn.Module, ABC):
         return found
 
     def give_logits(
-        self, image_size: int, classes: Sequence[str] = (), like: Tensor | None = None
+        self,
+        image_size: int,
+        classes: Sequence[str] = (),
+        like: Tensor | None = None,
+        anew: bool = True,
     ) -> None:
-        """See to it that the model gives logits (`models.giving_logits`).
+        """See to it that the model gives logits (`models.giving_logits`), and begin with it.
 
         A network that gives probabilities, one logit or several outputs is put into a `Classifier`
-        that gives logits; a `Classifier` is told what its network gives.
+        that gives logits; a `Classifier` is told what its network gives. anew: a guide that follows
+        this model already begins again.
         """
         model = self.model
         found = giving_logits(model, type(model).__name__, image_size, classes, like)
@@ -90,8 +95,17 @@ class Method(nn.Module, ABC):
         for each in self.modules():
             if isinstance(each, Method):
                 each.model, each.tried = found, True
-                if each.guide:
+                if each.guide and (anew or not each.guide.has_begun(found)):
                     each.guide.begin(found)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As torch's, into guides that have begun: a `MeanTeacher` has its average only then."""
+        for each in self.modules():
+            if isinstance(each, Method) and each.guide and not each.guide.has_begun(each.model):
+                each.guide.begin(each.model)
+        return super().load_state_dict(state_dict, strict, assign)
 
     @property
     def compared(self) -> Mapping[str, tuple[Distance, bool]]:

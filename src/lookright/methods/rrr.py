@@ -44,6 +44,11 @@ class RRR(Method):
         super().__init__(model)
         check_weights(reasons=reasons)
         self.guide = guide or HumanMask()
+        if self.guide.of_model:
+            raise UserError(
+                f"RRR asks for gradients inside of masks, and the targets of "
+                f"{type(self.guide).__name__} are explanations: choose a guide of masks."
+            )
         self.reasons = reasons
         self.warm_up = self.guide.warm_up
 

@@ -48,14 +48,19 @@ class RSC(Method):
     @torch.enable_grad()
     def _kept(self, head: Head, z: Tensor, y: Tensor) -> Tensor:
         """m, of the same shape as z: 0 for muted features and 1 elsewhere."""
-        scores = head.scores(z.requires_grad_())
+        scores = _of_classes(head.scores(z.requires_grad_()))
         (gradient,) = torch.autograd.grad(scores.gather(1, y[:, None]).sum(), z)
         kept = _below_top(gradient.flatten(1), self.features).view_as(z)
 
-        muted = head.scores(z * kept)
+        muted = _of_classes(head.scores(z * kept))
         fall = (scores.softmax(1) - muted.softmax(1)).detach().gather(1, y[:, None])[:, 0]
         spared = _below_top(fall[None], self.images)[0]
         return (kept | spared.view(-1, *[1] * (z.ndim - 1))).to(z)
+
+
+def _of_classes(scores: Tensor) -> Tensor:
+    """Scores (B, K) of all classes, of two from those (B, 1) of the second alone."""
+    return torch.cat([-scores / 2, scores / 2], 1) if scores.shape[1] == 1 else scores
 
 
 def _below_top(values: Tensor, share: float) -> Tensor:

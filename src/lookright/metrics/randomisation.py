@@ -12,7 +12,7 @@ from lookright.metrics.questions import SPECIFIC
 from lookright.metrics.sensitivity import explained_by
 from lookright.metrics.stability import stability_spearman
 from lookright.modes import frozen
-from lookright.seeds import derived_seed
+from lookright.seeds import derived_seed, own_noise
 
 RANDOMISATION_SPEARMAN = Measure(
     "randomisation_spearman",
@@ -51,8 +51,9 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy in evaluation mode with random weights; the model itself is not changed.
 
     A layer with PyTorch's `reset_parameters` is initialised again, including BatchNorm's
-    statistics; the entries of any other parameter (class tokens, scales, all those of an exported
-    program) are shuffled. One seed gives the same weights on every device.
+    statistics; the entries of any parameter that this leaves as it was (class tokens, scales, all
+    those of an exported program or under `weight_norm`) are shuffled. One seed gives the same
+    weights on every device.
     """
     copies = [copy for _, copy in cascade(model, seed)]
     return copies[-1] if copies else deepcopy(model)
@@ -71,16 +72,17 @@ def cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
         reset = getattr(module, "reset_parameters", None)
         if not own and reset is None:
             continue
-        devices = {tensor.device for tensor in (*own, *module.buffers())}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(seed, f"randomised {number}"))
+        devices = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
+        with own_noise(torch.device("cpu"), derived_seed(seed, f"randomised {number}")):
             module.cpu()
+            own = list(module.parameters(recurse=False))
+            before = [parameter.clone() for parameter in own]
             if reset is not None:
                 reset()
-            else:
-                for parameter in own:
+            for parameter, trained in zip(own, before, strict=True):
+                if torch.equal(parameter, trained):
                     order = torch.randperm(parameter.numel())
-                    parameter.copy_(parameter.flatten()[order].view_as(parameter))
+                    parameter.copy_(trained.flatten()[order].view_as(parameter))
             for device in devices:
                 module.to(device)
         yield name, copy

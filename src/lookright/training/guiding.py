@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 
+import torch
+
 from lookright.data import Split
 from lookright.errors import UserError
+from lookright.guides import LearnedMask
 from lookright.methods.method import Method
+from lookright.modes import frozen
 
 
 def check_guided(method: Method, part: Split) -> str | None:
@@ -12,8 +16,12 @@ def check_guided(method: Method, part: Split) -> str | None:
 
     Raises:
         UserError: a guide or an attack that needs masks, or a guide that needs tool masks, where
-            none of the images has one.
+            none of the images has one; a masker whose output is not a mask.
     """
+    if isinstance(method.guide, LearnedMask):
+        side = part.data.image_size
+        with frozen(method.guide.masker), torch.no_grad():
+            method.guide.masks(torch.full((1, 3, side, side), 0.5))
     notes = []
     for what, who, instead, without in _needs(method):
         data, words = part.data, what.replace("_", " ")
