@@ -230,6 +230,12 @@ def test_a_printed_config_gives_the_same_run(here, lookright):
     assert Run("changed").settings.seed == 4
 
 
+def test_a_folder_is_no_image_to_explain(here, lookright):
+    code, _, err = lookright("explain erm pets/sketch/dog")
+    assert code == 1
+    assert "pets/sketch/dog is a folder: name its images, such as pets/sketch/dog/*.jpg" in err
+
+
 def test_explain_writes_pictures(here, lookright):
     one, two = "pets/sketch/dog/0.png", "pets/sketch/dog/1.png"
     options = "--attack fgsm --attack.eps 0 --explainer inputgradient --output seen"
@@ -559,6 +565,9 @@ def test_every_verb_explains_its_options(lookright):
         assert "(type: <class 'Path'>, default: unknown" not in out
     _, out, _ = lookright("train --help")
     assert "domains left out of training" in out
+    for named in ("Attacks", "attacks"):
+        _, out, _ = lookright(f"evaluate --protocol.stages.help {named}")
+        assert "--protocol.stages.attacks.steps " in out
     _, out, _ = lookright("train --method.help egat")
     assert "--method.stability" in out
 

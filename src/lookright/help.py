@@ -1,7 +1,7 @@
 """The output of `--help`: the options of a verb, or of a class that it takes."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from inspect import Parameter, cleandoc, isclass
 from textwrap import dedent, fill
@@ -42,7 +42,14 @@ def describe_member(option: str, name: str | None, known: Mapping[str, Parameter
         return
     found = member(name, kind)
     say(f"--{option} {getattr(found, '__name__', name)}\n")
-    _describe(found.__doc__ or "", _under(option, found) if isclass(found) else {})
+    path = f"{option}.{name.lower()}" if _is_listed(option, known) else option
+    _describe(found.__doc__ or "", _under(path, found) if isclass(found) else {})
+
+
+def _is_listed(option: str, known: Mapping[str, Parameter]) -> bool:
+    """Whether an option takes several members, each of which is named in the path of its own."""
+    each = annotation_of(option, known)
+    return any(get_origin(kind) in (list, tuple, Sequence) for kind in _flat(each))
 
 
 def _under(option: str, made: type) -> dict[str, Parameter]:
@@ -118,20 +125,28 @@ def _default(value: Any) -> str:
     return f"; {path.rpartition('.')[2] if path else value}"
 
 
-def kind_of(option: str, known: Mapping[str, Parameter]) -> type | None:
-    """The kind that an option such as `method.guide` takes, following annotations and defaults."""
+def annotation_of(option: str, known: Mapping[str, Parameter]) -> Any:
+    """What an option such as `method.guide` takes, following annotations and defaults; None of one
+    that there is not."""
     first, *rest = option.split(".")
     each = known.get(first)
-    for name in (*rest, None):
+    for name in rest:
         if each is None:
             return None
-        kinds = [kind for kind in _flat(each.annotation) if isclass(kind) and members_of(kind)]
-        if name is None:
-            return kinds[0] if kinds else None
+        kinds = _kinds_in(each.annotation)
         default = each.default if isclass(each.default) else type(each.default)
         holders = kinds if default.__module__ == "builtins" else [default]
         each = parameters(holders[0]).get(name) if holders else None
-    return None
+    return each and each.annotation
+
+
+def kind_of(option: str, known: Mapping[str, Parameter]) -> type | None:
+    """The kind of which an option takes a member."""
+    return next(iter(_kinds_in(annotation_of(option, known))), None)
+
+
+def _kinds_in(annotation: Any) -> list[type]:
+    return [kind for kind in _flat(annotation) if isclass(kind) and members_of(kind)]
 
 
 def _flat(kind: Any) -> list[Any]:

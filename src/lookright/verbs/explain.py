@@ -47,6 +47,8 @@ def explain(
     """
     check_shown(explainer)
     check_judge(attack)
+    for folder in filter(Path.is_dir, images):
+        raise UserError(f"{folder} is a folder: name its images, such as {folder}/*.jpg.")
     where = best_device(device)
     judged, found = load_model(model, options)
     if label is not None and label not in judged.classes:
