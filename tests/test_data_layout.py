@@ -47,6 +47,16 @@ def test_folders_called_as_parts_are_asked_about(tmp_path, names):
     assert not data.parts_given
 
 
+@pytest.mark.parametrize("other", ["Dog", "alarm clock", "ALARM-CLOCK"])
+def test_a_class_that_domains_spell_in_two_ways_is_asked_about(tmp_path, other):
+    one = "dog" if other == "Dog" else "alarm_clock"
+    root = grow(tmp_path / "set", "photo/cat", f"photo/{one}", "sketch/cat", f"sketch/{other}")
+    refused(f"spell one class '{min(one, other)}' and '{max(one, other)}'", root, image_size=4)
+    grow(tmp_path / "set", f"photo/{other}")
+    with pytest.warns(UserWarning, match="has no images of"):
+        assert {one, other} < set(load_data(root, image_size=4).classes)
+
+
 @pytest.mark.parametrize("names", [("train", "sketch"), ("test",), ("trains", "tests"), ("a", "b")])
 def test_other_names_of_domains_are_not_asked_about(tmp_path, names):
     root = grow(tmp_path / "set", *(f"{name}/{c}" for name in names for c in ("cat", "dog")))

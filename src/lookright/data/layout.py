@@ -142,9 +142,18 @@ def given_parts(
 
 
 def check_classes(tree: Tree, root: Path) -> None:
-    """Raise UserError for an empty domain or class and for a single class; see find_images."""
+    """Raise UserError for an empty domain or class, for a single class, and for one that domains
+    spell in different ways; see find_images."""
     require_images(tree, root)
     classes = {name for found in tree.values() for name in found}
+    known: dict[str, str] = {}
+    for other in sorted(classes):
+        one = known.setdefault(_spelled(other), other)
+        if one != other and not any({one, other} <= found.keys() for found in tree.values()):
+            raise UserError(
+                f"Domains of '{root}' spell one class '{one}' and '{other}', which would be two "
+                "classes: rename the folders of one of them."
+            )
     for domain, found in tree.items():
         if lacking := sorted(classes - found.keys()):
             warnings.warn(
@@ -156,6 +165,11 @@ def check_classes(tree: Tree, root: Path) -> None:
             f"Expected two or more classes in '{root}'; it has only '{min(classes)}': give the "
             "folder that contains the class folders."
         )
+
+
+def _spelled(name: str) -> str:
+    """A name without what people write in different ways: case, and what parts its words."""
+    return re.sub(r"[\s_-]+", " ", name).casefold()
 
 
 def require_images(tree: Tree, root: Path) -> None:
