@@ -37,11 +37,21 @@ def read_benchmark(path: Path | str, trusted: bool = False) -> Benchmark:
         raise UserError(
             f"Expected under methods names with methods, such as 'EGAT: EGAT', got '{methods}'."
         )
-    found = {str(name): _contender(str(name), each, place) for name, each in methods.items()}
+    found = {str(name): _told(str(name), each, place) for name, each in methods.items()}
     tree = {**tree, "methods": found}
     if "training" in tree:
         tree["training"] = training_options(tree["training"], Place("training", trust="said"))
     return Benchmark(**converted(Benchmark, tree, place))
+
+
+def _told(name: str, given: Any, place: Place) -> Contender:
+    """As `_contender`; a mistake says in which row it is."""
+    try:
+        return _contender(name, given, place)
+    except UserError as error:
+        if f"methods.{name}" in str(error):
+            raise
+        raise UserError(f"{name}: {error}") from error
 
 
 def _contender(name: str, given: Any, place: Place) -> Contender:
