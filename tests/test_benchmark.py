@@ -436,7 +436,8 @@ WRONG = {
         "odd: AWP needs a method that trains against an attack, got ERM",
     ),
     "a negative perturbation": (
-        {"methods": {"odd": {"method": "AT", "awp": -1}}}, "^odd: awp is a size .*, 0 or more; got -1",
+        {"methods": {"odd": {"method": "AT", "awp": -1}}},
+        "^odd: awp is a size .*, 0 or more; got -1",
     ),
     "masks": (
         {"methods": {"held": {"class_path": "MaskAlignment", "init_args": {"guide": "HumanMask"}}}},

@@ -60,7 +60,8 @@ def too_coarse(method: Method, height: int, width: int) -> str | None:
     return (
         f"The maps of {type(method).__name__} have {height} x {width} places, too few to say where "
         "the model looks: explain an earlier layer (--method.explainer GradCAM "
-        "--method.explainer.layer NAME), or train on larger images (--image_size)."
+        "--method.explainer.layer NAME --method.explainer.relu false), or train on larger images "
+        "(--image_size)."
     )
 
 
