@@ -120,3 +120,10 @@ def test_a_device_that_is_not_there_is_told_before_the_model_is_opened(images, s
 def test_an_option_without_a_meaning_is_refused(images, options, says):
     with pytest.raises(UserError, match=says):
         explain("m.safetensors", images, options=ModelOptions(**options))
+
+
+def test_no_picture_replaces_an_image_that_is_explained(tmp_path):
+    images = [tmp_path / name for name in ("w.png", "w-explained.png")]
+    with pytest.raises(UserError, match=r"would replace .*w-explained\.png, which is one of the"):
+        targets(images, tmp_path)
+    assert [*targets(images, tmp_path / "out")] == images

@@ -1,6 +1,7 @@
 """What a user may write: any case, dashes, fractions, switches, files, in any order."""
 
 import functools
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -262,3 +263,58 @@ def test_a_function_is_asked_for_where_something_else_is_given(tmp_path, value):
 
 def test_an_empty_value_is_empty_text():
     assert values("explain r x.png --label=")["label"] == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("train --test_domain a --test_domain b", "test_domain"),
+        ("train --train-domain a --train_domain b", "train_domain"),
+        ("evaluate r --domains a --domains b", "domains"),
+        ("evaluate r --protocol.stages Attacks --protocol.stages Claims", "protocol.stages"),
+    ],
+)
+def test_a_list_that_is_given_twice_loses_nothing(line, name):
+    with pytest.raises(UserError, match=f"--{name} is given twice: write all of it as one list"):
+        values(line)
+
+
+def test_the_last_of_two_values_counts():
+    assert values("train --epochs 3 --epochs 5")["epochs"] == 5
+
+
+@pytest.mark.parametrize(
+    ("said", "trusted"),
+    [("", True), ("=true", True), (" true", True), ("=yes", True),
+     ("=false", False), ("=False", False), ("=no", False), (" false", False)],
+)  # fmt: skip
+def test_code_is_trusted_only_where_that_is_said(tmp_path, monkeypatch, said, trusted):
+    (tmp_path / "codes.py").write_text(
+        "from lookright.methods import ERM\n\nclass Mine(ERM): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "codes", raising=False)
+    (tmp_path / "c.yaml").write_text("method: codes.Mine\n")
+    line = f"train --config {tmp_path / 'c.yaml'} --trust_config{said}"
+    if trusted:
+        assert values(line)["method"].__name__ == "Mine"
+    else:
+        with pytest.raises(UserError, match="which is code"):
+            values(line)
+        assert "codes" not in sys.modules
+
+
+def test_a_file_may_say_that_it_is_not_to_be_trusted(tmp_path):
+    (tmp_path / "c.yaml").write_text("epochs: 3\ntrust_config: false\n")
+    assert values(f"train --config {tmp_path / 'c.yaml'}")["epochs"] == 3
+    (tmp_path / "c.yaml").write_text("trust_config: true\n")
+    with pytest.raises(UserError, match="cannot trust itself"):
+        values(f"train --config {tmp_path / 'c.yaml'}")
+
+
+@pytest.mark.parametrize("name", ["none", "None"])
+def test_a_domain_or_class_may_be_called_none(name):
+    assert values(f"train --test_domain {name}")["test_domain"] == [name]
+    assert values(f"explain r x.png --label {name}")["label"] == name
+    assert values("train --test_domain null")["test_domain"] is None
+    assert values(f"train --patience {name}")["patience"] is None

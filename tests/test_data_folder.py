@@ -133,6 +133,21 @@ def test_of_a_domain_read_late_only_its_own_damage_is_told(pets):
     assert data.labels("photo") == [0, 0, 1, 1, 1]
 
 
+def test_a_fingerprint_tells_which_part_an_image_is_in(tmp_path):
+    root = tmp_path / "set"
+    for number in range(8):
+        part = "train" if number < 6 else "test"
+        for name in ("cat", "dog"):
+            paint(root / part / name / f"{number}.png", 20 * number + 9 * (name == "dog"))
+    before = load_data(root, image_size=4, layout="parts")
+    for name in ("cat", "dog"):  # the order of all images remains
+        (root / "train" / name / "5.png").rename(root / "test" / name / "5.png")
+    after = load_data(root, image_size=4, layout="parts")
+    (domain,) = before.domains
+    assert sorted(before.keys(domain)) == sorted(after.keys(domain))
+    assert before.fingerprint(domain) != after.fingerprint(domain)
+
+
 def test_a_fingerprint_tells_other_images_and_masks_of_the_same_names(pets, tmp_path):
     def found(**options):
         data = load_data(pets, image_size=4, **options)

@@ -19,11 +19,11 @@ from lookright.evaluation import Attacks, Protocol
 from lookright.guides import LearnedMask
 from lookright.jobs import InProcess, Workers, launch
 from lookright.jobs.grid import Entry, Grid, compare
-from lookright.jobs.training import Evaluation, Training, _in_full
+from lookright.jobs.training import Evaluation, Training, _in_full, content_of
 from lookright.methods import ALIGN, AT, EGAT, ERM
 from lookright.spec import build, spec_of
 from lookright.training import Run, fit
-from test_data_folder import grow
+from test_data_folder import grow, paint
 from tiny import Blobs
 
 TESTS = Path(__file__).parent
@@ -221,3 +221,25 @@ def test_a_network_of_ones_own_is_judged_too(tmp_path):
     job = Evaluation(training, ("train",), QUICK)
     assert launched([job], tmp_path, InProcess()) == []
     assert job.result(job.place(tmp_path).folder).domains["train"].n == 6
+
+
+def test_a_job_of_a_long_name_has_a_folder_that_can_be_made(tmp_path):
+    name = "hospital station " * 40
+    folders = {
+        replace(evaluation().training, name=name + last).place(tmp_path).folder
+        for last in ("a", "b")
+    }
+    assert len(folders) == 2
+    for folder in folders:
+        folder.mkdir()
+
+
+@pytest.mark.filterwarnings("ignore:Domain 'photo' of")
+def test_a_class_that_only_other_domains_have_makes_another_job(tmp_path):
+    before = grow(tmp_path / "before", "photo/cat", "photo/dog", "sketch/cat", "sketch/dog")
+    after = shutil.copytree(before, tmp_path / "after")
+    paint(after / "sketch" / "bird" / "0.png", 7)
+    one, other = (Folder(root, 4) for root in (before, after))
+    assert one.fingerprint("photo") == other.fingerprint("photo")
+    assert content_of(one, ("photo",)) != content_of(other, ("photo",))
+    assert "classes" not in content_of(one, ("photo",))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from lookright.errors import UserError
-from lookright.jobs import InProcess, OnRay, Workers, choose, launch
+from lookright.jobs import InProcess, OnRay, Workers, choose, launch, workers
 from own_job import Both, Large, OwnJob, Reading, lines
 from ray_cluster import PATHS
 
@@ -154,3 +154,19 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("lookright.jobs.on_ray.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'lookright\[ray\]' here and on every node"):
         choose(ray="auto")
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"),
+    [
+        ("-1", []),
+        ("none", []),
+        ("NoDevFiles", []),
+        ("0,2", ["0", "2"]),
+        ("1, 3,-1,2", ["1", "3"]),
+        ("GPU-8932f937,MIG-4/1/0", ["GPU-8932f937", "MIG-4/1/0"]),
+    ],
+)
+def test_the_gpus_are_those_that_cuda_sees(visible, gpus, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert workers._gpus() == gpus

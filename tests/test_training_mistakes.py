@@ -119,6 +119,49 @@ def test_resume_with_another_config_names_what_differs(tmp_path, change, named):
     assert contents(tmp_path / "run") == before
 
 
+@pytest.mark.parametrize("kept", ["best", "last", "metrics.csv"])
+def test_a_model_is_not_replaced_because_its_state_was_deleted(tmp_path, kept):
+    run = train(tmp_path / "run", ERM, epochs=1)
+    for path in (run.resumable, run.best, run.last, run.folder / "metrics.csv"):
+        if kept not in path.name:
+            path.unlink()
+    before = contents(run.folder)
+    with pytest.raises(UserError, match=r"already holds a run: .*--overwrite"):
+        train(run.folder, ERM, epochs=1, seed=7)
+    assert contents(run.folder) == before
+
+
+def test_a_training_whose_state_was_deleted_does_not_begin_anew(tmp_path):
+    with pytest.raises(UserError, match="Stopped"):
+        train(tmp_path / "run", ERM, epochs=3, callbacks=[Hook(interrupt)])
+    run = Run(tmp_path / "run")
+    done = len(run.history)
+    assert done
+    run.resumable.unlink()
+    before = contents(run.folder)
+    with pytest.raises(UserError, match=f"has {done} finished epochs, but no last.ckpt to go on"):
+        train(run.folder, ERM, epochs=3, resume=True)
+    assert contents(run.folder) == before
+
+
+def test_a_run_goes_on_where_the_folder_of_its_data_has_another_name(tmp_path):
+    chance = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / "photo" / name).mkdir(parents=True)
+        for number in range(24):
+            pixels = chance.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / "photo" / name / f"{number}.png")
+
+    def resumed(folder: str, **options):
+        data = Folder(tmp_path / folder, 8)
+        method = ERM(build_model("small_resnet", data.classes, 8))
+        return fit(method, data, data.domains, tmp_path / "run", **(QUICK | options))
+
+    resumed("pets")
+    (tmp_path / "pets").rename(tmp_path / "animals")
+    assert resumed("animals", resume=True).finished
+
+
 def interrupt(module):
     raise KeyboardInterrupt
 

@@ -42,11 +42,11 @@ def describe_member(option: str, name: str | None, known: Mapping[str, Parameter
         return
     found = member(name, kind)
     say(f"--{option} {getattr(found, '__name__', name)}\n")
-    path = f"{option}.{name.lower()}" if _is_listed(option, known) else option
+    path = f"{option}.{name.lower()}" if is_listed(option, known) else option
     _describe(found.__doc__ or "", _under(path, found) if isclass(found) else {})
 
 
-def _is_listed(option: str, known: Mapping[str, Parameter]) -> bool:
+def is_listed(option: str, known: Mapping[str, Parameter]) -> bool:
     """Whether an option takes several members, each of which is named in the path of its own."""
     each = annotation_of(option, known)
     return any(get_origin(kind) in (list, tuple, Sequence) for kind in _flat(each))

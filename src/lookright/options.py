@@ -4,6 +4,7 @@ Options may be given in any order. Values from the command line and from files (
 converted in the same way (`lookright.spec`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,9 +13,10 @@ from typing import Any, get_origin
 
 from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path
-from lookright.help import kind_of
+from lookright.help import is_listed, kind_of
 from lookright.registry import path_of
 from lookright.spec import Place, converted, parameters, said, spec_of
+from lookright.spec.plain import plain
 from lookright.spec.text import plain_values
 
 _DEEPEST = 20
@@ -60,7 +62,9 @@ class Options:
                 continue
             option, equals, value = word[2:].partition("=")
             option = option.replace("-", "_")
-            switch = option in self.known and self.known[option].annotation is bool
+            switch = option == "trust_config" or (
+                option in self.known and self.known[option].annotation is bool
+            )
             if equals:
                 yield option, value
             elif switch:
@@ -77,11 +81,18 @@ class Options:
         What the words say is `Said`, and so is what files say where `trust_config` is among them.
         """
         tree: Tree = {}
-        trusted = any(option == "trust_config" and value != "false" for option, value in words)
+        given = Counter(option for option, _ in words)
+        for option in given:
+            if given[option] > 1 and option and is_listed(option, self.known):
+                raise UserError(f"--{option} is given twice: write all of it as one list, a,b.")
+        trusted = any(
+            option == "trust_config" and (value is None or plain(value, bool, Place(option)))
+            for option, value in words
+        )
         for option, value in words:
             if option == "config":
                 read = _read(self._value(option, value))
-                if "trust_config" in read:
+                if read.pop("trust_config", False) not in (False, None):
                     raise UserError(f"{value} cannot trust itself: say --trust_config yourself.")
                 tree = _merged(tree, said(read) if trusted else read)
         tree = self._over_preset(tree, [(option, value) for option, value in words if option])

@@ -128,7 +128,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         records = parsed(verified(path).read_text(encoding="utf-8"))["records"]
         for record in records:
             _check(record)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
             f"{path} is damaged ({' '.join(str(error).split())}): move it away and run `lookright "
             "claim` again."

@@ -201,7 +201,8 @@ class Decoded(ImageData):
         digests = (self._known[sample.name].digest for sample, _ in self._samples[domain])
         made = str(self.image_size) + (f" {self.preprocessing}" if self.preprocessing else "")
         read = (repr(of.values) for of in self._sets.values() if of.values != MaskValues())
-        return hashed(domain, made, *self.keys(domain), *names, *digests, *read)
+        parts = map(str, self.parts(domain)) if self.parts_given else ()
+        return hashed(domain, made, *self.keys(domain), *names, *digests, *read, *parts)
 
     def stored(self, domain: str, indices: Sequence[int]) -> Batch:
         number = self.domain_index(domain)

@@ -80,10 +80,14 @@ class Job(ABC):
         """Where the job is done below `root`: in the folder of the job that it needs, if any."""
         if self.needs is None:
             name = re.sub("[^a-z0-9]+", "-", self.title.lower()).strip("-")
-            folder = root / f"{name}-{self.digest}"
+            folder = root / f"{name[:_LONGEST].strip('-')}-{self.digest}"
         else:
             folder = self.needs.place(root).folder
         return Place(folder, folder / "jobs" / f"{type(self).__name__.lower()}-{self.digest}")
+
+
+_LONGEST = 150
+"""Characters of a job's name in that of its folder; file systems take 255 in all."""
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,11 @@ def content_of(data: ImageData, domains: tuple[str, ...]) -> Any:
     spec = spec_of(data)
     options = {name: each for name, each in spec["init_args"].items() if name not in FOLDERS}
     prints = {domain: _fingerprint(data, domain) for domain in domains}
-    return {"class_path": spec["class_path"], "init_args": options, "images": prints}
+    content = {"class_path": spec["class_path"], "init_args": options, "images": prints}
+    here = {label for domain in domains for label in data.labels(domain)}
+    if len(here) < len(data.classes):  # else they follow from the images
+        content["classes"] = list(data.classes)
+    return content
 
 
 def _fingerprint(data: ImageData, domain: str) -> str:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 
 from rich.progress import Progress
 
@@ -138,12 +140,17 @@ def cores() -> int:
 
 
 def _gpus() -> list[str]:
+    """Those that CUDA sees: of a list those before the first entry that names none, such as -1."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if visible:
-        return visible.split(",")
+        return [*takewhile(_names_gpu, (each.strip() for each in visible.split(",")))]
     import torch
 
     return [str(at) for at in range(torch.cuda.device_count())]
+
+
+def _names_gpu(entry: str) -> bool:
+    return re.fullmatch(r"\d+|(GPU|MIG)-.+", entry) is not None
 
 
 def _too_many(job: Job, gpus: int) -> str:

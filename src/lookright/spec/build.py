@@ -167,7 +167,9 @@ def _untyped(value: Any, place: Place) -> Any:
 
 
 def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
-    if NoneType in kinds and (value is None or (isinstance(value, str) and value in _NULL)):
+    names = str in kinds or list[str] in kinds  # of which one may be called none
+    null = ("null",) if names else _NULL
+    if NoneType in kinds and (value is None or (isinstance(value, str) and value in null)):
         return None
     others = [kind for kind in kinds if kind is not NoneType]
     simple = [kind for kind in others if kind in WORDS or get_origin(kind) is Literal]

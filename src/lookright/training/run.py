@@ -52,8 +52,9 @@ _OURS = (
 _OF_IT = ("checksums.json", "results", "claims.json", "report.html")
 """What else goes when a run is replaced, for it is about the former model."""
 
-_PLACES = tuple(f"data.spec.{name}" for name in FOLDERS)
-"""The folders of the data may change; the samples themselves are compared by their fingerprint."""
+_PLACES = ("data.name", *(f"data.spec.{name}" for name in FOLDERS))
+"""The folders of the data, and the name that it has from one, may change; the samples themselves
+are compared by their fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -292,10 +293,16 @@ def open_run(
             path.unlink()
     if present and resume:
         _check_same(run, config)
+        if run.history and not run.finished and not run.resumable.exists():
+            raise UserError(
+                f"{folder} has {len(run.history)} finished epochs, but no {run.resumable.name} to "
+                "go on from: put it back, or begin anew by overwrite=True (--overwrite)."
+            )
         return Opened(run)
     if not present:
         return Opened(run, config, seen)
-    if not overwrite and (run.resumable.exists() or not _begun(run)):
+    trained = (run.resumable, run.best, run.last, folder / "metrics.csv")
+    if not overwrite and (any(path.exists() for path in trained) or not _begun(run)):
         raise UserError(
             f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
             "overwrite=True (--overwrite), or name another folder."

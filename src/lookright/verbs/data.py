@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Final, Literal
 
 from lookright.console import say, show
@@ -111,10 +112,11 @@ def _prepare(
         say(f"{len(passed):,} images of the archive are not of the set, such as {passed[0]}.")
     for each in [*prepared.notes, *mistakes(found, Contents(), listed)]:
         say(each)
-    masks = f" --masks {prepared.folder / MASKS}" if prepared.masks else ""
+    images = quote(str(prepared.folder / IMAGES))
+    masks = f" --masks {quote(str(prepared.folder / MASKS))}" if prepared.masks else ""
     say(f"Prepared {prepared.images:,} images and {prepared.masks:,} masks in {prepared.folder}.")
-    say(f"Check them: lookright data check {name} {prepared.folder}")
-    say(f"Train on them: lookright train --data {prepared.folder / IMAGES}{masks}")
+    say(f"Check them: lookright data check {name} {quote(str(prepared.folder))}")
+    say(f"Train on them: lookright train --data {images}{masks}")
 
 
 def _draw(
@@ -130,4 +132,4 @@ def _draw(
         )
     for line in drawn.lines():
         say(line)
-    say(f"Train with them: lookright train --data {images} --masks {folder}")
+    say(f"Train with them: lookright train --data {quote(images)} --masks {quote(folder)}")

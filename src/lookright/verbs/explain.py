@@ -91,6 +91,12 @@ def targets(images: Sequence[Path], output: Path) -> dict[Path, Path]:
         for depth in range(1, max(map(len, parts)) + 1):
             names = ["-".join(each[-depth:]) for each in parts]
             if len({name.lower() for name in names}) == len(paths):
-                found = (output / f"{name}-explained.png" for name in names)
+                found = [output / f"{name}-explained.png" for name in names]
+                given = {path.resolve() for path in paths}
+                if again := [path for path in found if path.resolve() in given]:
+                    raise UserError(
+                        f"The picture of an image would replace {again[0]}, which is one of the "
+                        "images: leave it out, or name another --output."
+                    )
                 return dict(zip(paths, found, strict=True))
     raise UserError("The images' names do not differ: explain them one after the other.")

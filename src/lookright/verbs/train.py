@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 import torch
@@ -206,7 +207,7 @@ def train(
         require_classes(images, domains)
     _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
     folder = run or Path("runs") / _name(images, objective, seed)
-    if resume and not Run(folder).resumable.is_file():
+    if resume and not Run(folder).history:
         warnings.warn(
             f"{folder} holds no finished epoch to go on from: the training begins anew.",
             stacklevel=1,
@@ -247,7 +248,7 @@ def train(
         overwrite=overwrite,
     )
     say(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
-    say(f"Evaluate it: lookright evaluate {trained.folder}")
+    say(f"Evaluate it: lookright evaluate {quote(str(trained.folder))}")
 
 
 def _tell_leaks(data: ImageData, trained: Sequence[str], tested: Sequence[str]) -> None:
