@@ -159,6 +159,27 @@ def test_a_run_whose_results_are_being_made_is_not_replaced(tmp_path):
         train(run.folder, overwrite=True)
 
 
+class Meanwhile(Blobs):
+    """Data whose first image is read when another training has taken the place of the run."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def samples(self, domain, indices):
+        config = self.run.folder / "config.json"
+        config.write_text(config.read_text().replace('"seed": 0', '"seed": 9'))
+        return super().samples(domain, indices)
+
+
+def test_the_former_models_figures_are_not_those_of_the_run_that_replaced_it(tmp_path):
+    run = train(tmp_path / "run")
+    model = run.model("best", tiny_classifier().network)
+    with pytest.raises(UserError, match="was replaced while its former model was judged"):
+        evaluate(model, Meanwhile(run), home=run.folder, domains=["other"], progress=False)
+    assert not [*run.folder.glob("results/*/result.json")]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

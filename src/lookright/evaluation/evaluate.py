@@ -34,7 +34,7 @@ from lookright.evaluation.result import (
 )
 from lookright.evaluation.summary import Summary
 from lookright.evaluation.table import FILE, Rows, read_table, write_table
-from lookright.files import as_path, together
+from lookright.files import as_path, content_hash, together
 from lookright.locks import locked
 from lookright.metrics.classification import imbalance
 from lookright.models import Classifier, giving_logits, known_of
@@ -153,6 +153,8 @@ def evaluate(
             if overwrite:
                 forget(folder)
         kept = _resumed(replace(result, saved=folder), overwrite, known.get("lookright"))
+        run = None if home is None else as_path(home)
+        kept = replace(kept, run=run, config=_config_of(run))
         broken = data.unreadable(chosen, progress is True and sys.stderr.isatty())
         if seen is None:
             seen = Seen.in_domains(data, train_domains)
@@ -218,19 +220,36 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Kept:
-    """A result, with the examples and tables of its domains."""
+    """A result, with the examples and tables of its domains; run: that of its model, if any, and
+    config: a hash of what it was when the evaluation began."""
 
     result: Result
     examples: dict[str, Examples] = field(default_factory=dict)
     table: dict[str, Rows] = field(default_factory=dict)
+    run: Path | None = None
+    config: str | None = None
 
     def write(self) -> None:
-        """Replace all files together; nothing without a folder."""
+        """Replace all files together; nothing without a folder.
+
+        Raises:
+            UserError: another training has taken the place of the run.
+        """
+        if self.config != _config_of(self.run):
+            raise UserError(
+                f"The run in {self.run} was replaced while its former model was judged: evaluate "
+                "it again."
+            )
         if self.result.saved is not None:
             with together(self.result.saved) as new:
                 write_examples(new, self.examples)
                 write_table(new, self.table)
                 write_result(replace(self.result, saved=new))
+
+
+def _config_of(run: Path | None) -> str | None:
+    config = None if run is None else run / "config.json"
+    return content_hash(config) if config and config.is_file() else None
 
 
 def _imbalance(data: ImageData, domain: str) -> float:
