@@ -531,7 +531,7 @@ def test_only_the_domains_that_are_judged_are_read(here, lookright):
 @pytest.mark.parametrize(
     ("line", "goes_on"),
     [
-        (f"evaluate erm {QUICK} --overwrite", "the same command continues it"),
+        (f"evaluate erm {QUICK} --overwrite", "the same command begins anew"),
         (f"{ON_PETS} --run new", r"go on by resume=True \(--resume\)"),
         ("report erm", "the same command continues it"),
     ],

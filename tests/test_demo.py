@@ -71,7 +71,7 @@ def test_every_method_is_trained_judged_and_on_the_page(shown):
         assert result.about.split(":")[0].split("'")[0] in page
         assert list(result.domains) == ["train", "reversed"]
         assert result.domains["train"].in_distribution
-        assert result.config["command"] == "lookright demo --seeds 1 --epochs 1"
+        assert result.config["command"] == "lookright demo --seeds 1 --epochs 1 --masks --align"
         assert {"accuracy_adversarial", "localisation_mass"} <= result.domains[
             "train"
         ].measures.keys()

@@ -43,9 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with working_folder(), hushed(helps):
             run(given)
     except KeyboardInterrupt:
-        more = " with --resume" if given[:1] == ["train"] else ""
-        kept = f"Stopped; finished work is kept, and the same command{more} continues it."
-        fail("" if helps else kept, stopped())
+        fail("" if helps else _stopped(given), stopped())
     except StoppedError as stop:
         fail("" if helps else str(stop), stopped())
     except UnreadError:
@@ -58,6 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if mistake is None:
             raise
         fail(_short(mistake), 1)
+
+
+def _stopped(given: Sequence[str]) -> str:
+    """What becomes of a command that was stopped."""
+    trains = given[:1] == ["train"]
+    if "--overwrite" in given and not trains:
+        return "Stopped; the same command begins anew, since it says --overwrite."
+    more = " with --resume" if trains else ""
+    return f"Stopped; finished work is kept, and the same command{more} continues it."
 
 
 def _further_process() -> bool:

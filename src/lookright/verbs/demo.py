@@ -131,7 +131,10 @@ def demo(
         small_options(epochs, scale.batch_size, scale.validations),
         scale.protocol,
         command=lambda seed: (
-            f"lookright demo --seeds {seed + 1} --epochs {epochs}" + " --thorough" * thorough
+            f"lookright demo --seeds {seed + 1} --epochs {epochs}"
+            + " --masks" * masks
+            + " --align" * align
+            + " --thorough" * thorough
         ),
     )
     jobs = grid.jobs([*_entries(scale.attack, masks, align)], [["train"]], counted(seeds))
