@@ -169,8 +169,9 @@ def test_resume_and_overwrite_need_no_value(here, lookright):
     assert "--resume" in err
     assert "--overwrite" in err
     before = Run(Path("erm")).best.stat().st_mtime_ns
-    code, _, err = lookright(f"{line} --resume")
+    code, out, err = lookright(f"{line} --resume")
     assert (code, "begins anew" in err) == (0, False)
+    assert "epochs were there, so nothing was trained" in out
     assert Run(Path("erm")).best.stat().st_mtime_ns == before
     assert lookright(f"{line} --overwrite")[0] == 0
     assert Run(Path("erm")).best.stat().st_mtime_ns != before

@@ -12,6 +12,7 @@ from lookright.claims import Claim
 from lookright.diagnostics import Diagnostic
 from lookright.errors import UserError
 from lookright.evaluation import (
+    Answers,
     Attacks,
     Claims,
     Corruptions,
@@ -249,3 +250,11 @@ def test_a_reader_beside_a_writer_sees_whole_results(tmp_path):
         for reader in readers:
             reader.result()
     assert len({*seen}) > 3
+
+
+def test_a_folder_of_homes_names_them(tmp_path):
+    light = Protocol(stages=(Answers(),), only=True)
+    for name in ("one", "two"):
+        evaluate(tiny_classifier(), Blobs(), home=tmp_path / name, protocol=light, progress=False)
+    with pytest.raises(UserError, match=r"is no home of results itself: name those in it, .*one"):
+        results_in(tmp_path)

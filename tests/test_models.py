@@ -16,6 +16,7 @@ from lookright.models import (
     build_model,
     load_classifier,
     load_weights,
+    open_model,
     read_weights,
     save_classifier,
 )
@@ -306,3 +307,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     torch.save([1, 2], pth)
     with pytest.raises(UserError, match="not a state dict"):
         read_weights(pth)
+
+
+@pytest.mark.parametrize("name", ["small.ckpt", "none.pth"])
+def test_a_file_that_is_not_there_is_no_unknown_name(name):
+    with pytest.raises(UserError, match=f"There is no file {name}"):
+        open_model(name)

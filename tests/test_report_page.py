@@ -309,6 +309,27 @@ def test_story_of_models_from_other_domains_gives_each_its_own(tmp_path):
     assert [alone.in_distribution(domain) for domain in alone.domains] == [True, False, False]
 
 
+def test_one_answer_for_every_image_is_praised_nowhere(tmp_path):
+    """Three classes, of which the model always answers the largest: 45% and 42%, clean or not."""
+    constant, other = fake.result_json("EGAT"), fake.result_json("AT")
+    for raw in (constant, other):
+        raw["classes"] = ["cat", "dog", "guitar"]
+    for domain, value in zip(constant["domains"].values(), (0.45, 0.42, 0.42), strict=True):
+        domain["measures"] |= {
+            "accuracy": fake.rate(value, 40),
+            "accuracy_adversarial": fake.rate(value, 40),
+            "balanced_accuracy": {"value": 1 / 3, "low": 1 / 3, "high": 1 / 3, "n": 40},
+        }
+    told = story(tmp_path, [constant, other])
+    for heading in ("When the domain changes", "Under attack, in “train”"):
+        assert "EGAT (45%" in told[heading]
+        assert "is not shown to answer better than one class for every image" in told[heading]
+        assert "EGAT (45%) holds" not in told[heading]
+        assert "EGAT (45% → 45%) keeps" not in told[heading]
+    assert "AT (" in told["Under attack, in “train”"]
+    assert "EGAT has the highest" not in told["Under attack, in “train”"]
+
+
 def test_one_image_makes_no_method_the_best(tmp_path):
     first, second = fake.result_json("EGAT"), fake.result_json("AT")
     for raw, value in ((first, 0.412), (second, 0.411)):

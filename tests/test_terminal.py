@@ -25,7 +25,7 @@ from lookright.console import Terminal, fail, say
 from lookright.data import Shortcut
 from lookright.evaluation import Attacks, Protocol
 from lookright.models import SmallResNet
-from lookright.progress import progress_bar
+from lookright.progress import Telling, progress_bar
 from lookright.verbs import demo, study
 from lookright.visible import visible
 
@@ -223,3 +223,16 @@ def test_ctrl_c_while_libraries_are_loaded_is_one_line(made, seconds):
     errors = [line for line in err.splitlines() if not line.startswith("epoch")]
     assert errors[-1].startswith("error: Stopped")
     assert "Traceback" not in err
+
+
+def test_a_bar_that_nobody_sees_tells_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(Telling, "every", 0.0)
+    with progress_bar(Telling) as bar:
+        task = bar.add_task("evaluating EGAT", total=None, note="")
+        bar.update(task, total=60, completed=20, note="photo: attacks")
+    assert "evaluating EGAT: 20 of 60" in capsys.readouterr().err
+    monkeypatch.setattr(Telling, "every", 60.0)
+    with progress_bar(Telling) as bar:
+        task = bar.add_task("evaluating EGAT", total=60, note="")
+        bar.update(task, completed=20)
+    assert "20 of 60" not in capsys.readouterr().err

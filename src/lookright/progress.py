@@ -1,15 +1,17 @@
 """The progress bars of long computations."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -22,9 +24,28 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def progress_bar() -> Progress:
+class Telling(Progress):
+    """A bar that, where it is no terminal's, is a line at most once a minute."""
+
+    every: float = 60.0
+    told: float | None = None
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        super().update(task_id, **fields)
+        now = time.monotonic()
+        self.told = now if self.told is None else self.told
+        if self.console.is_terminal or now - self.told < self.every:
+            return
+        self.told, task = now, self._tasks[task_id]
+        left = "" if task.time_remaining is None else f", about {task.time_remaining:.0f} s left"
+        done = f"{task.completed:,.0f} of {task.total or 0:,.0f}"
+        line = f"{task.description}: {done}{left}; {task.fields.get('note', '')}"
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def progress_bar(kind: type[Progress] = Progress) -> Progress:
     """A bar on stderr with steps done, time elapsed and time left; tasks have a field `note`."""
-    return Progress(
+    return kind(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),

@@ -1,13 +1,14 @@
 """Numbers and lists as text for use in sentences."""
 
 from collections.abc import Iterable, Sequence
+from math import floor
 
 LISTED = 8
 
 
 def percent(value: float) -> str:
     """Whole per cent; values strictly between 0 and 1 are never shown as 0% or 100%."""
-    whole = round(100 * value)
+    whole = floor(100 * value + 0.5)
     if (whole == 0 and value > 0) or (whole == 100 and value < 1):
         return f"{100 * value:.1f}%"
     return f"{whole}%"

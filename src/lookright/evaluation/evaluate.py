@@ -39,7 +39,7 @@ from lookright.locks import locked
 from lookright.metrics.classification import imbalance
 from lookright.models import Classifier, giving_logits, known_of
 from lookright.modes import frozen, full_precision
-from lookright.progress import progress_bar
+from lookright.progress import Telling, progress_bar
 from lookright.seeds import derived_seed, own_noise
 from lookright.versions import versions
 from lookright.visible import visible
@@ -170,7 +170,7 @@ def evaluate(
         stack.enter_context(borrowed(both, device=device))
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:
-            bar = stack.enter_context(progress_bar())
+            bar = stack.enter_context(progress_bar(Telling))
         stack.enter_context(full_precision(device))
         task = bar.add_task(f"evaluating {name}", total=None, note="") if bar else None
         total, before = sum(map(len, splits.values())), 0

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from lookright.data import ImageData, Seen
-from lookright.errors import UserError
+from lookright.errors import UserError, some
 from lookright.evaluation.protocol import Protocol
 from lookright.evaluation.result import Result
 from lookright.files import inside
@@ -86,6 +86,9 @@ def results_in(folder: Path) -> list[Path]:
     kept = [settled(each) / "result.json" for each in (folder / RESULTS).glob("*/")]
     found = [path for path in kept if path.is_file()]
     newest_first = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    if not newest_first and (inner := [*folder.glob(f"*/{RESULTS}/*/result.json")]):
+        homes = sorted({str(path.parent.parent.parent) for path in inner})
+        raise UserError(f"{folder} is no home of results itself: name those in it, {some(homes)}.")
     if not newest_first:
         raise UserError(
             f"Expected results in {folder}, but there is neither result.json nor a folder "

@@ -26,6 +26,9 @@ from lookright.models.weights import load_weights
 
 _HALF = (0.5, 0.5, 0.5)
 
+_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".ts", ".pt2", ".onnx", ".pkl")
+"""How the names of files of models end."""
+
 
 def build_model(
     name: str,
@@ -114,6 +117,8 @@ def require_name(name: str) -> None:
         if name not in names:
             raise UserError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
         return
+    if Path(name).suffix in _FILES:
+        raise UserError(f"There is no file {name}: name that of a model, or the folder of a run.")
     names = ["small_resnet", *timm.list_models()]
     raise UserError(
         f"No model is called '{name}': expected small_resnet, a timm name, torchvision/<name> or "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from lookright.drawing import default_style, percent
+from lookright.drawing import default_style, percent, pixel_levels
 from lookright.files import write_atomically
 from lookright.visible import visible
 
@@ -154,5 +154,7 @@ def _perturbation(ax: "Axes", change: np.ndarray) -> None:
     largest = float(np.abs(change).max())
     gain = 0.5 / largest if largest > 0 else 0.0
     picture = (0.5 + gain * change).transpose(1, 2, 0).clip(0, 1)
-    size = f"at most {255 * largest:.1f}/255, shown {gain:.0f} times" if largest > 0 else "nothing"
+    size = (
+        f"at most {pixel_levels(largest)}/255, shown {gain:.0f} times" if largest > 0 else "nothing"
+    )
     _show(ax, picture, f"What the attack adds\n{size}")

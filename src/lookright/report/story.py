@@ -13,12 +13,15 @@ from lookright.evaluation.grouping import Cell, MethodResults, ResultSet
 from lookright.evaluation.stages.diagnostics import verdict
 from lookright.metrics import Measure
 from lookright.metrics.baselines import in_words
+from lookright.metrics.classification import BALANCED_ACCURACY
 from lookright.metrics.findings import AcrossDomains, AgainstBaselines, Kept, Levels
 from lookright.metrics.findings import Finding as Declared
 from lookright.metrics.measure import balancing, in_order
 from lookright.report.baselines import against, baseline_range
 
 NOTABLE_DROP = 0.10
+
+_GUESSES = ("is", "are", " not shown to answer better than one class for every image would")
 
 _BEST = (
     "A method is called best only where its interval lies clear of every other's; an interval is "
@@ -98,7 +101,7 @@ def _named(method: MethodResults, figures: str) -> Markup:
 
 def _across_domains(results: ResultSet, measure: Measure) -> Markup:
     fooled: dict[str, list[Markup]] = {}
-    losing, holding = [], []
+    guessing, losing, holding = [], [], []
     for method in results.methods:
         home = results.home_of(method)
         at_home = method.cell(home, measure.key) if home else None
@@ -109,6 +112,9 @@ def _across_domains(results: ResultSet, measure: Measure) -> Markup:
             and (cell := method.cell(domain, measure.key)) is not None
         }
         if home is None or at_home is None or not others:
+            continue
+        if _guesses(method, home):
+            guessing.append(_named(method, f"({percent(at_home.value)})"))
             continue
         worst = min(others, key=lambda domain: others[domain].value)
         away = others[worst]
@@ -130,6 +136,7 @@ def _across_domains(results: ResultSet, measure: Measure) -> Markup:
                 for home, spans in fooled.items()
                 for clause in _clause(spans, "follows", "follow", why.format(home))
             ),
+            *_clause(guessing, *_GUESSES),
             *_clause(losing, "loses", "lose", f" {what} when the domain changes"),
             *_clause(holding, "holds", "hold", " in every domain"),
         )
@@ -148,10 +155,12 @@ def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> 
         return Markup()
     broken: list[Markup] = []
     keeping: list[Markup] = []
+    guessing: list[Markup] = []
     for method, cell in left:
         first = before[method.name].value
         span = _named(method, f"({percent(first)} → {percent(cell.value)})")
-        (broken if cell.value <= first / 2 else keeping).append(span)
+        guesses = _guesses(method, domain)
+        (guessing if guesses else broken if cell.value <= first / 2 else keeping).append(span)
     what = of.title.lower()
     praise = f"{declared.praise}, every class counting alike" if of.balances else declared.praise
     doubted = [
@@ -161,8 +170,9 @@ def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> 
     ]
     clauses = [
         *_clause(broken, "breaks", "break", ""),
+        *_clause(guessing, *_GUESSES),
         *_clause(keeping, "keeps", "keep", f" more than half of the {what}"),
-        _winner(left, praise),
+        _winner([pair for pair in left if not _guesses(pair[0], domain)], praise),
     ]
     if doubted:
         why = Markup("Suspect, since an attack may have failed: {}.")
@@ -214,6 +224,12 @@ def _against_baselines(results: ResultSet, domain: str, measures: Sequence[Measu
         missing = Markup("Not shown to be better than a baseline: {}.")
         clauses.append(missing.format(listing(failing)))
     return Markup(" ").join(clauses)
+
+
+def _guesses(method: MethodResults, domain: str) -> bool:
+    """Whether it is not shown to answer better than one that gives every image the same class."""
+    cell = method.cell(domain, BALANCED_ACCURACY.key)
+    return cell is not None and cell.low <= 1 / len(method.runs[0].classes)
 
 
 def _clause(named: Sequence[Markup], one: str, several: str, rest: str) -> list[Markup]:

@@ -204,7 +204,7 @@ def _line(row: Mapping[str, float], epochs: int | None, best: bool) -> str:
     terms = " ".join(
         f"{name.removeprefix('train/')} {value:.4f}"
         for name, value in row.items()
-        if name.startswith("train/")
+        if name.startswith("train/") and name != "train/degenerate_maps"  # no term of the loss
     )
     scores = "".join(
         f" | {name.removeprefix('val/').replace('_', ' ')} {value:.1%}"

@@ -301,18 +301,26 @@ def open_run(
         return Opened(run)
     if not present:
         return Opened(run, config, seen)
-    trained = (run.resumable, run.best, run.last, folder / "metrics.csv")
-    if not overwrite and (any(path.exists() for path in trained) or not _begun(run)):
-        raise UserError(
-            f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
-            "overwrite=True (--overwrite), or name another folder."
-        )
+    if not overwrite:
+        check_free(folder)
     for result in (folder / "results").glob("*/result.json"):
         with locked(result.parent):  # none of them is being written
             pass
     curves = [f"tensorboard/{path.name}" for path in sorted((folder / "tensorboard").glob("*"))]
     others = [name for name in (*_OURS, *_OF_IT) if os.path.lexists(folder / name)]
     return Opened(run, config, seen, (*curves, *(each for each in others if each != "tensorboard")))
+
+
+def check_free(folder: Path) -> None:
+    """Raise UserError where a run, or what is no run of this version, would be replaced."""
+    run = Run(folder)
+    trained = (run.resumable, run.best, run.last, folder / "metrics.csv")
+    begun = any(os.path.lexists(folder / name) for name in _OURS)
+    if any(path.exists() for path in trained) or (begun and not _begun(run)):
+        raise UserError(
+            f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
+            "overwrite=True (--overwrite), or name another folder."
+        )
 
 
 def _begun(run: Run) -> bool:

@@ -22,6 +22,7 @@ from lookright.models import Classifier, Preprocessing, build_model, expected_im
 from lookright.spec import ModelName, spec_of
 from lookright.training import Run, fit
 from lookright.training.config import method_title
+from lookright.training.run import check_free
 from lookright.training.settings import OptimizerName, Precision, Schedule
 
 _GENERIC = ("images", "imgs", "img", "data", "dataset")
@@ -201,17 +202,20 @@ def train(
             "does.",
             stacklevel=1,
         )
+    folder = run or Path("runs") / _name(images, objective, seed)
+    if not (resume or overwrite):
+        check_free(folder)
+    before = resume and Run(folder).history
+    if resume and not before:
+        warnings.warn(
+            f"{folder} holds no finished epoch to go on from: the training begins anew.",
+            stacklevel=1,
+        )
     images.read(domains, bar)
     Terminal(stderr=True).print(training_table(images, domains))
     if not incomplete:
         require_classes(images, domains)
     _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
-    folder = run or Path("runs") / _name(images, objective, seed)
-    if resume and not Run(folder).history:
-        warnings.warn(
-            f"{folder} holds no finished epoch to go on from: the training begins anew.",
-            stacklevel=1,
-        )
     trained = fit(
         objective,
         images,
@@ -247,6 +251,8 @@ def train(
         resume=resume,
         overwrite=overwrite,
     )
+    if before and len(before) == len(trained.history):
+        say(f"All {len(before)} epochs were there, so nothing was trained.")
     say(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
     say(f"Evaluate it: lookright evaluate {quote(str(trained.folder))}")
 
