@@ -27,8 +27,9 @@ from lookright.spec import spec_of
 from lookright.training.config import describe_run, method_title
 from lookright.training.guiding import check_guided
 from lookright.training.hosts import unnamed_host
+from lookright.training.opened import Opened, open_run
 from lookright.training.parts import checked_model, parts_of
-from lookright.training.run import Opened, Run, open_run
+from lookright.training.run import Run
 from lookright.training.sampling import check_classes, check_domains
 from lookright.training.settings import (
     OptimizerMaker,

@@ -18,7 +18,8 @@ from lookright.guides import LearnedMask
 from lookright.guides.masker import save_masker
 from lookright.methods.method import Method
 from lookright.models import Classifier, save_classifier
-from lookright.training.run import Opened, Row, Run, Which
+from lookright.training.opened import Opened
+from lookright.training.run import Row, Run, Which
 from lookright.visible import visible
 
 

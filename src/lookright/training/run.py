@@ -1,9 +1,8 @@
-"""The folder of a run: what it holds, when it may be written, and how it is read."""
+"""The folder of a run: what it holds, and how it is read."""
 
 import csv
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -17,44 +16,26 @@ from lookright.files import (
     as_path,
     checksums,
     content_hash,
-    inside,
     regular,
     verified,
     write_atomically,
 )
 from lookright.guides import LearnedMask
 from lookright.guides.masker import load_masker
-from lookright.locks import locked, settled
+from lookright.locks import settled
 from lookright.methods.method import Method
 from lookright.models import Classifier, load_classifier
 from lookright.spec import build_read
-from lookright.spec.folders import FOLDERS, with_folders
-from lookright.training.config import FORMAT, check_config, flat
+from lookright.spec.folders import with_folders
+from lookright.training.config import FORMAT, check_config
 from lookright.training.settings import Settings
 from lookright.untrusted import parsed
-from lookright.versions import versions
 
 Row = dict[str, float]
 Which = Literal["best", "last"]
 
 _COUNTS = ("epoch", "step", "stopped")
-_SEEN = "seen.json.gz"
-_OURS = (
-    "config.json",
-    "versions.json",
-    _SEEN,
-    "log.txt",
-    "metrics.csv",
-    "tensorboard",
-    "checkpoints",
-)
-
-_OF_IT = ("checksums.json", "results", "claims.json", "report.html")
-"""What else goes when a run is replaced, for it is about the former model."""
-
-_PLACES = ("data.name", *(f"data.spec.{name}" for name in FOLDERS))
-"""The folders of the data, and the name that it has from one, may change; the samples themselves
-are compared by their fingerprint."""
+SEEN = "seen.json.gz"
 
 
 @dataclass(frozen=True)
@@ -162,7 +143,7 @@ class Run:
         Raises:
             UserError: the run does not say, or its file is damaged.
         """
-        return Seen.read(verified(settled(self.folder) / _SEEN))
+        return Seen.read(verified(settled(self.folder) / SEEN))
 
     @property
     def settings(self) -> Settings:
@@ -245,109 +226,6 @@ class Run:
         there = path.is_file() and not path.is_symlink()
         text = path.read_text(encoding="utf-8", errors="replace") if there else ""
         return text.splitlines(keepends=True)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A run that may be written.
-
-    config: where it begins anew, what was run; seen: on which images. former: what the folder holds
-    of another run, which goes when the first epoch of this one is finished.
-    """
-
-    run: Run
-    config: Mapping[str, Any] | None = None
-    seen: Seen | None = None
-    former: tuple[str, ...] = ()
-
-    def write_start(self, run: Run) -> None:
-        """Write config.json, versions.json and seen.json.gz, where the run begins anew."""
-        if self.config is not None and self.seen is not None:
-            _write_json(run.folder / "config.json", self.config)
-            _write_json(run.folder / "versions.json", versions())
-            write_atomically(run.folder / _SEEN, self.seen.as_file())
-
-
-def open_run(
-    folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool, seen: Seen
-) -> Opened:
-    """Check that the folder of a run is free, or holds the same run, to be resumed.
-
-    The caller holds its lock. A run that is to be replaced stays as it is until the first epoch of
-    the new one is put in its place; one without a finished epoch may be begun again.
-
-    Raises:
-        UserError: it holds a run and neither `resume` nor `overwrite` was given, or a run of
-            another config, or files that belong to no run.
-    """
-    run = Run(folder)
-    present = [name for name in _OURS if os.path.lexists(folder / name)]
-    if present and "config.json" not in present:
-        raise UserError(
-            f"{folder} holds {present[0]}, but no run (config.json); name another folder."
-        )
-    for name in ("tensorboard", "checkpoints"):
-        inside(folder, f"{name}/file")
-    for path in (folder / "tensorboard").glob("*"):
-        if path.is_symlink():  # others write there, who follow links
-            path.unlink()
-    if present and resume:
-        _check_same(run, config)
-        if run.history and not run.finished and not run.resumable.exists():
-            raise UserError(
-                f"{folder} has {len(run.history)} finished epochs, but no {run.resumable.name} to "
-                "go on from: put it back, or begin anew by overwrite=True (--overwrite)."
-            )
-        return Opened(run)
-    if not present:
-        return Opened(run, config, seen)
-    if not overwrite:
-        check_free(folder)
-    for result in (folder / "results").glob("*/result.json"):
-        with locked(result.parent):  # none of them is being written
-            pass
-    curves = [f"tensorboard/{path.name}" for path in sorted((folder / "tensorboard").glob("*"))]
-    others = [name for name in (*_OURS, *_OF_IT) if os.path.lexists(folder / name)]
-    return Opened(run, config, seen, (*curves, *(each for each in others if each != "tensorboard")))
-
-
-def check_free(folder: Path) -> None:
-    """Raise UserError where a run, or what is no run of this version, would be replaced."""
-    run = Run(folder)
-    trained = (run.resumable, run.best, run.last, folder / "metrics.csv")
-    begun = any(os.path.lexists(folder / name) for name in _OURS)
-    if any(path.exists() for path in trained) or (begun and not _begun(run)):
-        raise UserError(
-            f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
-            "overwrite=True (--overwrite), or name another folder."
-        )
-
-
-def _begun(run: Run) -> bool:
-    """Whether the folder holds the start of a run of this version."""
-    try:
-        return bool(run.config)
-    except UserError:
-        return False
-
-
-def _check_same(run: Run, config: Mapping[str, Any]) -> None:
-    before, now = flat(run.config), flat(json.loads(json.dumps(config)))
-    differing = [
-        f"{name} ({before.get(name, 'absent')} in the run, {now.get(name, 'absent')} now)"
-        for name in before | now
-        if name not in _PLACES and before.get(name, "absent") != now.get(name, "absent")
-    ]
-    if differing:
-        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise UserError(
-            f"{run.folder / 'config.json'} is of another config: {', '.join(differing[:3])}{more}; "
-            "resume the run with its own config, or name another folder."
-        )
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_atomically(path, f"{json.dumps(content, indent=2)}\n".encode())
 
 
 def _number(name: str, text: str) -> float:

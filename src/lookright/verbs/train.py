@@ -22,7 +22,7 @@ from lookright.models import Classifier, Preprocessing, build_model, expected_im
 from lookright.spec import ModelName, spec_of
 from lookright.training import Run, fit
 from lookright.training.config import method_title
-from lookright.training.run import check_free
+from lookright.training.opened import check_free
 from lookright.training.settings import OptimizerName, Precision, Schedule
 
 _GENERIC = ("images", "imgs", "img", "data", "dataset")
