@@ -33,7 +33,7 @@ def example(request, tmp_path_factory):
     weights = folder / "weights.safetensors"
     weights.touch()
     given = weights if found.weights else None
-    found = found.located(request.param.parent, folder, given)
+    found = found.located(request.param.parent, None if found.data.built_in else folder, given)
     data = found.load()
     return request.param.stem, found, rows(found, found.grid(data, ""))
 

@@ -46,9 +46,9 @@ METRICS = {
     "localisation_soft_iou": localisation_soft_iou,
     "pointing_game": pointing_game,
     "mask_area": lambda saliency, *masks: mask_area(*masks),
-    "mask_mass": lambda saliency, *masks: mask_mass(saliency[:, None], *masks),
-    "mask_iou": lambda saliency, *masks: mask_iou(saliency[:, None], *masks),
-    "mask_soft_iou": lambda saliency, *masks: mask_soft_iou(saliency[:, None], *masks),
+    "mask_mass": lambda saliency, *masks: mask_mass(saliency[:, None] / 2, *masks),
+    "mask_iou": lambda saliency, *masks: mask_iou(saliency[:, None] / 2, *masks),
+    "mask_soft_iou": lambda saliency, *masks: mask_soft_iou(saliency[:, None] / 2, *masks),
 }
 every_metric = pytest.mark.parametrize("measure", METRICS.values(), ids=METRICS)
 every_distance = pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)

@@ -203,7 +203,9 @@ def _drawing(objective: Objective, generator: Generator | None) -> Iterator[None
     if generator is None or not objective.draws:
         yield
         return
-    with seeded(generator) as seed:
+    own = Generator(generator.device)  # the attack's own numbers are those that it has without
+    own.set_state(generator.get_state())
+    with seeded(own) as seed:
         torch.manual_seed(seed)
         yield
 

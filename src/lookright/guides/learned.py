@@ -92,7 +92,7 @@ class LearnedMask(nn.Module, Guide):
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         x = batch.images
         coarse = self.masker(x)
-        mask = at_size_of(x, coarse)
+        mask = at_size_of(x, coarse, type(self.masker).__name__)
         fill = fill_named(self.fill)(x).to(x.dtype)
         kept, removed = torch.lerp(fill, x, mask), torch.lerp(x, fill, mask)
         with frozen(model):

@@ -18,6 +18,9 @@ from lookright.models import Classifier, build_model, load_weights, read_weights
 from lookright.modes import may_look
 from lookright.untrusted import parsed
 
+_HALF = 0.5001
+"""Half of the width of [0, 1], with some rounding."""
+
 
 class ConvMasker(nn.Module):
     """A small convolutional masker: images (B, 3, H, W) in [0, 1] to masks (B, 1, grid, grid).
@@ -159,24 +162,25 @@ def masks_of(masker: nn.Module, images: Tensor) -> Tensor:
     Raises:
         UserError: the masker's output is not (B, 1, h, w).
     """
-    return at_size_of(images, masker(images))
+    return at_size_of(images, masker(images), type(masker).__name__)
 
 
-def at_size_of(images: Tensor, masks: Tensor) -> Tensor:
-    """The output of a masker for images (B, 3, H, W), resized to (B, 1, H, W).
+def at_size_of(images: Tensor, masks: Tensor, masker: str) -> Tensor:
+    """The output of a masker of that name for images (B, 3, H, W), resized to (B, 1, H, W).
 
     Raises:
-        UserError: the output is not (B, 1, h, w), or not in [0, 1].
+        UserError: the output is not (B, 1, h, w), or not in [0, 1], but for rounding.
     """
     if masks.ndim != 4 or masks.shape[:2] != (len(images), 1):
         raise UserError(
             f"A masker gives masks (B, 1, h, w), but this one gave {tuple(masks.shape)} for images "
             f"{tuple(images.shape)}."
         )
-    if may_look() and len(masks) and not (masks.amin() >= 0 and masks.amax() <= 1):
+    if may_look() and not ((masks.float() - 0.5).abs() < _HALF).all():
+        low, high = masks.aminmax()
         raise UserError(
-            f"A masker gives masks in [0, 1], but this one gave values from {masks.amin():.3g} to "
-            f"{masks.amax():.3g}: let it end in a sigmoid."
+            f"A mask is from 0 to 1, but {masker} gave values from {low:.3g} to {high:.3g}: end "
+            "the masker in a sigmoid."
         )
     masks = masks.to(images.dtype)
     return F.interpolate(masks, images.shape[-2:], mode="bilinear", align_corners=False)

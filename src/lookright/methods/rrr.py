@@ -45,10 +45,7 @@ class RRR(Method):
         check_weights(reasons=reasons)
         self.guide = guide or HumanMask()
         if self.guide.of_model:
-            raise UserError(
-                f"RRR asks for gradients inside of masks, and the targets of "
-                f"{type(self.guide).__name__} are explanations: choose a guide of masks."
-            )
+            raise self._no_masks()
         self.reasons = reasons
         self.warm_up = self.guide.warm_up
 
@@ -68,10 +65,7 @@ class RRR(Method):
             (gradient,) = torch.autograd.grad(score, pixels, create_graph=True)
         target = self.guide(batch, gradient.abs().sum(1).detach())
         if not target.is_mask or self.guide.mix(batch):
-            raise UserError(
-                "RRR needs a guide that masks the images, such as HumanMask or LearnedMask, got "
-                f"{type(self.guide).__name__}."
-            )
+            raise self._no_masks()
         off = 1 - resize(target.maps, x.shape[-2:])[:, None]
         if target.ignored is not None:
             off = off.masked_fill(resize(target.ignored.to(x), x.shape[-2:])[:, None] > 0, 0)
@@ -82,3 +76,9 @@ class RRR(Method):
             "clean": self.cross_entropy(logits, y),
             "reasons": self.reasons * wrong.mean(),
         } | self.guide.losses(self.model, batch)
+
+    def _no_masks(self) -> UserError:
+        return UserError(
+            "RRR needs a guide that masks the images, such as HumanMask or LearnedMask, got "
+            f"{type(self.guide).__name__}."
+        )

@@ -151,12 +151,16 @@ def mask_area(masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     return leaving_out(outside, lambda masks: masks.mean((-3, -2, -1)), soft(masks))
 
 
+_HALF = 0.5001
+"""Half of the width of [0, 1], with the rounding of a mask that was resized."""
+
+
 def soft(masks: Tensor) -> Tensor:
     """Masks as floating numbers.
 
     Raises:
-        UserError: whole numbers, which may be classes or levels; values outside [0, 1], where they
-            can be looked at without waiting for a device.
+        UserError: whole numbers, which may be classes or levels; values outside [0, 1], but for
+            rounding, where they can be looked at without waiting for a device.
     """
     if masks.dtype == torch.bool:
         return masks.float()
@@ -165,11 +169,7 @@ def soft(masks: Tensor) -> Tensor:
             f"Expected masks in [0, 1], 1 on the object, or as bool; got {masks.dtype}: give "
             "masks == OBJECT, or masks.float() / 255."
         )
-    if (
-        masks.device.type == "cpu"
-        and masks.numel()
-        and not (masks.amin() >= 0 and masks.amax() <= 1)
-    ):
+    if masks.device.type == "cpu" and not ((masks.float() - 0.5).abs() < _HALF).all():
         raise UserError(
             f"Expected masks in [0, 1], 1 on the object; got values from {float(masks.amin()):.3g} "
             f"to {float(masks.amax()):.3g}: scale them."

@@ -206,7 +206,7 @@ def train(
     if not (resume or overwrite):
         check_free(folder)
     before = resume and Run(folder).history
-    if resume and not before:
+    if resume and not before and not Run(folder).resumable.is_file():
         warnings.warn(
             f"{folder} holds no finished epoch to go on from: the training begins anew.",
             stacklevel=1,
