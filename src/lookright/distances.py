@@ -47,6 +47,11 @@ def degenerate(saliency: Tensor, eps: float = 1e-6) -> Tensor:
     return _is_constant(saliency, eps)[:, 0, 0] | ~saliency.isfinite().all(-1).all(-1)
 
 
+def in_unit_range(values: Tensor) -> bool:
+    """Whether all values are in [0, 1], but for the rounding of a mask that was resized."""
+    return bool(((values.float() - 0.5).abs() < 0.5001).all())
+
+
 def minmax(saliency: Tensor, eps: float = 1e-6) -> Tensor:
     """Each map (B, h, w) shifted and scaled to span [0, 1]; a constant map becomes zeros.
 

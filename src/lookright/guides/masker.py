@@ -12,14 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lookright.distances import in_unit_range
 from lookright.errors import UserError
 from lookright.files import as_path, atomic
 from lookright.models import Classifier, build_model, load_weights, read_weights
 from lookright.modes import may_look
 from lookright.untrusted import parsed
-
-_HALF = 0.5001
-"""Half of the width of [0, 1], with some rounding."""
 
 
 class ConvMasker(nn.Module):
@@ -176,7 +174,7 @@ def at_size_of(images: Tensor, masks: Tensor, masker: str) -> Tensor:
             f"A masker gives masks (B, 1, h, w), but this one gave {tuple(masks.shape)} for images "
             f"{tuple(images.shape)}."
         )
-    if may_look() and not ((masks.float() - 0.5).abs() < _HALF).all():
+    if may_look() and not in_unit_range(masks):
         low, high = masks.aminmax()
         raise UserError(
             f"A mask is from 0 to 1, but {masker} gave values from {low:.3g} to {high:.3g}: end "

@@ -7,6 +7,7 @@ from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.methods.head import Head, change_features
 from lookright.methods.method import Method
+from lookright.models import Outputs
 
 
 class RSC(Method):
@@ -59,8 +60,8 @@ class RSC(Method):
 
 
 def _of_classes(scores: Tensor) -> Tensor:
-    """Scores (B, K) of all classes, of two from those (B, 1) of the second alone."""
-    return torch.cat([-scores / 2, scores / 2], 1) if scores.shape[1] == 1 else scores
+    """Scores (B, K) of all classes, of two where the head has one logit (B, 1)."""
+    return Outputs.ONE_LOGIT(scores) if scores.shape[1] == 1 else scores
 
 
 def _below_top(values: Tensor, share: float) -> Tensor:

@@ -13,7 +13,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lookright.distances import degenerate, leaving_out, minmax, resize, ruzicka, unit_mass
+from lookright.distances import (
+    degenerate,
+    in_unit_range,
+    leaving_out,
+    minmax,
+    resize,
+    ruzicka,
+    unit_mass,
+)
 from lookright.errors import UserError
 from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
@@ -151,10 +159,6 @@ def mask_area(masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     return leaving_out(outside, lambda masks: masks.mean((-3, -2, -1)), soft(masks))
 
 
-_HALF = 0.5001
-"""Half of the width of [0, 1], with the rounding of a mask that was resized."""
-
-
 def soft(masks: Tensor) -> Tensor:
     """Masks as floating numbers.
 
@@ -169,7 +173,7 @@ def soft(masks: Tensor) -> Tensor:
             f"Expected masks in [0, 1], 1 on the object, or as bool; got {masks.dtype}: give "
             "masks == OBJECT, or masks.float() / 255."
         )
-    if masks.device.type == "cpu" and not ((masks.float() - 0.5).abs() < _HALF).all():
+    if masks.device.type == "cpu" and not in_unit_range(masks):
         raise UserError(
             f"Expected masks in [0, 1], 1 on the object; got values from {float(masks.amin()):.3g} "
             f"to {float(masks.amax()):.3g}: scale them."

@@ -156,10 +156,11 @@ def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> 
     broken: list[Markup] = []
     keeping: list[Markup] = []
     guessing: list[Markup] = []
+    guessers = {method.name for method, _ in left if _guesses(method, domain)}
     for method, cell in left:
         first = before[method.name].value
         span = _named(method, f"({percent(first)} → {percent(cell.value)})")
-        guesses = _guesses(method, domain)
+        guesses = method.name in guessers
         (guessing if guesses else broken if cell.value <= first / 2 else keeping).append(span)
     what = of.title.lower()
     praise = f"{declared.praise}, every class counting alike" if of.balances else declared.praise
@@ -172,7 +173,7 @@ def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> 
         *_clause(broken, "breaks", "break", ""),
         *_clause(guessing, *_GUESSES),
         *_clause(keeping, "keeps", "keep", f" more than half of the {what}"),
-        _winner([pair for pair in left if not _guesses(pair[0], domain)], praise),
+        _winner([pair for pair in left if pair[0].name not in guessers], praise),
     ]
     if doubted:
         why = Markup("Suspect, since an attack may have failed: {}.")
