@@ -177,6 +177,27 @@ def test_resume_and_overwrite_need_no_value(here, lookright):
     assert Run(Path("erm")).best.stat().st_mtime_ns != before
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--method erm",
+        "--method egat --method.attack fgsm --method.attack.eps 2/255 --method.guide MeanTeacher",
+        "--method at --method.attack pgd --method.attack.steps 1 --awp 0.01 --augment false "
+        "--preset photos-finetune --model small_resnet --pretrained false --preprocessing.crop 0.9",
+    ],
+)
+def test_a_resume_needs_only_the_folder(here, lookright, options):
+    assert lookright("train --method rsc --data Shortcut --epochs 1 --run a_run")[0] == 0
+    line = f"train {options} --data pets --test_domain sketch {SMALL} --seed 3 --run a_run"
+    assert lookright(f"{line} --overwrite")[0] == 0
+    before = Run(Path("a_run")).config
+    code, out, err = lookright("train --resume --run a_run")
+    assert (code, "epochs were there, so nothing was trained" in out) == (0, True), err
+    assert Run(Path("a_run")).config == before
+    code, _, err = lookright("train --resume --run a_run --lr 0.25")
+    assert (code, "settings.lr" in err, "now" in err) == (1, True, True)
+
+
 @pytest.mark.filterwarnings("always")
 def test_a_resume_says_that_it_has_found_nothing(here, lookright):
     line = f"train --method erm --data pets --test_domain sketch {SMALL} --run new --resume"

@@ -107,7 +107,7 @@ def test_a_run_of_another_start_is_not_resumed(tmp_path, narrow, monkeypatch, ca
     cli.main(f"{line} --weights a.safetensors --resume".split())
     Path("other").mkdir()
     shutil.move("b.safetensors", "other/a.safetensors")
-    for other in ("--weights other/a.safetensors", ""):
+    for other in ("--weights other/a.safetensors", "--weights null"):
         with pytest.raises(SystemExit):
             cli.main(f"{line} {other} --resume".split())
         assert "of another config: model.weights (file a.safetensors" in capsys.readouterr().err

@@ -109,7 +109,7 @@ def run(given: Sequence[str]) -> None:
             return describe_verb(verb, options.about, options.known)
         if option and option.endswith(".help"):
             return describe_member(option.removesuffix(".help"), value, options.known)
-    tree = options.tree(words)
+    tree = options.tree([*_begun_with(verb, words), *words])
     shown = tree.pop("print_config", None)
     values = options.values(tree)
     if shown is not None:
@@ -117,6 +117,18 @@ def run(given: Sequence[str]) -> None:
         return
     with raised():
         function(**values)
+
+
+def _begun_with(verb: str, words: Sequence[tuple[str, str | None]]) -> list[tuple[str, str]]:
+    """The file of the options that a run began with, where --resume goes on with it."""
+    given = dict(words)
+    folder, resume = given.get("run"), given.get("resume") or "false"
+    if verb != "train" or not folder or resume.lower() != "true":
+        return []
+    from lookright.training.run import OPTIONS
+
+    kept = Path(folder, OPTIONS)
+    return [("config", str(kept))] if kept.is_file() else []
 
 
 def _short(message: str) -> str:

@@ -88,6 +88,7 @@ def fit(
     overwrite: bool = False,
     progress: bool | Progress = True,
     callbacks: Sequence["L.Callback"] = (),
+    options: str = "",
 ) -> Run:
     """Train the method's model on the train part of `domains`, and keep everything in `run`.
 
@@ -156,6 +157,7 @@ def fit(
             of the new one is finished; until then the former one stays as it is.
         progress: show a bar on stderr; a `rich` bar of your own gets a task.
         callbacks: more of Lightning's.
+        options: of a command that calls this, as YAML, to be kept in the run.
 
     Raises:
         UserError: an argument out of range; data whose classes or image size differ from the
@@ -233,7 +235,8 @@ def fit(
         trained = opened.run
         if first:
             stack.enter_context(locked(trained.folder))
-            opened = open_run(trained.folder, config, resume, overwrite, Seen.of(parts.values()))
+            seen = Seen.of(parts.values())
+            opened = open_run(trained.folder, config, resume, overwrite, seen, options)
         if resume and trained.finished:
             load_weights(model.network, read_weights(verified(trained.last)), str(trained.last))
             trained.masker("last", masker_of(method))

@@ -13,12 +13,13 @@ from lookright.files import inside, write_atomically
 from lookright.locks import locked
 from lookright.spec.folders import FOLDERS
 from lookright.training.config import flat
-from lookright.training.run import SEEN, Run
+from lookright.training.run import OPTIONS, SEEN, Run
 from lookright.versions import versions
 
 _OURS = (
     "config.json",
     "versions.json",
+    OPTIONS,
     SEEN,
     "log.txt",
     "metrics.csv",
@@ -38,25 +39,34 @@ are compared by their fingerprint."""
 class Opened:
     """A run that may be written.
 
-    config: where it begins anew, what was run; seen: on which images. former: what the folder holds
-    of another run, which goes when the first epoch of this one is finished.
+    config: where it begins anew, what was run; seen: on which images; options: of the command that
+    began it, as YAML. former: what the folder holds of another run, which goes when the first epoch
+    of this one is finished.
     """
 
     run: Run
     config: Mapping[str, Any] | None = None
     seen: Seen | None = None
+    options: str = ""
     former: tuple[str, ...] = ()
 
     def write_start(self, run: Run) -> None:
-        """Write config.json, versions.json and seen.json.gz, where the run begins anew."""
+        """Write what was run, with what and on which images, where the run begins anew."""
         if self.config is not None and self.seen is not None:
             _write_json(run.folder / "config.json", self.config)
             _write_json(run.folder / "versions.json", versions())
             write_atomically(run.folder / SEEN, self.seen.as_file())
+            if self.options:
+                write_atomically(run.folder / OPTIONS, self.options.encode())
 
 
 def open_run(
-    folder: Path, config: Mapping[str, Any], resume: bool, overwrite: bool, seen: Seen
+    folder: Path,
+    config: Mapping[str, Any],
+    resume: bool,
+    overwrite: bool,
+    seen: Seen,
+    options: str = "",
 ) -> Opened:
     """Check that the folder of a run is free, or holds the same run, to be resumed.
 
@@ -87,7 +97,7 @@ def open_run(
             )
         return Opened(run)
     if not present:
-        return Opened(run, config, seen)
+        return Opened(run, config, seen, options)
     if not overwrite:
         check_free(folder)
     for result in (folder / "results").glob("*/result.json"):
@@ -95,7 +105,8 @@ def open_run(
             pass
     curves = [f"tensorboard/{path.name}" for path in sorted((folder / "tensorboard").glob("*"))]
     others = [name for name in (*_OURS, *_OF_IT) if os.path.lexists(folder / name)]
-    return Opened(run, config, seen, (*curves, *(each for each in others if each != "tensorboard")))
+    former = (*curves, *(each for each in others if each != "tensorboard"))
+    return Opened(run, config, seen, options, former)
 
 
 def check_free(folder: Path) -> None:

@@ -36,6 +36,7 @@ Which = Literal["best", "last"]
 
 _COUNTS = ("epoch", "step", "stopped")
 SEEN = "seen.json.gz"
+OPTIONS = "options.yaml"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Run:
     """A run's folder.
 
     `config.json` says what was run, `versions.json` with which versions; `seen.json.gz` on which
-    images, by their hashes (`Seen`); `metrics.csv` has a row and `log.txt` a line for each finished
+    images, by their hashes (`Seen`); `options.yaml` with which options of `lookright train`, where
+    that has trained it; `metrics.csv` has a row and `log.txt` a line for each finished
     epoch; `tensorboard/` the same curves, where TensorBoard is installed; `checkpoints/` holds
     `best.safetensors` and `last.safetensors` (`save_classifier`), beside them `best-masker` and
     `last-masker.safetensors` (`save_masker`) where a mask was learned, and `last.ckpt`, from which

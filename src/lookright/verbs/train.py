@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Literal
 
 import torch
+import yaml
 
 from lookright.attacks import Attack
 from lookright.console import Terminal, say
@@ -19,6 +20,7 @@ from lookright.data.overview import require_classes, training_table
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, Preprocessing, build_model, expected_images
+from lookright.options import Options
 from lookright.spec import ModelName, spec_of
 from lookright.training import Run, fit
 from lookright.training.config import method_title
@@ -147,10 +149,12 @@ def train(
         layout: whether folders (or splits) called train, val and test are domains, or the parts of
             one domain.
         subfolders: take or skip the images in folders within those of the classes.
-        resume: continue the run in that folder after its last finished epoch.
+        resume: continue the run in that folder after its last finished epoch, with the options
+            that it began with.
         overwrite: replace the run in that folder, with its results and claims, when the first epoch
             of the new one is finished; until then the former one stays as it is.
     """
+    options = {n: each for n, each in locals().items() if n not in ("run", "resume", "overwrite")}
     built_in = data.lower() == "shortcut"
     check_workers(workers)
     if image_size is None:
@@ -250,6 +254,7 @@ def train(
         workers=workers,
         resume=resume,
         overwrite=overwrite,
+        options=yaml.safe_dump(Options(train).plain(options), sort_keys=False),
     )
     if before and len(before) == len(trained.history):
         say(f"All {len(before)} epochs were there, so nothing was trained.")
