@@ -17,7 +17,7 @@ from lookright.evaluation import Answers, Corruptions
 from lookright.guides import HumanMask, LearnedMask, Part
 from lookright.methods import ALIGN, AT, EGAT, TRADES
 from lookright.model_options import ModelOptions
-from lookright.options import Options
+from lookright.options import Options, command_line
 from lookright.spec import spec_of
 
 
@@ -27,6 +27,11 @@ def values(line: str) -> dict[str, Any]:
     options = Options(getattr(import_module(f"lookright.verbs.{verb}"), verb))
     given = [word.replace("|", " ") for word in words]
     return options.values(options.tree(list(options.pairs(given))))
+
+
+def test_a_kept_command_says_what_was_given_and_no_place():
+    given = {"like": Path("/home/a b.yaml"), "data": None, "seeds": 0}
+    assert command_line("lookright study", **given) == "lookright study --like 'a b.yaml' --seeds 0"
 
 
 @pytest.mark.parametrize(

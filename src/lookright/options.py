@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from inspect import Parameter, isclass
+from pathlib import Path
+from shlex import quote
 from typing import Any, get_origin
 
 from lookright.errors import UserError, did_you_mean
@@ -174,6 +176,13 @@ class Options:
         if kind_of(option, self.known):
             raise UserError(f"--{option} needs a name after it; --{option}.help lists the names.")
         raise UserError(f"--{option} needs a value after it.")
+
+
+def command_line(words: str, **given: Any) -> str:
+    """The command with the options that were given, not None; of paths only the last part."""
+    said = {name: each.name if isinstance(each, Path) else each for name, each in given.items()}
+    options = [f"--{n} {quote(str(each))}" for n, each in said.items() if each is not None]
+    return " ".join([words, *options])
 
 
 def _with_defaults(made: Any, value: Any) -> Tree:

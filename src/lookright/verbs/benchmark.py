@@ -1,6 +1,7 @@
 """`lookright benchmark`: the table of a protocol over domains, from one file, resumable."""
 
 from pathlib import Path
+from shlex import quote
 
 from lookright.benchmark import read_benchmark, terminal_table
 from lookright.benchmark.check import check
@@ -13,6 +14,7 @@ from lookright.drawing import count
 from lookright.errors import UserError
 from lookright.files import require_writable
 from lookright.jobs.launchers import computing_with
+from lookright.options import command_line
 
 
 def benchmark(
@@ -45,7 +47,8 @@ def benchmark(
     asked = read_benchmark(file, trust_config).located(file.parent, data, weights, seeds)
     output = output or Path("runs") / file.stem
     images = asked.load()
-    grid = asked.grid(images, f"lookright benchmark {file.name}")
+    words = f"lookright benchmark {quote(file.name)}"
+    grid = asked.grid(images, command_line(words, data=data, weights=weights, seeds=seeds))
     wanted = rows(asked, grid)
     check(asked, wanted, images, output)
     launcher = asked.launch.launcher(workers, ray)

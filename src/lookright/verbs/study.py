@@ -39,6 +39,7 @@ from lookright.guides import (
 from lookright.jobs.grid import Entry, Grid, compare, counted, small_options
 from lookright.methods import ALIGN, ERM, MaskAlignment
 from lookright.models import Classifier
+from lookright.options import command_line
 from lookright.report import write_page
 from lookright.report.quality import Trained, quality_figure, quality_table
 
@@ -134,7 +135,8 @@ def study(
                 "out --like."
             )
         asked = read_benchmark(like, trust_config).located(like.parent, data, weights, seeds)
-        setting = _as_in(asked, f"lookright study masks --like {like.name}", output)
+        given = {"like": like, "data": data, "weights": weights, "seeds": seeds}
+        setting = _as_in(asked, command_line("lookright study masks", **given), output)
     jobs = setting.grid.jobs(setting.entries, [setting.trained_on], setting.seeds)
     judged = compare(f"study of {what}", jobs, output, workers, threads=setting.threads)
     batches = [*_training_images(setting.grid.data, setting.trained_on)]
