@@ -1,6 +1,7 @@
 """What a file names is not run: only what lookright offers, or what the user names beside it."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -105,6 +106,14 @@ def test_a_function_that_a_file_names_does_not_run(line, says, sent, capsys):
 def test_it_runs_where_the_user_names_it(model, sent):
     cli.main(f"explain {model} photo.png --architecture helper:net".split())
     assert "called" in sent.read_text()
+
+
+def test_a_training_ends_with_a_line_that_evaluates_it(sent, capsys):
+    cli.main(["train", "--method", "erm", "--model", "helper:net", "--epochs", "1", "--run", "new"])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "Evaluate it: lookright evaluate new --architecture helper:net"
+    cli.main([*shlex.split(last)[3:], "--protocol.limit", "2", "--protocol.stages", "[answers]"])
+    assert Path("new/results").is_dir()
 
 
 def test_a_file_of_a_library_network_does_not_use_the_users_function(sent):

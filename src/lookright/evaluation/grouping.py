@@ -115,7 +115,8 @@ def check_seeds(one: Result, other: Result) -> None:
     if what := _differing(one, other):
         raise UserError(
             f"Results of one name are seeds of one method, but {one.name} with seed {one.seed} and "
-            f"with seed {other.seed} have other {what}: give one of them another name (--names)."
+            f"with seed {other.seed} have other {what}: evaluate one of them under "
+            "another name (lookright evaluate --names, evaluate(..., name=...))."
         )
 
 

@@ -20,7 +20,7 @@ from lookright.data.overview import require_classes, training_table
 from lookright.errors import UserError
 from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, Preprocessing, build_model, expected_images
-from lookright.options import Options
+from lookright.options import Options, command_line
 from lookright.spec import ModelName, spec_of
 from lookright.training import Run, fit
 from lookright.training.config import method_title
@@ -259,7 +259,8 @@ def train(
     if before and len(before) == len(trained.history):
         say(f"All {len(before)} epochs were there, so nothing was trained.")
     say(f"Trained {title} in {trained.folder}: {trained.best.name} is its best epoch.")
-    say(f"Evaluate it: lookright evaluate {quote(str(trained.folder))}")
+    judge = f"lookright evaluate {quote(str(trained.folder))}"
+    say(f"Evaluate it: {command_line(judge, architecture=model if ':' in model else None)}")
 
 
 def _tell_leaks(data: ImageData, trained: Sequence[str], tested: Sequence[str]) -> None:
