@@ -12,14 +12,24 @@ from rich.console import Console
 
 import benchmark_fixtures as fake
 from lookright.benchmark.columns import INSIDE, OUTSIDE, TRAINING_TIME, Column, columns
-from lookright.benchmark.comparisons import ImageValues, Marks, blocks_of, compare, marks
+from lookright.benchmark.comparisons import (
+    Comparison,
+    ImageValues,
+    Marks,
+    blocks_of,
+    compare,
+    marks,
+)
 from lookright.benchmark.diagram import diagram
+from lookright.benchmark.forest import forest
 from lookright.benchmark.heat_maps import heat_maps
 from lookright.benchmark.live import line
+from lookright.benchmark.parts import Tested as Compared
 from lookright.benchmark.parts import part
 from lookright.benchmark.ranking import ranking
 from lookright.benchmark.scheme import Pair, schemes
 from lookright.benchmark.terminal import terminal_table
+from lookright.drawing import Style
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Result
 from lookright.evaluation.table import read_table, write_table
@@ -31,7 +41,9 @@ from lookright.metrics.classification import (
     BALANCED_ACCURACY,
     BALANCED_ACCURACY_ADVERSARIAL,
 )
+from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.questions import LOOKS_AT_OBJECT
+from lookright.statistics.crossed import Crossed
 from lookright.training import Run
 
 TWO = ("art", "photo")
@@ -522,6 +534,63 @@ def test_the_diagram_is_that_worked_out_by_hand():
         pytest.approx((left + 0.6 * (right - left), left + 0.9 * (right - left))),
     ]
     assert found.critical.right - left == pytest.approx(order.ranks.critical / 2 * (right - left))
+
+
+@pytest.mark.parametrize("measure", [ACCURACY, DEGENERATE_MAPS])
+def test_a_forest_is_that_worked_out_by_hand(measure):
+    """Three rivals of AT; of the third one seed is known, so no interval."""
+
+    def of(name, value, low, high, p):
+        found = Crossed(value, low, high, 3, 100, 9, 1, p)
+        return Comparison(name, "AT", measure, found, p)
+
+    found = forest(
+        Compared(
+            Column("", "", measure, INSIDE),
+            (
+                of("ERM", -0.2, -0.3, -0.1, 0.01),
+                of("EGAT", 0.0, -0.1, 0.1, 1.0),
+                of("DRE", 0.05, -math.inf, math.inf, 1.0),
+            ),
+        ),
+        ("EGAT", "AT", "ERM", "DRE"),
+    )
+    erm, egat, dre = found.rows
+    left, right = erm.ends[0], egat.ends[1]  # -0.3 and 0.1
+    assert erm.x == pytest.approx(left + (right - left) / 4)
+    assert erm.ends[1] == egat.ends[0] == pytest.approx(left + (right - left) / 2)
+    assert egat.x == found.zero == pytest.approx(left + (right - left) * 3 / 4)
+    assert dre.x == pytest.approx(left + (right - left) * 7 / 8)
+    assert (erm.apart, egat.apart, dre.apart, dre.ends) == (True, False, False, None)
+    assert erm.told == "-20.0 (-30.0 to -10.0), p 0.01"
+    assert dre.told == "+5.0, p 1"
+    assert erm.style == Style.of(2)
+    assert "0" in {tick.label for tick in found.ticks}
+    for tick in found.ticks:  # in percentage points
+        there = left + (right - left) * (float(tick.label) + 30) / 40
+        assert tick.position == pytest.approx(there)
+    assert found.better == measure.higher_is_better
+    assert found.height > dre.y > egat.y > erm.y > 0
+
+
+def test_a_forest_has_the_figures_of_the_table_of_differences(grid):
+    (scheme,) = schemes(grid)
+    found = part(scheme, "ERM")
+    printed = {
+        (of.column.title, row.name): row.told
+        for of in found.compared
+        for row in forest(of, scheme.methods).rows
+    }
+    cells = [
+        (head.title, row.name, entry)
+        for sheet in found.differences
+        for row in sheet.rows
+        for head, entry in zip(sheet.heads, row.entries, strict=True)
+    ]
+    assert cells
+    for title, name, entry in cells:
+        assert printed[title, name].startswith(f"{entry.value} ({entry.spread}), ")
+    assert part(scheme).compared == ()
 
 
 def test_only_what_was_compared_with_the_best_is_tied(grid):

@@ -30,7 +30,7 @@ def values(line: str) -> dict[str, Any]:
 
 
 def test_a_kept_command_says_what_was_given_and_no_place():
-    given = {"like": Path("/home/a b.yaml"), "data": None, "seeds": 0}
+    given = {"like": Path("elsewhere/a b.yaml"), "data": None, "seeds": 0}
     assert command_line("lookright study", **given) == "lookright study --like 'a b.yaml' --seeds 0"
 
 

@@ -63,7 +63,9 @@ def benchmark(tmp_path_factory):
     root = tmp_path_factory.mktemp("benchmark")
     (root / "runs").mkdir()
     judged = planted.grid(root / "runs", ("ERM", "EGAT", "ALIGN"), images=40)
-    page = write_tables(judged, root, "A benchmark", published_for("VLCS"), "oracle selection")
+    page = write_tables(
+        judged, root, "A benchmark", published_for("VLCS"), "oracle selection", against="ERM"
+    )
     return page.as_uri()
 
 
@@ -126,25 +128,31 @@ def test_a_benchmark_draws_its_ranks_and_shows_one_measure_at_a_time(page, bench
     asked = [each["params"]["request"]["url"] for each in events if "request" in each["params"]]
     assert {link for link in asked if not link.startswith("data:")} == {benchmark}
     assert page.get_log("browser") == []
-    drawn = [one for one in page.find_elements("css selector", ".critical") if one.is_displayed()]
-    assert len(drawn) == 1
-    assert "EGAT 1.00" in drawn[0].accessible_name
-    boxes = page.execute_script(
-        """const box = (one) => { const r = one.getBoundingClientRect();
-             return [r.left, r.right, r.top, r.bottom]; };
-           return [...arguments[0].querySelectorAll('.name')].map(box)""",
-        drawn[0],
-    )
-    inside = page.execute_script(
-        "const r = arguments[0].getBoundingClientRect(); return [r.left, r.right]", drawn[0]
-    )
-    assert all(inside[0] <= left and right <= inside[1] for left, right, *_ in boxes)
-    for one, two in combinations(boxes, 2):
-        apart = one[1] <= two[0] or two[1] <= one[0] or one[3] <= two[2] or two[3] <= one[2]
-        assert apart
+    for figure, named in ((".critical", "EGAT 1.00"), (".forest", "difference from ERM: EGAT +")):
+        drawn = [one for one in page.find_elements("css selector", figure) if one.is_displayed()]
+        assert len(drawn) == 1
+        assert named in drawn[0].accessible_name
+        _texts_have_room(page, drawn[0])
     maps = "#maps-1 [data-measure]"
     shown = [one for one in page.find_elements("css selector", maps) if one.is_displayed()]
     assert [one.get_attribute("data-measure") for one in shown] == ["Accuracy"]
+
+
+def _texts_have_room(page, figure):
+    """Names and figures lie within the drawing, and none on another."""
+    boxes = page.execute_script(
+        """const box = (one) => { const r = one.getBoundingClientRect();
+             return [r.left, r.right, r.top, r.bottom]; };
+           return [...arguments[0].querySelectorAll('text')].map(box)""",
+        figure,
+    )
+    inside = page.execute_script(
+        "const r = arguments[0].getBoundingClientRect(); return [r.left, r.right]", figure
+    )
+    assert boxes
+    assert all(inside[0] <= left and right <= inside[1] for left, right, *_ in boxes)
+    for one, two in combinations(boxes, 2):
+        assert one[1] <= two[0] or two[1] <= one[0] or one[3] <= two[2] or two[3] <= one[2]
 
 
 def test_every_picture_decodes(page):

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from lookright.benchmark.ranking import Ranking
-from lookright.drawing import Style, Tick, line
+from lookright.drawing import Style, Tick, line, shortened
 
 WIDTH, _LEFT, _RIGHT = 780, 210, 570
 _AXIS, _STEP, _BAR = 46, 22, 9
-_TICKS, _LETTERS = 16, 20
+_TICKS = 16
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def diagram(ranking: Ranking) -> Diagram:
         labels.append(
             Label(
                 ranking.methods[one],
-                _short(ranking.methods[one]),
+                shortened(ranking.methods[one]),
                 f"{average[one]:.2f}",
                 Style.of(one),
                 x,
@@ -99,11 +99,3 @@ def diagram(ranking: Ranking) -> Diagram:
         bars,
         Bar(_LEFT, min(at(1 + ranking.ranks.critical), WIDTH), 14) if ranking.differ else None,
     )
-
-
-def _short(name: str) -> str:
-    """At most `_LETTERS` characters; methods of one family often differ at the end."""
-    if len(name) <= _LETTERS:
-        return name
-    end = _LETTERS // 2 - 2
-    return f"{name[: _LETTERS - end - 1]}…{name[-end:]}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from lookright.benchmark.columns import columns
 from lookright.benchmark.contents import Contents
 from lookright.benchmark.diagram import WIDTH, diagram
+from lookright.benchmark.forest import forest
 from lookright.benchmark.heat_maps import heat_maps
 from lookright.benchmark.links import href
 from lookright.benchmark.sheets import marks_note
@@ -21,6 +22,7 @@ def page(contents: Contents, folder: Path) -> str:
         {
             "part": part,
             "heat": list(heat_maps(part.scheme)),
+            "forests": [forest(one, part.scheme.methods) for one in part.compared],
             "diagrams": [diagram(ranking) for ranking in part.rankings],
         }
         for part in contents.parts

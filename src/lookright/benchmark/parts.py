@@ -1,6 +1,6 @@
 """What is shown of a scheme: its averages, ranks, cells and tests, as tables."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -53,7 +53,7 @@ class Tested:
 
 @dataclass(frozen=True)
 class Part:
-    """All that is told of one scheme."""
+    """All that is told of one scheme; compared: the columns' differences from one method."""
 
     scheme: Scheme
     averages: tuple[Sheet, ...]
@@ -62,6 +62,7 @@ class Part:
     rankings: tuple[Ranking, ...]
     cells: tuple[Sheet, ...]
     tested: tuple[Tested, ...]
+    compared: tuple[Tested, ...]
 
     @property
     def sheets(self) -> tuple[Sheet, ...]:
@@ -87,14 +88,18 @@ def part(scheme: Scheme, against: str = "") -> Part:
         for one in measures
         if (each := ranking(scheme, one, where)) is not None
     ]
+    compared = [
+        Tested(column, own) for column, of in tested.items() if (own := with_one(of, against))
+    ]
     return Part(
         scheme,
         tuple(_averages(scheme, shown, lambda column: tested[column])),
-        tuple(_differences(scheme, tested, against) if against in scheme.methods else ()),
+        tuple(_differences(scheme, compared, against)),
         tuple(_ranks(rankings)),
         tuple(rankings),
         tuple(_cells(scheme, values)),
         tuple(Tested(column, of) for column, of in tested.items() if of),
+        tuple(compared),
     )
 
 
@@ -114,28 +119,21 @@ def _averages(
             yield Sheet(title, heads, _rows(scheme, filled))
 
 
-def _differences(
-    scheme: Scheme, tested: Mapping[Column, Sequence[Comparison]], against: str
-) -> Iterator[Sheet]:
+def _differences(scheme: Scheme, compared: Sequence[Tested], against: str) -> Iterator[Sheet]:
     """Each method's difference from one, corrected for these comparisons alone."""
-    for title in dict.fromkeys(one.sheet for one in tested):
-        found = [
-            Tested(one, own)
-            for one, of in tested.items()
-            if one.sheet == title and (own := with_one(of, against))
-        ]
-        if found:
-            yield Sheet(
-                f"{title}, difference from {against}",
-                tuple(Head.of(of.column.measure, of.column.title, of.column.group) for of in found),
-                tuple(
-                    Row(method, tuple(_difference(of, method) for of in found))
-                    for method in scheme.methods
-                    if method != against
-                ),
-                (_DIFFERENCES_NOTE,),
-                tested=False,
-            )
+    for title in dict.fromkeys(of.column.sheet for of in compared):
+        found = [of for of in compared if of.column.sheet == title]
+        yield Sheet(
+            f"{title}, difference from {against}",
+            tuple(Head.of(of.column.measure, of.column.title, of.column.group) for of in found),
+            tuple(
+                Row(method, tuple(_difference(of, method) for of in found))
+                for method in scheme.methods
+                if method != against
+            ),
+            (_DIFFERENCES_NOTE,),
+            tested=False,
+        )
 
 
 def _difference(tested: Tested, method: str) -> Entry:

@@ -3,7 +3,15 @@
 from lookright.drawing.panel import Panel, Point, Series, Tick, band, line, spaced
 from lookright.drawing.pictures import overlay_uri, picture_uri, shade_uri
 from lookright.drawing.style import STAR, Style, default_style
-from lookright.drawing.words import count, listing, p_value, percent, pixel_levels, span
+from lookright.drawing.words import (
+    count,
+    listing,
+    p_value,
+    percent,
+    pixel_levels,
+    shortened,
+    span,
+)
 
 __all__ = [
     "STAR",
@@ -23,6 +31,7 @@ __all__ = [
     "picture_uri",
     "pixel_levels",
     "shade_uri",
+    "shortened",
     "spaced",
     "span",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from math import floor
 
 LISTED = 8
+_LETTERS = 20
 
 
 def percent(value: float) -> str:
@@ -22,6 +23,14 @@ def pixel_levels(eps: float) -> str:
 def p_value(p: float) -> str:
     """A p-value with two significant digits, down to a ten-thousandth."""
     return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
+
+
+def shortened(name: str) -> str:
+    """At most `_LETTERS` characters; methods of one family often differ at the end."""
+    if len(name) <= _LETTERS:
+        return name
+    end = _LETTERS // 2 - 2
+    return f"{name[: _LETTERS - end - 1]}…{name[-end:]}"
 
 
 def count(n: int, noun: str) -> str:
