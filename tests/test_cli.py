@@ -188,9 +188,11 @@ def test_resume_and_overwrite_need_no_value(here, lookright):
 )
 def test_a_resume_needs_only_the_folder(here, lookright, options):
     assert lookright("train --method rsc --data Shortcut --epochs 1 --run a_run")[0] == 0
-    line = f"train {options} --data pets --test_domain sketch {SMALL} --seed 3 --run a_run"
+    pets = Path("pets").resolve()
+    line = f"train {options} --data {pets} --test_domain sketch {SMALL} --seed 3 --run a_run"
     assert lookright(f"{line} --overwrite")[0] == 0
     before = Run(Path("a_run")).config
+    assert str(pets) not in Path("a_run/options.yaml").read_text()
     code, out, err = lookright("train --resume --run a_run")
     assert (code, "epochs were there, so nothing was trained" in out) == (0, True), err
     assert Run(Path("a_run")).config == before

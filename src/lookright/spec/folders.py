@@ -21,6 +21,16 @@ def with_folders(spec: Any, of: Callable[[str], str]) -> Any:
     }
 
 
+def from_here(spec: Any) -> Any:
+    """The spec with absolute paths as they are found from the working folder."""
+    if isinstance(spec, list):
+        return [from_here(each) for each in spec]
+    if isinstance(spec, Mapping):
+        return {name: from_here(each) for name, each in spec.items()}
+    absolute = isinstance(spec, str) and Path(spec).is_absolute()
+    return relative(spec, Path.cwd()) if absolute else spec
+
+
 def relative(folder: str, base: Path) -> str:
     """The folder as it is found from `base`; unchanged if it is on another drive."""
     try:

@@ -22,6 +22,7 @@ from lookright.methods import AWP, EGAT, Method
 from lookright.models import Classifier, Preprocessing, build_model, expected_images
 from lookright.options import Options, command_line
 from lookright.spec import ModelName, spec_of
+from lookright.spec.folders import from_here
 from lookright.training import Run, fit
 from lookright.training.config import method_title
 from lookright.training.opened import check_free
@@ -254,7 +255,7 @@ def train(
         workers=workers,
         resume=resume,
         overwrite=overwrite,
-        options=yaml.safe_dump(Options(train).plain(options), sort_keys=False),
+        options=yaml.safe_dump(from_here(Options(train).plain(options)), sort_keys=False),
     )
     if before and len(before) == len(trained.history):
         say(f"All {len(before)} epochs were there, so nothing was trained.")
