@@ -19,6 +19,7 @@ from lookright.attacks import (
     Square,
     WorstCase,
 )
+from lookright.batch import Batch
 from lookright.jobs.training import Training
 from lookright.jobs.validation import Validation
 from lookright.methods import AT, AWP, ERM, TRADES, FastAT, FreeAT
@@ -139,3 +140,18 @@ def test_the_best_epoch_is_then_by_balanced_accuracy(tmp_path, monkeypatch, unde
         True,
         *[False] * (3 - chosen),
     ]
+
+
+def test_an_answer_of_nan_is_no_right_one():
+    settings = settings_of(domains=("train",), batch_size=6)
+    parts = {part: Blobs().split("train", part) for part in ("train", "validation")}
+    model = tiny_classifier()
+    module = Module(ERM(model), parts, settings)
+    x, y = torch.rand(6, 3, 8, 8), torch.arange(6) % 2
+    batch = Batch(x, y)
+    module.own = len(batch)
+    module.on_validation_epoch_start()
+    model.register_forward_hook(lambda *seen: seen[-1] * float("nan"))
+    module.validation_step(batch, 0)
+    counted, right = module.hits
+    assert (int(counted.sum()), int(right.sum())) == (len(batch), 0)

@@ -129,7 +129,7 @@ class _Furthest:
         self.image = x.clone()
         logits, self.saliency = self._explain(x)
         self.ascended = attack.goal(self.saliency)
-        self.right = self.kept = logits.argmax(1) == y
+        self.right = self.kept = (logits.argmax(1) == y) & ~logits.isnan().any(1)
         self.reached = self._reached(self.saliency)
 
     def update(self, z: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from lookright.data import Split, SplitName
 from lookright.data.loaders import Loader, stored_loader
 from lookright.errors import UserError
 from lookright.methods.method import Method
+from lookright.metrics import correct
 from lookright.modes import without_looking
 from lookright.processes import together
 from lookright.seeds import derived_seed
@@ -190,7 +191,7 @@ class Module(L.LightningModule):
         for place, attack in enumerate(self.judged.values(), 1):
             seen = attack(model, x, y, chance) if attack else x
             with torch.no_grad():
-                right = (model(seen).argmax(1) == y)[counted]
+                right = correct(model(seen), y)[counted]
             self.hits[place] += (of_class * right[:, None]).sum(0)
 
     def counted(self, batch: Batch, batch_idx: int) -> int:
