@@ -200,6 +200,12 @@ def test_a_resume_needs_only_the_folder(here, lookright, options):
     assert (code, "settings.lr" in err, "now" in err) == (1, True, True)
 
 
+def test_a_resume_of_a_mistyped_folder_trains_nothing(here, lookright):
+    code, _, err = lookright("train --resume --run mistyped")
+    assert (code, "No run that `lookright train` began in mistyped" in err) == (1, True)
+    assert not Path("mistyped").exists()
+
+
 @pytest.mark.filterwarnings("always")
 def test_a_resume_says_that_it_has_found_nothing(here, lookright):
     line = f"train --method erm --data pets --test_domain sketch {SMALL} --run new --resume"

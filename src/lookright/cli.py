@@ -128,7 +128,14 @@ def _begun_with(verb: str, words: Sequence[tuple[str, str | None]]) -> list[tupl
     from lookright.training.run import OPTIONS
 
     kept = Path(folder, OPTIONS)
-    return [("config", str(kept))] if kept.is_file() else []
+    if kept.is_file():
+        return [("config", str(kept))]
+    if given.keys() <= {"run", "resume"}:
+        raise UserError(
+            f"No run that `lookright train` began in {folder} ({OPTIONS}): name the folder of one, "
+            "or give the options of the training."
+        )
+    return []
 
 
 def _short(message: str) -> str:

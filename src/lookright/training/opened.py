@@ -53,11 +53,11 @@ class Opened:
     def write_start(self, run: Run) -> None:
         """Write what was run, with what and on which images, where the run begins anew."""
         if self.config is not None and self.seen is not None:
+            if self.options:  # first, since the run can be gone on with once its config is there
+                write_atomically(run.folder / OPTIONS, self.options.encode())
             _write_json(run.folder / "config.json", self.config)
             _write_json(run.folder / "versions.json", versions())
             write_atomically(run.folder / SEEN, self.seen.as_file())
-            if self.options:
-                write_atomically(run.folder / OPTIONS, self.options.encode())
 
 
 def open_run(
