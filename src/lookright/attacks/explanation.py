@@ -17,6 +17,7 @@ from lookright.chance import ImageGenerator, uniform_
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.explainers.explainer import check_shown
+from lookright.metrics.classification import correct
 from lookright.modes import frozen, ordinary
 
 _SURE = 1e-3
@@ -129,7 +130,7 @@ class _Furthest:
         self.image = x.clone()
         logits, self.saliency = self._explain(x)
         self.ascended = attack.goal(self.saliency)
-        self.right = self.kept = (logits.argmax(1) == y) & ~logits.isnan().any(1)
+        self.right = self.kept = correct(logits, y)
         self.reached = self._reached(self.saliency)
 
     def update(self, z: Tensor) -> Tensor:

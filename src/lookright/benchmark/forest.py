@@ -8,7 +8,7 @@ from lookright.benchmark.comparisons import Comparison
 from lookright.benchmark.parts import Tested
 from lookright.drawing import Style, Tick, p_value, shortened
 
-WIDTH, _LEFT, _RIGHT = 780, 180, 560
+_LEFT, _RIGHT = 180, 560
 _TOP, _STEP, _BELOW = 14, 26, 40
 _TICKS = 6
 

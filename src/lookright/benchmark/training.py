@@ -10,7 +10,7 @@ from lookright.spec import Place, converted, parameters
 from lookright.training import fit
 
 _GIVEN = ("method", "data", "domains", "run", "validation")
-_OURS = ("seed", "resume", "overwrite", "progress", "callbacks", "preset")
+_OURS = ("seed", "resume", "overwrite", "progress", "callbacks", "preset", "options")
 """The arguments of `fit` that a benchmark sets itself."""
 
 _KINDS: Mapping[str, Any] = {"augment": Augment | bool | None}
