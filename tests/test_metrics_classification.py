@@ -60,26 +60,31 @@ def test_balanced_accuracy_agrees_with_sklearn(counts):
     assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
 
 
-def test_the_interval_of_balanced_accuracy_is_movers():
+def test_the_interval_of_balanced_accuracy_of_two_classes_is_agrestis_and_caffos():
+    """Theirs is of a difference of rates, p1 - p2; of p1 + p2 it is that of p1 - (1 - p2)."""
     estimate = balanced(*grouped((70, 80), (5, 20)))
-    one, two = rate((70, 80)), rate((5, 20))
-    below = np.sqrt((one.value - one.low) ** 2 + (two.value - two.low) ** 2) / 2
-    above = np.sqrt((one.high - one.value) ** 2 + (two.high - two.value) ** 2) / 2
-    assert estimate.low == pytest.approx(estimate.value - below)
-    assert estimate.high == pytest.approx(estimate.value + above)
+    z = stats.norm.ppf(0.975)
+    n1, n2 = 80 + z**2 / 2, 20 + z**2 / 2
+    p1, p2 = (70 + z**2 / 4) / n1, (5 + z**2 / 4) / n2
+    half = z * np.sqrt(p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2) / 2
+    assert estimate.low == pytest.approx((p1 + p2) / 2 - half)
+    assert estimate.high == pytest.approx((p1 + p2) / 2 + half)
     assert balanced(*grouped((5, 20))) == rate((5, 20))
 
 
 @pytest.mark.parametrize(("sizes", "recalls"), [
     ((81, 19), (0.9, 0.5)), ((200, 12), (0.97, 0.8)), ((60, 25, 8), (0.8, 0.6, 0.3)),
+    ((40,) * 10, (0.95,) * 10), ((8,) * 20, (0.9,) * 20), ((30,) * 5, (0.98,) * 5),
 ])  # fmt: skip
 def test_balanced_accuracy_is_covered_as_often_as_it_says(sizes, recalls):
     draw = np.random.default_rng(0)
     drawn = draw.binomial(sizes, recalls, (2000, len(sizes)))
-    drawn, times = np.unique(drawn, axis=0, return_counts=True)
+    drawn, times = np.unique(
+        np.sort(drawn, 1) if len(set(sizes)) == 1 else drawn, axis=0, return_counts=True
+    )
     found = [balanced(*grouped(*zip(of, sizes, strict=True))) for of in drawn.tolist()]
     covered = [each.low <= np.mean(recalls) <= each.high for each in found]
-    assert 0.935 < np.average(covered, weights=times) < 0.98
+    assert 0.935 < np.average(covered, weights=times) < 0.985
 
 
 @pytest.mark.parametrize(("right", "labels", "said"), [
@@ -140,11 +145,29 @@ def test_auc_sees_confident_probabilities_that_round_to_one():
     assert macro_auc(logits, torch.tensor([1, 0, 1, 0])).value == 1.0
 
 
-def test_perfect_and_inverted_auc_have_their_value_as_interval():
-    logits, labels = torch.eye(2)[[0, 0, 1, 1]], torch.tensor([0, 0, 1, 1])
+@pytest.mark.parametrize(("positives", "negatives"), [(2, 2), (8, 8), (5, 60), (1, 30)])
+def test_a_perfect_and_an_inverted_auc_end_where_newcombes_interval_does(positives, negatives):
+    labels = torch.tensor([1] * positives + [0] * negatives)
+    logits = torch.eye(2)[labels]
     perfect, inverted = macro_auc(logits, labels), macro_auc(-logits, labels)
-    assert (perfect.low, perfect.value, perfect.high) == (1, 1, 1)
-    assert (inverted.low, inverted.value, inverted.high) == (0, 0, 0)
+    assert (perfect.value, perfect.high) == (1, 1)
+    assert (inverted.value, inverted.low) == (0, 0)
+    assert inverted.high == pytest.approx(1 - perfect.low)
+    area, others = perfect.low, (positives + negatives) / 2 - 1
+    shape = 1 + others * ((1 - area) / (2 - area) + area / (1 + area))
+    variance = area * (1 - area) * shape / (positives * negatives)
+    assert 1 - area == pytest.approx(stats.norm.ppf(0.975) * np.sqrt(variance))
+
+
+def test_an_auc_near_one_of_few_images_is_covered_as_often_as_it_says():
+    draw, labels = np.random.default_rng(0), torch.tensor([1] * 8 + [0] * 8)
+    area, covered = 0.97, 0
+    apart = np.sqrt(2) * stats.norm.ppf(area)
+    for _ in range(500):
+        scores = torch.from_numpy(draw.standard_normal(16)) + apart * labels
+        estimate = macro_auc(torch.stack([-scores, scores], 1), labels)
+        covered += estimate.low <= area <= estimate.high
+    assert 0.92 < covered / 500
 
 
 def test_auc_interval_is_delongs():

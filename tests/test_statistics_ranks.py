@@ -1,5 +1,7 @@
 """Average ranks, Friedman's test and Nemenyi's critical difference."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,13 +41,30 @@ def test_ranks_are_scipys(table):
     assert np.array_equal(mean_ranks(table), stats.rankdata(table, axis=1))
 
 
-@given(TABLES)
-def test_friedmans_test_is_scipys(table):
-    if (table == table[:, :1]).all():
-        assert ranks(table.tolist(), True).p == 1
-        return
-    expected = stats.friedmanchisquare(*table.T).pvalue
-    assert ranks(table.tolist(), True).p == pytest.approx(expected, abs=1e-9)
+@given(
+    arrays.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 4), st.integers(2, 3)),
+        elements=st.integers(0, 3).map(float),
+    )
+)
+def test_friedmans_p_counts_the_orders_that_are_as_clear(table):
+    each = stats.rankdata(table, axis=1)
+    orders = itertools.product(*(list(itertools.permutations(row)) for row in each))
+    sums = [(np.array(order).sum(0) ** 2).sum() for order in orders]
+    as_clear = np.mean(np.array(sums) >= (each.sum(0) ** 2).sum())
+    assert ranks(table.tolist(), True).p == pytest.approx(as_clear)
+
+
+def test_two_methods_over_four_data_sets_are_not_told_apart():
+    assert ranks([[0.9, 0.8]] * 4, True).p == 0.125
+
+
+def test_over_many_data_sets_friedmans_p_is_scipys_chi_square():
+    tables = np.random.default_rng(0).random((5, 40, 5)) + 0.08 * np.arange(5)
+    for table in tables:
+        expected = stats.friedmanchisquare(*table.T).pvalue
+        assert ranks(table.tolist(), True).p == pytest.approx(expected, abs=0.02)
 
 
 @given(TABLES)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 import torch
 from scipy import special
@@ -130,8 +131,8 @@ def balanced(correct: Tensor, labels: Tensor) -> Estimate:
     """The balanced accuracy, the mean over the classes of their recall, with its interval.
 
     correct: (N,) bool; labels: (N,). A class without images is left out. n counts the images. The
-    classes' Wilson intervals are combined by MOVER (`mean_of_rates`): images are drawn class by
-    class. Raises UserError if there is no image, or one without a label.
+    interval takes the images as drawn class by class (`mean_of_rates`). Raises UserError if there
+    is no image, or one without a label.
     """
     if not len(labels) or correct.shape != labels.shape:
         raise UserError(
@@ -151,10 +152,11 @@ def macro_auc(logits: Tensor, labels: Tensor) -> Estimate | None:
     The interval is DeLong's (DeLong, DeLong and Clarke-Pearson, Biometrics 1988): the influence of
     a sample on an area is its placement among the samples of the other class. Influences are
     averaged over the classes for each sample, which takes the correlation of the curves into
-    account. The interval is computed on the logit scale, so it stays within [0, 1]; at an area of
-    exactly 0 or 1 the variance estimate is 0 and so is the width. A class with a single image, or
-    with all but one, has no variance estimate, and the interval is [0, 1]. Raises UserError on
-    logits that are not finite.
+    account. The interval is computed on the logit scale, so it stays within [0, 1]. At an area of
+    exactly 0 or 1, where that variance is 0, it ends where Newcombe's does, on average over the
+    classes (method 5, Statistics in Medicine 2006). Otherwise a class with a single image, or with
+    all but one, has no variance estimate, and the interval is [0, 1]. Raises UserError on logits
+    that are not finite.
     """
     if not logits.isfinite().all():
         raise UserError(
@@ -183,9 +185,27 @@ def macro_auc(logits: Tensor, labels: Tensor) -> Estimate | None:
 
     value = float(area.mean())
     if not 0 < value < 1:
-        return Estimate(value, value, value, n)
+        far = fmean(_furthest_area(int(k), n - int(k)) for k in positive.sum(1))
+        return Estimate(value, min(value, 1 - far), max(value, far), n)
     if (own == 1).any():
         return Estimate(value, 0.0, 1.0, n)
     error = float(influence.square().sum().sqrt()) / (value * (1 - value))
     low, high = (float(special.expit(special.logit(value) + s * Z * error)) for s in (-1, 1))
     return Estimate(value, low, high, n)
+
+
+def _furthest_area(positives: int, negatives: int) -> float:
+    """The largest area under the ROC curve that an observed area of 0 does not rule out.
+
+    Newcombe's method 5: the area of which 0 is Z standard errors away, by Hanley and McNeil's
+    variance (Radiology 1982) with both numbers replaced by their mean.
+    """
+    from scipy import optimize
+
+    others = (positives + negatives) / 2 - 1
+
+    def excess(area: float) -> float:
+        shape = 1 + others * (area / (1 + area) + (1 - area) / (2 - area))
+        return area - Z**2 * (1 - area) * shape / (positives * negatives)
+
+    return float(optimize.brentq(excess, 0, 1))

@@ -7,13 +7,15 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from lookright.errors import UserError
 from lookright.statistics.paired import LEVEL
 
 _PLACES = 9
 """Values that agree to so many decimals are equal: means of equal values differ in the last."""
+
+_PERMUTATIONS = 9999
+"""Ranks are permuted in all ways where there are at most so many, else so many times at random."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,23 @@ def _studentized(k: int) -> float:
 
 
 def _friedman(each: NDArray[np.float64]) -> float:
-    """The p-value of Friedman's test (JASA 1937), corrected for ties, by its chi-square."""
-    n, k = each.shape
-    spread = float((each**2).sum() - n * k * (k + 1) ** 2 / 4)
-    if spread == 0:
+    """The p-value of Friedman's test (JASA 1937), by permuting the ranks within each data set.
+
+    His chi-square is an approximation for many data sets: of two methods over four, of which one
+    is always ahead, it says 0.046, where 2 of the 16 orders are as clear, p = 0.125.
+    """
+    from scipy import stats
+
+    if len(each) == 1:
         return 1.0
-    gaps = each.sum(0) - n * (k + 1) / 2
-    return float(special.chdtrc(k - 1, (k - 1) * float((gaps**2).sum()) / spread))
+    test = stats.permutation_test(
+        tuple(each.T),
+        lambda *columns, axis: sum(column.sum(axis) ** 2 for column in columns),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=_PERMUTATIONS,
+        batch=1000,
+        alternative="greater",
+        random_state=0,
+    )
+    return float(test.pvalue)
