@@ -162,3 +162,12 @@ def test_values_that_do_not_belong_together_are_refused():
         compare_values((KEPT, None), (KEPT[:3], None), names=("a", "b"), perturbation=PGD)
     with pytest.raises(UserError, match="n > 0"):
         claim_values(KEPT[:0], perturbation=PGD)
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.7, 0.8, 0.9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_similarity_equal_to_tau_is_kept_whatever_its_precision(tau, dtype):
+    """Of 10 places, 7 in common are 0.7, which is 0.699999988 in single precision."""
+    similarity = torch.tensor([tau - 1e-4, tau, tau + 1e-4]).to(dtype)
+    _, explanation, _ = claim_values(KEPT[:3], similarity, perturbation=PGD, tau=tau)
+    assert (explanation.kept, explanation.n) == (2, 3)

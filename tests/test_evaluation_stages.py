@@ -87,6 +87,7 @@ def test_balanced_accuracies_are_of_the_images_and_shown_where_classes_are_imbal
     for result in (even, uneven):
         for domain, table in read_table(result.folder).items():
             measures = result.domains[domain].measures
+            assert result.domains[domain].judged_classes == len(set(table["label"]))
             for key in keys:
                 right = table[key.removeprefix("balanced_")]
                 recalls = [right[table["label"] == k].mean() for k in range(3)]

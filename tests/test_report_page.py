@@ -309,8 +309,9 @@ def test_story_of_models_from_other_domains_gives_each_its_own(tmp_path):
     assert [alone.in_distribution(domain) for domain in alone.domains] == [True, False, False]
 
 
-def test_one_answer_for_every_image_is_praised_nowhere(tmp_path):
-    """Three classes, of which the model always answers the largest: 45% and 42%, clean or not."""
+@pytest.mark.parametrize(("judged", "balanced"), [(None, 1 / 3), (3, 1 / 3), (2, 1 / 2)])
+def test_one_answer_for_every_image_is_praised_nowhere(tmp_path, judged, balanced):
+    """Of three classes, all or two judged, the model always answers the largest: 45% and 42%."""
     constant, other = fake.result_json("EGAT"), fake.result_json("AT")
     for raw in (constant, other):
         raw["classes"] = ["cat", "dog", "guitar"]
@@ -318,8 +319,9 @@ def test_one_answer_for_every_image_is_praised_nowhere(tmp_path):
         domain["measures"] |= {
             "accuracy": fake.rate(value, 40),
             "accuracy_adversarial": fake.rate(value, 40),
-            "balanced_accuracy": {"value": 1 / 3, "low": 1 / 3, "high": 1 / 3, "n": 40},
+            "balanced_accuracy": {"value": balanced, "low": balanced, "high": balanced, "n": 40},
         }
+        domain["judged_classes"] = judged
     told = story(tmp_path, [constant, other])
     for heading in ("When the domain changes", "Under attack, in “train”"):
         assert "EGAT (45%" in told[heading]

@@ -148,7 +148,7 @@ def kept(
             f"Expected a similarity for each of {len(prediction)} images, got a tensor of shape "
             f"{tuple(similarity.shape)}."
         )
-    explanation = similarity.detach().cpu() >= tau
+    explanation = similarity.detach().cpu().float() >= tau  # as similarities are measured
     return dict(zip(PROPERTIES, (prediction, explanation, prediction & explanation), strict=True))
 
 

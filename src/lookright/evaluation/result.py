@@ -35,7 +35,8 @@ class DomainResult:
     paired: the explanation compared with them, image by image, in the measures in which a good
     explanation should win. stages: what each stage reports beyond measures, as JSON by the stage's
     name; `Attacks.of(domain)` and the like read it. imbalance: how many times the images of the
-    domain's smallest class its largest has, judged or not. samples: a hash of the domain's images,
+    domain's smallest class its largest has, judged or not. judged_classes: how many classes the
+    judged images have; None in results of older versions. samples: a hash of the domain's images,
     masks and labels (`ImageData.fingerprint`). revision, versions: of the source and the libraries
     with which this domain was evaluated. left_out: by name, the images that could not be read or
     that the model could not answer, and why.
@@ -50,6 +51,7 @@ class DomainResult:
     warnings: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     imbalance: float = 1.0
+    judged_classes: int | None = None
     samples: str = ""
     revision: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -273,6 +275,7 @@ def _domain(raw: dict[str, Any]) -> DomainResult:
         warnings=tuple(str(warning) for warning in _list(raw.get("warnings") or [])),
         left_out={str(k): str(v) for k, v in (raw.get("left_out") or {}).items()},
         imbalance=float(raw.get("imbalance", 1.0)),
+        judged_classes=int(raw["judged_classes"]) if raw.get("judged_classes") else None,
         samples=str(raw.get("samples", "")),
         revision=str(raw["revision"]) if raw.get("revision") else None,
         versions={str(k): str(v) for k, v in (raw.get("versions") or {}).items()},

@@ -65,6 +65,7 @@ class Summary:
             paired=paired,
             stages=stages,
             warnings=tuple(warnings),
+            judged_classes=len(values[LABEL.name].unique()),
             **about,
         )
 

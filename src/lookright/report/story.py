@@ -228,9 +228,13 @@ def _against_baselines(results: ResultSet, domain: str, measures: Sequence[Measu
 
 
 def _guesses(method: MethodResults, domain: str) -> bool:
-    """Whether it is not shown to answer better than one that gives every image the same class."""
+    """Whether it is not shown to answer better than one that gives every image the same class.
+
+    That one has 1 / k on the k classes of the judged images; a domain may lack some of them.
+    """
     cell = method.cell(domain, BALANCED_ACCURACY.key)
-    return cell is not None and cell.low <= 1 / len(method.runs[0].classes)
+    classes = [here.judged_classes or len(run.classes) for run, here in method.within(domain)]
+    return cell is not None and cell.low <= 1 / min(classes)
 
 
 def _clause(named: Sequence[Markup], one: str, several: str, rest: str) -> list[Markup]:
