@@ -197,6 +197,59 @@ def test_one_forward_pass(explainer: Explainer, graph: bool) -> None:
     assert model.passes == 1
 
 
+@every_explainer
+@pytest.mark.parametrize("train", [False, True])
+def test_a_compiled_model_is_explained_and_trained_as_the_model_itself(
+    explainer: Explainer, train: bool
+) -> None:
+    model, (x, y) = Tiny().train(train), images()
+    explainer(model, x, y)  # finds the layer, once
+    parameters = [each for each in model.parameters() if each.requires_grad]
+
+    def gradients(of: nn.Module, by: Explainer) -> list[Tensor | None]:
+        torch.manual_seed(0)
+        logits, saliency = by(of, x, y)
+        loss = saliency.square().sum() + logits.square().sum()
+        return [saliency, *torch.autograd.grad(loss, parameters, allow_unused=True)]
+
+    plain = gradients(model, explainer)
+    torch.compiler.reset()
+    compiled = torch.compile(model, backend="aot_eager")
+    layered = isinstance(explainer, GradCAM | MarginMap) and explainer.layer
+    inside = at_layer(explainer, f"_orig_mod.{layered}") if layered else explainer
+    inside(compiled, x, y)
+    for one, other in zip(plain, gradients(compiled, inside), strict=True):
+        assert (one is None and other is None) or torch.allclose(one, other, atol=1e-6)
+
+
+class Again(nn.Module):
+    """In training its last feature map is computed once more, for an auxiliary loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tiny, self.auxiliary = Tiny(), None
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.tiny(x)
+        if self.training:
+            self.auxiliary = self.tiny(x.flip(3))
+        return logits
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("explainer", [GradCAM(), GradCAM(relu=False), MarginMap()], ids=repr)
+def test_a_layer_that_runs_once_more_in_training_has_the_map_of_the_answer(
+    explainer: Explainer, graph: bool
+) -> None:
+    model, (x, y) = Again().eval(), images()
+    with torch.set_grad_enabled(graph):
+        _, expected = explainer(model, x, y)
+        model.training = True
+        _, saliency = explainer(model, x, y)
+    assert expected.abs().amax() > 0
+    assert torch.allclose(saliency, expected)
+
+
 @all_explainers
 def test_the_model_comes_back_to_the_bit(explainer: Explainer) -> None:
     model = used(Tiny()).eval()

@@ -29,6 +29,16 @@ class Disorderly(nn.Module):
         return 2 * self.head(self.first(x).relu().mean((2, 3)))
 
 
+class Auxiliary(Disorderly):
+    """Another linear layer runs after the head, for a loss of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.first(x).relu().mean((2, 3))
+        logits = self.head(features).tanh_()
+        self.other = self.unused(features)
+        return logits
+
+
 def built(name: str) -> Callable[[], nn.Module]:
     return lambda: build_model(name, ("a", "b", "c"), 32)
 
@@ -37,6 +47,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, bool]] = {
     "tiny": (Tiny, 8, True),
     "flat": (Flat, 8, True),
     "disorderly": (Disorderly, 4, False),
+    "auxiliary": (Auxiliary, 4, False),
+    "compiled": (lambda: torch.compile(Tiny(), backend="aot_eager"), 8, True),
     "small_resnet": (built("small_resnet"), 64, True),
     "timm-cnn": (built("mobilenetv3_small_050"), 1024, True),
     "timm-vit": (built("vit_tiny_patch16_224"), 192, True),
@@ -45,12 +57,14 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, bool]] = {
 }
 """Each with the width of its features, and whether the head's output are the logits."""
 
+OF_12_PX = ("tiny", "flat", "disorderly", "auxiliary", "compiled")
+
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_features_that_enter_the_head_of_any_network(name: str) -> None:
     make, width, is_last = NETWORKS[name]
     model = make().eval()
-    x = torch.rand(2, 3, *((12, 12) if name in ("tiny", "flat", "disorderly") else (64, 64)))
+    x = torch.rand(2, 3, *((12, 12) if name in OF_12_PX else (64, 64)))
     x = x if "vit" not in name else x[..., :32, :32]
     seen: list[Tensor] = []
 
@@ -77,7 +91,7 @@ def test_methods_that_read_features_train_any_network(
 ) -> None:
     network = NETWORKS[name][0]().double()
     data = batch(dtype=torch.float64)
-    if name not in ("tiny", "flat", "disorderly"):
+    if name not in OF_12_PX:
         data = replace(data, images=F.interpolate(data.images, size=(32, 32)))
     terms = make(network)(data)
     torch.stack([*terms.values()]).sum().backward()
@@ -106,7 +120,7 @@ class Mean(nn.Module):
 
 @pytest.mark.parametrize("make", [CORAL, RSC])
 def test_a_network_without_a_head_is_one_clear_error(make: Callable[[nn.Module], Method]) -> None:
-    with pytest.raises(UserError, match=r"none ran in Mean: make its head an nn\.Linear"):
+    with pytest.raises(UserError, match=r"come from none in Mean: make its head an nn\.Linear"):
         make(Mean())(batch())
 
 

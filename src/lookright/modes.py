@@ -1,7 +1,8 @@
 """Temporary changes of a model's mode and of the precision, and when to check tensor values."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from operator import attrgetter
 from typing import Any
@@ -44,6 +45,15 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameters[name] = parameter
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def uncompiled() -> AbstractContextManager[object]:
+    """What `torch.compile` makes runs as its source inside: hooks see it, and it has two gradients.
+
+    Nothing is compiled before the compiler is loaded, which takes a second.
+    """
+    loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
 
 
 def freeze_statistics(model: nn.Module) -> None:

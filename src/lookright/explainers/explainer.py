@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lookright.distances import Distance
 from lookright.errors import UserError
-from lookright.modes import ordinary
+from lookright.modes import ordinary, uncompiled
 from lookright.replaced import differentiable_twice
 
 
@@ -86,9 +86,10 @@ def differentiation(enabled: bool) -> Iterator[None]:
     """Enable gradients; if they will be differentiated again, every function can be.
 
     The fused attention kernels have no second derivative (pytorch/pytorch#116350), so attention
-    uses its math kernel; nor has torch's hard sigmoid, which is computed from a ReLU6.
+    uses its math kernel; nor has torch's hard sigmoid, which is computed from a ReLU6, nor what
+    `torch.compile` makes, which runs uncompiled.
     """
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), uncompiled():
         if enabled:
             with sdpa_kernel(SDPBackend.MATH), differentiable_twice():
                 yield

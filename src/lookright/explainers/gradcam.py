@@ -1,6 +1,6 @@
 """Grad-CAM (Selvaraju et al., ICCV 2017), from the forward pass that also gives the logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -68,17 +68,30 @@ def weighted_features(
     found = (
         named_layer(model, layer, x, any_layout=grid is not None) if layer else find_layer(model, x)
     )
-    logits, features = _forward(model, found, x, keep)
+    logits, runs = _forward(model, found, x, keep)
     with differentiation(keep):
-        gradient = gradient_or_zero(score(logits), features, keep)
+        features, gradient = _read(score(logits), runs, keep)
         arranged = grid or found.grid
         maps, gradients = arranged(features), arranged(gradient)
         weighted = (gradients.mean((2, 3), keepdim=True) * maps).sum(1)
     return (logits, weighted) if keep else (logits.detach(), weighted.detach())
 
 
-def _forward(model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
-    """Logits and the layer's output; without `keep`, the graph starts at that output."""
+def _read(score: Tensor, runs: Sequence[Tensor], keep: bool) -> tuple[Tensor, Tensor]:
+    """The last of a layer's outputs that the score depends on, and its gradient.
+
+    A network may run a layer once more in training, for an auxiliary loss.
+    """
+    if score.requires_grad and len(runs) > 1:
+        reached = torch.autograd.grad(score, runs, retain_graph=True, allow_unused=True)
+        runs = [run for run, at in zip(runs, reached, strict=True) if at is not None] or runs
+    return runs[-1], gradient_or_zero(score, runs[-1], keep)
+
+
+def _forward(
+    model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """Logits and the layer's outputs, in turn; without `keep`, the graph starts at the last."""
     captured: list[Tensor] = []
 
     def capture(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -87,7 +100,7 @@ def _forward(model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool) -> tu
             output = output.detach().requires_grad_()
         elif not output.requires_grad:
             output = output.requires_grad_()
-        captured[:] = [output]
+        captured.append(output)
         return output.clone()  # later layers may write in place
 
     handle = layer.module.register_forward_hook(capture)
@@ -99,4 +112,4 @@ def _forward(model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool) -> tu
         handle.remove()
     if not captured:
         raise UserError("Grad-CAM's layer was not run in the forward pass; name one that is.")
-    return logits, captured[0]
+    return logits, captured

@@ -20,7 +20,7 @@ from lookright.errors import UserError, did_you_mean
 from lookright.explainers.layouts import Grid, channels_first
 from lookright.explainers.outputs import Output, awake, changes_logits, outputs_of
 from lookright.explainers.paths import on_every_path
-from lookright.modes import frozen, ordinary
+from lookright.modes import frozen, ordinary, uncompiled
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def _once(
     if key not in found:
         _refuse_script(model)
         image = ordinary(x[:1]) if len(x) else x.new_full((1, *x.shape[1:]), 0.5)
-        with frozen(model), awake(model), torch.autocast(x.device.type, enabled=False):
+        precision = torch.autocast(x.device.type, enabled=False)
+        with frozen(model), awake(model), uncompiled(), precision:
             found[key] = search(model, image)
     name, grid = found[key]
     return FeatureLayer(model.get_submodule(name), grid)

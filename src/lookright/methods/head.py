@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.modes import frozen
+from lookright.modes import frozen, uncompiled
 
 
 @dataclass(frozen=True)
 class Head:
-    """The last linear layer or convolution that a network runs; the features are its input."""
+    """The last linear layer or convolution that the logits come from; its input: the features."""
 
     layer: nn.Module
 
@@ -33,7 +33,8 @@ def head_of(model: nn.Module, x: Tensor) -> nn.Module:
     """The layer of the head, found by running the first of the images x.
 
     Raises:
-        UserError: the model runs no linear layer or convolution, or has several heads.
+        UserError: the logits come from no linear layer or convolution, or the model has several
+            heads.
     """
     return model.get_submodule(_name_of_head(model, x))
 
@@ -47,7 +48,8 @@ def change_features(
     convolution.
 
     Raises:
-        UserError: the model runs no linear layer or convolution, or has several heads.
+        UserError: the logits come from no linear layer or convolution, or the model has several
+            heads.
     """
     head = Head(head_of(model, x))
     changed = []
@@ -58,7 +60,8 @@ def change_features(
 
     handle = head.layer.register_forward_pre_hook(enter)
     try:
-        logits = model(x)
+        with uncompiled():
+            logits = model(x)
     finally:
         handle.remove()
     if not changed:
@@ -77,25 +80,40 @@ def _name_of_head(model: nn.Module, x: Tensor) -> str:
     """The name of the head, found by running one image: layers are registered in any order."""
     if model not in _found:
         _refuse_several(model)
-        ran: list[str] = []
+        ran: list[tuple[str, Tensor]] = []
+
+        def leave(name: str, output: Tensor) -> Tensor:
+            ran.append((name, output if output.requires_grad else output.requires_grad_()))
+            return output.clone()  # later layers may write in place
+
         handles = [
-            module.register_forward_hook(lambda *_, name=name: ran.append(name))
+            module.register_forward_hook(lambda *called, name=name: leave(name, called[-1]))
             for name, module in model.named_modules()
             if isinstance(module, _LAYERS)
         ]
         try:
-            with frozen(model), torch.no_grad():
-                model(x[:1])
+            with frozen(model), uncompiled():
+                logits = model(x[:1])
         finally:
             for handle in handles:
                 handle.remove()
-        if not ran:
-            raise UserError(
-                "Expected a network that ends in a linear layer or a convolution, whose input is "
-                f"the features; none ran in {type(model).__name__}: make its head an nn.Linear."
-            )
-        _found[model] = ran[-1]
+        _found[model] = _last_read(model, logits, ran)
     return _found[model]
+
+
+def _last_read(model: nn.Module, logits: Tensor, ran: list[tuple[str, Tensor]]) -> str:
+    """The last of the layers that ran whose output the logits depend on."""
+    outputs = [output for _, output in ran]
+    if outputs and logits.requires_grad:
+        gradients = torch.autograd.grad(logits.sum(), outputs, allow_unused=True)
+        read = [name for (name, _), at in zip(ran, gradients, strict=True) if at is not None]
+        if read:
+            return read[-1]
+    raise UserError(
+        "Expected a network that ends in a linear layer or a convolution, whose input is the "
+        f"features; the logits come from none in {type(model).__name__}: make its head an "
+        "nn.Linear."
+    )
 
 
 def _refuse_several(model: nn.Module) -> None:
