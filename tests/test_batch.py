@@ -1,5 +1,6 @@
 """A batch: what it means, and its way to a device."""
 
+import re
 from dataclasses import fields
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from lookright.batch import Batch, collate
 from lookright.data import InMemory
+from lookright.errors import UserError
 from lookright.guides import HumanMask, PrecomputedMask
 from lookright.metrics import mask_iou
 
@@ -58,3 +60,30 @@ def test_a_loader_of_ones_own_gives_floats():
     for batch in data.loader("data", "all", batch_size=3):
         assert batch.images.dtype == batch.masks.dtype == torch.float32
         assert batch.images.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        (
+            "images",
+            IMAGES[0],
+            "floating numbers (B, C, H, W) in [0, 1], got torch.float32 of shape",
+        ),
+        ("labels", LABELS[:, None], "int64 of shape (4,), got torch.int64 of shape (4, 1)"),
+        ("labels", LABELS[:3], "int64 of shape (4,), got torch.int64 of shape (3,)"),
+        ("labels", LABELS.float(), "int64 of shape (4,), got torch.float32"),
+        ("domains", LABELS.byte(), "int64 of shape (4,), got torch.uint8"),
+        ("has_mask", torch.ones(4), "bool of shape (4,), got torch.float32"),
+        ("has_tool_mask", torch.ones(2) > 0, "bool of shape (4,), got torch.bool of shape (2,)"),
+        ("masks", MASKS.expand(4, 3, 8, 8), "floating numbers of shape (4, 1, 8, 8), got"),
+        ("tool_masks", MASKS[..., :4], "floating numbers of shape (4, 1, 8, 8), got"),
+        ("tool_masks", MASKS.long(), "floating numbers of shape (4, 1, 8, 8), got torch.int64"),
+        ("ignored", MASKS, "bool of shape (4, 1, 8, 8), got torch.float32"),
+    ],
+)
+def test_a_field_of_another_shape_or_type_is_named(field, value, said):
+    given = {"images": IMAGES, "labels": LABELS, "masks": MASKS, "tool_masks": MASKS}
+    Batch(**given).check()
+    with pytest.raises(UserError, match=re.escape(f"Expected the {field} of a batch as {said}")):
+        Batch(**(given | {field: value})).check()

@@ -12,6 +12,16 @@ from lookright.errors import UserError
 _PIXELS = ("images", "masks", "tool_masks")
 _MEND = "correct NaN in the data, and put a normalisation inside the model (models.Classifier)"
 _IGNORED = {"ignored": "masks", "tool_ignored": "tool_masks"}
+_MAPS = (*_IGNORED, *_IGNORED.values())
+
+
+def _kind(name: str) -> tuple[str, Callable[[torch.dtype], bool]]:
+    """The type of a field but the images, in words, and whether a tensor's is of it."""
+    if name in _IGNORED.values():
+        return "floating numbers", lambda dtype: dtype.is_floating_point
+    if name in ("labels", "domains"):
+        return "int64", lambda dtype: dtype == torch.int64
+    return "bool", lambda dtype: dtype == torch.bool
 
 
 @dataclass(frozen=True)
@@ -76,22 +86,38 @@ class Batch:
         return self._map(lambda tensor: tensor[index])
 
     def check(self) -> None:
-        """Raise UserError unless images and masks are floating, (B, C, H, W), and in [0, 1]."""
+        """Raise UserError unless each field has its shape and type, and pixels lie in [0, 1]."""
+        self._check_shapes()
         for name in _PIXELS:
             values = getattr(self, name)
             if values is None:
                 continue
-            if values.ndim != 4 or not values.is_floating_point():
-                raise UserError(
-                    f"Expected the {name} of a batch as floating numbers (B, C, H, W) in [0, 1], "
-                    f"got {values.dtype} of shape {tuple(values.shape)}."
-                )
             low, high = values.aminmax() if len(values) else (0, 0)
             if not (low >= 0 and high <= 1):
                 mend = "divide them by 255" if low >= 0 and 2 < high <= 255 else _MEND
                 raise UserError(
                     f"Expected the {name} of a batch in [0, 1], got values from {low:.3g} to "
                     f"{high:.3g}: {mend}."
+                )
+
+    def _check_shapes(self) -> None:
+        images = self.images
+        if images.ndim != 4 or not images.is_floating_point():
+            raise UserError(
+                "Expected the images of a batch as floating numbers (B, C, H, W) in [0, 1], got "
+                f"{images.dtype} of shape {tuple(images.shape)}."
+            )
+        n, _, *size = images.shape
+        for each in fields(self):
+            values = getattr(self, each.name)
+            if values is None or each.name == "images":
+                continue
+            kind, is_kind = _kind(each.name)
+            shape = (n, 1, *size) if each.name in _MAPS else (n,)
+            if values.shape != shape or not is_kind(values.dtype):
+                raise UserError(
+                    f"Expected the {each.name} of a batch as {kind} of shape {shape}, got "
+                    f"{values.dtype} of shape {tuple(values.shape)}."
                 )
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
