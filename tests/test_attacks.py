@@ -587,3 +587,23 @@ def test_carlini_and_wagner_fool_in_half_precision_too(dtype: torch.dtype) -> No
     z = CarliniWagner(eps=4, steps=100, searches=3)(model, x, y)
     assert z.dtype == dtype
     assert (model(z).argmax(1) != y).all()
+
+
+@pytest.mark.parametrize("columns", [1, None])
+@pytest.mark.parametrize("row", [
+    row for row, attack in WHOLE.items() if "explanation" not in row and "both" not in row
+])  # fmt: skip
+def test_a_model_without_logits_of_two_classes_is_one_clear_error(row: str, columns: int) -> None:
+    """KL of a single logit is 0 wherever an attack goes: nothing would be attacked in silence."""
+
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Tiny(1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x) if columns else self.inner(x)[:, 0]
+
+    x = torch.rand(4, 3, SIZE, SIZE)
+    with pytest.raises(UserError, match=r"needs logits \(B, K\) of two classes or more"):
+        WHOLE[row](One().eval(), x, torch.zeros(4, dtype=torch.int64))

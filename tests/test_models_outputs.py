@@ -123,7 +123,8 @@ def in_python(end, folder, monkeypatch):
 
 
 def wrapped(end, folder, monkeypatch):
-    return giving_logits(Classifier(made(end), NAMES, SIZE), "the model", SIZE)
+    names = NAMES[: max(ENDS[end][1], 2)]
+    return giving_logits(Classifier(made(end), names, SIZE), "the model", SIZE)
 
 
 def in_a_method(end, folder, monkeypatch):
@@ -407,3 +408,12 @@ def test_a_path_is_read_at_the_models_size(tmp_path):
     lookright.evaluate(model, str(tmp_path), protocol=protocol, progress=False)
     assert set(seen) == {SIZE}
     assert Path(tmp_path / "a").is_dir()
+
+
+@pytest.mark.parametrize("names", [2, 4])
+def test_a_classifier_with_other_names_than_logits_is_one_clear_error(names):
+    model = Classifier(made("logits"), [*"abcd"[:names]], SIZE)
+    with pytest.raises(UserError, match=f"it gives 3 logits, but .* names {names} classes"):
+        giving_logits(model, "it", SIZE)
+    right = Classifier(made("logits"), [*"abc"], SIZE)
+    assert giving_logits(right, "it", SIZE) is right

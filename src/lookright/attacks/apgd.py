@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.ball import Ball
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
+from lookright.attacks.objectives import logits_of
 from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
@@ -79,7 +80,7 @@ class APGD(Attack):
             if len(x) == 0:
                 return found
             with torch.no_grad():
-                logits = model(x)
+                logits = logits_of(model, x)
             left = correct(logits, y).nonzero()[:, 0]
             reached = torch.full_like(x[:, 0, 0, 0], -inf)
             for target in self._targets(logits, y) * self.restarts:
@@ -121,7 +122,7 @@ class APGD(Attack):
                 _move(rows, ball, 1.0 if step == 1 else _MOMENTUM)
             with torch.set_grad_enabled(step < self.steps):
                 z = rows.z.detach().requires_grad_(step < self.steps)
-                logits = model(z).to(z.dtype)
+                logits = logits_of(model, z).to(z.dtype)
                 value = _LOSSES[self.loss](logits, rows.y, rows.target)
                 gradient = gradient_of(value, z)
             rows.arrive(value.detach(), gradient)

@@ -14,6 +14,7 @@ from lookright.attacks.ball import Ball
 from lookright.attacks.borrowed import Predict, as_float32, inside, norm_name, seeded
 from lookright.attacks.gradient import Attack, check_input
 from lookright.attacks.norms import LInf, Norm
+from lookright.attacks.objectives import logits_of
 from lookright.attacks.square import searched
 from lookright.attacks.worst_case import Run, one_after_another
 from lookright.errors import UserError
@@ -90,7 +91,7 @@ class AutoAttack(Attack):
         return tuple(dict.fromkeys(few.get(name, name) for name in _VERSIONS[self.version]))
 
     def _attacks(self, model: nn.Module, x: Tensor, seed: int) -> Iterator[Run]:
-        classes = model(x[:1]).shape[1]
+        classes = logits_of(model, x[:1]).shape[1]
         theirs = self._library(as_float32(model, x.dtype), x.device, seed)
         ball = Ball(self.norm, self.eps)
         targets = min(_TARGETS, classes - 1)

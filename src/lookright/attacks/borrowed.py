@@ -8,6 +8,7 @@ from torch import Generator, Tensor, nn
 
 from lookright.attacks.ball import Ball
 from lookright.attacks.norms import L2, LInf, Norm
+from lookright.attacks.objectives import logits_of
 from lookright.errors import UserError
 
 Predict = Callable[[Tensor], Tensor]
@@ -41,7 +42,7 @@ def as_float32(model: nn.Module, dtype: torch.dtype) -> Predict:
     """
 
     def predict(z: Tensor) -> Tensor:
-        logits = model(z.to(dtype)).to(torch.float32, copy=True)
+        logits = logits_of(model, z.to(dtype)).to(torch.float32, copy=True)
         if z.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
             logits = logits + 0 * z.flatten(1).sum(1, keepdim=True)
         return logits

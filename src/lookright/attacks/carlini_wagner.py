@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.borrowed import Predict, as_float32
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import L2, Norm
+from lookright.attacks.objectives import logits_of
 from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
@@ -75,7 +76,7 @@ class CarliniWagner(Attack):
             if len(x) == 0:
                 return found
             with torch.no_grad():
-                right = correct(model(x), y)
+                right = correct(logits_of(model, x), y)
             if not right.any():
                 return found
             half = torch.finfo(x.dtype).bits < 32  # its smallest numbers are larger than _TINY
@@ -110,7 +111,7 @@ class CarliniWagner(Attack):
         for step in range(1, self.steps + 1):
             w = rows.w.requires_grad_()
             z = (torch.tanh(w) + 1) / 2
-            logits = model(z)
+            logits = logits_of(model, z)
             label = rows.y[:, None]
             others = logits.scatter(1, label, -inf).amax(1)
             behind = logits.gather(1, label)[:, 0] - others + self.confidence

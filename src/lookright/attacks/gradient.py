@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.ball import Ball
 from lookright.attacks.borrowed import seeded
 from lookright.attacks.norms import LInf, Norm
-from lookright.attacks.objectives import Ascended, CrossEntropy, Objective
+from lookright.attacks.objectives import Ascended, CrossEntropy, Objective, logits_of
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.explainers.explainer import gradient_or_zero
@@ -167,7 +167,7 @@ class PGD(Attack):
         self, model: nn.Module, value: Ascended, z: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            hit = correct(model(z), y)
+            hit = correct(logits_of(model, z), y)
         # Objectives on explanations take gradients themselves, so gradients stay enabled.
         reached = value(z).detach()
         return (hit, -reached) if self.targeted else (~hit, reached)

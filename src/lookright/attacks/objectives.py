@@ -20,6 +20,23 @@ from lookright.explainers.explainer import Explainer, check_signs
 Ascended = Callable[[Tensor], Tensor]
 
 
+def logits_of(model: nn.Module, z: Tensor) -> Tensor:
+    """The model's logits (B, K) for images z (B, C, H, W).
+
+    Raises:
+        UserError: the model gives something else, such as the single logit of two classes.
+    """
+    logits = model(z)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(
+            f"An attack needs logits (B, K) of two classes or more, but the model gives {given}: "
+            "put it into lookright.models.giving_logits, which makes them of one logit, of "
+            "probabilities and of several outputs."
+        )
+    return logits
+
+
 class Objective(ABC):
     """`objective(model, x, y)` returns a function from perturbed images to values (B,).
 
@@ -41,7 +58,7 @@ class CrossEntropy(Objective):
     """Cross-entropy of the label (Madry et al., ICLR 2018, eq. 2.1)."""
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
-        return lambda z: F.cross_entropy(model(z), y, reduction="none")
+        return lambda z: F.cross_entropy(logits_of(model, z), y, reduction="none")
 
 
 @dataclass(frozen=True)
@@ -55,9 +72,9 @@ class KLDivergence(Objective):
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
         with torch.no_grad():
-            clean = model(x).log_softmax(1)
+            clean = logits_of(model, x).log_softmax(1)
         return lambda z: F.kl_div(
-            model(z).log_softmax(1), clean, log_target=True, reduction="none"
+            logits_of(model, z).log_softmax(1), clean, log_target=True, reduction="none"
         ).sum(1)
 
 
@@ -67,7 +84,7 @@ class Margin(Objective):
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
         def margin(z: Tensor) -> Tensor:
-            logits = model(z)
+            logits = logits_of(model, z)
             label = y[:, None]
             return logits.scatter(1, label, -torch.inf).amax(1) - logits.gather(1, label)[:, 0]
 

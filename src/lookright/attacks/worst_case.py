@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from lookright.attacks.ball import Ball
 from lookright.attacks.gradient import Attack, check_input
+from lookright.attacks.objectives import logits_of
 from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
@@ -105,7 +106,7 @@ def one_after_another(
 def _asked(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """(B,) whether the model is right, and (B,) the label's logit minus the best other."""
     with torch.no_grad():
-        logits = model(x)
+        logits = logits_of(model, x)
     label = y[:, None]
     margin = logits.gather(1, label)[:, 0] - logits.scatter(1, label, -torch.inf).amax(1)
     return correct(logits, y), margin

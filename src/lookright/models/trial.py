@@ -67,6 +67,9 @@ def giving_logits(
 
     A network that a library made by its name is not tried. like: a tensor of the type and on the
     device of the images to come; by default float32 on the device of the model.
+
+    Raises:
+        UserError: as `tried_outputs`; a `Classifier` with more or fewer classes than logits.
     """
     if isinstance(model, Classifier) and model.by_library:
         return model
@@ -78,6 +81,12 @@ def giving_logits(
         if found is not Outputs.LOGITS:
             model = copy(model)
             model.outputs = found
+        logits = _run(model, called, x[:1]).shape[1]
+        if logits != len(model.classes):
+            raise UserError(
+                f"{called} gives {logits} logits, but its Classifier names {len(model.classes)} "
+                "classes: give it a name for each logit, in their order."
+            )
         return model
     if found is Outputs.LOGITS and _is_plain(model, x[:2]):
         return model
