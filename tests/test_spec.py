@@ -26,6 +26,7 @@ from lookright.models import Classifier
 from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
 from lookright.registry import members, names
 from lookright.spec import Place, build, convert, identity, spec_of
+from lookright.spec.text import plain_values
 from models_for_tests import Smooth
 
 OTHERS = {
@@ -238,3 +239,33 @@ def test_for_a_class_that_is_no_kind_no_neighbours_are_imported(monkeypatch):
     members.cache_clear()
     assert [*members(Training)] == ["Training"]
     assert not [name for name in looked_at if "ray" in name or "worker" in name]
+
+
+NOT_NUMBERS = ["yes", "No", "on", "1_0", "007", "0o17", "12:30", "2024-05-01", "1.0.0", "+", "."]
+
+
+@pytest.mark.parametrize("text", NOT_NUMBERS)
+def test_text_that_yaml_once_took_for_something_else_stays_text(text):
+    assert plain_values(text) == text
+    assert plain_values(f"[{text}, {{a: {text}}}]") == [text, {"a": text}]
+
+
+@pytest.mark.parametrize("text", [*NOT_NUMBERS, "7", "1.50", "true", "~", "1e-3"])
+def test_names_of_a_mapping_stay_as_they_are_written(text):
+    assert plain_values(f"{text}: 1\n'{text}x': 2") == {text: 1, f"{text}x": 2}
+
+
+@given(st.integers() | st.floats(allow_nan=False) | st.booleans() | st.none())
+def test_numbers_bools_and_null_are_what_json_says(value):
+    found = plain_values(json.dumps(value).replace("Infinity", ".inf"))
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_numbers_as_they_are_often_written():
+    given = "[1e-3, 5E4, .5, 1., -.5e2, +3, 0x1F, .NaN, True, Null]"
+    found = plain_values(given)
+    assert found[:7] == [0.001, 50000.0, 0.5, 1.0, -50.0, 3, 31]
+    assert found[7] != found[7]
+    assert found[8:] == [True, None]
+    assert plain_values("a: &x {b: 1}\nc: {<<: *x, d: 2}")["c"] == {"b": 1, "d": 2}

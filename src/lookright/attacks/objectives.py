@@ -20,7 +20,7 @@ from lookright.explainers.explainer import Explainer, check_signs
 Ascended = Callable[[Tensor], Tensor]
 
 
-def logits_of(model: nn.Module, z: Tensor) -> Tensor:
+def logits_of(model: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     """The model's logits (B, K) for images z (B, C, H, W).
 
     Raises:

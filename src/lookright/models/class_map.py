@@ -15,7 +15,7 @@ from lookright.errors import UserError, did_you_mean
 from lookright.files import as_path
 from lookright.models.classifier import Classifier
 from lookright.models.outputs import Outputs
-from lookright.spec.text import OnceLoader
+from lookright.spec.text import Loader
 
 OTHER = "other"
 """The name of the class that stands for all of a model's classes in no group."""
@@ -155,7 +155,7 @@ def read_classes(path: Path | str) -> tuple[str, ...]:
     raise UserError(f"Expected two or more class names in {path}, one per line or as a list.")
 
 
-class _Names(OnceLoader):
+class _Names(Loader):
     """Reads YAML with every name as it is written: yes, 010 and 1.0 are text, 10 is a number."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}

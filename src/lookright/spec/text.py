@@ -1,7 +1,8 @@
 """Plain values from YAML, of a file or of one option."""
 
+import re
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -10,18 +11,45 @@ from lookright.errors import UserError
 _DEEPEST, _LARGEST = 50, 100_000
 
 
-class OnceLoader(yaml.SafeLoader):
-    """Refuses a name that stands twice in one mapping, of which YAML's libraries keep the last."""
+class Loader(yaml.SafeLoader):
+    """Names stay as they are written, and only numbers are numbers.
+
+    `yes`, `1_0`, `007` and `2024-05-01` are text, as in YAML 1.2, of which YAML 1.1 makes a bool,
+    two numbers and a date. The names of a mapping are text always. A name that stands twice in one
+    mapping is refused; YAML's libraries keep the last.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
-        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        names = Counter(key.value for key in keys)
         if repeated := [name for name, times in names.items() if times > 1]:
             line = node.start_mark.line + 1
             raise yaml.YAMLError(
                 f"'{repeated[0]}' stands twice in the mapping from line {line} on: keep one"
             )
+        for key in keys:
+            key.tag = key.tag if key.tag == _MERGE else _TAG + "str"
         return node
+
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = _TAG + "merge"
+for _kind, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?((\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?|\.(inf|Inf|INF))"
+        r"|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
 def plain_values(text: str) -> Any:
@@ -31,7 +59,7 @@ def plain_values(text: str) -> Any:
         UserError: no YAML, or values that are too many or too deep, as where one holds itself.
     """
     try:
-        found = yaml.load(text, OnceLoader)
+        found = yaml.load(text, Loader)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"no YAML ({' '.join(str(error).split())})") from error
     level, size = [found], 0

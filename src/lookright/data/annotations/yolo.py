@@ -19,7 +19,7 @@ from lookright.data.annotations.entries import (
     shortened,
 )
 from lookright.data.annotations.shapes import Shape
-from lookright.spec.text import OnceLoader
+from lookright.spec.text import Loader
 from lookright.untrusted import content
 
 _NAMES: Final = ("classes.txt", "_classes.txt", "obj.names")
@@ -105,7 +105,7 @@ def _listed(path: Path) -> _Classes:
 def _of_yaml(path: Path) -> _Classes | None:
     """The `names` in a YAML file, a list or a mapping from numbers; None without any."""
     try:
-        about = yaml.load(content(path, _MOST_NAMES), OnceLoader)
+        about = yaml.load(content(path, _MOST_NAMES), Loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"it is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(about, dict) or "names" not in about:
@@ -113,7 +113,9 @@ def _of_yaml(path: Path) -> _Classes | None:
     names = about["names"]
     found = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(found, dict) or not all(
-        type(number) is int and isinstance(name, str | int) for number, name in found.items()
+        str(number).isdecimal() and isinstance(name, str | int) for number, name in found.items()
     ):
         raise ValueError("its 'names' are neither a list of names nor names by numbers")
-    return _Classes({number: str(name) for number, name in found.items()}, "kpt_shape" in about)
+    return _Classes(
+        {int(number): str(name) for number, name in found.items()}, "kpt_shape" in about
+    )
