@@ -12,7 +12,7 @@ import yaml
 from filelock import FileLock
 
 from lookright import cli
-from lookright.attacks import FGSM, PGD
+from lookright.attacks import FGSM, L2, PGD
 from lookright.benchmark import Benchmark, read_benchmark
 from lookright.benchmark.cost import Cost
 from lookright.benchmark.live import Display
@@ -583,6 +583,21 @@ def test_draws_are_known_by_name_and_number(write):
     assert [clean for _, clean in alone] == [clean for _, clean in many]
     listed = drawn(2, **rate, **{"method.clean": [0, 0.5, 0.5]})
     assert [clean for _, clean in listed] == [0, 0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    "base", [None, {"attack": {"class_path": "PGD", "init_args": {"steps": 2}}}]
+)
+def test_a_thing_and_its_own_options_are_searched_together(write, order, base):
+    """In whatever order they are written; the options are those of each of the things."""
+    fgsm = {"class_path": "FGSM", "init_args": {"norm": "L2"}}
+    search = {"method.attack": ["PGD", fgsm], "method.attack.eps": [0.1, 0.2]}
+    search = dict([*search.items()][::order])
+    at = {"class_path": "AT", "init_args": base or {}}
+    entries = opened(write(methods={"AT": {"method": at, "search": search}})).entries("AT")
+    attacks = {each.method.keywords["attack"] for each in entries}
+    assert attacks == {PGD(0.1), PGD(0.2), FGSM(0.1, L2()), FGSM(0.2, L2())}
 
 
 @pytest.mark.parametrize(

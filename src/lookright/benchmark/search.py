@@ -106,14 +106,18 @@ def with_options(
         return method
     spec = spec_of(method) if isinstance(method, partial) else {"class_path": _path(method)}
     spec = said({"class_path": spec["class_path"], "init_args": spec.get("init_args", {})})
-    for option, value in options.items():
+    for option in sorted(options, key=lambda each: each.count(".")):  # attack, then attack.eps
         node = spec["init_args"]
         *above, last = option.split(".")
         for each in above:
-            inner = node.get(each)
-            inner = node[each] = inner if isinstance(inner, dict) else {}
-            node = inner.setdefault("init_args", {}) if "class_path" in inner else inner
-        node[last] = value
+            inner = node.get(each) or {}
+            inner = {"class_path": inner} if isinstance(inner, str) else dict(inner)
+            node[each] = inner
+            if "class_path" in inner:
+                node = inner["init_args"] = dict(inner.get("init_args", {}))
+            else:
+                node = inner
+        node[last] = options[option]
     made: Callable[[Classifier], Method] = convert(
         spec, Callable[[Classifier], Method], Place(f"methods.{name}", trust="said")
     )
