@@ -10,8 +10,8 @@ from torch import nn
 
 import lookright
 from lookright.errors import UserError
-from lookright.methods import ERM
-from lookright.models import build_model, giving_logits, open_model, read_weights
+from lookright.methods import AT, ERM
+from lookright.models import Classifier, build_model, giving_logits, open_model, read_weights
 from models_for_tests import SIZE, Flat, Smooth, Tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
@@ -198,3 +198,19 @@ def test_a_good_network_is_left_alone(open_it):
         model = open_it(make)
         assert model.network.training is False
     assert Path(__file__).exists()
+
+
+def test_a_network_that_writes_into_its_images_is_refused_unless_it_gets_others():
+    """Each pass over the same images would see others; a `Classifier` gives it new ones."""
+    images, labels = torch.rand(6, 3, SIZE, SIZE), torch.arange(6) % 3
+    before = images.clone()
+    net = Changed(lambda x: x.sub_(0.5)).eval()
+    with pytest.raises(UserError, match=r"writes into its images, as by x\.sub_\(mean\)"):
+        lookright.evaluate(net, images=images, labels=labels, progress=False)
+    for make in (ERM, AT):
+        with pytest.raises(UserError, match=r"writes into its images"):
+            make(net)(lookright.Batch(images, labels))
+    wrapped = Classifier(net, "abc", SIZE)
+    assert giving_logits(wrapped, "it", SIZE) is wrapped
+    AT(wrapped)(lookright.Batch(images, labels))
+    assert torch.equal(images, before)

@@ -17,6 +17,7 @@ from lookright.explainers import Explainer
 from lookright.guides import Guide
 from lookright.guides.silence import cheap_silence
 from lookright.models import Classifier, giving_logits
+from lookright.models.trial import WrongModelError
 from lookright.modes import may_look
 
 
@@ -62,6 +63,8 @@ class Method(nn.Module, ABC):
                 batch.check()
             try:
                 self.give_logits(batch.images.shape[-1], like=batch.images, anew=False)
+            except WrongModelError:
+                raise
             except UserError as error:  # only trial images may be too much for it
                 wrong, self.tried = error, True
         if self.guide and self.leads and self.training and self.progress >= self.guide.warm_up:

@@ -19,6 +19,10 @@ _CHANNELS: Final = (1, 4, 2)
 _AT_ONCE: Final = 4
 
 
+class WrongModelError(UserError):
+    """A model that is wrong whatever its images; others may only be too little for it."""
+
+
 def trial_images(size: int, like: Tensor | None = None) -> Tensor:
     """(8, 3, size, size) in [0, 1]: noise, coarse noise, black and white.
 
@@ -83,7 +87,7 @@ def giving_logits(
             model.outputs = found
         logits = _run(model, called, x[:1]).shape[1]
         if logits != len(model.classes):
-            raise UserError(
+            raise WrongModelError(
                 f"{called} gives {logits} logits, but its Classifier names {len(model.classes)} "
                 "classes: give it a name for each logit, in their order."
             )
@@ -153,13 +157,19 @@ def _run(model: nn.Module, called: str, x: Tensor) -> Tensor:
     """The model's outputs (B, K), (B, 1) or (B,) for images x, a few at once, in evaluation."""
     found = []
     for few in x.split(_AT_ONCE):
+        given = few.clone()
         try:
             with frozen(model), torch.no_grad():
-                values = main_output(model(few))
+                values = main_output(model(given))
         except UserError:
             raise
         except Exception as error:
             raise _failure(model, called, x, error) from error
+        if not torch.equal(given, few):
+            raise WrongModelError(
+                f"{called} writes into its images, as by x.sub_(mean): the next pass would see "
+                "others; compute new ones in its forward, as by x = x - mean."
+            )
         if values.ndim not in (1, 2) or len(values) != len(few):
             raise UserError(f"{called} {_shape_mend(values, len(few))}")
         if not values.is_floating_point():
