@@ -460,6 +460,13 @@ WRONG = {
     ),
     "a preset": ({"preset": "domainbet"}, "no preset 'domainbet'.*Did you mean 'domainbed'"),
     "a model": ({"model": "resnet8"}, "No model is called 'resnet8'"),
+    "the name of a searched row": (
+        {"selection": "oracle", "methods": {
+            "ERM": {"method": "ERM", "search": {"training.lr": [1, 2]}}, "ERM (oracle)": "ERM"
+        }},
+        "'ERM \\(oracle\\)' is what the table calls a method.*another name",
+    ),
+    "no image size": ({"data": {"folder": "pets", "image_size": 0}}, "1 to 8192 pixels; got 0"),
     "what is searched": (
         {"methods": {"EGAT": {"method": "EGAT", "search": {"stability": [1]}}}},
         r"method.OPTION or training.OPTION in methods.EGAT.search.*got 'stability'",

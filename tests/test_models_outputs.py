@@ -33,6 +33,7 @@ from tiny import Blobs
 
 pytestmark = pytest.mark.filterwarnings("always::UserWarning", "ignore:.*torch.jit:FutureWarning")
 NAMES = ("cat", "dog", "owl")
+X = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
 
 
 class Ending(nn.Module):
@@ -417,3 +418,30 @@ def test_a_classifier_with_other_names_than_logits_is_one_clear_error(names):
         giving_logits(model, "it", SIZE)
     right = Classifier(made("logits"), [*"abc"], SIZE)
     assert giving_logits(right, "it", SIZE) is right
+
+
+class Counting(nn.Module):
+    """A buffer that it writes into and one that it replaces, in training mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
+        self.head = nn.Linear(4 * (SIZE - 2) ** 2, 3)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.seen = self.seen + x.shape[0]
+        return self.head(self.inner(x))
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, nn.DataParallel, torch.jit.script])
+def test_a_network_in_training_mode_is_tried_and_left_as_it_was(wrap):
+    net = wrap(Counting().train())
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert giving_logits(net, "it", SIZE) is net
+    assert net.training
+    after = net.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert AT(net)(Batch(X, torch.tensor([0, 1])))["adversarial"] > 0

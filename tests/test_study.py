@@ -127,6 +127,7 @@ def value(domain, measure):
             [],
             "trains with one setting, but the file tries 2 of ours: give it the one",
         ),
+        (("  EGAT:\n", "  EGAT:\n  plain: ALIGN\n"), [], "one ALIGN, but the file has plain and"),
         (("", ""), ["--epochs", "3"], "--epochs and --strength are for Shortcut"),
     ],
 )

@@ -56,9 +56,10 @@ class Images:
         def inner(name: str | None) -> Path | None:
             return None if name is None else as_path(self.folder) / as_path(name)
 
+        usual = 32 if self.built_in else 128
         return load_data(
             self.folder if self.built_in else inner(self.images) or self.folder,
-            self.image_size or size or (32 if self.built_in else 128),
+            next(each for each in (self.image_size, size, usual) if each is not None),
             self.seed,
             self.strength,
             inner(self.masks),

@@ -165,6 +165,13 @@ class Benchmark:
                     f"has {count(seeds, 'seed')}, each with {count(trials, 'trial')}: ask for "
                     "fewer."
                 )
+        if self.label:
+            shown = {f"{name} (oracle)" for name, each in self.methods.items() if each.search}
+            if taken := sorted(shown & self.methods.keys()):
+                raise UserError(
+                    f"'{taken[0]}' is what the table calls a method whose settings the test "
+                    "domains chose: give that row another name."
+                )
         for name in self.published:
             published_for(name)
         if self.preset:

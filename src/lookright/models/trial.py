@@ -7,7 +7,6 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from lookright.errors import UserError
 from lookright.models.classifier import Classifier
@@ -118,8 +117,16 @@ def _is_plain(model: nn.Module, x: Tensor) -> bool:
         with frozen(model), torch.no_grad():
             raw.append(model(x))
         if model.training:
-            kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
-            raw.append(functional_call(model, kept, (x,)))
+            kept = [
+                (module, name, buffer, buffer.clone())
+                for module in model.modules()
+                for name, buffer in module.named_buffers(recurse=False)
+            ]
+            try:
+                raw.append(model(x))
+            finally:
+                for module, name, buffer, before in kept:
+                    setattr(module, name, buffer.copy_(before))
     return all(isinstance(each, Tensor) and each.ndim == 2 for each in raw)
 
 

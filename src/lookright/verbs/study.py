@@ -19,6 +19,7 @@ from lookright.benchmark.selection import rows
 from lookright.console import say, show
 from lookright.data import ImageData, Shortcut
 from lookright.distances import SoftIoU
+from lookright.drawing.words import listing
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation.result import Result
@@ -211,7 +212,7 @@ def _align_of(asked: Benchmark) -> Entry:
     """The file's ALIGN and how it is trained; ALIGN as it stands where the file has none.
 
     Raises:
-        UserError: the file searches for its settings.
+        UserError: the file searches for its settings, or has several rows of ALIGN.
     """
     named = [
         name
@@ -220,6 +221,10 @@ def _align_of(asked: Benchmark) -> Entry:
     ]
     if not named:
         return Entry("learned", "", ALIGN)
+    if len(named) > 1:
+        raise UserError(
+            f"The study trains one ALIGN, but the file has {listing(named)}: leave one in it."
+        )
     trials = asked.entries(named[0])
     if len(trials) > 1:
         raise UserError(
