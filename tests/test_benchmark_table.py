@@ -20,6 +20,7 @@ from lookright.benchmark.comparisons import (
     compare,
     marks,
 )
+from lookright.benchmark.contents import contents
 from lookright.benchmark.diagram import diagram
 from lookright.benchmark.forest import forest
 from lookright.benchmark.heat_maps import heat_maps
@@ -126,6 +127,22 @@ def test_an_average_without_a_cell_is_empty():
 def test_seeds_that_are_missing_are_told():
     (scheme,) = schemes(planted(GOLDEN))
     assert scheme.gaps == ("B lacks some of the 2 seeds in 2 cells.",)
+
+
+def test_a_domain_of_copies_is_in_distribution_and_said_so():
+    results = planted(GOLDEN)
+    assert not schemes(results)[0].copies
+    copied = [
+        (run, replace(result, domains={
+            test: replace(here, in_distribution=True) for test, here in result.domains.items()
+        }))
+        for run, result in results if result.train_domain == ("art",)
+    ]  # fmt: skip
+    (scheme,) = schemes(copied)
+    assert scheme.where(Pair(("art",), "photo")) is INSIDE
+    (told,) = scheme.copies
+    assert told.startswith("photo is not among the training domains (art), but more than half")
+    assert told in contents(copied, "Copies").cautions
 
 
 def test_a_measure_that_some_domains_lack_is_averaged_over_the_others():

@@ -48,12 +48,12 @@ def contents(
     """
     found = schemes(judged)
     parts = tuple(part(scheme, against) for scheme in found)
-    gaps = [line for scheme in found for line in scheme.gaps]
+    told = [line for scheme in found for line in (*scheme.gaps, *scheme.copies)]
     return Contents(
         title,
         labelled,
         tuple(described(found)),
-        tuple(filter(None, (*missing, *gaps, seeds_note(parts)))),
+        tuple(filter(None, (*missing, *told, seeds_note(parts)))),
         parts,
         tuple(published_tables(published, found, labelled)),
     )

@@ -171,6 +171,17 @@ class Scheme:
         return tuple(found)
 
 
+    @cached_property
+    def copies(self) -> tuple[str, ...]:
+        """A line for each test domain, named otherwise, that has the images of training domains."""
+        return tuple(
+            f"{pair.test} is not among the training domains ({self.named(pair.train)}), but more "
+            "than half of its images are: it counts as in distribution."
+            for pair in self.pairs
+            if pair in self._inside and pair.train and pair.test not in pair.train
+        )
+
+
 SINGLE, LEFT_OUT, _SEVERAL = "Single source", "Leave one domain out", "Several sources"
 
 
