@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from lookright.errors import UserError
 from lookright.evaluation import Attacks, Protocol
 from lookright.guides import LearnedMask
 from lookright.jobs import InProcess, Workers, launch
+from lookright.jobs.code import own_code
 from lookright.jobs.grid import Entry, Grid, compare
 from lookright.jobs.training import Evaluation, Training, _in_full, content_of
 from lookright.methods import ALIGN, AT, EGAT, ERM
@@ -243,3 +245,56 @@ def test_a_class_that_only_other_domains_have_makes_another_job(tmp_path):
     assert one.fingerprint("photo") == other.fingerprint("photo")
     assert content_of(one, ("photo",)) != content_of(other, ("photo",))
     assert "classes" not in content_of(one, ("photo",))
+
+
+OWN = """
+from dataclasses import dataclass
+from lookright.attacks import FGSM
+from lookright.methods import ERM
+from lookright.models import SmallResNet
+
+
+class Mine(ERM):
+    pass
+
+
+@dataclass(frozen=True)
+class Once(FGSM):
+    pass
+
+
+def network():
+    return SmallResNet(3, 4)
+"""
+
+
+@pytest.mark.parametrize("where", ["method", "model", "protocol", "nowhere"])
+def test_code_of_ones_own_that_has_changed_makes_another_job(tmp_path, monkeypatch, where):
+    (tmp_path / "ours_for_a_test.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "ours_for_a_test", raising=False)
+    ours = pytest.importorskip("ours_for_a_test")
+
+    def job() -> Evaluation:
+        found = evaluation(ours.Mine if where == "method" else ERM)
+        if where == "model":
+            found = evaluation(model="ours_for_a_test:network")
+        if where == "protocol":
+            return replace(
+                found, protocol=replace(QUICK, stages=(Attacks(attacks=(ours.Once(),)),))
+            )
+        return found
+
+    before = job()
+    assert job().digest == before.digest
+    (tmp_path / "ours_for_a_test.py").write_text(OWN + "\n# other\n")
+    assert (job().digest != before.digest) == (where != "nowhere")
+    trained_anew = job().training.digest != before.training.digest
+    assert trained_anew == (where in ("method", "model"))
+
+
+def test_what_is_installed_and_what_a_library_names_is_no_code_of_ones_own():
+    job = evaluation(partial(AT, attack=PGD()))
+    assert own_code(job.training.decides()).keys() == {"tiny"}, "the data's class"
+    assert own_code({"model": "resnet50.a1_in1k", "import": "torch.nn.Linear"}) == {}
+    assert own_code({"import": "nowhere_at_all.Thing"}) == {}

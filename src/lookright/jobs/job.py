@@ -22,6 +22,7 @@ from rich.progress import Progress
 from lookright.console import mistake_behind
 from lookright.errors import StoppedError, UserError
 from lookright.files import write_atomically
+from lookright.jobs.code import own_code
 from lookright.locks import HeldError, locked
 from lookright.spec import spec_of
 from lookright.versions import versions
@@ -72,9 +73,12 @@ class Job(ABC):
 
     @cached_property
     def digest(self) -> str:
-        """12 hexadecimal digits: a hash of what decides the outcome, made once."""
-        decides = json.dumps(self.decides(), sort_keys=True)
-        return hashlib.sha256(decides.encode()).hexdigest()[:12]
+        """12 hexadecimal digits: a hash of what decides the outcome, code of one's own in it."""
+        decides = self.decides()
+        if code := own_code(decides):
+            decides = [decides, code]
+        text = json.dumps(decides, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def place(self, root: Path) -> "Place":
         """Where the job is done below `root`: in the folder of the job that it needs, if any."""
