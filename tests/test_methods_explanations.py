@@ -21,12 +21,13 @@ from lookright.guides import (
     HumanMask,
     LearnedMask,
     MixedExplanation,
+    RandomMask,
     Target,
     mixup,
 )
 from lookright.methods import DRE, RRR, SGT, MaskAlignment
 from lookright.methods.method import Method
-from models_for_tests import Smooth, Tiny
+from models_for_tests import Blocked, Smooth, Tiny
 
 
 def wave(*size: int, phase: float = 0.0) -> Tensor:
@@ -486,3 +487,20 @@ def test_a_learned_mask_is_followed_and_trained_after_its_warm_up(
 def test_arguments_out_of_range_are_refused(make: Callable[[], Method], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make()
+
+
+@pytest.mark.parametrize("where", ["first", "last"])
+@pytest.mark.parametrize("make", [SGT, RRR])
+def test_a_network_that_passes_no_gradient_to_the_pixels_is_one_clear_error(
+    make: Callable[[nn.Module], Method], where: str
+) -> None:
+    said = f"{make.__name__} needs the gradient of the logits by the pixels.*no_grad, detach"
+    with pytest.raises(UserError, match=said):
+        make(Blocked(where))(batch())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_random_masks_are_of_the_images_type_and_cover_their_share(dtype: torch.dtype) -> None:
+    maps = RandomMask(share=0.25)(batch(dtype=dtype), torch.zeros(0)).maps
+    assert maps.dtype == dtype
+    assert (maps.double().mean((1, 2)) - 0.25).abs().max() < 0.01

@@ -170,7 +170,6 @@ class Scheme:
                 found.append(f"{method} lacks {' and '.join(told)}.")
         return tuple(found)
 
-
     @cached_property
     def copies(self) -> tuple[str, ...]:
         """A line for each test domain, named otherwise, that has the images of training domains."""

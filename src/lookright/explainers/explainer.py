@@ -104,6 +104,22 @@ def gradient_or_zero(score: Tensor, at: Tensor, keep: bool) -> Tensor:
     return torch.autograd.grad(score, at, create_graph=keep, materialize_grads=True)[0]
 
 
+def gradient_at_pixels(score: Tensor, pixels: Tensor, keep: bool, needed: str) -> Tensor:
+    """d score / d pixels (B, C, H, W), differentiable if `keep`; needed: what needs it.
+
+    Raises:
+        UserError: the model blocks the gradient.
+    """
+    if score.requires_grad:
+        (found,) = torch.autograd.grad(score, pixels, create_graph=keep, allow_unused=True)
+        if found is not None:
+            return found
+    raise UserError(
+        f"{needed} needs the gradient of the logits by the pixels, but the model passes none on: "
+        "look for no_grad, detach() or an operation without a gradient in its forward."
+    )
+
+
 def class_score(logits: Tensor, y: Tensor | None) -> Tensor:
     """The logit of class y (by default the predicted class), summed over the batch."""
     if y is None:

@@ -39,9 +39,10 @@ class RandomMask(Guide):
 
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
         size, n = batch.images.shape[-2:], self.waves + 1
-        phases = 2 * pi * image_chance(batch.images, 2 * n**2, purpose=0).view(-1, 2, n, n)
+        chance = image_chance(batch.images, 2 * n**2, purpose=0).view(-1, 2, n, n)
+        phases = 2 * pi * chance.to(torch.promote_types(chance.dtype, torch.float32))
         waves = torch.fft.ifft2(torch.polar(torch.ones_like(phases), phases), s=size).real
         field = (waves[:, 0] + waves[:, 1].flip(-1)).flatten(1)
         highest = field.topk(max(1, round(self.share * size.numel()))).indices
         maps = torch.zeros_like(field).scatter(1, highest, 1)
-        return Target(maps.unflatten(1, size), is_mask=True)
+        return Target(maps.unflatten(1, size).to(batch.images.dtype), is_mask=True)

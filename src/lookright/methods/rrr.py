@@ -1,13 +1,12 @@
 """Right for the right reasons (RRR, Ross et al., IJCAI 2017, arXiv 1703.03717)."""
 
-import torch
 from torch import Tensor, nn
 
 from lookright.batch import Batch
 from lookright.distances import resize
 from lookright.errors import UserError
 from lookright.explainers import InputGradient
-from lookright.explainers.explainer import differentiation
+from lookright.explainers.explainer import differentiation, gradient_at_pixels
 from lookright.guides import Guide, HumanMask
 from lookright.methods.method import Method, check_weights
 
@@ -62,7 +61,7 @@ class RRR(Method):
             pixels = x.detach().requires_grad_()
             logits = self.model(pixels)
             score = logits.log_softmax(1).sum()
-            (gradient,) = torch.autograd.grad(score, pixels, create_graph=True)
+            gradient = gradient_at_pixels(score, pixels, keep=True, needed="RRR")
         target = self.guide(batch, gradient.abs().sum(1).detach())
         if not target.is_mask or self.guide.mix(batch):
             raise self._no_masks()

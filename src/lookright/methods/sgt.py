@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.explainers import InputGradient
-from lookright.explainers.explainer import class_score
+from lookright.explainers.explainer import class_score, gradient_at_pixels
 from lookright.methods.method import Method, check_weights
 from lookright.modes import frozen
 
@@ -65,7 +65,8 @@ class SGT(Method):
         """The images (B, 3, H, W) with the pixels of smallest gradient replaced."""
         with frozen(self.model):
             pixels = x.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(class_score(self.model(pixels), y), pixels)
+            score = class_score(self.model(pixels), y)
+            gradient = gradient_at_pixels(score, pixels, keep=False, needed="SGT")
         order = gradient.mean(1).flatten(1)
         order = order if self.signed else order.abs()
         least = order.topk(max(1, int(self.share * order.shape[1])), largest=False).indices
