@@ -592,6 +592,20 @@ def test_draws_are_known_by_name_and_number(write):
     assert [clean for _, clean in listed] == [0, 0, 0.5, 0.5]
 
 
+def test_what_is_said_of_a_method_is_on_the_page_as_the_file_says_it_now(write):
+    def told(about: str) -> Path:
+        steady = {"method": "FastAT", "about": about}
+        return run(write(only=["ink"], methods={"ERM": None, "steady": steady}))
+
+    folders = set(told("One step, *quickly*.").iterdir())
+    output = told("A single step.")
+    assert set(output.iterdir()) == folders, "nothing was trained anew"
+    page, table = (output / name for name in ("report.html", "table.md"))
+    assert "<dt>steady</dt><dd>A single step.</dd>" in page.read_text()
+    assert "\n- steady: A single step.\n" in table.read_text()
+    assert "quickly" not in page.read_text() + table.read_text()
+
+
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize(
     "base", [None, {"attack": {"class_path": "PGD", "init_args": {"steps": 2}}}]

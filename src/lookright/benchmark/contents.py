@@ -17,13 +17,14 @@ class Contents:
     """The parts of a benchmark, one for each scheme, and what stands above them.
 
     labelled: what must be said with every figure, such as "oracle selection"; cautions: what is
-    missing, and what must not be concluded.
+    missing, and what must not be concluded; about: a sentence about each method that has one.
     """
 
     title: str
     labelled: str
     summary: tuple[str, ...]
     cautions: tuple[str, ...]
+    about: tuple[tuple[str, str], ...]
     parts: tuple[Part, ...]
     published: tuple[Sheet, ...]
 
@@ -54,6 +55,7 @@ def contents(
         labelled,
         tuple(described(found)),
         tuple(filter(None, (*missing, *told, seeds_note(parts)))),
+        tuple({result.name: result.about for _, result in judged if result.about}.items()),
         parts,
         tuple(published_tables(published, found, labelled)),
     )

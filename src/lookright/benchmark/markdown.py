@@ -38,6 +38,9 @@ def _lines(contents: Contents, folder: Path) -> Iterator[str]:
         yield f"> {escaped(caution)}"
         yield ">"
     yield ""
+    for method, about in contents.about:
+        yield f"- {escaped(method)}: {escaped(about)}"
+    yield ""
     yield escaped(marks_note("Bold", "Italic"))
     yield ""
     for part in contents.parts:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -187,7 +187,7 @@ class Evaluation(Job):
         write_atomically(self._told(folder), json.dumps(told).encode())
 
     def result(self, folder: Path) -> Result:
-        """The result, once the job is done in this folder.
+        """The result, once the job is done in this folder, with what is said of the method now.
 
         Raises:
             UserError: it is damaged, or of another version of lookright.
@@ -199,7 +199,7 @@ class Evaluation(Job):
             "evaluates again",
         )
         try:
-            return read_result(found)
+            return replace(read_result(found), about=self.about)
         except UserError as error:
             raise UserError(
                 f"{error} Or delete {folder}, and the same command makes it anew."
