@@ -16,6 +16,7 @@ from lookright.batch import Batch
 from lookright.claims import Plan, claim
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
+from lookright.guides import MeanTeacher
 from lookright.methods import AT, AWP, EGAT, ERM, TRADES
 from lookright.models import (
     Classifier,
@@ -445,3 +446,28 @@ def test_a_network_in_training_mode_is_tried_and_left_as_it_was(wrap):
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert AT(net)(Batch(X, torch.tensor([0, 1])))["adversarial"] > 0
+
+
+@pytest.mark.parametrize(
+    "make", [AT, lambda net: EGAT(net, guide=MeanTeacher()), lambda net: AWP(AT(net))]
+)
+def test_a_state_fits_before_and_after_the_first_batch(make):
+    """Which puts a network that gives no logits into a classifier."""
+    torch.manual_seed(0)
+    tried, fresh = (make(own(end)) for end in ("softmax", "softmax"))
+    with torch.no_grad():
+        for each in tried.parameters():
+            each.add_(torch.rand_like(each))
+    before = {name: value.clone() for name, value in tried.state_dict().items()}
+    tried(Batch(X, torch.tensor([0, 1])))
+    after = tried.state_dict()
+    assert before.keys() != after.keys()
+    fresh.load_state_dict(after)
+    assert fresh.state_dict().keys() == before.keys()
+    for one, other in zip(fresh.state_dict().values(), after.values(), strict=True):
+        assert torch.equal(one, other)
+    tried.load_state_dict(before)
+    for one, other in zip(tried.state_dict().values(), before.values(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(RuntimeError, match="Unexpected"):
+        fresh.load_state_dict(after | {"model.other": X})

@@ -104,11 +104,21 @@ class Method(nn.Module, ABC):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As torch's, into guides that have begun: a `MeanTeacher` has its average only then."""
+        """As torch's, into guides that have begun: a `MeanTeacher` has its average only then.
+
+        A network that gives no logits is put into a `Classifier` at the first batch: a state from
+        before fits after it, and the other way round.
+        """
         for each in self.modules():
             if isinstance(each, Method) and each.guide and not each.guide.has_begun(each.model):
                 each.guide.begin(each.model)
-        return super().load_state_dict(state_dict, strict, assign)
+        own = self.state_dict().keys()
+        unwrapped = {_unwrapped(name): name for name in own}
+        found = {
+            name if name in own else unwrapped.get(_unwrapped(name), name): value
+            for name, value in state_dict.items()
+        }
+        return super().load_state_dict(found, strict, assign)
 
     @property
     def compared(self) -> Mapping[str, tuple[Distance, bool]]:
@@ -161,3 +171,8 @@ def check_weights(**weights: float) -> None:
     for name, weight in weights.items():
         if not weight >= 0:
             raise UserError(f"The weight '{name}' of a loss term must be 0 or more, got {weight}.")
+
+
+def _unwrapped(name: str) -> str:
+    """The name of a tensor without the `network` of a `Classifier` in it."""
+    return ".".join(part for part in name.split(".") if part != "network")
