@@ -458,16 +458,17 @@ def test_a_state_fits_before_and_after_the_first_batch(make):
     with torch.no_grad():
         for each in tried.parameters():
             each.add_(torch.rand_like(each))
-    before = {name: value.clone() for name, value in tried.state_dict().items()}
     tried(Batch(X, torch.tensor([0, 1])))
-    after = tried.state_dict()
-    assert before.keys() != after.keys()
+    after = {name: value.clone() for name, value in tried.state_dict().items()}
     fresh.load_state_dict(after)
-    assert fresh.state_dict().keys() == before.keys()
-    for one, other in zip(fresh.state_dict().values(), after.values(), strict=True):
-        assert torch.equal(one, other)
+    before = fresh.state_dict()
+    assert before.keys() != after.keys()
+    assert all(map(torch.equal, before.values(), after.values()))
+    with torch.no_grad():
+        for each in tried.parameters():
+            each.zero_()
     tried.load_state_dict(before)
-    for one, other in zip(tried.state_dict().values(), before.values(), strict=True):
-        assert torch.equal(one, other)
+    assert tried.state_dict().keys() == after.keys()
+    assert all(map(torch.equal, tried.state_dict().values(), after.values()))
     with pytest.raises(RuntimeError, match="Unexpected"):
         fresh.load_state_dict(after | {"model.other": X})
