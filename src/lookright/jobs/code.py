@@ -10,7 +10,9 @@ from typing import Any
 
 from lookright.files import content_hash
 
-_INSTALLED = tuple(Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib"))
+_INSTALLED = tuple(
+    Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib")
+)
 
 
 def own_code(spec: Any) -> dict[str, str]:
