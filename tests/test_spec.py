@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.optim import SGD
 
@@ -26,7 +26,7 @@ from lookright.models import Classifier
 from lookright.perturbations import Attacked, Corrupted, OtherDomain, SwappedBackground
 from lookright.registry import members, names
 from lookright.spec import Place, build, convert, identity, spec_of
-from lookright.spec.text import plain_values
+from lookright.spec.text import as_yaml, plain_values
 from models_for_tests import Smooth
 
 OTHERS = {
@@ -260,6 +260,18 @@ def test_numbers_bools_and_null_are_what_json_says(value):
     found = plain_values(json.dumps(value).replace("Infinity", ".inf"))
     assert found == value
     assert type(found) is type(value)
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), min_size=1), st.text() | st.floats() | st.integers()
+    )
+)
+@example({"1e3": "5E4", "yes": "no", "7": "7", "~": "null", "1_0": "12:30", "<<": ".5"})
+def test_what_is_written_is_read_as_it_was(values):
+    found = plain_values(as_yaml(values))
+    assert list(found) == list(values)
+    assert all(repr(found[name]) == repr(value) for name, value in values.items())
 
 
 def test_numbers_as_they_are_often_written():

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-import yaml
-
 from lookright import __doc__ as description
 from lookright.console import (
     fail,
@@ -25,6 +23,7 @@ from lookright.help import describe_member, describe_verb
 from lookright.imports import working_folder
 from lookright.interrupts import raised, stopped
 from lookright.options import Options
+from lookright.spec.text import as_yaml
 
 _LONGEST = 1500
 """Characters of an error that are shown."""
@@ -113,7 +112,7 @@ def run(given: Sequence[str]) -> None:
     shown = tree.pop("print_config", None)
     values = options.values(tree)
     if shown is not None:
-        say(yaml.safe_dump(options.plain(values), sort_keys=False), end="")
+        say(as_yaml(options.plain(values)), end="")
         return
     with raised():
         function(**values)

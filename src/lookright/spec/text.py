@@ -1,4 +1,4 @@
-"""Plain values from YAML, of a file or of one option."""
+"""Plain values from YAML, of a file or of one option, and YAML from plain values."""
 
 import re
 from collections import Counter
@@ -35,6 +35,10 @@ class Loader(yaml.SafeLoader):
         return node
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that `Loader`, or a reader of YAML 1.1, would take for something else."""
+
+
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 for _kind, _pattern, _first in (
@@ -49,7 +53,8 @@ for _kind, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("merge", r"<<", "<"),
 ):
-    Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), list(_first))
+    for _each in (Loader, _Dumper):
+        _each.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
 def plain_values(text: str) -> Any:
@@ -71,6 +76,11 @@ def plain_values(text: str) -> Any:
     if level:
         raise UserError(f"more than {_LARGEST} values, or more than {_DEEPEST} levels of them")
     return found
+
+
+def as_yaml(values: Any) -> str:
+    """YAML text of plain values, which `plain_values` reads as they are."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False)
 
 
 def _inside(value: Any) -> list[Any]:

@@ -9,7 +9,6 @@ from shlex import quote
 from typing import Literal
 
 import torch
-import yaml
 
 from lookright.attacks import Attack
 from lookright.console import Terminal, say
@@ -23,6 +22,7 @@ from lookright.models import Classifier, Preprocessing, build_model, expected_im
 from lookright.options import Options, command_line
 from lookright.spec import ModelName, spec_of
 from lookright.spec.folders import from_here
+from lookright.spec.text import as_yaml
 from lookright.training import Run, fit
 from lookright.training.config import method_title
 from lookright.training.opened import check_free
@@ -255,7 +255,7 @@ def train(
         workers=workers,
         resume=resume,
         overwrite=overwrite,
-        options=yaml.safe_dump(from_here(Options(train).plain(options)), sort_keys=False),
+        options=as_yaml(from_here(Options(train).plain(options))),
     )
     if before and len(before) == len(trained.history):
         say(f"All {len(before)} epochs were there, so nothing was trained.")
