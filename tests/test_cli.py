@@ -20,7 +20,7 @@ from lookright.evaluation import Attacks
 from lookright.evaluation.places import results_in
 from lookright.methods import EGAT
 from lookright.models import Classifier, SmallResNet, save_classifier
-from lookright.spec import build
+from lookright.spec import build, spec_of
 from lookright.training import Run
 from lookright.verbs.explain import explain
 from tiny import newest
@@ -219,7 +219,8 @@ def test_a_printed_config_names_every_option_and_takes_another_name(here, lookri
     assert code == 0
     method = yaml.safe_load(printed)["method"]
     assert method["class_path"] == "lookright.methods.EGAT"
-    assert (method["init_args"]["clean"], method["init_args"]["attack"]) == (0.25, None)
+    assert (method["init_args"]["clean"], method["init_args"]["guide"]) == (0.25, None)
+    assert method["init_args"]["attack"] == spec_of(PGD())
     Path("config.yaml").write_text(printed)
     Path("former.yaml").write_text("method: {import: lookright.methods.EGAT}\n")
     assert lookright("train --config config.yaml --print_config")[1] == printed
@@ -233,12 +234,13 @@ def test_a_printed_config_names_every_option_and_takes_another_name(here, lookri
         assert method_of("--method.clean 0.5")["init_args"]["clean"] == 0.5
         assert method_of("--method at") == {
             "class_path": "lookright.methods.AT",
-            "init_args": {"attack": None},
+            "init_args": {"attack": spec_of(PGD())},
         }
-        attack = method_of("--method.attack PGD --method.attack.steps 3")["init_args"]["attack"]
-        assert attack["init_args"]["steps"] == 3
-        _, _, err = lookright(f"train --config {file} --method.attack.steps 3")
-        assert "Choose one before --method.attack.steps: --method.attack NAME" in err
+        for named in ("", "--method.attack PGD"):
+            attack = method_of(f"{named} --method.attack.steps 3")["init_args"]["attack"]
+            assert attack == spec_of(PGD(steps=3))
+        _, _, err = lookright(f"train --config {file} --method.guide.share 0.3")
+        assert "Choose one before --method.guide.share: --method.guide NAME" in err
 
 
 def test_a_printed_config_gives_the_same_run(here, lookright):

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from lookright.attacks import APGD, FGSM, PGD, AutoAttack, Square, WorstCase
+from lookright.attacks import APGD, FGSM, PGD, AutoAttack, KLDivergence, Square, WorstCase
 from lookright.cli import run, verbs
 from lookright.console import mistake_behind
 from lookright.errors import UserError
 from lookright.evaluation import Answers, Corruptions
+from lookright.explainers import GradCAM
 from lookright.guides import HumanMask, LearnedMask, Part
 from lookright.methods import ALIGN, AT, EGAT, TRADES
 from lookright.model_options import ModelOptions
@@ -106,6 +107,17 @@ def test_a_line_gives_the_arguments_of_its_verb(line, expected):
         ),
         ("--method.attack pgd --method at --method.attack.steps 1", AT, {"attack": PGD(steps=1)}),
         ("--method.stability 0.5", EGAT, {"stability": 0.5}),
+        ("--method at --method.attack.steps 1", AT, {"attack": PGD(steps=1)}),
+        (
+            "--method trades --method.attack.steps 1",
+            TRADES,
+            {"attack": PGD(steps=1, objective=KLDivergence())},
+        ),
+        (
+            "--method.explainer.layer act --method.attack.eps 0.1",
+            EGAT,
+            {"explainer": GradCAM("act", relu=False), "attack": PGD(0.1)},
+        ),
     ],
 )
 def test_a_method_with_options_is_made_with_them(line, method, options):

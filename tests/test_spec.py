@@ -186,6 +186,7 @@ def test_what_does_not_fit_is_one_clear_line(value, kind, message):
 
 def test_options_alone_change_the_default():
     assert told({"eps": "1/2"}, Attack, PGD(steps=7)) == PGD(0.5, steps=7)
+    assert told(None, Attack, PGD(steps=7)) == PGD(steps=7)
 
 
 def test_a_method_by_options_is_a_class_with_keywords():

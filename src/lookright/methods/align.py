@@ -25,13 +25,13 @@ class ALIGN(Method):
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the masker M with its loss L_mask; None is `LearnedMask()`.
-        explainer: Phi; None is `GradCAM()`, as published.
-        distance: d; None is `BCE()`, as published. An empty map costs less by it than an unrelated
-            one, but `Contrast()` of `GradCAM(relu=False)`, which has no such fault, gave worse
+        explainer: Phi; by default as published.
+        distance: d; by default as published. An empty map costs less by BCE than an unrelated one,
+            but `Contrast()` of `GradCAM(relu=False)`, which has no such fault, gave worse
             masks (docs/results/align.md).
         guidance: l3.
         mixup: l4, the weight of the same-class mixup of explanations; 0 leaves it out.
-        mixup_distance: the distance of R_mix; None is `L1()`, that of DRE.
+        mixup_distance: the distance of R_mix; by default that of DRE.
 
     Raises:
         UserError: a negative weight; a distance that does not take signed maps, with an explainer
@@ -45,20 +45,20 @@ class ALIGN(Method):
         self,
         model: nn.Module,
         guide: LearnedMask | None = None,
-        explainer: Explainer | None = None,
-        distance: Distance | None = None,
+        explainer: Explainer = GradCAM(),
+        distance: Distance = BCE(),
         guidance: float = 1.0,
         mixup: float = 1.0,
-        mixup_distance: Distance | None = None,
+        mixup_distance: Distance = L1(),
     ) -> None:
         super().__init__(model)
         check_weights(guidance=guidance, mixup=mixup)
         self.guide = guide or LearnedMask()
-        self.explainer = explainer or GradCAM()
-        self.distance = distance or BCE()
+        self.explainer = explainer
+        self.distance = distance
         self.guidance = guidance
         self.mixup = mixup
-        self.mixup_distance = mixup_distance or L1()
+        self.mixup_distance = mixup_distance
         check_signs(self.explainer, self.distance, self.mixup_distance)
         self.warm_up = self.guide.warm_up
 

@@ -12,15 +12,15 @@ class AT(Method):
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        attack: computes x'; None is `PGD()`: eps 8/255 and steps of 2/255 as in the paper's CIFAR
-            setting, with 10 steps, as is common today.
+        attack: computes x'; by default with eps 8/255 and steps of 2/255 as in the paper's CIFAR
+            setting, and 10 steps, as is common today.
     """
 
     attack: Attack
 
-    def __init__(self, model: nn.Module, attack: Attack | None = None) -> None:
+    def __init__(self, model: nn.Module, attack: Attack = PGD()) -> None:
         super().__init__(model)
-        self.attack = attack or PGD()
+        self.attack = attack
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         attacked = self.attacked(batch)

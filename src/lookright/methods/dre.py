@@ -43,11 +43,11 @@ class DRE(Method):
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        explainer: Phi, the saliency of the labelled class; None is `GradCAM()`.
+        explainer: Phi, the saliency of the labelled class.
         concentration: lam is drawn from Beta(concentration, concentration).
         explanation, sparsity, mixed: weights of the loss terms.
         sparsity_of: whether |Phi| is the mean of the "map", or of the maxima of its "columns".
-        distance: of the maps in R_exp; None is `L1()`, as published.
+        distance: of the maps in R_exp; by default as published.
     """
 
     explainer: Explainer
@@ -56,26 +56,26 @@ class DRE(Method):
     def __init__(
         self,
         model: nn.Module,
-        explainer: Explainer | None = None,
+        explainer: Explainer = GradCAM(),
         concentration: float = 0.2,
         explanation: float = 1.0,
         sparsity: float = 0.5,
         mixed: float = 0.1,
         sparsity_of: Sparsity = "map",
-        distance: Distance | None = None,
+        distance: Distance = L1(),
     ) -> None:
         super().__init__(model)
         check_weights(explanation=explanation, sparsity=sparsity, mixed=mixed)
         if sparsity_of not in ("map", "columns"):
             raise UserError(f"sparsity_of is 'map' or 'columns', got '{sparsity_of}'.")
         self.guide = MixedExplanation(concentration)
-        self.explainer = explainer or GradCAM()
+        self.explainer = explainer
         self.concentration = concentration
         self.explanation = explanation
         self.sparsity = sparsity
         self.mixed = mixed
         self.sparsity_of = sparsity_of
-        self.distance = distance or L1()
+        self.distance = distance
         check_signs(self.explainer, self.distance)
 
     @property

@@ -26,9 +26,9 @@ class EGAT(Method):
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
-        attack: computes x' during training; None is `PGD()`.
-        explainer: Phi, the saliency of the labelled class; None is `GradCAM(relu=False)`, the class
-            map before the ReLU.
+        attack: computes x' during training.
+        explainer: Phi, the saliency of the labelled class; by default the class map before the
+            ReLU.
         distance: d; None is `Correlation()`, and `Contrast()` for a guide of masks.
         guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, that is
             Phi_y(x), with gradients through both maps.
@@ -36,7 +36,7 @@ class EGAT(Method):
         stability: b; if it is 0, a learned mask is trained only for an attack that needs it, and
             without mixup, too, no explanation is computed.
         mixup: c, the weight of the same-class mixup of explanations.
-        mixup_distance: the distance of R_mix; None is `Correlation()`.
+        mixup_distance: the distance of R_mix.
         answer: k; T is the teacher of a guide that has one (`MeanTeacher`), else f itself, as in
             TRADES (ICML 2019, eq. 5). Not in the paper.
         separate: x' and x pass the model apart, and BatchNorm averages the statistics of x' alone,
@@ -54,27 +54,27 @@ class EGAT(Method):
     def __init__(
         self,
         model: nn.Module,
-        attack: Attack | None = None,
-        explainer: Explainer | None = None,
+        attack: Attack = PGD(),
+        explainer: Explainer = GradCAM(relu=False),
         distance: Distance | None = None,
         guide: Guide | None = None,
         clean: float = 0.25,
         stability: float = 1.0,
         mixup: float = 0.0,
-        mixup_distance: Distance | None = None,
+        mixup_distance: Distance = Correlation(),
         answer: float = 0.0,
         separate: bool = True,
     ) -> None:
         super().__init__(model)
         check_weights(clean=clean, stability=stability, mixup=mixup, answer=answer)
-        self.attack = attack or PGD()
-        self.explainer = explainer or GradCAM(relu=False)
+        self.attack = attack
+        self.explainer = explainer
         self.guide = guide or CleanExplanation()
         self.distance = distance or self.guide.fitting
         self.clean = clean
         self.stability = stability
         self.mixup = mixup
-        self.mixup_distance = mixup_distance or Correlation()
+        self.mixup_distance = mixup_distance
         self.answer = answer
         self.separate = separate
         check_signs(self.explainer, self.distance, self.mixup_distance)

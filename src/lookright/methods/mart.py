@@ -28,12 +28,12 @@ class MART(Method):
     def __init__(
         self,
         model: nn.Module,
-        attack: Attack | None = None,
+        attack: Attack = PGD(),
         beta: float = 5.0,
     ) -> None:
         super().__init__(model)
         check_weights(beta=beta)
-        self.attack = attack or PGD()
+        self.attack = attack
         self.beta = beta
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

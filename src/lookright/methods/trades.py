@@ -22,12 +22,12 @@ class TRADES(Method):
     def __init__(
         self,
         model: nn.Module,
-        attack: Attack | None = None,
+        attack: Attack = PGD(objective=KLDivergence()),
         beta: float = 6.0,
     ) -> None:
         super().__init__(model)
         check_weights(beta=beta)
-        self.attack = attack or PGD(objective=KLDivergence())
+        self.attack = attack
         self.beta = beta
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

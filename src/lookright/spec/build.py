@@ -246,6 +246,8 @@ def _instance(value: Any, kind: type, place: Place) -> Any:
     if isinstance(value, kind):
         return value
     default = place.default
+    if value is None and isinstance(default, kind):
+        return default
     made, options = _chosen(value, kind, place, None if default is None else type(default))
     if not isclass(made):
         return made

@@ -41,7 +41,7 @@ def claim(
     delta: float = 0.05,
     tau: float = 0.8,
     similarity: Similarity = "cosine",
-    explainer: Explainer = GradCAM(),  # noqa: B008
+    explainer: Explainer = GradCAM(),
     family: int | None = None,
     lemmas: bool = False,
     masks: Path | None = None,

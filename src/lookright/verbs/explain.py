@@ -22,8 +22,8 @@ from lookright.spec import ModelName
 def explain(
     model: ModelName,
     images: list[Path],
-    explainer: Explainer = GradCAM(),  # noqa: B008
-    attack: Attack = PGD(),  # noqa: B008
+    explainer: Explainer = GradCAM(),
+    attack: Attack = PGD(),
     label: str | None = None,
     options: ModelOptions = ModelOptions(),  # noqa: B008
     output: Path = Path("."),
