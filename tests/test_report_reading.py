@@ -1,5 +1,7 @@
 """Result folders are read field by field; damage is one clear line."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,40 @@ def test_damaged_fields(tmp_path, key, damage):
         del raw[key]
     else:
         raw[key] = ["a", 1] if key in ("classes", "seed") else 3
+    with pytest.raises(UserError, match=r"is damaged"):
+        read_result(fake.write(tmp_path / "r", raw))
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("init_args",), True),
+        (("init_args",), ["a"]),
+        (("init_args", "stages"), ["a"]),
+        (("init_args", "stages"), [{"class_path": "Attacks"}]),
+        (("init_args", "stages"), [{"class_path": 5, "init_args": {}}]),
+        (("init_args", "ball"), {"class_path": "lookright.attacks.Ball"}),
+        (
+            ("init_args", "ball"),
+            {"class_path": "Ball", "init_args": {"norm": {"class_path": None}}},
+        ),
+        (("init_args", "curve"), [math.inf]),
+        (("init_args", "explainer"), {"import": [1]}),
+    ],
+)
+def test_damaged_settings(tmp_path, where, value):
+    raw = fake.result_json("ERM")
+    inner = raw.setdefault("settings", {})
+    for name in where[:-1]:
+        inner = inner.setdefault(name, {})
+    inner[where[-1]] = value
+    with pytest.raises(UserError, match=r"is damaged"):
+        read_result(fake.write(tmp_path / "r", raw))
+
+
+def test_damaged_note_of_what_was_judged(tmp_path):
+    raw = fake.result_json("ERM")
+    raw["config"] = {"judged": ["weights"]}
     with pytest.raises(UserError, match=r"is damaged"):
         read_result(fake.write(tmp_path / "r", raw))
 

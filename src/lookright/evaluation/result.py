@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookright.errors import UserError
+from lookright.evaluation.settings import checked
 from lookright.files import as_path, verified, write_atomically
 from lookright.locks import settled
 from lookright.metrics.measure import Measure, as_data, from_data
@@ -245,7 +246,9 @@ def _damaged(path: Path, error: Exception) -> str:
 
 
 def _result(folder: Path, raw: dict[str, Any]) -> Result:
-    seed = raw["seed"]
+    seed, config = raw["seed"], dict(raw.get("config") or {})
+    if not isinstance(config.get("judged") or {}, dict):
+        raise TypeError(f"expected what was judged, found {config['judged']!r}")
     return Result(
         saved=folder,
         name=_text(raw["name"]),
@@ -254,8 +257,8 @@ def _result(folder: Path, raw: dict[str, Any]) -> Result:
         classes=tuple(_text(name) for name in _list(raw["classes"])),
         train_domain=tuple(_text(name) for name in _list(raw.get("train_domain") or [])),
         about=str(raw.get("about", "")),
-        config=dict(raw.get("config") or {}),
-        settings=dict(raw.get("settings") or {}),
+        config=config,
+        settings=checked(raw.get("settings") or {}),
         domains={name: _domain(fields) for name, fields in raw["domains"].items()},
         declared={key: from_data(each) for key, each in (raw.get("declared") or {}).items()},
     )

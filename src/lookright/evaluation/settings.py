@@ -2,12 +2,43 @@
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from lookright.attacks.ball import pixels_in_words
 
+_KINDS: dict[str, type] = {"class_path": str, "import": str, "init_args": dict}
 _LENGTHS = ("eps", "curve")
 _STAGES = "stages"
+
+
+def checked(settings: Any) -> dict[str, Any]:
+    """Settings from a file, in which each part has what `in_words` reads of it.
+
+    Raises:
+        TypeError: they are no spec of a protocol.
+    """
+    _check(found := dict(settings))
+    stages = found.get("init_args", {}).get(_STAGES, [])
+    if not isinstance(stages, list) or not all(
+        isinstance(stage, dict) and {"class_path", "init_args"} <= stage.keys() for stage in stages
+    ):
+        raise TypeError(f"expected stages with their options, found {stages!r}")
+    return found
+
+
+def _check(value: Any) -> None:
+    if isinstance(value, dict):
+        for name, kind in _KINDS.items():
+            if not isinstance(value.get(name, kind()), kind):
+                raise TypeError(f"expected {name} in the settings, found {value[name]!r}")
+        if "class_path" in value and "init_args" not in value:
+            raise TypeError(f"expected the options of {value['class_path']}")
+    for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(each, dict | list):
+            _check(each)
+        elif isinstance(each, float) and not isfinite(each):
+            raise TypeError(f"expected a finite number in the settings, found {each}")
 
 
 def in_words(settings: Mapping[str, Any]) -> dict[str, str]:
