@@ -1,5 +1,6 @@
 """No term is satisfied best by a map that says nothing; the exceptions are listed by name."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from cases import DISTANCES, EXPLAINERS, GUIDES, METHODS, batch
-from lookright.attacks import Attack
+from lookright.attacks import PGD, Attack
 from lookright.distances import L1, Contrast, Correlation, Distance, degenerate
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM, SmoothGrad
-from lookright.guides import Guide, Target
+from lookright.guides import Guide, LearnedMask, Target
 from lookright.guides.silence import cheap_silence
 from lookright.methods import AT, AWP, DRE, EGAT, MaskAlignment
 from lookright.metrics import MEASURES
@@ -224,9 +225,9 @@ def test_only_the_distance_decides_and_every_combination_is_known() -> None:
         of = EXPLAINERS[explainer], DISTANCES[distance], GUIDES[guide]()
         if of[0].signed and not of[1].signed:
             with pytest.raises(UserError, match="signed"):
-                EGAT(Tiny(), None, *of)
+                EGAT(Tiny(), PGD(), *of)
             continue
-        found = set(EGAT(Tiny(), None, *of).met_by_silence)
+        found = set(EGAT(Tiny(), PGD(), *of).met_by_silence)
         assert found == ({"explanation"} if distance in CHEAP else set()), (explainer, guide)
 
 
@@ -321,6 +322,40 @@ def test_a_run_logs_the_share_and_says_once_that_it_is_large(tmp_path, empty: fl
     log = run.folder.joinpath("log.txt").read_text()
     assert log.count("| degenerate maps ") == len(run.history)
     assert log.count("explain nothing") == bool(empty)
+
+
+class Covering(nn.Module):
+    """A masker that covers the left half of some images, and nothing or everything of others."""
+
+    def __init__(self, silent: float, full: bool) -> None:
+        super().__init__()
+        self.silent, self.full = silent, full
+        self.height = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        left = torch.arange(x.shape[-1], device=x.device) < x.shape[-1] // 2
+        found = left.to(x).expand_as(x[:, :1]) + 0 * self.height
+        silent = torch.arange(len(x), device=x.device) < round(self.silent * len(x))
+        return torch.where(silent[:, None, None, None], 0.9 if self.full else 0.1, found)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(("silent", "warm_up"), [(0.0, 0.0), (0.5, 0.0), (0.5, 0.6)])
+def test_a_run_logs_the_share_of_masks_that_say_nothing_once_they_guide(
+    tmp_path, silent: float, full: bool, warm_up: float
+) -> None:
+    guide = LearnedMask(Covering(silent, full), warm_up=warm_up)
+    method = EGAT(tiny_classifier(), Noisy(), GradCAM(relu=False), guide=guide)
+    loud = silent > 0
+    said = "50% of the learned masks of validation images cover nothing or everything"
+    with pytest.warns(UserWarning, match=said) if loud else nullcontext():
+        run = fit(method, Blobs(), "train", tmp_path / "run", **QUICK)
+    early, last = (row.get("val/degenerate_masks") for row in run.history)
+    assert last == pytest.approx(silent, abs=0.05)
+    assert early == (None if warm_up else last)
+    log = run.folder.joinpath("log.txt").read_text()
+    assert log.count("guide nowhere") == loud
+    assert log.count("| degenerate masks ") == (1 if warm_up else 2)
 
 
 def test_a_run_says_at_its_start_which_terms_silence_meets(tmp_path) -> None:

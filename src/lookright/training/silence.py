@@ -1,5 +1,5 @@
-"""Whether a training leads to explanations that say nothing: empty, constant, not finite, or too
-coarse."""
+"""Whether a training leads to explanations, or to learned masks, that say nothing: empty, constant,
+not finite, or too coarse."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from lookright.batch import Batch
 from lookright.distances import degenerate
 from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
+from lookright.guides import LearnedMask
 from lookright.methods.method import Method
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
@@ -19,11 +20,21 @@ from lookright.training.module import Module
 from lookright.training.run import Row
 
 TRAIN, VALIDATION = "train/degenerate_maps", "val/degenerate_maps"
+MASKS = "val/degenerate_masks"
 
 _IMAGES = 128
 """The number of images of each kind that are explained in an epoch, at most."""
 
 _MANY = 0.1
+
+_MANY_SAY = {
+    VALIDATION: "of the explanations of validation images are empty or constant in epoch {}, so "
+    "that they explain nothing: train longer, weigh the terms of the explanation less, or compare "
+    "otherwise (docs/methods.md, Maps that say nothing).",
+    MASKS: "of the learned masks of validation images cover nothing or everything in epoch {}, so "
+    "that they guide nowhere: lower the guide's sparsity, raise it where they cover everything, or "
+    "let it begin later (warm_up).",
+}
 
 _PLACES = 16
 """The least number of places of a map whose comparison says where a model looks."""
@@ -59,14 +70,15 @@ def too_coarse(method: Method, height: int, width: int) -> str | None:
         return None
     return (
         f"The maps of {type(method).__name__} have {height} x {width} places, too few to say where "
-        "the model looks: explain an earlier layer (--method.explainer GradCAM "
-        "--method.explainer.layer NAME --method.explainer.relu false), or train on larger images "
-        "(--image_size)."
+        "the model looks: explain an earlier layer (--method.explainer.layer NAME), or train on "
+        "larger images (--image_size)."
     )
 
 
 class SilenceCheck(L.Callback):
     """Logs the share of degenerate explanations, and says once that a method's own are many.
+
+    The same of learned masks, once they guide: one of which no pixel, or each, is 0.5 or more.
 
     The method's explainer, as it is shown, or Grad-CAM if it has none, explains the predicted class
     of the first images of the epoch, and of the first validation images. Models that it cannot
@@ -83,7 +95,7 @@ class SilenceCheck(L.Callback):
         self.explainer: Explainer | None = (method.explainer or GradCAM()).shown
         self.note = note
         self.epochs = epochs
-        self.said = any(self._alarms(int(row["epoch"]), row) for row in earlier)
+        self.said = {name for row in earlier for name in self._alarms(int(row["epoch"]), row)}
         self.seen = 0
         self.measured = bool(earlier) or not method.explainer
 
@@ -93,7 +105,7 @@ class SilenceCheck(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        maps = self._maps(batch, batch_idx)
+        maps = self._maps(self._first(batch.images), batch_idx)
         if maps is not None:
             self._measure(trainer, *maps.shape[-2:])
             share = degenerate(maps).float().mean()
@@ -102,7 +114,8 @@ class SilenceCheck(L.Callback):
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seen = 0
-        self.counts = torch.zeros(2, dtype=torch.long, device=pl_module.device)
+        zero = torch.zeros(2, dtype=torch.long, device=pl_module.device)
+        self.counts = {VALIDATION: zero, MASKS: zero.clone()}
 
     def on_validation_batch_start(
         self,
@@ -112,31 +125,32 @@ class SilenceCheck(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        maps = self._maps(batch, batch_idx)
-        if maps is not None:
-            assert isinstance(pl_module, Module)
-            own = maps[: pl_module.counted(batch, batch_idx)]
-            self.counts[0] += degenerate(own).sum()
-            self.counts[1] += len(own)
+        assert isinstance(pl_module, Module)
+        x = self._first(batch.images)[: pl_module.counted(batch, batch_idx)]
+        maps = self._maps(x, batch_idx)
+        silent = {
+            VALIDATION: _none(x) if maps is None else degenerate(maps),
+            MASKS: self._silent_masks(x),
+        }
+        for name, each in silent.items():
+            self.counts[name][0] += each.sum()
+            self.counts[name][1] += len(each)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        silent, n = trainer.strategy.reduce(self.counts, reduce_op="sum").tolist()
-        if n:
-            pl_module.log(VALIDATION, silent / n, sync_dist=True)
+        for name, counts in self.counts.items():
+            silent, n = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
+            if n:
+                pl_module.log(name, silent / n, sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
-        if self.said or not self._alarms(epoch, row) or not trainer.is_global_zero:
-            return
-        self.said = True
-        line = (
-            f"{row[VALIDATION]:.0%} of the explanations of validation images are empty or constant "
-            f"in epoch {epoch}, so that they explain nothing: train longer, weigh the terms of the "
-            "explanation less, or compare otherwise (docs/methods.md, Maps that say nothing)."
-        )
-        self.note(line)
-        warnings.warn(line, stacklevel=2)
+        for name in self._alarms(epoch, row) if trainer.is_global_zero else ():
+            if name not in self.said:
+                self.said.add(name)
+                line = f"{row[name]:.0%} {_MANY_SAY[name].format(epoch)}"
+                self.note(line)
+                warnings.warn(line, stacklevel=2)
 
     def _measure(self, trainer: L.Trainer, height: int, width: int) -> None:
         line = None if self.measured else too_coarse(self.method, height, width)
@@ -145,12 +159,26 @@ class SilenceCheck(L.Callback):
             self.note(line)
             warnings.warn(line, stacklevel=2)
 
-    def _maps(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """The explanations of a batch's images, as far as they are among the first."""
-        x, model = batch.images[: _IMAGES - self.seen], self.method.model
+    def _first(self, images: Tensor) -> Tensor:
+        """Those of these that are among the first images of the epoch."""
+        first = images[: _IMAGES - self.seen]
+        self.seen += len(first)
+        return first
+
+    def _silent_masks(self, x: Tensor) -> Tensor:
+        """(n,) bool for the n images x, none where no learned mask guides."""
+        guide = self.method.guide
+        if not isinstance(guide, LearnedMask) or self.method.progress < guide.warm_up:
+            return _none(x)
+        with frozen(guide), torch.no_grad():
+            covered = guide.masks(x).flatten(1) >= 0.5
+        return covered.all(1) | ~covered.any(1)
+
+    def _maps(self, x: Tensor, batch_idx: int) -> Tensor | None:
+        """The explanations of images; None where there are none."""
+        model = self.method.model
         if self.explainer is None or not len(x):
             return None
-        self.seen += len(x)
         noise = derived_seed(0, "degenerate maps", batch_idx)
         try:
             with frozen(model), torch.no_grad(), own_noise(x.device, noise):
@@ -159,7 +187,12 @@ class SilenceCheck(L.Callback):
             self.explainer = None
             return None
 
-    def _alarms(self, epoch: int, row: Row) -> bool:
-        """Whether many maps of the method say nothing after an epoch by which they should."""
+    def _alarms(self, epoch: int, row: Row) -> list[str]:
+        """The shares of the method's own that are large after an epoch by which they should not."""
         late = epoch > 1 and 2 * epoch >= self.epochs
-        return bool(self.method.explainer) and late and row.get(VALIDATION, 0.0) > _MANY
+        own = [*([VALIDATION] if self.method.explainer else []), MASKS]
+        return [name for name in own if late and row.get(name, 0.0) > _MANY]
+
+
+def _none(x: Tensor) -> Tensor:
+    return torch.zeros(0, dtype=torch.bool, device=x.device)
