@@ -165,3 +165,32 @@ def test_the_masker_finds_what_the_classifier_uses() -> None:
 def test_mistakes_are_said(make, said: str) -> None:
     with pytest.raises(UserError, match=said):
         make()
+
+
+class _Halves(nn.Module):
+    """The left half of the first images, and of the others nothing that is 0.5 or more."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first, self.level = first, nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        masks = torch.full_like(x[:, :1], 0.4)
+        masks[: self.first, ..., : x.shape[-1] // 2] = 0.9
+        return masks + 0 * self.level
+
+
+def test_a_learned_mask_that_covers_nothing_is_no_target() -> None:
+    """Its image is left out, as one without a human mask is, so no explanation follows it."""
+    model, data = Smooth(), batch(4)
+
+    def explanation(first: int, images: int) -> Tensor:
+        method = ALIGN(model, LearnedMask(_Halves(first), warm_up=0.0), mixup=0.0)
+        return method(data.select(slice(images)))["explanation"]
+
+    known = LearnedMask(_Halves(1))(data, torch.zeros(4, 3, 3)).known
+    assert known.tolist() == [True, False, False, False]
+    assert explanation(1, 4).item() == pytest.approx(explanation(1, 1).item())
+    assert explanation(1, 4) != explanation(4, 4)
+    with pytest.warns(UserWarning, match="lower the sparsity of a learned mask"):
+        assert explanation(0, 4) == 0

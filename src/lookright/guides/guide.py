@@ -36,7 +36,8 @@ class Target:
         if self.known is not None and may_look() and not self.known.any():
             warnings.warn(
                 f"None of the {len(self.known)} images of a batch has a non-empty mask, so no "
-                "mask guides their training: give more masks, or raise batch_size.",
+                "mask guides their training: give more masks, raise batch_size, or lower the "
+                "sparsity of a learned mask.",
                 stacklevel=3,
             )
 

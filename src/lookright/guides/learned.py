@@ -26,7 +26,9 @@ class LearnedMask(nn.Module, Guide):
     The paper gives neither the fill nor the weights. The defaults were chosen for this project on
     in-distribution validation images of Shortcut (docs/results/align.md): there, mean colour and
     black give better masks, and blur gives explanations of a better sufficiency. The mask can only
-    learn from a classifier that already recognises the object, hence the long warm-up.
+    learn from a classifier that already recognises the object, hence the long warm-up. A mask of
+    which no pixel is 0.5 or more is no target, as an empty one of `HumanMask` is none: it does not
+    say where the object is, and explanations that follow it empty themselves (docs/results).
 
     Args:
         masker: a network from images (B, 3, H, W) in [0, 1] to masks (B, 1, h, w) in [0, 1] of any
@@ -83,7 +85,8 @@ class LearnedMask(nn.Module, Guide):
 
     def forward(self, batch: Batch, saliency: Tensor) -> Target:
         with torch.no_grad():
-            return Target(self.masks(batch.images)[:, 0], is_mask=True)
+            maps = self.masks(batch.images)[:, 0]
+        return Target(maps, maps.flatten(1).amax(1) >= 0.5, is_mask=True)
 
     def masks(self, images: Tensor) -> Tensor:
         """The masks M(x), (B, 1, H, W) in [0, 1]."""
