@@ -52,7 +52,7 @@ def uncompiled() -> AbstractContextManager[object]:
 
     Nothing is compiled before the compiler is loaded, which takes a second.
     """
-    loaded = "torch._dynamo" in sys.modules
+    loaded = "torch._dynamo" in sys.modules and not torch.compiler.is_compiling()
     return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
 
 
