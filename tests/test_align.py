@@ -192,5 +192,4 @@ def test_a_learned_mask_that_covers_nothing_is_no_target() -> None:
     assert known.tolist() == [True, False, False, False]
     assert explanation(1, 4).item() == pytest.approx(explanation(1, 1).item())
     assert explanation(1, 4) != explanation(4, 4)
-    with pytest.warns(UserWarning, match="lower the sparsity of a learned mask"):
-        assert explanation(0, 4) == 0
+    assert explanation(0, 4) == 0

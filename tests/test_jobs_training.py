@@ -103,7 +103,7 @@ def test_what_a_default_says_already_is_the_same_training(said, tmp_path):
 def test_with_other_defaults_it_is_another_training(monkeypatch, tmp_path):
     for method in (AT, partial(perturbed, method=AT, gamma=0.1)):
         before = evaluation(method).place(tmp_path)
-        monkeypatch.setattr(PGD.__init__, "__defaults__", (0.25, *PGD.__init__.__defaults__[1:]))
+        monkeypatch.setattr(AT.__init__, "__defaults__", (PGD(0.25),))
         _in_full.cache_clear()
         assert evaluation(method).place(tmp_path).folder != before.folder
         monkeypatch.undo()

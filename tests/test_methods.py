@@ -163,7 +163,6 @@ def test_attack_passes_are_not_counted_by_batchnorm(make: Make) -> None:
     assert 1 <= model.norm.num_batches_tracked <= 2
 
 
-@pytest.mark.filterwarnings("ignore:None of the .* has a non-empty mask")
 @every_method
 def test_the_loss_falls(make: Make) -> None:
     torch.manual_seed(0)

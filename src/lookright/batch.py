@@ -107,13 +107,16 @@ class Batch:
                 "Expected the images of a batch as floating numbers (B, C, H, W) in [0, 1], got "
                 f"{images.dtype} of shape {tuple(images.shape)}."
             )
-        n, _, *size = images.shape
+        n = len(images)
         for each in fields(self):
             values = getattr(self, each.name)
             if values is None or each.name == "images":
                 continue
             kind, is_kind = _kind(each.name)
-            shape = (n, 1, *size) if each.name in _MAPS else (n,)
+            shape: tuple[int, ...] = (n,)
+            if each.name in _MAPS:  # a mask may have any size; what it ignores has the mask's
+                masks = getattr(self, _IGNORED.get(each.name, each.name))
+                shape = (n, 1, *(images if masks is None else masks).shape[-2:])
             if values.shape != shape or not is_kind(values.dtype):
                 raise UserError(
                     f"Expected the {each.name} of a batch as {kind} of shape {shape}, got "

@@ -24,22 +24,13 @@ class Target:
 
     maps: (B, h, w), of any positive scale, or in [0, 1] if `is_mask`; known: (B,) bool, which
     images have a target, None for all; ignored: (B, h, w) bool, places where the target is unknown
-    and which are left out, None for none. Warns if no image of the batch has a target.
+    and which are left out, None for none.
     """
 
     maps: Tensor
     known: Tensor | None = None
     is_mask: bool = False
     ignored: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        if self.known is not None and may_look() and not self.known.any():
-            warnings.warn(
-                f"None of the {len(self.known)} images of a batch has a non-empty mask, so no "
-                "mask guides their training: give more masks, raise batch_size, or lower the "
-                "sparsity of a learned mask.",
-                stacklevel=3,
-            )
 
     def distance(self, saliency: Tensor, distance: Distance) -> Tensor:
         """The mean distance of saliency (B, h', w') over the images whose target is known.
@@ -68,12 +59,19 @@ def mask_target(masks: Tensor, has: Tensor | None = None, ignored: Tensor | None
     """Masks (B, 1, H, W) as the target. `has`: (B,) bool, which images have one, None for all.
 
     ignored: (B, 1, H, W) bool, pixels to leave out. A mask that is empty elsewhere does not say
-    where the object is, so the image counts as one without a mask.
+    where the object is, so the image counts as one without a mask. Warns if all do.
     """
     if ignored is not None:
         masks, ignored = masks.masked_fill(ignored, 0), ignored[:, 0]
     known = masks.flatten(1).amax(1) > 0
-    return Target(masks[:, 0], known if has is None else known & has, True, ignored)
+    known = known if has is None else known & has
+    if may_look() and not known.any():
+        warnings.warn(
+            f"None of the {len(known)} images of a batch has a non-empty mask, so no mask guides "
+            "their training: give more masks, or raise batch_size.",
+            stacklevel=3,
+        )
+    return Target(masks[:, 0], known, True, ignored)
 
 
 class Guide(ABC):

@@ -84,7 +84,8 @@ def giving_logits(
         if found is not Outputs.LOGITS:
             model = copy(model)
             model.outputs = found
-        logits = _run(model, called, x[:1]).shape[1]
+        with full_precision(x.device):
+            logits = _run(model, called, x[:1]).shape[1]
         if logits != len(model.classes):
             raise WrongModelError(
                 f"{called} gives {logits} logits, but its Classifier names {len(model.classes)} "
