@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 from lookright.benchmark.images import Images
 from lookright.benchmark.published import Published, published_for
-from lookright.benchmark.search import Choice, Setting, combinations, settings, with_options
+from lookright.benchmark.search import (
+    Choice,
+    Setting,
+    check_free,
+    combinations,
+    settings,
+    with_options,
+)
 from lookright.benchmark.training import training_options
 from lookright.data import Augment, ImageData, Shortcut
 from lookright.drawing import count
@@ -33,6 +40,7 @@ _MOST = 10_000
 """Trainings of a method on the same domains: of more, the list alone takes minutes."""
 
 ORACLE = "oracle selection: settings chosen on the test domains"
+
 """What is said wherever figures stand whose hyper-parameters the test domains have chosen."""
 
 
@@ -165,13 +173,7 @@ class Benchmark:
                     f"has {count(seeds, 'seed')}, each with {count(trials, 'trial')}: ask for "
                     "fewer."
                 )
-        if self.label:
-            shown = {f"{name} (oracle)" for name, each in self.methods.items() if each.search}
-            if taken := sorted(shown & self.methods.keys()):
-                raise UserError(
-                    f"'{taken[0]}' is what the table calls a method whose settings the test "
-                    "domains chose: give that row another name."
-                )
+        check_free({n: bool(each.search and self.label) for n, each in self.methods.items()})
         for name in self.published:
             published_for(name)
         if self.preset:

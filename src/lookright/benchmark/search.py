@@ -124,5 +124,20 @@ def with_options(
     return made
 
 
+def by_oracle(name: str) -> str:
+    """What tables call a method whose settings were chosen on the test domains."""
+    return f"{name} (oracle)"
+
+
+def check_free(methods: Mapping[str, bool]) -> None:
+    """Raises UserError if one by the oracle, as these say, is called as another method is."""
+    for name, chosen in methods.items():
+        if chosen and (shown := by_oracle(name)) in methods:
+            raise UserError(
+                f"'{shown}' is what the table calls a method whose settings the test domains "
+                "chose: give that row another name."
+            )
+
+
 def _path(method: Any) -> str:
     return str(spec_of(method)["import"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lookright.attacks import PGD
 from lookright.benchmark.plan import Benchmark, Selection
+from lookright.benchmark.search import by_oracle
 from lookright.jobs.grid import Entry, Grid
 from lookright.jobs.training import Evaluation, Training
 from lookright.jobs.validation import Validation
@@ -35,7 +36,7 @@ class Row:
     def name(self) -> str:
         """As tables call it."""
         chosen = self.selection == "oracle" and len(self.trials) > 1
-        return f"{self.trials[0].name} (oracle)" if chosen else self.trials[0].name
+        return by_oracle(self.trials[0].name) if chosen else self.trials[0].name
 
     def training(self, trial: Entry) -> Training:
         """The training of a trial."""

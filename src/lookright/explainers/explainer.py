@@ -1,7 +1,7 @@
 """The interface of an explainer, and functions that explainers share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -102,6 +102,14 @@ def gradient_or_zero(score: Tensor, at: Tensor, keep: bool) -> Tensor:
     if not score.requires_grad:
         return torch.zeros_like(at)
     return torch.autograd.grad(score, at, create_graph=keep, materialize_grads=True)[0]
+
+
+def reached(score: Tensor, outputs: Sequence[Tensor]) -> list[bool]:
+    """Whether a score depends on each of these outputs; its graph is kept."""
+    if not outputs or not score.requires_grad:
+        return [False] * len(outputs)
+    gradients = torch.autograd.grad(score, outputs, retain_graph=True, allow_unused=True)
+    return [gradient is not None for gradient in gradients]
 
 
 def gradient_at_pixels(score: Tensor, pixels: Tensor, keep: bool, needed: str) -> Tensor:

@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.explainers.explainer import Explainer, class_score, differentiation, gradient_or_zero
+from lookright.explainers.explainer import (
+    Explainer,
+    class_score,
+    differentiation,
+    gradient_or_zero,
+    reached,
+)
 from lookright.explainers.layers import FeatureLayer, find_layer, named_layer
 
 
@@ -82,9 +89,8 @@ def _read(score: Tensor, runs: Sequence[Tensor], keep: bool) -> tuple[Tensor, Te
 
     A network may run a layer once more in training, for an auxiliary loss.
     """
-    if score.requires_grad and len(runs) > 1:
-        reached = torch.autograd.grad(score, runs, retain_graph=True, allow_unused=True)
-        runs = [run for run, at in zip(runs, reached, strict=True) if at is not None] or runs
+    if len(runs) > 1:
+        runs = list(compress(runs, reached(score, runs))) or runs
     return runs[-1], gradient_or_zero(score, runs[-1], keep)
 
 

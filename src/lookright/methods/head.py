@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
+from lookright.explainers.explainer import reached
 from lookright.modes import frozen, uncompiled
 
 
@@ -103,12 +104,9 @@ def _name_of_head(model: nn.Module, x: Tensor) -> str:
 
 def _last_read(model: nn.Module, logits: Tensor, ran: list[tuple[str, Tensor]]) -> str:
     """The last of the layers that ran whose output the logits depend on."""
-    outputs = [output for _, output in ran]
-    if outputs and logits.requires_grad:
-        gradients = torch.autograd.grad(logits.sum(), outputs, allow_unused=True)
-        read = [name for (name, _), at in zip(ran, gradients, strict=True) if at is not None]
-        if read:
-            return read[-1]
+    read = [*compress(ran, reached(logits.sum(), [output for _, output in ran]))]
+    if read:
+        return read[-1][0]
     raise UserError(
         "Expected a network that ends in a linear layer or a convolution, whose input is the "
         f"features; the logits come from none in {type(model).__name__}: make its head an "
