@@ -16,6 +16,7 @@ from lookright.models import read_weights
 from lookright.training import Run, fit
 from lookright.training.descent import optimizer_of, rate
 from lookright.training.module import Module
+from lookright.training.settings import rhythm
 from test_training import ATTACK, QUICK, Hook, Keep, alone, same_weights
 from test_training_mistakes import interrupt
 from test_training_sampling import DOMAINS, Seen, Uneven, settings_of
@@ -87,7 +88,7 @@ def test_each_option_does_something_repeats_and_resumes_bit_for_bit(plain, tmp_p
 # --- Steps -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("steps", "every", "ends"), [(11, 4, [4, 8, 11]), (3, None, [1, 2, 3])])
+@pytest.mark.parametrize(("steps", "every", "ends"), [(11, 4, [4, 8, 11]), (3, None, [3])])
 @pytest.mark.parametrize(
     "make", [ERM, GroupDRO, lambda model: FreeAT(model, replays=3)], ids=["erm", "gdro", "free"]
 )
@@ -105,6 +106,22 @@ def test_a_training_by_steps_has_exactly_so_many(tmp_path, make, steps, every, e
     replays = make(tiny_classifier()).replays
     for step, images in enumerate(batches):
         assert torch.equal(images, batches[step - step % replays])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "found"),
+    [
+        (1, None, (1, 1)),
+        (30, None, (30, 1)),
+        (61, None, (61, 3)),
+        (7, 5, (1, 10)),
+        (7, 12, (2, 10)),
+        (7, 300, (30, 10)),
+        (7, 5000, (30, 167)),
+    ],
+)
+def test_a_training_is_validated_30_times_at_most_and_steps_lie_between(epochs, steps, found):
+    assert rhythm(epochs, steps, None) == found
 
 
 def test_how_often_is_validated_does_not_change_which_images_come(tmp_path):

@@ -143,7 +143,7 @@ def fit(
         validation_attack: for the accuracy under attack; None is PGD of 10 steps in the ball of
             the method's attack, or that attack itself where it names no ball.
         validate_every: in epochs, or in steps where these are given; None is each epoch up to 30 of
-            them, otherwise 30 times in all. The end is always validated.
+            them, otherwise 30 times in all, 10 steps or more apart. The end is always validated.
         patience: end the training after so many validations in a row that are not better, as the
             best epoch is chosen; None never.
         preset: name of the preset that the options are from, for the run's config.

@@ -24,6 +24,9 @@ OptimizerMaker = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 _VALIDATIONS = 30
 """In a training, at most, unless it is said how often."""
+_APART = 10
+"""Steps from one validation to the next, at least, unless it is said: a validation may take longer
+than they do."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,6 @@ def rhythm(epochs: int, steps: int | None, validate_every: int | None) -> tuple[
 
     In a training by steps, an epoch goes from one validation to the next.
     """
-    length = epochs if steps is None else steps
-    every = max(1, -(-length // _VALIDATIONS)) if validate_every is None else validate_every
+    length, least = (epochs, 1) if steps is None else (steps, _APART)
+    every = max(least, -(-length // _VALIDATIONS)) if validate_every is None else validate_every
     return (epochs if steps is None else -(-steps // max(1, every))), every

@@ -136,7 +136,7 @@ def train(
         validation_attack: attack used to choose the best epoch; null is PGD with 10 steps in the
             ball of the method's attack.
         validate_every: in epochs, or in steps where these are given; null is each epoch, and at
-            most 30 times in all.
+            most 30 times in all, 10 steps or more apart.
         patience: end after so many validations in a row without a better one; null is never.
         seed: of the initial weights, the order of the images and the attacks' random starts.
         precision: as in lightning.Trainer.
