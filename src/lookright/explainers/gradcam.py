@@ -16,6 +16,7 @@ from lookright.explainers.explainer import (
     reached,
 )
 from lookright.explainers.layers import FeatureLayer, find_layer, named_layer
+from lookright.explainers.statistics import BatchStatistics
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class GradCAM(Explainer):
     Tokens and channels-last maps of timm's and torchvision's networks are arranged as a grid; for
     other layouts `grid` is a function that does this, from the layer's output to (B, C, h, w). The
     saliency has the size of A, not of the image. The backward pass runs only from the logits to A,
-    so on the last feature map it costs almost nothing beyond the forward pass.
+    so on the last feature map it costs almost nothing beyond the forward pass. Of BatchNorm behind A
+    in training mode the statistics are constants to it, so that the map of an image does not depend
+    on the classes of the others; gradients of the map know of them.
 
     relu: False leaves the ReLU out, as captum's `relu_attributions=False`: the map is then signed,
     for training. Where a linear layer follows the mean of A it is the class activation map of Zhou
@@ -75,8 +78,9 @@ def weighted_features(
     found = (
         named_layer(model, layer, x, any_layout=grid is not None) if layer else find_layer(model, x)
     )
-    logits, runs = _forward(model, found, x, keep)
-    with differentiation(keep):
+    statistics = BatchStatistics()
+    logits, runs = _forward(model, found, x, keep, statistics)
+    with differentiation(keep), statistics.constant():
         features, gradient = _read(score(logits), runs, keep)
         arranged = grid or found.grid
         maps, gradients = arranged(features), arranged(gradient)
@@ -95,7 +99,7 @@ def _read(score: Tensor, runs: Sequence[Tensor], keep: bool) -> tuple[Tensor, Te
 
 
 def _forward(
-    model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool
+    model: nn.Module, layer: FeatureLayer, x: Tensor, keep: bool, statistics: BatchStatistics
 ) -> tuple[Tensor, list[Tensor]]:
     """Logits and the layer's outputs, in turn; without `keep`, the graph starts at the last."""
     captured: list[Tensor] = []
@@ -111,7 +115,7 @@ def _forward(
 
     handle = layer.module.register_forward_hook(capture)
     try:
-        with differentiation(keep):
+        with differentiation(keep), statistics.replacing(lambda: captured):
             torch.set_grad_enabled(keep)
             logits = model(x)
     finally:
