@@ -567,6 +567,17 @@ def test_bad_images_and_labels(
     assert same_state(before, state_of(model))
 
 
+def test_a_noisy_map_has_moved_nowhere_at_the_image_itself() -> None:
+    torch.manual_seed(0)
+    model, (x, y) = Smooth().eval(), images()
+    value = ExplanationChange(SmoothGrad(3))(model, x, y)
+    assert float(value(x).detach().abs().max()) < 1e-6
+    assert float(value(x + 0.1 * torch.rand_like(x)).detach().min()) > 1e-4
+    both = CrossEntropyAndExplanation(SmoothGrad(3))(model, x, y)
+    expected = torch.nn.functional.cross_entropy(model(x), y, reduction="none")
+    torch.testing.assert_close(both(x), expected, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("of", [ExplanationChange, CrossEntropyAndExplanation])
 def test_what_an_explainer_draws_follows_the_generator(of: type) -> None:
     attack = PGD(steps=2, objective=of(SmoothGrad(samples=2), Correlation()))

@@ -1,13 +1,14 @@
 """EGAT with passes of their own for attacked and clean images."""
 
 import copy
+import warnings
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from cases import batch
-from lookright.attacks import PGD
+from lookright.attacks import PGD, Attack
 from lookright.batch import Batch
 from lookright.explainers import GradCAM, InputGradient, IntegratedGradients, SmoothGrad
 from lookright.guides import HumanMask, MeanTeacher, MixedExplanation
@@ -71,3 +72,34 @@ def test_each_kind_of_image_is_normalised_by_its_own_batch():
         torch.testing.assert_close(terms[name], F.cross_entropy(by_hand(images), labels))
     together = EGAT(joint, ATTACK, separate=False, **options)(Batch(x, labels))
     assert not torch.allclose(together["clean"], terms["clean"])
+
+
+class Unchanged(Attack):
+    def __call__(self, model, x, y, generator=None):
+        return x.clone()
+
+
+@pytest.mark.parametrize("separate", [True, False], ids=["apart", "together"])
+@pytest.mark.parametrize("guide", [None, MeanTeacher(warm_up=0.0)], ids=["itself", "teacher"])
+def test_the_two_maps_are_of_the_same_noise(separate, guide):
+    torch.manual_seed(0)
+    model, data = Smooth(), batch()
+    method = EGAT(model, Unchanged(), SmoothGrad(4), guide=copy.deepcopy(guide), separate=separate)
+    first, again = (float(method(data)["explanation"].detach()) for _ in range(2))
+    assert first == pytest.approx(0, abs=1e-5)
+    assert again == pytest.approx(0, abs=1e-5)
+
+
+def test_dropout_is_the_same_for_both_maps():
+    torch.manual_seed(0)
+    dropped = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.Tanh(), torch.nn.Dropout(0.5),
+        torch.nn.Conv2d(8, 4, 3, 2, 1), torch.nn.Flatten(), torch.nn.LazyLinear(3),
+    ).train()  # fmt: skip
+    data = batch()
+    dropped(data.images)
+    method = EGAT(dropped, Unchanged(), GradCAM("1", relu=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert float(method(data)["explanation"].detach()) == pytest.approx(0, abs=1e-5)
+    assert not torch.equal(dropped(data.images), dropped(data.images))

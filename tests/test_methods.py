@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from cases import METHODS, batch
 from lookright.attacks import PGD, Attack
@@ -403,3 +404,37 @@ def test_the_mixup_gap_is_zero_for_maps_that_mix_as_the_images_do_and_counts_wha
     alone = Mixed(mixed.labels[:0], at[0][:0], at[1][:0], mixed.lam[:0])
     assert mixed_explanation_gap(alone, maps[:0], maps, L1()) == 0
     assert mixed_explanation_gap(alone, maps[:0], maps, Correlation()) == 0
+
+
+class Recomputed(Smooth):
+    """A network that computes its features once more in the backward pass."""
+
+    grad_checkpointing = False
+
+    def _features(self, x: Tensor) -> Tensor:
+        return F.softplus(self.second(torch.tanh(3 * self.first(x - 0.5))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.grad_checkpointing:
+            x = checkpoint(self._features, x, use_reentrant=False)
+        else:
+            x = self._features(x)
+        return 10 * self.head(x.mean((2, 3)))
+
+
+@every_method
+def test_gradient_checkpointing_changes_no_gradient_or_is_refused(make: Make) -> None:
+    torch.manual_seed(0)
+    network, found = Recomputed(), []
+    for switched in (False, True):
+        method = make(copy.deepcopy(network))
+        method.model.grad_checkpointing = switched
+        torch.manual_seed(1)
+        if switched and method.keeps_graph:
+            with pytest.raises(UserError, match=r"gradient checkpointing.*set_grad_checkpointing"):
+                loss_of(method)
+            return
+        loss_of(method).backward()
+        found.append([parameter.grad for parameter in method.model.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)

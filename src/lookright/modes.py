@@ -68,6 +68,30 @@ def normalises_by_batch(model: nn.Module) -> bool:
     return any(isinstance(each, _BatchNorm) and each.training for each in model.modules())
 
 
+def recomputing(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    """The switches, timm's and Hugging Face's, of gradient checkpointing that are on.
+
+    It computes the forward pass once more in the backward pass, when what was changed for a while
+    is as it was before.
+    """
+    switches = ("grad_checkpointing", "gradient_checkpointing")
+    found = ((each, name) for each in model.modules() for name in switches)
+    return [(each, name) for each, name in found if getattr(each, name, False) is True]
+
+
+@contextmanager
+def not_recomputing(model: nn.Module) -> Iterator[None]:
+    """Gradient checkpointing is off inside."""
+    switches = recomputing(model)
+    try:
+        for module, name in switches:
+            setattr(module, name, False)
+        yield
+    finally:
+        for module, name in switches:
+            setattr(module, name, True)
+
+
 @contextmanager
 def averaging_no_statistics(model: nn.Module) -> Iterator[None]:
     """BatchNorm in training mode normalises by the batch, and leaves its running statistics."""

@@ -1,8 +1,8 @@
 """Seeds derived from names, and random numbers that leave torch's global state unchanged."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -23,3 +23,21 @@ def own_noise(device: torch.device, seed: int | None = None) -> Iterator[None]:
         elif seed is not None:
             torch.manual_seed(seed)
         yield
+
+
+def same_noise(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    """`with again():` draws from torch's global random state, that of the CPU and of the device,
+    what was drawn since this call, and leaves that state unchanged."""
+    accelerator = None if device.type == "cpu" else getattr(torch, device.type)
+    state = torch.get_rng_state()
+    on_device = accelerator and accelerator.get_rng_state(device)
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        with own_noise(device):
+            torch.set_rng_state(state)
+            if accelerator is not None:
+                accelerator.set_rng_state(on_device, device)
+            yield
+
+    return again

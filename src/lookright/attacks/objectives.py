@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lookright.distances import L1, Correlation, Distance
 from lookright.errors import UserError
 from lookright.explainers.explainer import Explainer, check_signs
+from lookright.seeds import same_noise
 
 Ascended = Callable[[Tensor], Tensor]
 
@@ -108,9 +109,15 @@ class ExplanationChange(Objective):
         check_signs(self.explainer, self.distance)
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        again = same_noise(x.device)
         with torch.no_grad():
             clean = self.explainer(model, x, y)[1]
-        return lambda z: self.distance(self.explainer(model, z, y)[1], clean)
+
+        def change(z: Tensor) -> Tensor:
+            with again():
+                return self.distance(self.explainer(model, z, y)[1], clean)
+
+        return change
 
 
 @dataclass(frozen=True)
@@ -137,11 +144,13 @@ class CrossEntropyAndExplanation(Objective):
         check_signs(self.explainer, self.distance)
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        again = same_noise(x.device)
         with torch.no_grad():
             clean = self.explainer(model, x, y)[1]
 
         def value(z: Tensor) -> Tensor:
-            logits, saliency = self.explainer(model, z, y)
+            with again():
+                logits, saliency = self.explainer(model, z, y)
             wrong = F.cross_entropy(logits, y, reduction="none")
             return wrong + self.weight * self.distance(saliency, clean)
 

@@ -28,9 +28,9 @@ class GradCAM(Explainer):
     Tokens and channels-last maps of timm's and torchvision's networks are arranged as a grid; for
     other layouts `grid` is a function that does this, from the layer's output to (B, C, h, w). The
     saliency has the size of A, not of the image. The backward pass runs only from the logits to A,
-    so on the last feature map it costs almost nothing beyond the forward pass. Of BatchNorm behind A
-    in training mode the statistics are constants to it, so that the map of an image does not depend
-    on the classes of the others; gradients of the map know of them.
+    so on the last feature map it costs almost nothing beyond the forward pass. To it the statistics
+    of BatchNorm behind A in training mode are constants, so that the map of an image does not
+    depend on the classes of the others; gradients of the map know of them.
 
     relu: False leaves the ReLU out, as captum's `relu_attributions=False`: the map is then signed,
     for training. Where a linear layer follows the mean of A it is the class activation map of Zhou

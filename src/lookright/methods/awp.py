@@ -57,6 +57,10 @@ class AWP(Method):
         self.replays = method.replays
 
     @property
+    def keeps_graph(self) -> bool:
+        return True
+
+    @property
     def met_by_silence(self) -> dict[str, tuple[str, ...]]:
         return self.method.met_by_silence
 

@@ -15,6 +15,7 @@ from lookright.guides.mixup import mix_same_class, mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
 from lookright.methods.trades import answer_change
 from lookright.modes import averaging_no_statistics
+from lookright.seeds import same_noise
 
 
 class EGAT(Method):
@@ -96,9 +97,10 @@ class EGAT(Method):
         mixed = mix_same_class(y) if self.mixup else None
         of_attacked = [(attacked, y), *([(pairs.of(attacked), pairs.labels)] if pairs else [])]
         of_clean = [(x, y), *([(mixed.of(x), mixed.labels)] if mixed else [])]
+        again = same_noise(x.device)
         if self.separate:
             seen = self._seen(of_attacked, explaining)
-            with averaging_no_statistics(self.model):
+            with averaging_no_statistics(self.model), again():
                 seen_clean = self._seen(of_clean, bool(mixed) or (explaining and not teacher))
         else:
             seen = self._seen([*of_attacked, *of_clean], explaining or bool(mixed))
@@ -108,7 +110,7 @@ class EGAT(Method):
         clean, clean_map = seen_clean[0]
         answers, wanted = clean, clean_map
         if teacher:
-            with torch.no_grad():
+            with torch.no_grad(), again():
                 answers, wanted = self._seen([(x, y)], explaining, teacher)[0]
         losses = {
             "adversarial": self.cross_entropy(adversarial, y),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError
 from lookright.explainers.explainer import reached
-from lookright.modes import frozen, uncompiled
+from lookright.modes import frozen, not_recomputing, uncompiled
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _name_of_head(model: nn.Module, x: Tensor) -> str:
             if isinstance(module, _LAYERS)
         ]
         try:
-            with frozen(model), uncompiled():
+            with frozen(model), uncompiled(), not_recomputing(model):
                 logits = model(x[:1])
         finally:
             for handle in handles:

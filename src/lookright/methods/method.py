@@ -18,7 +18,7 @@ from lookright.guides import Guide
 from lookright.guides.silence import cheap_silence
 from lookright.models import Classifier, giving_logits
 from lookright.models.trial import WrongModelError
-from lookright.modes import may_look
+from lookright.modes import may_look, recomputing
 
 
 class Method(nn.Module, ABC):
@@ -61,6 +61,12 @@ class Method(nn.Module, ABC):
         if not self.tried:
             if may_look():
                 batch.check()
+            if self.keeps_graph and recomputing(self.model):
+                raise UserError(
+                    f"{type(self).__name__} cannot train with gradient checkpointing, whose second "
+                    "forward pass is another one: switch it off, as by set_grad_checkpointing("
+                    "False) of timm's networks, and take smaller batches."
+                )
             try:
                 self.give_logits(batch.images.shape[-1], like=batch.images, anew=False)
             except WrongModelError:
@@ -119,6 +125,11 @@ class Method(nn.Module, ABC):
             for name, value in state_dict.items()
         }
         return super().load_state_dict(found, strict, assign)
+
+    @property
+    def keeps_graph(self) -> bool:
+        """Whether its gradients need the forward pass as it was, and not computed once more."""
+        return self.explainer is not None
 
     @property
     def compared(self) -> Mapping[str, tuple[Distance, bool]]:
