@@ -7,6 +7,7 @@ import torch
 
 from lookright.attacks import APGD, PGD, Attack, AutoAttack, LInf, Norm, Square
 from lookright.corruptions import corrupt
+from lookright.data import InMemory
 from lookright.evaluation import (
     Attacks,
     Claims,
@@ -17,7 +18,7 @@ from lookright.evaluation import (
     evaluate,
 )
 from lookright.evaluation.column import measuring
-from lookright.evaluation.grouping import measures_of
+from lookright.evaluation.grouping import ResultSet, measures_of
 from lookright.evaluation.result import read_examples, read_result
 from lookright.evaluation.stages import all_stages
 from lookright.evaluation.table import read_table
@@ -28,7 +29,7 @@ from lookright.metrics.sensitivity import MAX_SENSITIVITY
 from lookright.report import write_page
 from lookright.statistics.bounds import share_at_least
 from test_evaluation import judge, learned, protocol  # noqa: F401
-from tiny import Blobs
+from tiny import Blobs, tiny_classifier
 
 EPS = 8 / 255
 SPOILT = Corruptions(("brightness", "gaussian_noise"), (1, 5))
@@ -360,3 +361,19 @@ def test_an_explainers_noise_does_not_depend_on_the_batches(learned, size):  # n
     )
     stable = (each.domains["data"].measures["stability_cosine"].value for each in (whole, apart))
     assert next(stable) == pytest.approx(next(stable), abs=1e-5)
+
+
+def test_only_where_the_object_is_known_a_picture_is_darkened_around_it(tmp_path):
+    masks = torch.zeros(4, 1, 16, 16)
+    masks[:, :, 4:12, 4:12] = 1
+    masks[2] = 0
+    known = torch.tensor([True, False, True, True])
+    data = InMemory(torch.rand(4, 3, 16, 16), torch.arange(4) % 2, masks, has_mask=known)
+    quick = Protocol(stages=(Attacks(steps=1, restarts=1, curve=()),), only=True)
+    model = tiny_classifier(data=data)
+    result = evaluate(model, data, tmp_path / "result", name="M", protocol=quick, progress=False)
+    (shown,) = ResultSet.of([result]).examples("data")
+    assert sum(shown.shade(i) is not None for i in range(4)) == 2
+    html = write_page([result], tmp_path / "p.html").read_text()
+    assert html.count('<span class="when">the object</span>') == 2
+    assert html.count('<span class="when">the image</span>') == 2

@@ -75,6 +75,8 @@ def test_the_interval_of_balanced_accuracy_of_two_classes_is_agrestis_and_caffos
 @pytest.mark.parametrize(("sizes", "recalls"), [
     ((81, 19), (0.9, 0.5)), ((200, 12), (0.97, 0.8)), ((60, 25, 8), (0.8, 0.6, 0.3)),
     ((40,) * 10, (0.95,) * 10), ((8,) * 20, (0.9,) * 20), ((30,) * 5, (0.98,) * 5),
+    ((1,) * 100, (0.5,) * 100), ((1,) * 30, (0.9,) * 30), ((2,) * 50, (0.4,) * 50),
+    ((1,) * 20 + (40,), (0.5,) * 21),
 ])  # fmt: skip
 def test_balanced_accuracy_is_covered_as_often_as_it_says(sizes, recalls):
     draw = np.random.default_rng(0)

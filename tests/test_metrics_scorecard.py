@@ -153,12 +153,20 @@ def test_baselines_are_the_centre_prior_and_the_images_own_chance():
     x = torch.rand(3, 3, 8, 12)
     maps = baselines(x, (4, 5))
     assert maps["random"].shape == (3, 4, 5)
-    assert torch.equal(maps["random"][1], image_chance(x[1:2], 20, 40).view(4, 5))
+    assert torch.equal(maps["random"][1], image_chance(x[1:2], 20, 40, 2**15).view(4, 5))
     assert not torch.equal(maps["random"][0], maps["random"][1])
     batch = type("Batch", (), {"images": x, "__len__": lambda self: 3})()
     assert torch.equal(maps["centre"], CentrePrior()(batch, None).maps)
     assert maps["centre"][0, 3:5, 5:7].min() > 0.9
     assert maps["centre"][0, 0, 0] < 0.1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_random_map_is_drawn_anew_for_a_change_below_half_a_level_of_8_bits(dtype):
+    x = (torch.arange(3 * 3 * 8 * 12) % 250).view(3, 3, 8, 12).to(dtype) / 255
+    one, other = (baselines(view, (16, 16))["random"] for view in (x, x + 0.3 / 255))
+    agreement = torch.corrcoef(torch.stack([one.flatten(), other.flatten()]).float())[0, 1]
+    assert abs(float(agreement)) < 0.1
 
 
 def test_mistakes_are_named():

@@ -184,6 +184,8 @@ def test_what_the_data_must_have():
         OtherDomain("reverse").possible(DATA, "train")
     with pytest.raises(UserError, match=r"Unknown corruption 'foggy'.*Did you mean 'fog'"):
         Corrupted("foggy")
+    with pytest.raises(UserError, match=r"Severity 1\.0; expected a whole number"):
+        Corrupted("fog", 1.0)
     with pytest.raises(UserError, match=r"Severity 0; expected .* from 1 to 5"):
         Corrupted("fog", 0)
     sample = drawn(others=())

@@ -338,7 +338,40 @@ def test_one_image_makes_no_method_the_best(tmp_path):
         for domain in raw["domains"].values():
             domain["measures"]["localisation_mass"] = fake.score(value, 0, n=1)
     told = story(tmp_path, [first, second])["Where the models look, in “train”"]
-    assert "so none is called best" in told
+    assert told.endswith("One image gives no interval, so none is called best.")
+    text = texts(tmp_path, [first, second])
+    assert "0.412 one image (of 1 image)" in text
+
+
+def texts(tmp_path, raws):
+    folders = [fake.write(tmp_path / f"t{i}", raw) for i, raw in enumerate(raws)]
+    html = write_page(folders, tmp_path / "texts.html").read_text()
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def test_what_was_measured_otherwise_has_no_best(tmp_path):
+    first, second = fake.result_json("ERM"), fake.result_json("EGAT")
+    second["settings"] = fake.settings(steps=50)
+    for domain in second["domains"].values():
+        domain["measures"]["mask_area"] = fake.score(0.5)
+    told = story(tmp_path, [first, second])
+    attack = told["Under attack, in “train”"]
+    assert attack.endswith("Not all have the same Attacks, so none is called best.")
+    look = told["Where the models look, in “train”"]
+    assert "(by chance 14% to 50%)" in look
+    assert look.endswith("Not all have the same chance level, so none is called best.")
+    assert "By chance object area 0.140\N{EN DASH}0.500" in texts(tmp_path, [first, second])
+
+
+def test_a_domain_of_few_images_hides_no_loss_in_another(tmp_path):
+    raw = fake.result_json("EGAT", domains=("train", "few", "art"))
+    for name, k, n in (("train", 45, 50), ("few", 3, 6), ("art", 30, 50)):
+        raw["domains"][name]["measures"]["accuracy"] = fake.rate(k / n, n)
+    told = story(tmp_path, [raw])["When the domain changes"]
+    assert told == "EGAT (90% → 60% in “art”) loses accuracy when the domain changes."
+    del raw["domains"]["art"]
+    told = story(tmp_path / "few", [raw])["When the domain changes"]
+    assert told == "EGAT (90% → 50% in “few”) is not shown to keep or to lose accuracy."
 
 
 def test_story_holds_and_overlaps(tmp_path):

@@ -276,11 +276,16 @@ def wider(raw):
     raw["settings"]["init_args"]["ball"] = {"class_path": "Ball", "init_args": {"eps": 0.5}}
 
 
+def stronger(raw):
+    raw["settings"] = fake.settings(steps=50)
+
+
 def test_methods_under_other_attacks_are_not_compared(tmp_path):
-    a = judged(tmp_path, "A", here=table(accuracy=A_RIGHT))
-    b = edited(judged(tmp_path, "B", here=table(accuracy=B_RIGHT)), wider)
+    two = table(accuracy=A_RIGHT, accuracy_adversarial=B_RIGHT)
+    a = judged(tmp_path, "A", here=two)
+    b = edited(judged(tmp_path, "B", here=two), wider)
     (here,) = pairs(a, b)
-    assert here.measures == ()
+    assert [measure.key for measure, _ in here.measures] == ["accuracy"]
     assert here.refused == (
         "Expected results measured alike, but A and B have another ball: evaluate both by one "
         "protocol.",
@@ -294,6 +299,7 @@ def test_methods_under_other_attacks_are_not_compared(tmp_path):
     ("change", "what"),
     [
         (wider, "ball"),
+        (stronger, "Attacks"),
         (lambda raw: raw.update(train_domain=["elsewhere"]), "training domains"),
         (lambda raw: raw.update(classes=raw["classes"][:9]), "classes"),
         (lambda raw: raw["domains"]["here"].update(samples="others"), "images, labels or masks"),
@@ -311,10 +317,31 @@ def test_another_ball_is_seen_also_where_another_domain_has_other_images(tmp_pat
         wider(raw)
         raw["domains"]["there"]["samples"] = "others"
 
-    rows = {"here": table(accuracy=A_RIGHT), "there": table(accuracy=A_RIGHT)}
+    rows = dict.fromkeys(("here", "there"), table(accuracy_adversarial=A_RIGHT))
     a, b = judged(tmp_path, "A", **rows), edited(judged(tmp_path, "B", **rows), change)
-    assert all("another ball" in reason for here in pairs(a, b) for reason in here.refused)
-    assert [here.measures for here in pairs(a, b)] == [(), ()]
+    here, there = pairs(a, b)
+    assert "another ball" in here.refused[0]
+    assert "other images" in there.refused[0]
+    assert here.measures == there.measures == ()
+
+
+def test_only_answers_that_depend_on_what_differs_are_not_compared(tmp_path):
+    columns = dict.fromkeys(("accuracy_adversarial", "stability_cosine"), A_RIGHT)
+    rows = table(accuracy=A_RIGHT, localisation_mass=A_RIGHT, **columns)
+    a, b = judged(tmp_path, "A", here=rows), edited(judged(tmp_path, "B", here=rows), stronger)
+    (here,) = pairs(a, b)
+    assert [measure.key for measure, _ in here.measures] == ["accuracy", "localisation_mass"]
+    assert here.refused == (
+        "Expected results measured alike, but A and B have another Attacks: evaluate both by one "
+        "protocol.",
+    )
+
+
+def test_one_image_has_no_interval(tmp_path):
+    rows = table(1, localisation_mass=np.array([0.5]))
+    a, b = (judged(tmp_path, name, n=1, here=rows) for name in ("A", "B"))
+    ((_, (pair,)),) = pairs(a, b)[0].measures
+    assert pair.interval(pair.seeds[0]) == "not known"
 
 
 def test_a_difference_whose_mean_points_the_other_way_is_not_shown(tmp_path):

@@ -8,14 +8,16 @@ from torch import Generator, Tensor
 _CUT = 2**31 - 1
 
 
-def image_chance(images: Tensor, count: int, purpose: int) -> Tensor:
+def image_chance(images: Tensor, count: int, purpose: int, levels: int = 255) -> Tensor:
     """(B, count) pseudo-random numbers, uniform in [0, 1), derived from each of images (B, ...).
 
-    They depend only on the image's pixels in 8 bits and the purpose, so they are the same in every
-    epoch, batch and run and on every device. An augmented view counts as another image. purpose: an
-    integer of 0 or more; different purposes give unrelated numbers for every image.
+    They depend only on the image's pixels, by default in 8 bits, and the purpose, so they are the
+    same in every epoch, batch and run and on every device. An augmented view counts as another
+    image. purpose: an integer of 0 or more; different purposes give unrelated numbers for every
+    image. levels: into which a pixel is rounded.
     """
-    return _below_one(_numbers(_names(images), torch.tensor(purpose), count), images.dtype)
+    names = _names(images, levels)
+    return _below_one(_numbers(names, torch.tensor(purpose), count), images.dtype)
 
 
 class ImageGenerator(Generator):
@@ -72,11 +74,11 @@ def normal_(values: Tensor, images: Tensor, generator: Generator | None) -> Tens
     return values.normal_(generator=generator)
 
 
-def _names(images: Tensor) -> Tensor:
-    """(B,) integers in [0, 2^31): a hash of the pixels of each image in 8 bits."""
-    levels = (images.detach().flatten(1) * 255).round().long()
-    place = torch.arange(levels.shape[1], device=images.device)
-    return _scattered((levels * _scattered(place)).sum(1))
+def _names(images: Tensor, levels: int = 255) -> Tensor:
+    """(B,) integers in [0, 2^31): a hash of the pixels of each image, rounded to so many levels."""
+    pixels = (images.detach().flatten(1) * levels).round().long()
+    place = torch.arange(pixels.shape[1], device=images.device)
+    return _scattered((pixels * _scattered(place)).sum(1))
 
 
 def _numbers(names: Tensor, purpose: Tensor, count: int) -> Tensor:

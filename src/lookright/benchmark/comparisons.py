@@ -107,7 +107,7 @@ class ImageValues:
                     (
                         trial.result.domains[pair.test].samples,
                         trial.result.classes,
-                        str(measured(trial.result)),
+                        str(measured(trial.result, [measure])),
                     )
                     for trial in self.scheme.of(method, pair.train)
                     if pair.test in trial.result.domains

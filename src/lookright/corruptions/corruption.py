@@ -36,5 +36,5 @@ class Corruption:
 
 def check_severity(severity: int) -> None:
     """Raise UserError unless the severity is a whole number from 1 to 5."""
-    if severity not in range(1, 6):
-        raise UserError(f"Severity {severity}; expected a whole number from 1 to 5.")
+    if not isinstance(severity, int) or severity not in range(1, 6):
+        raise UserError(f"Severity {severity!r}; expected a whole number from 1 to 5.")

@@ -99,6 +99,8 @@ def _shown(view: View) -> Mapping[str, Tensor]:
     """The images, their explanations and the model's predictions."""
     probability, predicted = view.logits.softmax(1).max(1)
     masks = view.batch.masks
+    if masks is not None:
+        masks = masks.masked_fill(~view.has_mask[:, None, None, None], 0)
     return {
         "images": pixels(view.batch.images),
         "saliency": heat(view.saliency),

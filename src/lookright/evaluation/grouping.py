@@ -1,14 +1,14 @@
 """Groups results by method: runs of the same name are seeds of one method."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lookright.drawing import Style
+from lookright.drawing import Style, shade_uri
 from lookright.errors import UserError
 from lookright.evaluation.result import DomainResult, Examples, Result, read_examples
 from lookright.evaluation.settings import compared
@@ -25,8 +25,9 @@ class Cell:
     """One figure of one method: of a single seed, or the mean over seeds.
 
     `low` and `high` are the 95% interval of a single seed, or mean ± sd over several;
-    `sd` (the sample standard deviation) is None for a single seed. `known`: whether there is a
-    spread to see, as there is not in a single image of a single seed.
+    `sd` (the sample standard deviation) is None for a single seed. `n`: the images of each seed, or
+    the fewest. `known`: whether there is a spread to see, as there is not in a single image of a
+    single seed.
     """
 
     value: float
@@ -34,17 +35,22 @@ class Cell:
     high: float
     sd: float | None
     seeds: int
-    known: bool = True
+    n: int
 
     @classmethod
     def of(cls, estimates: Sequence[Estimate]) -> "Cell":
         """The cell of at least one seed's estimates."""
         if len(estimates) == 1:
             only = estimates[0]
-            return cls(only.value, only.low, only.high, None, 1, only.n > 1)
+            return cls(only.value, only.low, only.high, None, 1, only.n)
         values = [estimate.value for estimate in estimates]
         mean, sd = statistics.fmean(values), statistics.stdev(values)
-        return cls(mean, mean - sd, mean + sd, sd, len(values))
+        fewest = min(estimate.n for estimate in estimates)
+        return cls(mean, mean - sd, mean + sd, sd, len(values), fewest)
+
+    @property
+    def known(self) -> bool:
+        return self.sd is not None or self.n > 1
 
     def overlaps(self, other: "Cell") -> bool:
         """Whether the two intervals have a point in common, as far as is known."""
@@ -86,16 +92,19 @@ class MethodResults:
         return f"seed {run.seed}: {text}" if len(self.runs) > 1 else text
 
 
-def measured(result: Result) -> dict[str, Any]:
-    """What of its protocol another result must share to be compared with this one."""
+def measured(result: Result, measures: Iterable[Measure] = MEASURES) -> dict[str, Any]:
+    """What of its protocol another result must share for these measures of both to be compared."""
     options = result.settings.get("init_args", {})
-    return {name: options.get(name) for name in ("ball", "explainer")}
+    stages = {stage["class_path"]: stage["init_args"] for stage in options.get("stages", ())}
+    parts = options | {path.rpartition(".")[2]: stage for path, stage in stages.items()}
+    names = dict.fromkeys(name for one in measures for name in one.question.depends)
+    return {name: parts[name] for name in names if name in parts}
 
 
-def measured_by(one: Result, other: Result) -> str | None:
-    """What of their protocols differs so that two results cannot be compared."""
-    mine, theirs = measured(one), measured(other)
-    return next((name for name in mine if mine[name] != theirs[name]), None)
+def measured_by(one: Result, other: Result, measures: Iterable[Measure] = MEASURES) -> str | None:
+    """What of their protocols differs so that these measures cannot be compared."""
+    mine, theirs = (measured(result, measures) for result in (one, other))
+    return next((name for name in mine if name in theirs and mine[name] != theirs[name]), None)
 
 
 def _differing(one: Result, other: Result) -> str | None:
@@ -198,6 +207,21 @@ class ResultSet:
         found = ((method, method.cell(domain, key)) for method in self.methods)
         return [(method, cell) for method, cell in found if cell is not None]
 
+    def unlike(self, domain: str, measure: Measure) -> str | None:
+        """In what the methods' figures of a measure in a domain cannot be compared."""
+        (first, here), *others = (
+            of
+            for method in self.methods
+            for of in method.within(domain)
+            if measure.key in of[1].measures
+        )
+        for run, there in others:
+            if what := measured_by(first, run, (measure,)):
+                return what
+            if there.samples != here.samples:
+                return "images, labels or masks"
+        return None
+
     def examples(self, domain: str) -> list["MethodExamples"]:
         """The first seed's examples, for every method that has any in the domain."""
         return [
@@ -221,6 +245,11 @@ class MethodExamples:
     run: Result
     domain: str
     examples: Examples
+
+    def shade(self, i: int) -> str | None:
+        """What darkens all but the object of example `i`; None where no object is known."""
+        masks = self.examples.masks
+        return None if masks is None or not masks[i].any() else shade_uri(masks[i])
 
 
 def measures_of(results: Sequence[Result]) -> dict[str, Measure]:

@@ -8,6 +8,8 @@ from lookright.chance import image_chance
 BASELINES = ("random", "centre")
 _IN_WORDS = {"random": "a random map", "centre": "the middle of the image"}
 _PURPOSE = 40
+_LEVELS = 2**15
+"""So fine that an image changed by less than half a level of 8 bits is another one."""
 
 
 def baselines(images: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
@@ -20,7 +22,8 @@ def baselines(images: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     constant on a coarse grid.
     """
     h, w = size
-    random = image_chance(images.detach(), h * w, purpose=_PURPOSE).view(-1, h, w)
+    random = image_chance(images.detach(), h * w, purpose=_PURPOSE, levels=_LEVELS)
+    random = random.view(-1, h, w)
     height, width = images.shape[-2:]
     centre = centre_prior((height, width), images).expand(len(images), height, width)
     return {"random": random, "centre": centre}

@@ -34,6 +34,8 @@ def spread(measure: Measure, cell: Cell) -> str:
     """'± sd' over several seeds, 'low-high' of the 95% interval for one."""
     if cell.sd is not None:
         return f"± {measure.bare(cell.sd)}"
+    if not cell.known:
+        return "one image"
     return _from_to(measure.bare(cell.low), measure.bare(cell.high))
 
 
@@ -46,9 +48,10 @@ def span_of(measure: Measure, cells: Sequence[Cell]) -> str:
 
 
 def best(measure: Measure, results: ResultSet, domain: str) -> set[str]:
-    """Names of the methods that print the best value; empty where all print the same."""
+    """Names of the methods that print the best value; empty where all print the same, or where
+    they were not measured alike."""
     cells = results.cells(domain, measure.key)
-    if measure.higher_is_better is None or len(cells) < 2:
+    if measure.higher_is_better is None or len(cells) < 2 or results.unlike(domain, measure):
         return set()
     rounded = {method.name: _printed(measure, cell) for method, cell in cells}
     winner = (max if measure.higher_is_better else min)(rounded.values())

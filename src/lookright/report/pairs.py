@@ -82,6 +82,8 @@ class Pair:
         return self._number(seed.difference.value)
 
     def interval(self, seed: RunDifference) -> str:
+        if seed.difference.n == 1:
+            return "not known"
         return f"{self._number(seed.difference.low)} to {self._number(seed.difference.high)}"
 
     def _number(self, value: float) -> str:
@@ -141,8 +143,8 @@ def _of_domain(
     for first, second in combinations(methods, 2):
         try:
             runs = [
-                (name, *common_images(domain, *(_side(run, domain, tables) for run in runs)))
-                for name, *runs in _runs(first, second, domain)
+                (name, of, common_images(domain, *(_side(run, domain, tables) for run in of)))
+                for name, *of in _runs(first, second, domain)
             ]
         except UserError as error:
             refused[str(error)] = None
@@ -150,10 +152,16 @@ def _of_domain(
         for measure in measures:
             seeds = [
                 RunDifference(name, difference, difference.p)
-                for name, own, theirs in runs
-                if (difference := compared(measure, own, theirs)) is not None
+                for name, _, both in runs
+                if (difference := compared(measure, *both)) is not None
             ]
-            if seeds:
+            unlike = (measured_by(one, other, [measure]) for _, (one, other), _ in runs)
+            if seeds and (what := next(filter(None, unlike), None)):
+                refused[
+                    f"Expected results measured alike, but {first.name} and {second.name} have "
+                    f"another {what}: evaluate both by one protocol."
+                ] = None
+            elif seeds:
                 pairs.append(Pair(first.name, second.name, measure, tuple(seeds)))
     pairs, tests = _corrected(pairs)
     by_measure = (
@@ -195,11 +203,6 @@ def common_images(domain: str, first: Side, second: Side) -> tuple[Table, Table]
         UserError: they have no image in common, or the images, labels or masks differ.
     """
     own, theirs = first.table, second.table
-    if what := measured_by(first.run, second.run):
-        raise UserError(
-            f"Expected results measured alike, but {first.run.name} and {second.run.name} have "
-            f"another {what}: evaluate both by one protocol."
-        )
     _, at, there = np.intersect1d(own["image"], theirs["image"], return_indices=True)
     here, elsewhere = (side.run.domains[domain] for side in (first, second))
     alike = here.samples == elsewhere.samples

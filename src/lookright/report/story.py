@@ -2,7 +2,7 @@
 criterion.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -31,7 +31,7 @@ _BEST = (
 _CRITERIA: dict[type[Declared], str] = {
     AcrossDomains: "A method follows a shortcut where its accuracy in another domain is under half "
     "of that in distribution; it loses accuracy where it falls by at least 10 points. In both "
-    "cases the two intervals must not overlap. Otherwise it holds.",
+    "cases the two intervals must not overlap. It holds where it falls by less in every domain.",
     Kept: "A method breaks under attack where it keeps no more than half of its clean accuracy.",
     AgainstBaselines: "An explanation shows more than a baseline where, in every measure tested, "
     "it is better on more images than it is worse on, on the same images and the same model: the "
@@ -101,7 +101,7 @@ def _named(method: MethodResults, figures: str) -> Markup:
 
 def _across_domains(results: ResultSet, measure: Measure) -> Markup:
     fooled: dict[str, list[Markup]] = {}
-    guessing, losing, holding = [], [], []
+    guessing, losing, holding, unsure = [], [], [], []
     for method in results.methods:
         home = results.home_of(method)
         at_home = method.cell(home, measure.key) if home else None
@@ -116,17 +116,24 @@ def _across_domains(results: ResultSet, measure: Measure) -> Markup:
         if _guesses(method, home):
             guessing.append(_named(method, f"({percent(at_home.value)})"))
             continue
-        worst = min(others, key=lambda domain: others[domain].value)
-        away = others[worst]
-        drop, apart = at_home.value - away.value, away.high < at_home.low
+        half, near = at_home.value / 2, at_home.value - NOTABLE_DROP
+        falls = {
+            domain: cell
+            for domain, cell in others.items()
+            if cell.value < half or cell.value <= near
+        }
+        shown = {domain: cell for domain, cell in falls.items() if not cell.overlaps(at_home)}
+        worst, away = _lowest(shown or falls or others)
         fall = f"{percent(at_home.value)} → {percent(away.value)} in “{worst}”"
         span = _named(method, f"({fall})")
-        if apart and away.value < at_home.value / 2:
-            fooled.setdefault(home, []).append(span)
-        elif apart and drop >= NOTABLE_DROP:
-            losing.append(span)
-        else:
+        if not falls:
             holding.append(span)
+        elif not shown:
+            unsure.append(span)
+        elif away.value < half:
+            fooled.setdefault(home, []).append(span)
+        else:
+            losing.append(span)
     what = measure.title.lower()
     why = " a shortcut: what gave the answer in “{}” misleads elsewhere"
     return Markup(" ").join(
@@ -138,9 +145,14 @@ def _across_domains(results: ResultSet, measure: Measure) -> Markup:
             ),
             *_clause(guessing, *_GUESSES),
             *_clause(losing, "loses", "lose", f" {what} when the domain changes"),
+            *_clause(unsure, "is", "are", f" not shown to keep or to lose {what}"),
             *_clause(holding, "holds", "hold", " in every domain"),
         )
     )
+
+
+def _lowest(cells: Mapping[str, Cell]) -> tuple[str, Cell]:
+    return min(cells.items(), key=lambda of: of[1].value)
 
 
 def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> Markup:
@@ -173,7 +185,11 @@ def _kept(results: ResultSet, domain: str, measure: Measure, declared: Kept) -> 
         *_clause(broken, "breaks", "break", ""),
         *_clause(guessing, *_GUESSES),
         *_clause(keeping, "keeps", "keep", f" more than half of the {what}"),
-        _winner([pair for pair in left if pair[0].name not in guessers], praise),
+        _winner(
+            [pair for pair in left if pair[0].name not in guessers],
+            praise,
+            results.unlike(domain, measure),
+        ),
     ]
     if doubted:
         why = Markup("Suspect, since an attack may have failed: {}.")
@@ -193,11 +209,19 @@ def _levels(results: ResultSet, domain: str, measure: Measure, declared: Levels)
     if name := declared.baseline:
         random = baseline_range(results, domain, name, measure)
         scale += [f"{in_words(name)}: {random}"] if random else []
+    unlike = results.unlike(domain, measure)
     if measure.chance and (areas := results.cells(domain, measure.chance.key)):
-        scale.append(f"by chance {show(areas[0][1].value)}")
+        ends = [show(of(cell.value for _, cell in areas)) for of in (min, max)]
+        scale.append(f"by chance {' to '.join(dict.fromkeys(ends))}")
+        unlike = unlike or (None if ends[0] == ends[1] else "chance level")
     read = f" ({'; '.join(scale)})" if scale else ""
     figures = _figures(cells, show, lambda method: _beside(method, domain, declared))
-    best = _winner(cells, declared.praise, lowest=measure.higher_is_better is False)
+    best = _winner(
+        cells,
+        declared.praise,
+        unlike,
+        lowest=measure.higher_is_better is False,
+    )
     return Markup("{}{}: {}. {}").format(declared.says, read, figures, best).strip()
 
 
@@ -257,10 +281,19 @@ def _figures(
 
 
 def _winner(
-    cells: Sequence[tuple[MethodResults, Cell]], praise: str, *, lowest: bool = False
+    cells: Sequence[tuple[MethodResults, Cell]],
+    praise: str,
+    unlike: str | None,
+    *,
+    lowest: bool = False,
 ) -> Markup:
+    """Which method is best; unlike: in what they were not measured alike."""
     if len(cells) < 2:
         return Markup()
+    if unlike:
+        return Markup("Not all have the same {}, so none is called best.").format(unlike)
+    if not all(cell.known for _, cell in cells):
+        return Markup("One image gives no interval, so none is called best.")
     method, best = (min if lowest else max)(cells, key=lambda pair: pair[1].value)
     rivals = [
         Markup("<b>{}</b>").format(rival.name)

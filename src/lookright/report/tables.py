@@ -9,7 +9,7 @@ from lookright.evaluation.stages.diagnostics import Trust, notes, verdict
 from lookright.metrics import Measure
 from lookright.metrics.baselines import in_words
 from lookright.report.baselines import Against, against, baseline_names, baseline_range
-from lookright.report.columns import ColumnGroup, best, spread
+from lookright.report.columns import ColumnGroup, best, span_of, spread
 
 _COLUMNS = 11
 
@@ -18,13 +18,15 @@ _COLUMNS = 11
 class Figure:
     """One method's figure in one column; `cell` is None where it was not measured.
 
-    against: the explanation against each baseline on this model; verdict: of a robust figure.
+    n: of the images, where they are fewer than the domain's, else None; against: the explanation
+    against each baseline on this model; verdict: of a robust figure.
     """
 
     column: Measure
     first: bool
     cell: Cell | None
     best: bool
+    n: int | None
     against: tuple[Against, ...]
     verdict: Trust | None
 
@@ -131,13 +133,14 @@ def _band(results: ResultSet, domain: str, groups: tuple[ColumnGroup, ...]) -> B
         _baseline(results, domain, columns, name) for name in baseline_names(results, domain)
     )
     areas = {
-        column.chance: cells[0][1].value
+        column.chance: [cell for _, cell in cells]
         for column in columns
         if column.chance and (cells := results.cells(domain, column.chance.key))
     }
     by_chance = listing([area.title.lower() for area in areas]) if areas else ""
     chance = [
-        column.show(areas[column.chance]) if column.chance in areas else "" for column in columns
+        span_of(column, areas[column.chance]) if column.chance in areas else ""
+        for column in columns
     ]
     return Band(
         groups,
@@ -151,12 +154,14 @@ def _method(
     results: ResultSet, domain: str, groups: Sequence[ColumnGroup], method: MethodResults
 ) -> MethodRow:
     trust = verdict(method, domain)
+    every = min(here.n for _, here in method.within(domain))
     figures = tuple(
         Figure(
             column,
             i == 0,
-            method.cell(domain, column.key),
+            cell := method.cell(domain, column.key),
             method.name in best(column, results, domain),
+            cell.n if cell and cell.n < every else None,
             against(method, domain, column.key),
             trust if group.question.robust else None,
         )

@@ -55,18 +55,25 @@ def mean_of_rates(groups: Sequence[Tensor]) -> Estimate:
     groups: one bool tensor or more, none of them empty. The interval is the normal one after z^2
     imagined outcomes, half of them successes, shared alike by the groups, cut to [0, 1]: Agresti
     and Coull's for one group (The American Statistician 1998), Agresti and Caffo's for two (2000).
-    With 2 to 50 groups it covers the truth in 92% or more of draws, also of rare failures, where
-    combined Wilson intervals cover 82%. Of a single group it is that of `rate`.
+    Of more groups, among which few outcomes are imagined in each, it is no narrower than by the
+    unbiased variances of their rates; that of a group of one is taken from all groups together.
+    So it covers the truth in 92% or more of draws, of 2 to 1000 groups of 1 to 50, where combined
+    Wilson intervals of rare failures cover 82%. Of a single group it is that of `rate`.
     """
     rates = [rate(group) for group in groups]
     if len(rates) == 1:
         return rates[0]
     added = Z**2 / len(rates)
     shrunk = [(each.value * each.n + added / 2) / (each.n + added) for each in rates]
-    variance = fsum(p * (1 - p) / (r.n + added) for p, r in zip(shrunk, rates, strict=True))
+    imagined = fsum(p * (1 - p) / (r.n + added) for p, r in zip(shrunk, rates, strict=True))
+    n = sum(each.n for each in rates)
+    overall = (fsum(each.value * each.n for each in rates) + Z**2 / 2) / (n + Z**2)
+    unbiased = fsum(
+        r.value * (1 - r.value) / (r.n - 1) if r.n > 1 else overall * (1 - overall) for r in rates
+    )
+    variance = max(imagined, unbiased) if len(rates) > 2 else imagined
     centre, half = fmean(shrunk), Z * sqrt(variance) / len(rates)
     value = fmean(each.value for each in rates)
-    n = sum(each.n for each in rates)
     return Estimate(value, max(0.0, centre - half), min(1.0, centre + half), n)
 
 

@@ -78,7 +78,7 @@ def _row(grid: Sequence[MethodExamples], i: int) -> Row:
     return Row(
         label=run.classes[examples.labels[i]],
         image=picture_uri(image),
-        shade=None if examples.masks is None else shade_uri(examples.masks[i]),
+        shade=grid[0].shade(i),
         tiny=max(image.shape[:2]) <= 64,
         cells=tuple(_cell(each, i) for each in grid),
     )

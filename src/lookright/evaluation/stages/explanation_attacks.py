@@ -11,7 +11,7 @@ from torch import Tensor
 from lookright import metrics
 from lookright.attacks import GOALS, ExplanationAttack, Goal
 from lookright.attacks.goals import TopK, goal_name, goal_of
-from lookright.drawing import Style, overlay_uri, picture_uri, shade_uri
+from lookright.drawing import Style, overlay_uri, picture_uri
 from lookright.errors import UserError
 from lookright.evaluation.column import Column, Columns, measuring
 from lookright.evaluation.grouping import MethodExamples, ResultSet, side_by_side
@@ -199,7 +199,7 @@ def _row(grid: list[MethodExamples], i: int) -> ManipulatedRow:
     return ManipulatedRow(
         label=run.classes[examples.labels[i]],
         image=picture_uri(image),
-        shade=None if examples.masks is None else shade_uri(examples.masks[i]),
+        shade=grid[0].shade(i),
         tiny=max(image.shape[:2]) <= 64,
         cells=tuple(_cell(source, i) for source in grid),
     )
