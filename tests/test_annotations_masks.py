@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -168,6 +169,15 @@ def test_labels_choose_the_shapes(images, out, labels, given, expected_images):
     assert {*masks(out)} == {*outcome.written} == expected_images
     assert {*outcome.without_shape} == {*NAMES} - expected_images
     assert all((mask == expected("hare")).all() for mask in masks(out).values())
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_a_label_is_known_in_any_form_of_unicode(tmp_path, out, forms):
+    label, name = (normalize(form, "\u00e9lan") for form in forms)
+    for shade, each in enumerate((name, "lynx")):
+        image(tmp_path / "images" / each / "1.png", shade=shade)
+    outcome = done([of(f"{name}/1.png", Box(label, *HARE))], tmp_path / "images", out)
+    assert outcome.written == (f"{name}/1.png",)
 
 
 WRONG_LABELS = {

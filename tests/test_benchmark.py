@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,19 @@ from filelock import FileLock
 from lookright import cli
 from lookright.attacks import FGSM, L2, PGD
 from lookright.benchmark import Benchmark, read_benchmark
+from lookright.benchmark.check import check
 from lookright.benchmark.cost import Cost
 from lookright.benchmark.live import Display
 from lookright.benchmark.plan import ORACLE
 from lookright.benchmark.selection import rows
+from lookright.data import Augment
 from lookright.errors import UserError
 from lookright.evaluation.result import read_result
 from lookright.methods import AWP
 from lookright.models import SmallResNet
 from lookright.spec import build, spec_of
-from lookright.training import Run
-from planted import planted
+from lookright.training import Run, preset
+from planted import planted, planted_masks
 
 TESTS = Path(__file__).parent
 TABLES = ("table.md", "table.tex", "table.csv", "report.html")
@@ -606,6 +609,54 @@ def test_what_is_said_of_a_method_is_on_the_page_as_the_file_says_it_now(write):
     assert "quickly" not in page.read_text() + table.read_text()
 
 
+def checked(path: Path) -> None:
+    """What is looked at before the first job."""
+    benchmark = opened(path)
+    data = benchmark.load()
+    check(benchmark, rows(benchmark, benchmark.grid(data, "")), data, path.parent / "out")
+
+
+TWO = {"scheme": "leave_one_domain_out", "only": ["ink"]}
+RATES = {"training.lr": [1, 2]}
+MASKED = {"class_path": "MaskAlignment", "init_args": {"guide": "HumanMask"}}
+REST = "without oil, as selection leave_one_out trains: "
+
+
+@pytest.mark.filterwarnings("ignore:.*no images of dog:UserWarning")
+def test_the_trainings_that_choose_are_looked_at_for_a_class(write, tmp_path):
+    folder = planted(tmp_path / "set", DOMAINS, n=40)
+    shutil.rmtree(folder / "wax" / "dog")
+    data = {"folder": "set", "image_size": 8}
+
+    def searched(selection: str, **more) -> Path:
+        methods = {"ERM": {"method": "ERM", "search": RATES}}
+        return write(methods=methods, selection=selection, data=data | more, **TWO)
+
+    with pytest.raises(UserError, match=f"^{REST}Expected .* part of wax; .* none of dog"):
+        checked(searched("leave_one_out"))
+    checked(searched("leave_one_out", incomplete=True))
+    checked(searched("in_distribution"))
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [("CORAL", "CORAL compares .*; got wax"), (MASKED, "MaskAlignment .*needs masks, and none")],
+)
+def test_the_trainings_that_choose_are_looked_at_with_their_method(write, tmp_path, method, says):
+    images = planted(tmp_path / "set" / "images", DOMAINS)
+    shutil.rmtree(planted_masks(tmp_path / "set" / "masks", images) / "wax")
+    data = {"folder": "set", "images": "images", "masks": "masks", "image_size": 8}
+
+    def row(selection: str, **search) -> Path:
+        methods = {"row": {"method": method, "search": search}}
+        return write(methods=methods, selection=selection, data=data, **TWO)
+
+    with pytest.raises(UserError, match=f"^row: {REST}{says}"):
+        checked(row("leave_one_out", **RATES))
+    checked(row("in_distribution", **RATES))
+    checked(row("leave_one_out"))
+
+
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize(
     "base", [None, {"attack": {"class_path": "PGD", "init_args": {"steps": 2}}}]
@@ -672,14 +723,52 @@ def test_all_trials_are_scored_alike(write, given, selection):
         ({"steps": 9, "validate_every": 3}, {"steps": 2}, {}),
         ({"domain_batch_size": 9}, {"batch_size": 2}, {"domain_batch_size": None}),
         ({"epochs": 9, "lr": 0.5}, {"epochs": 2}, {}),
+        ({"epochs": 9, "validate_every": 3}, {"epochs": 2}, {}),
+        ({"steps": None, "validate_every": 3}, {"steps": 2}, {"validate_every": None}),
     ],
 )
 def test_a_methods_own_options_go_before_those_of_the_file_that_mean_the_same(
     write, file, own, left
 ):
-    path = write(methods={"ERM": {"method": "ERM", "training": own}}, training=file)
-    (entry,) = opened(path).entries("ERM")
-    assert entry.options == own | left
+    searched = {f"training.{name}": [value] for name, value in own.items()}
+    for said in ({"training": own}, {"search": searched}):
+        path = write(methods={"ERM": {"method": "ERM", **said}}, training=file)
+        (entry,) = opened(path).entries("ERM")
+        assert entry.options == own | left
+
+
+def _views(**changed) -> Augment:
+    """The augmentation of the preset domainbed, changed."""
+    return replace(preset("domainbed").options["augment"], **changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "own", "searched", "found"),
+    [
+        ("domainbed", {"grey": 0}, None, None, _views(grey=0.0)),
+        ("domainbed", None, {"grey": 0}, None, _views(grey=0.0)),
+        ("domainbed", None, None, {"grey": 0}, _views(grey=0.0)),
+        ("domainbed", {"grey": 0}, {"crop": 0.5}, {"flip": False},
+         _views(grey=0.0, crop=0.5, flip=False)),
+        ("domainbed", False, {"grey": 0.2}, None, Augment(grey=0.2)),
+        ("domainbed", {"grey": 0}, {"class_path": "Augment", "init_args": {"crop": 0.5}}, None,
+         Augment(crop=0.5)),
+        ("domainbed", {"grey": 0}, True, None, Augment()),
+        ("domainbed", {"grey": 0}, False, None, None),
+        ("", {"grey": 0.2}, {"crop": 0.5}, None, Augment(grey=0.2, crop=0.5)),
+        ("", None, {"crop": 0.5}, {"grey": 0.2}, Augment(grey=0.2, crop=0.5)),
+    ],
+)  # fmt: skip
+def test_a_part_of_an_augmentation_changes_the_one_below(write, name, file, own, searched, found):
+    """That of the method goes over the file's, and that over the preset's."""
+    row = {"method": "ERM"}
+    row |= {"training": {"augment": own}} if own is not None else {}
+    row |= {"search": {"training.augment": [searched]}} if searched else {}
+    said = FILE["training"] | ({"augment": file} if file is not None else {})
+    small = {"model": "small_resnet", "pretrained": False}
+    path = write(preset=name, methods={"ERM": row}, training=said, **small)
+    first = rows_of(opened(path))[0]
+    assert first.training(first.trials[0]).settings.augment == found
 
 
 def test_oracle_judges_on_no_image_that_chose(write):

@@ -398,6 +398,7 @@ BAD = [
     (nothing, f"{ON_PETS} --test_domain skech", r"Did you mean 'sketch'"),
     (nothing, f"{ON_PETS} --test_domain photo,sketch", r"got train_domain none and"),
     (nothing, f"{ON_PETS} --train_domain photo --test_domain photo", r"not test domains, got"),
+    (nothing, f"{ON_PETS} --train_domain photo,photo", r"different domains .*; got photo, photo"),
     (nothing, f"{ON_PETS} --weights erm/config.json", r"cannot be read as weights"),
     (nothing, f"{ON_PETS} --config none.yaml", r"none.yaml cannot be read .*: name a YAML file"),
     (nothing, "train --strength 2", r"strength from 0 to 1 for Shortcut; got 2"),

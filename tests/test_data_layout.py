@@ -5,6 +5,7 @@ import os
 import socket
 import warnings
 from pathlib import Path
+from unicodedata import normalize
 
 import datasets
 import pytest
@@ -55,6 +56,40 @@ def test_a_class_that_domains_spell_in_two_ways_is_asked_about(tmp_path, other):
     grow(tmp_path / "set", f"photo/{other}")
     with pytest.warns(UserWarning, match="has no images of"):
         assert {one, other} < set(load_data(root, image_size=4).classes)
+
+
+COMPOSED = ("caf\u00e9", "chien \u00e9")
+"""A domain and a class, whose names the other form of Unicode spells with more characters."""
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_forms_of_unicode_make_no_other_domain_or_class(tmp_path, form):
+    """Archives from a Mac have decomposed names, for which folders and masks are still found."""
+    domain, label = (normalize(form, name) for name in COMPOSED)
+    root = varied(
+        tmp_path / "set", f"{domain}/{label}", f"{domain}/owl", "b/owl", f"b/{COMPOSED[1]}"
+    )
+    paint(tmp_path / "masks" / COMPOSED[0] / COMPOSED[1] / "0.png")
+    paint(tmp_path / "masks" / "b" / normalize("NFD", COMPOSED[1]) / "7.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = load_data(root, image_size=4, masks=tmp_path / "masks")
+    assert (data.domains, data.classes) == (("b", COMPOSED[0]), (COMPOSED[1], "owl"))
+    assert data.names(COMPOSED[0])[0] == f"{domain}/{label}/0.png"
+    assert [[*data.masked(each)].index(True) for each in (COMPOSED[0], "b")] == [0, 7]
+    assert [data.masked(each).count(True) for each in data.domains] == [1, 1]
+    assert len(data.samples(COMPOSED[0], range(16))) == 16
+
+
+def test_a_class_in_two_forms_of_unicode_in_one_domain_is_one(tmp_path):
+    names = [normalize(form, COMPOSED[1]) for form in ("NFC", "NFD")]
+    flat = load_data(varied(tmp_path / "flat", *names, "owl"), image_size=4)
+    assert (flat.classes, flat.labels("flat").count(0)) == ((COMPOSED[1], "owl"), 16)
+    folders = [
+        normalize(form, f"{COMPOSED[0]}/{each}") for form in ("NFC", "NFD") for each in ("a", "b")
+    ]
+    deep = load_data(varied(tmp_path / "deep", *folders), image_size=4)
+    assert (deep.domains, deep.labels(COMPOSED[0])) == ((COMPOSED[0],), [0] * 16 + [1] * 16)
 
 
 @pytest.mark.parametrize("names", [("train", "sketch"), ("test",), ("trains", "tests"), ("a", "b")])

@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -51,6 +52,10 @@ def folder(root, names, levels=None):
 
 def model_of(count):
     return f"test_models_class_names:told{count}"
+
+
+def told2():
+    return Told(2)
 
 
 def told3():
@@ -114,6 +119,19 @@ def test_an_order_that_is_the_same_either_way_is_stated(tmp_path):
             subject = opened(folder(tmp_path / names[0], names), 5)
         assert accuracy(subject) == 1
         assert len(caught) == (names[0] == "01")
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_names_in_another_form_of_unicode_are_those_of_the_data(tmp_path, forms):
+    own, theirs = ([normalize(form, each) for each in ("caf\u00e9", "owl")] for form in forms)
+    model = Classifier(Told(2), own, SIZE, architecture="test_models_class_names:told2")
+    save_classifier(model, tmp_path / "a.safetensors")
+    options = ModelOptions(architecture="test_models_class_names:told2")
+    subject = load_subject(
+        str(tmp_path / "a.safetensors"), folder(tmp_path / "data", theirs), options
+    )
+    assert subject.model.classes == subject.data.classes == ("caf\u00e9", "owl")
+    assert accuracy(subject) == 1
 
 
 def test_a_saved_model_without_names_still_has_none(tmp_path):

@@ -317,6 +317,12 @@ def test_an_unknown_domain_is_refused_before_anything_is_written(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_domain_that_is_named_twice_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(UserError, match="different domains to train on; got train, train: name ea"):
+        fit(AT(tiny_classifier(), ATTACK), Blobs(), ["train"] * 2, tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_terminal_shows_the_epochs_and_nothing_of_the_machinery(tmp_path, capfd):
     train(tmp_path / "run", AT, progress=True, epochs=2)
     out, err = capfd.readouterr()

@@ -108,7 +108,7 @@ def run(given: Sequence[str]) -> None:
             return describe_verb(verb, options.about, options.known)
         if option and option.endswith(".help"):
             return describe_member(option.removesuffix(".help"), value, options.known)
-    tree = options.tree([*_begun_with(verb, words), *words])
+    tree = options.tree(words, _begun_with(verb, words))
     shown = tree.pop("print_config", None)
     values = options.values(tree)
     if shown is not None:
@@ -118,23 +118,23 @@ def run(given: Sequence[str]) -> None:
         function(**values)
 
 
-def _begun_with(verb: str, words: Sequence[tuple[str, str | None]]) -> list[tuple[str, str]]:
-    """The file of the options that a run began with, where --resume goes on with it."""
+def _begun_with(verb: str, words: Sequence[tuple[str, str | None]]) -> str:
+    """The file of the options that a run began with, where --resume goes on with it; or nothing."""
     given = dict(words)
     folder, resume = given.get("run"), given.get("resume") or "false"
     if verb != "train" or not folder or resume.lower() != "true":
-        return []
+        return ""
     from lookright.training.run import OPTIONS
 
     kept = Path(folder, OPTIONS)
     if kept.is_file():
-        return [("config", str(kept))]
+        return str(kept)
     if given.keys() <= {"run", "resume"}:
         raise UserError(
             f"No run that `lookright train` began in {folder} ({OPTIONS}): name the folder of one, "
             "or give the options of the training."
         )
-    return []
+    return ""
 
 
 def _short(message: str) -> str:

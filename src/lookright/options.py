@@ -5,7 +5,7 @@ converted in the same way (`lookright.spec`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from inspect import Parameter, isclass
@@ -77,10 +77,12 @@ class Options:
             else:
                 yield option, waiting.pop(0)
 
-    def tree(self, words: Sequence[tuple[str, str | None]]) -> Tree:
+    def tree(self, words: Sequence[tuple[str, str | None]], begun: str = "") -> Tree:
         """All options as one tree: a preset, over it files, then options, then positional values.
 
-        What the words say is `Said`, and so is what files say where `trust_config` is among them.
+        begun: the file of a run that goes on, beneath the other files; nothing in it gives way to
+        options of other names. What the words say is `Said`, and so is what files say where
+        `trust_config` is among them.
         """
         tree: Tree = {}
         given = Counter(option for option, _ in words)
@@ -91,12 +93,13 @@ class Options:
             option == "trust_config" and (value is None or plain(value, bool, Place(option)))
             for option, value in words
         )
-        for option, value in words:
-            if option == "config":
-                read = _read(self._value(option, value))
-                if read.pop("trust_config", False) not in (False, None):
-                    raise UserError(f"{value} cannot trust itself: say --trust_config yourself.")
-                tree = _merged(tree, said(read) if trusted else read)
+        files = [self._value(option, value) for option, value in words if option == "config"]
+        for file in files:
+            read = _read(file, trusted)
+            tree = _merged(self._beneath(tree, read), read)
+        tree = self._beneath(tree, [option.partition(".")[0] for option in given])
+        if begun:
+            tree = _merged(_read(begun, trusted), tree)
         tree = self._over_preset(tree, [(option, value) for option, value in words if option])
         for option, value in words:
             trust = option == "trust_config" and option not in self.known
@@ -163,7 +166,18 @@ class Options:
 
         given = {option.partition(".")[0] for option, _ in words} | tree.keys()
         under = preset(str(named[-1])).beneath(given).of_train
-        return {**{name: spec_of(value) for name, value in under.items()}, **tree}
+        below = {name: spec_of(value) for name, value in under.items()}
+        whole = {name: each for name, each in tree.items() if _is_member(each)}
+        return {**_merged(below, tree), **whole}
+
+    def _beneath(self, tree: Tree, given: Collection[str]) -> Tree:
+        """The options of files, without what gives way to others, by the names of those given."""
+        if "preset" not in self.known or not tree:
+            return tree
+        from lookright.training.presets import giving_way
+
+        out = giving_way(given, tree)
+        return {name: each for name, each in tree.items() if name not in out}
 
     def _require_known(self, option: Any) -> None:
         if option not in (*self.known, "print_config"):
@@ -264,16 +278,24 @@ def _named(node: Any) -> Any:
 
 
 def _merged(one: Any, other: Any) -> Any:
+    """A tree over another; options alone over a member in a file are that member's."""
     if not isinstance(one, dict) or not isinstance(other, dict):
         return other
+    if _is_member(one) and not other.keys() & {"class_path", "init_args"}:
+        other = {"init_args": other}
     return {**one, **{name: _merged(one.get(name), each) for name, each in other.items()}}
 
 
-def _read(path: str) -> Tree:
-    """The options in a YAML file.
+def _is_member(node: Any) -> bool:
+    """Whether it is a class with its options, as files give it."""
+    return isinstance(node, dict) and "class_path" in node
+
+
+def _read(path: str, trusted: bool = False) -> Tree:
+    """The options in a YAML file, `Said` where it is trusted.
 
     Raises:
-        UserError: no such file, or a file without options.
+        UserError: no such file, a file without options, or one that says to trust it.
     """
     try:
         found = plain_values(as_path(path).read_text(encoding="utf-8"))
@@ -282,7 +304,9 @@ def _read(path: str) -> Tree:
         raise UserError(f"--config {path} cannot be read ({reason}): name a YAML file.") from error
     if not isinstance(found, dict):
         raise UserError(f"Expected lines such as 'epochs: 30' in {path}, as --print_config prints.")
-    return found
+    if found.pop("trust_config", False) not in (False, None):
+        raise UserError(f"{path} cannot trust itself: say --trust_config yourself.")
+    return said(found) if trusted else found
 
 
 def _seed_parts(seed: Any) -> None:

@@ -1,7 +1,7 @@
 """Everything that can be wrong with a benchmark is found before its first job starts."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
@@ -28,8 +28,9 @@ def check(benchmark: Benchmark, rows: Sequence[Row], data: ImageData, output: Pa
     """Try each method on the model, and each domain, before anything is trained.
 
     Raises:
-        UserError: a method that does not fit the model, the data or its domains; a class without
-            images to train on; too few domains for the selection.
+        UserError: a method that does not fit the model, the data or its domains, or with selection
+            leave_one_out what is left of these without one; a class without images to train on; too
+            few domains for the selection.
     """
     cells = list(dict.fromkeys(row.domains for row in rows))
     searched = any(len(row.trials) > 1 for row in rows)
@@ -50,6 +51,9 @@ def check(benchmark: Benchmark, rows: Sequence[Row], data: ImageData, output: Pa
     if not benchmark.data.incomplete:
         for cell in cells:
             require_classes(data, cell)
+        for out, rest in dict.fromkeys(each for row in rows for each in _rests(row).items()):
+            with _without(out):
+                require_classes(data, rest)
     first = cells[0]
     for row in rows:
         if row.seed == rows[0].seed:
@@ -62,18 +66,32 @@ def _new(row: Row, trial: Entry, output: Path) -> bool:
     return row.training(trial).place(output).state == "waiting"
 
 
+def _rests(row: Row) -> dict[str, tuple[str, ...]]:
+    """`Row.rests`, where the row's trials are chosen by trainings on them."""
+    chosen = row.selection == "leave_one_out" and len(row.trials) > 1
+    return row.rests if chosen else {}
+
+
 def _check(row: Row, trial: Entry, tried: bool) -> None:
     training = row.training(trial)
     with _named(trial.name), torch.random.fork_rng([]):
         method = training.built()
-        check_domains(method, training.settings)
-        part = training.data.split(training.domains, "train")
-        check_classes(part, method, training.settings)
-        check_guided(method, part)
+        _fits(method, training)
         for domain in training.domains:
             training.data.split(domain, "validation")
+        for out, rest in _rests(row).items():
+            with _without(out):
+                _fits(method, row.grid.training(trial, rest, row.seed))
         if tried:
             _try(method, training, row)
+
+
+def _fits(method: Method, training: Training) -> None:
+    """Raise UserError if the training's domains, classes or masks do not suffice for the method."""
+    check_domains(method, training.settings)
+    part = training.data.split(training.domains, "train")
+    check_classes(part, method, training.settings)
+    check_guided(method, part)
 
 
 def _try(method: Method, training: Training, row: Row) -> None:
@@ -97,9 +115,14 @@ def _few(training: Training) -> Iterator[Batch]:
             yield data.samples(domain, [at])
 
 
+def _without(out: str) -> AbstractContextManager[None]:
+    """Within it, a mistake is told to be of the training on all domains of a row but this one."""
+    return _named(f"without {out}, as selection leave_one_out trains")
+
+
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Within it, a mistake is told with the name of the method."""
+    """Within it, a mistake is told with the name of the method, or with what else it is of."""
     try:
         yield
     except Exception as error:

@@ -1,6 +1,6 @@
 """What a benchmark consists of: data, scheme, methods, training, selection and evaluation."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
@@ -40,7 +40,6 @@ _MOST = 10_000
 """Trainings of a method on the same domains: of more, the list alone takes minutes."""
 
 ORACLE = "oracle selection: settings chosen on the test domains"
-
 """What is said wherever figures stand whose hyper-parameters the test domains have chosen."""
 
 
@@ -292,14 +291,16 @@ class Benchmark:
             "augment": None if isinstance(data, Shortcut) else Augment(),
         }
 
+    @property
+    def _said(self) -> Mapping[str, Any]:
+        """The options of the preset and the file."""
+        return {**(self.recipe.options if self.recipe else {}), **self.training}
+
     def _own(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """A method's own options, and None for those of the preset and the file that give way to
         them."""
-        said = {**(self.recipe.options if self.recipe else {}), **self.training}
-        out = giving_way(options)
-        if "steps" in options and "steps" not in said:
-            out.add("validate_every")  # which counts epochs there, and would count steps
-        return {**dict.fromkeys(sorted(out & said.keys())), **options}
+        out = sorted(giving_way(options, self._said) & self._said.keys())
+        return {**dict.fromkeys(out), **options}
 
     def entries(self, name: str) -> list[Entry]:
         """A method's trials, without those that equal an earlier one.
@@ -309,10 +310,11 @@ class Benchmark:
         """
         each = self.methods[name]
         place = Place(f"methods.{name}.search.training", trust="said")
+        below = {**self._said, **each.training}
         found: dict[str, Entry] = {}
         for setting in settings(each.search, self.trials):
-            options = training_options(dict(_under("training", setting)), place)
-            method = with_options(each.method, dict(_under("method", setting)), name)
+            options = training_options(_under("training", setting), place, below)
+            method = with_options(each.method, _under("method", setting), name)
             if each.awp:
                 method = partial(perturbed, method=method, gamma=each.awp)
             entry = Entry(name, each.about, method, self._own({**each.training, **options}))
@@ -342,9 +344,7 @@ def perturbed(model: Classifier, method: Callable[[Classifier], Method], gamma: 
     return AWP(method(model), gamma)
 
 
-def _under(what: str, setting: Setting) -> Iterator[tuple[str, Any]]:
+def _under(what: str, setting: Setting) -> dict[str, Any]:
     """The hyper-parameters of the method, or those of the training, by their own names."""
-    for name, value in setting.items():
-        first, _, rest = name.partition(".")
-        if first == what:
-            yield rest, value
+    parts = {name.partition("."): value for name, value in setting.items()}
+    return {rest: value for (first, _, rest), value in parts.items() if first == what}

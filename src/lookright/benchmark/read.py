@@ -12,6 +12,7 @@ from lookright.errors import UserError
 from lookright.files import as_path, regular
 from lookright.spec import Place, converted, said
 from lookright.spec.text import plain_values
+from lookright.training.presets import preset
 
 
 def read_benchmark(path: Path | str, trusted: bool = False) -> Benchmark:
@@ -37,25 +38,30 @@ def read_benchmark(path: Path | str, trusted: bool = False) -> Benchmark:
         raise UserError(
             f"Expected under methods names with methods, such as 'EGAT: EGAT', got '{methods}'."
         )
-    found = {str(name): _told(str(name), each, place) for name, each in methods.items()}
-    tree = {**tree, "methods": found}
+    below = preset(str(tree["preset"])).options if tree.get("preset") else {}
     if "training" in tree:
-        tree["training"] = training_options(tree["training"], Place("training", trust="said"))
-    return Benchmark(**converted(Benchmark, tree, place))
+        within = replace(place, name="training")
+        tree["training"] = training_options(tree["training"], within, below)
+        below = {**below, **tree["training"]}
+    found = {str(name): _told(str(name), each, place, below) for name, each in methods.items()}
+    return Benchmark(**converted(Benchmark, {**tree, "methods": found}, place))
 
 
-def _told(name: str, given: Any, place: Place) -> Contender:
+def _told(name: str, given: Any, place: Place, below: Mapping[str, Any]) -> Contender:
     """As `_contender`; a mistake says in which row it is."""
     try:
-        return _contender(name, given, place)
+        return _contender(name, given, place, below)
     except UserError as error:
         if f"methods.{name}" in str(error):
             raise
         raise UserError(f"{name}: {error}") from error
 
 
-def _contender(name: str, given: Any, place: Place) -> Contender:
-    """A method from its name, its class with options, or all that a `Contender` has."""
+def _contender(name: str, given: Any, place: Place, below: Mapping[str, Any]) -> Contender:
+    """A method from its name, its class with options, or all that a `Contender` has.
+
+    below: the training options of all methods, over which its own go.
+    """
     if given is None:
         given = name
     if not isinstance(given, Mapping) or "class_path" in given:
@@ -64,7 +70,7 @@ def _contender(name: str, given: Any, place: Place) -> Contender:
     given = dict(given)
     if "training" in given:
         within = replace(here, name=f"{here.name}.training")
-        given["training"] = training_options(given["training"], within)
+        given["training"] = training_options(given["training"], within, below)
     if "search" in given:
         given["search"] = _search(given["search"], f"{here.name}.search", here)
     return Contender(**converted(Contender, given, here))

@@ -47,6 +47,11 @@ class Row:
         held = self.others if self.selection == "oracle" else ()
         return self.grid.evaluation(trial, self.training(trial), held, self.name)
 
+    @property
+    def rests(self) -> dict[str, tuple[str, ...]]:
+        """By each training domain, the others, on which leave_one_out trains for a score on it."""
+        return {out: tuple(each for each in self.domains if each != out) for out in self.domains}
+
     def scorings(self, trial: Entry) -> list[Validation]:
         """The jobs whose mean score says how good the trial is; all trials are scored alike."""
         options = [self.training(each).options for each in self.trials]
@@ -57,10 +62,9 @@ class Row:
         if self.selection != "leave_one_out":
             on = self.others if self.selection == "oracle" else self.domains
             return [scored(self.training(trial), on)]
-        rests = [tuple(each for each in self.domains if each != out) for out in self.domains]
         return [
             scored(self.grid.training(trial, rest, self.seed), (out,))
-            for rest, out in zip(rests, self.domains, strict=True)
+            for out, rest in self.rests.items()
         ]
 
     def best(self, output: Path) -> Entry:

@@ -1,12 +1,12 @@
 """The options of a training as they stand in a file."""
 
 from collections.abc import Mapping
-from dataclasses import field, make_dataclass
+from dataclasses import field, make_dataclass, replace
 from typing import Any
 
 from lookright.data import Augment
 from lookright.errors import UserError
-from lookright.spec import Place, converted, parameters
+from lookright.spec import Place, convert, converted, parameters
 from lookright.training import fit
 
 _GIVEN = ("method", "data", "domains", "run", "validation")
@@ -27,8 +27,10 @@ TrainingOptions = make_dataclass(
 """The options of `fit` that a file may give."""
 
 
-def training_options(given: Any, place: Place) -> dict[str, Any]:
+def training_options(given: Any, place: Place, below: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `fit` from options as they stand in a file.
+
+    below: those that they go over. Options alone of `augment` change the one there.
 
     Raises:
         UserError: an option that `fit` has not, or a value that does not fit.
@@ -36,6 +38,9 @@ def training_options(given: Any, place: Place) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise UserError(f"Expected options of a training for {place.name}; got '{given}'.")
     found = converted(TrainingOptions, given, place)
+    if isinstance(given.get("augment"), Mapping):
+        here = replace(place, name=f"{place.name}.augment", default=below.get("augment"))
+        found["augment"] = convert(given["augment"], Augment, here)
     if isinstance(found.get("augment"), bool):
         found["augment"] = Augment() if found["augment"] else None
     return found

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from unicodedata import normalize
 
 from lookright.data.dataset import SplitName
 from lookright.data.images import SUFFIXES
@@ -45,9 +46,11 @@ def find_images(
 ) -> Found:
     """The images of `root/<domain>/<class>/*`, or of `root/<class>/*` as a domain named like root.
 
-    What is no image (`data.listing`) and the folders `ignored` are left out. layout: whether
-    folders called train, val or test are "domains", or the "parts" of one domain. subfolders:
-    "take" or "skip" the images in folders within those of the classes.
+    Domains and classes are named in Unicode's composed form (NFC), so folders whose names are the
+    same but for that are one; paths keep their own. What is no image (`data.listing`) and the
+    folders `ignored` are left out. layout: whether folders called train, val or test are "domains",
+    or the "parts" of one domain. subfolders: "take" or "skip" the images in folders within those of
+    the classes.
 
     Raises UserError for a missing folder, a folder without images, a mix of both layouts, an empty
     domain or class, fewer than two classes, and where layout or subfolders would have to be
@@ -75,16 +78,14 @@ def find_images(
         here = outer.get(folder) or inner[folder]
         return here.images + _deeper(root, here.folders, subfolders, lister)
 
-    if flat:
-        tree = {_name(root.resolve()): {_name(folder): images(folder) for folder in outer}}
-    else:
-        for of in outer.values():
-            for stray in of.images:
-                lister.pass_over("images outside of class folders", stray)
-        tree = {
-            _name(domain): {_name(each): images(each) for each in of.folders}
-            for domain, of in outer.items()
-        }
+    domains = {root.resolve(): top} if flat else {each: of.folders for each, of in outer.items()}
+    tree: Tree = {}
+    for domain, folders in domains.items():
+        for stray in () if flat else outer[domain].images:
+            lister.pass_over("images outside of class folders", stray)
+        classes = tree.setdefault(_name(domain), {})
+        for folder in folders:
+            classes.setdefault(_name(folder), []).extend(images(folder))
     check_classes(tree, root)
     warn_of_odd(root, lister)
     given = given_parts([*tree], layout, str(root))
@@ -195,7 +196,7 @@ def find_masks(
     lister: Lister | None = None,
 ) -> dict[str, Path]:
     """The mask of each image that has one: the image's relative path, under `root`, with any image
-    suffix.
+    suffix, in whatever form of Unicode.
 
     Raises UserError for a missing folder, for two masks of the same image, and if no mask belongs
     to any image. Warns of masks that belong to no image, and of what cannot be a mask.
@@ -205,7 +206,7 @@ def find_masks(
     lister = lister or Lister()
     masks: dict[str, Path] = {}
     for file in lister.below(root):
-        stem = os.path.splitext(below(root, file))[0]
+        stem = _stem(below(root, file))
         if stem in masks:
             raise UserError(
                 f"Expected one file of {words} for an image; '{masks[stem]}' and '{file}' are "
@@ -213,7 +214,7 @@ def find_masks(
             )
         masks[stem] = file
     warn_of_odd(root, lister)
-    stems = {image: os.path.splitext(image)[0] for image in images}
+    stems = {image: _stem(image) for image in images}
     fitting = {image: masks[stem] for image, stem in stems.items() if stem in masks}
     own = {stems[image] for image, mask in fitting.items() if _same_suffix(image, mask)}
     fitting = {
@@ -292,6 +293,11 @@ def without_copies(
     return ["train" if at in copies else part for at, part in enumerate(parts)]
 
 
+def _stem(path: str) -> str:
+    """What an image and its mask have in common of their paths."""
+    return normalize("NFC", os.path.splitext(path)[0])
+
+
 def _same_suffix(image: str, mask: Path) -> bool:
     return os.path.splitext(image)[1].lower() == mask.suffix.lower()
 
@@ -327,4 +333,4 @@ def _no_images(root: Path, folders: list[Path]) -> UserError:
 
 
 def _name(folder: Path) -> str:
-    return printable(folder.name)
+    return normalize("NFC", printable(folder.name))

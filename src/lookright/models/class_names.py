@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import Literal
+from unicodedata import normalize
 
 from lookright.errors import UserError, some
 from lookright.models.classifier import Classifier
@@ -18,6 +19,7 @@ def named_after(
 ) -> tuple[str, ...]:
     """The names of a model's classes, as data of the classes `wanted` call them.
 
+    Names that differ in the form of their characters alone (NFC, NFD) are those of the data.
     ImageNet's classes may be called by their WordNet ids. Classes without names are the data's if
     there are as many, in the order given, or else in the data's own.
 
@@ -28,7 +30,9 @@ def named_after(
     own = model.classes
     if not model.nameless:
         ids = _wordnet_ids() if own == imagenet_classes(len(own)) else ()
-        return ids if set(wanted) <= set(ids) else own
+        spelled = {normalize("NFC", name): name for name in wanted}
+        named = tuple(spelled.get(normalize("NFC", name), name) for name in own)
+        return ids if set(wanted) <= set(ids) else named
     if len(own) != len(wanted):
         return own
     orders = {"alphabetical": tuple(sorted(wanted)), "numerical": _numerical(wanted)}

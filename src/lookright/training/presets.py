@@ -13,11 +13,11 @@ from lookright.errors import UserError, did_you_mean
 from lookright.models import Preprocessing
 
 _INSTEAD: Final[Mapping[str, tuple[str, ...]]] = {
-    "epochs": ("steps", "validate_every"),
+    "epochs": ("steps",),
     "batch_size": ("domain_batch_size",),
     "weights": ("pretrained",),
 }
-"""The options of a preset, or of a benchmark's file, that give way to one of another name."""
+"""The options of a preset or a file that give way to one of another name, which means the same."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Preset:
         Steps give way to epochs, domain_batch_size to batch_size, pretrained to weights. An option
         of its own name goes over it: `fit(..., **{**preset.options, **given})`.
         """
-        out = giving_way(given)
+        out = giving_way(given, self.options)
         kept = {name: value for name, value in self.options.items() if name not in out}
         return replace(self, options=kept, pretrained=self.pretrained and "pretrained" not in out)
 
@@ -57,9 +57,14 @@ class Preset:
         return {**of_model, **of_data, **self.options}
 
 
-def giving_way(given: Collection[str]) -> set[str]:
-    """The options that give way to options of other names, by the names of those given."""
-    return {each for name in given for each in _INSTEAD.get(name, ())}
+def giving_way(given: Collection[str], below: Mapping[str, Any]) -> set[str]:
+    """What of the options below gives way to options of other names, by the names of those given.
+
+    validate_every does where it counts steps there and would count epochs, or the other way round.
+    """
+    out = {each for name in given for each in _INSTEAD.get(name, ())}
+    other = "steps" if below.get("steps") is None else "epochs"
+    return out | {"validate_every"} if other in given else out
 
 
 def preset(name: str) -> Preset:

@@ -193,7 +193,7 @@ def check_domains(method: Method, settings: Settings) -> None:
     """
     if not method.needs_domains:
         return
-    name, domains = type(method).__name__, dict.fromkeys(settings.domains)
+    name, domains = type(method).__name__, settings.domains
     if len(domains) < 2:
         raise UserError(
             f"{name} compares domains, so it trains on two or more; got {', '.join(domains)}: name "

@@ -63,6 +63,11 @@ class Settings:
     preset: str
 
     def __post_init__(self) -> None:
+        if len(set(self.domains)) < len(self.domains):
+            raise UserError(
+                f"Expected different domains to train on; got {', '.join(self.domains)}: name each "
+                "once."
+            )
         whole = ("steps", "epochs", "batch_size", "domain_batch_size", "validate_every", "patience")
         for name in whole:
             value = getattr(self, name)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from typing import Final, Self
+from unicodedata import normalize
 
 from lookright.data.annotations.shapes import Shape
 
@@ -53,5 +54,5 @@ class Annotated:
 
 
 def plain(label: str) -> str:
-    """The label without differences of case, spaces, "_" and "-"."""
-    return re.sub(r"[\s_-]+", " ", label).strip().casefold()
+    """The label without differences of case, spaces, "_" and "-", and of Unicode's forms."""
+    return re.sub(r"[\s_-]+", " ", normalize("NFC", label)).strip().casefold()
