@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning import Callback
 from PIL import Image
+from rich.progress import Progress
 from torch.utils.data import TensorDataset
 
 from lookright.claims import Plan
@@ -17,12 +19,16 @@ from lookright.data import Folder, Seen, Shortcut, load_data
 from lookright.errors import UserError
 from lookright.evaluation import Protocol, evaluate
 from lookright.evaluation.table import read_table
-from lookright.loading import load_subject
+from lookright.jobs.training import Training
+from lookright.loading import load_subject, tell_apart
 from lookright.methods import ERM
-from lookright.models import SmallResNet, build_model
+from lookright.model_options import ModelOptions
+from lookright.models import SmallResNet, build_model, load_classifier
 from lookright.training import Run, fit
+from lookright.verbs.claim import claim as claim_verb
+from lookright.verbs.evaluate import evaluate as evaluate_verb
 from lookright.verbs.train import train
-from tiny import tiny_classifier
+from tiny import newest, tiny_classifier
 
 CLASSES = ("cat", "dog")
 STAGES = Protocol(stages=())
@@ -192,6 +198,136 @@ def test_a_subject_takes_its_images_from_the_run(run, tmp_path):
     subject = load_subject(str(run.folder), str(other))
     assert subject.seen == run.seen
     assert subject.train_domains == ("images",)
+
+
+@pytest.fixture
+def domains(tmp_path) -> Folder:
+    """Photographs and sketches."""
+    for seed, name in enumerate(("photo", "sketch")):
+        paint(tmp_path / "pets" / name, seed=seed)
+    return Folder(tmp_path / "pets", 8)
+
+
+@pytest.fixture
+def everywhere(domains, tmp_path) -> Run:
+    """A training on both domains."""
+    method = ERM(build_model("small_resnet", CLASSES, 8))
+    return fit(method, domains, (), tmp_path / "before", epochs=1, seed=3, progress=False)
+
+
+@pytest.mark.parametrize("how", ["best", "last", "by weights", "by a link"])
+def test_a_file_of_a_run_knows_what_the_run_was_trained_on(everywhere, domains, tmp_path, how):
+    file, options = everywhere.last if how == "last" else everywhere.best, ModelOptions()
+    named = str(file)
+    if how == "by weights":
+        named, options = "small_resnet", ModelOptions(weights=file, image_size=8)
+    if how == "by a link":
+        (tmp_path / "mine.safetensors").symlink_to(file)
+        named = str(tmp_path / "mine.safetensors")
+    subject = load_subject(named, str(domains.root), options)
+    assert subject.seen == everywhere.seen
+    assert (subject.train_domains, subject.seed) == (("photo", "sketch"), None)
+
+
+def test_two_files_of_one_name_are_no_seeds_of_one_method(everywhere, run, domains):
+    files = [str(each.best) for each in (everywhere, run)]
+    with pytest.raises(UserError, match="Two models are called best: name each by --names"):
+        tell_apart([load_subject(file, str(domains.root)) for file in files])
+
+
+def test_a_file_of_a_run_is_judged_and_claimed_on_the_images_left_for_a_test(
+    everywhere, domains, tmp_path, capsys
+):
+    test = {domain: len(domains.split(domain, "test")) for domain in domains.domains}
+    given = {"data": str(domains.root), "output": tmp_path / "out"}
+    evaluate_verb([str(everywhere.last)], protocol=STAGES, **given)
+    said = capsys.readouterr().err
+    assert "note: It is not known" not in said
+    assert "unseen" not in said
+    found = newest(tmp_path / "out" / "last").domains
+    assert {domain: here.n for domain, here in found.items()} == test
+    with pytest.raises(UserError, match=f"has {test['photo']} images that can be drawn"):
+        claim_verb(str(everywhere.last), n=40, **given)
+
+
+def test_of_other_weights_it_is_said_that_their_images_are_not_known(
+    everywhere, domains, tmp_path, capsys
+):
+    copies = [str(tmp_path / f"{name}.safetensors") for name in ("one", "two")]
+    for copy in copies:
+        shutil.copy(everywhere.best, copy)
+    given = {"data": str(domains.root), "output": tmp_path / "out"}
+    evaluate_verb(copies, protocol=STAGES, **given)
+    said = capsys.readouterr().err
+    assert said.count("It is not known") == 1
+    assert "note: It is not known which images trained one, two, so none is left out" in said
+    assert said.count("unseen") == 1
+    found = newest(tmp_path / "out" / "one").domains
+    assert {here.n for here in found.values()} == {40}
+    with pytest.raises(UserError, match="has 40 images that can be drawn"):
+        claim_verb(copies[0], n=41, **given)
+    assert capsys.readouterr().err.count("It is not known which images trained one, so") == 1
+
+
+def test_the_images_of_the_weights_that_a_training_began_with_are_seen(
+    everywhere, domains, tmp_path
+):
+    given = {"image_size": 8, "epochs": 1, "accelerator": "cpu"}
+    options = given | {"test_domain": ["sketch"], "weights": everywhere.best}
+    with pytest.warns(UserWarning, match=re.escape(
+        "40 of the 40 images of domain 'sketch' are also in the training domains of "
+        f"{everywhere.folder}, whose weights it begins with: the model is not judged on those of "
+        "them that it was trained or validated on there."
+    )):  # fmt: skip
+        train(ERM, str(domains.root), run=tmp_path / "tuned", **options)
+    tuned = Run(tmp_path / "tuned")
+    assert tuned.config["settings"]["init_args"]["domains"] == ["photo"]
+    assert tuned.seen == everywhere.seen != Seen.in_domains(domains, ["photo"])
+    found = judged(tuned, domains.root)["sketch"]
+    assert (found.n, found.in_distribution) == (len(domains.split("sketch", "test")), True)
+
+    other = Folder(paint(tmp_path / "other", seed=5), 8)
+    job = Training("again", ERM, other, ("other",), weights=tuned.last, options={"epochs": 1})
+    with Progress(disable=True) as progress:
+        job.work(tmp_path / "again", progress)
+    assert Run(tmp_path / "again").seen == everywhere.seen | Seen.in_domains(other, ["other"])
+
+
+def test_a_network_that_was_trained_before_takes_its_images_along(everywhere, hospital, tmp_path):
+    own, once = Seen.in_domains(hospital, ["images"]), {"epochs": 1, "progress": False}
+    loaded = ERM(load_classifier(everywhere.best))
+    assert fit(loaded, hospital, run=tmp_path / "loaded", **once).seen == everywhere.seen | own
+    shutil.copy(everywhere.best, tmp_path / "copy.safetensors")
+    copied = ERM(load_classifier(tmp_path / "copy.safetensors"))
+    first = fit(copied, hospital, run=tmp_path / "first", **once)
+    assert first.seen == own
+    other = Folder(paint(tmp_path / "other", seed=5), 8)
+    second = fit(copied, other, run=tmp_path / "second", **once)
+    assert second.seen == own | Seen.in_domains(other, ["other"])
+
+
+class Killed(Callback):
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == 1:
+            raise RuntimeError("killed")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_training_from_weights_of_a_run_goes_on(everywhere, hospital, tmp_path, known):
+    def go(classifier, **options):
+        given = {"epochs": 2, "progress": False, **options}
+        return fit(ERM(classifier), hospital, run=tmp_path / "tuned", **given)
+
+    begun = load_classifier(everywhere.best)
+    if not known:
+        begun.file = None
+    with pytest.raises(RuntimeError, match="killed"):
+        go(begun, callbacks=[Killed()])
+    seen = Run(tmp_path / "tuned").seen
+    resumed = go(load_classifier(everywhere.best), resume=True)
+    assert resumed.finished
+    assert resumed.seen == seen
+    assert (everywhere.seen.scenes <= seen.scenes) is known
 
 
 def test_images_in_memory_are_known_by_their_pixels(tmp_path):

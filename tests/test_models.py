@@ -160,6 +160,19 @@ def test_a_module_of_ones_own_comes_back_when_it_is_given(tmp_path: Path) -> Non
         load_classifier(path, Flat())
 
 
+@pytest.mark.parametrize(("mean", "std"), [((0, 0, 0), (1, 1, 1)), ((0.5,), (0.25,))])
+def test_whole_numbers_and_one_for_all_channels_come_back(
+    tmp_path: Path, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    path, names = tmp_path / "model.safetensors", [0, 1, 2]
+    model = Classifier(Tiny(), names, SIZE, mean, std).eval()  # type: ignore[arg-type]
+    save_classifier(model, path)
+    again = load_classifier(path, Tiny()).eval()
+    assert again.classes == ("0", "1", "2")
+    x = torch.rand(2, 3, SIZE, SIZE)
+    assert torch.equal(model(x), again(x))
+
+
 def test_saving_twice_replaces_and_a_failure_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

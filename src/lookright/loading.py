@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from lookright.console import note
 from lookright.data import ImageData, MaskValues, Seen, Selected, load_data
 from lookright.data.layout import Layout, Subfolders
 from lookright.data.selection import say_left_out
@@ -41,8 +42,8 @@ class Subject:
     """A model and the data it is evaluated on, with the same classes in the same order.
 
     name: a run's method, else the name of the file or the architecture. train_domains: the names of
-    the domains that it was trained on, and seen: its images, where that is known. seed: of its
-    training. config: how it was made.
+    the domains that it was trained on, and seen: its images, where that is known: of a run, and of
+    weights among a run's checkpoints. seed: of a run. config: how it was made.
     masker: the masker learned with it. run: its run's folder.
     """
 
@@ -135,7 +136,7 @@ def load_subject(
 
     if is_run(model):
         run = Run(as_path(model))
-        config, settings = run.config, run.config["settings"]["init_args"]
+        config = run.config
         size = options.image_size or config["model"]["image_size"]
         own, learned = _of_run(run, options)
         check_size(run, options.image_size or own.image_size, size)
@@ -145,12 +146,11 @@ def load_subject(
             judged,
             chosen,
             method_title(config["method"]),
-            tuple(settings["domains"]),
-            run.seen,
-            settings["seed"],
-            config,
-            learned,
-            run.folder,
+            seed=config["settings"]["init_args"]["seed"],
+            config=config,
+            masker=learned,
+            run=run.folder,
+            **_trained(run),
         )
     if data is None:
         raise UserError(
@@ -174,7 +174,7 @@ def load_subject(
         "class_map": None if mapped is None else {k: list(v) for k, v in mapped.groups.items()},
     }
     name = Path(model).stem if Path(model).is_file() and not is_name(model) else model
-    return Subject(judged, chosen, name, config={"model": about})
+    return Subject(judged, chosen, name, config={"model": about}, **_trained(Run.of(own.file)))
 
 
 def tell_apart(subjects: Sequence[Subject]) -> None:
@@ -185,6 +185,17 @@ def tell_apart(subjects: Sequence[Subject]) -> None:
             seed = "" if each.seed is None else f" with seed {each.seed}"
             raise UserError(f"Two models are called {each.name}{seed}: name each by --names 'a;b'.")
         seen.add((each.name, each.seed))
+
+
+def tell_unknown(subjects: Sequence[Subject]) -> None:
+    """Say of which models it is not known what they were trained on."""
+    names = dict.fromkeys(each.name for each in subjects if each.seen is None)
+    if names:
+        note(
+            f"It is not known which images trained {some([*names])}, so none is left out, and no "
+            "domain is called unseen. It is known of a run, and of the files in its checkpoints.",
+            UserWarning,
+        )
 
 
 def load_model(model: str, options: ModelOptions) -> tuple[Classifier, nn.Module | None]:
@@ -231,6 +242,14 @@ def _of_run(run: Run, options: ModelOptions) -> tuple[Classifier, nn.Module | No
     if options.preprocessing is not True:
         model.preprocessing = options.preprocessing or None
     return model, learned
+
+
+def _trained(run: Run | None) -> dict[str, Any]:
+    """What a `Subject` says of its training; nothing where that is not known."""
+    if run is None:
+        return {}
+    domains = run.config["settings"]["init_args"]["domains"]
+    return {"train_domains": tuple(domains), "seen": run.seen}
 
 
 def _fitted(

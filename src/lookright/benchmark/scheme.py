@@ -175,7 +175,8 @@ class Scheme:
         """A line for each test domain, named otherwise, that has the images of training domains."""
         return tuple(
             f"{pair.test} is not among the training domains ({self.named(pair.train)}), but more "
-            "than half of its images are: it counts as in distribution."
+            "than half of its images are, or were for the weights that the training began with: it "
+            "counts as in distribution."
             for pair in self.pairs
             if pair in self._inside and pair.train and pair.test not in pair.train
         )

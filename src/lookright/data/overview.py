@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lookright.data.dataset import ImageData, SplitName
+from lookright.data.seen import Seen
 from lookright.errors import UserError
 
 _PARTS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -27,14 +28,15 @@ def training_table(data: ImageData, trained: Sequence[str]) -> Table:
     return table
 
 
-def judged_table(data: ImageData, judged: Mapping[str, int], home: Sequence[str]) -> Table:
+def judged_table(data: ImageData, judged: Mapping[str, int], seen: Seen) -> Table:
     """Each domain, with the number of its images on which a model is judged.
 
-    home: those that are in distribution.
+    seen: the images of its training; where these are not known, no domain is called unseen.
     """
     table = _table(data, ("judged",))
     for domain, count in judged.items():
-        said = "in distribution" if domain in home else "unseen"
+        other = "unseen" if seen.home else ""
+        said = "in distribution" if seen.in_distribution(data, domain) else other
         table.add_row(Text(domain), said, str(len(data.labels(domain))), str(count))
     return table
 

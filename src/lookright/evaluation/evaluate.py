@@ -165,8 +165,7 @@ def evaluate(
         notes = {domain: _told(data, domain, seen) for domain in chosen}
         if progress is True:
             counts = {domain: len(where) for domain, where in splits.items()}
-            inner = [domain for domain in chosen if seen.in_distribution(data, domain)]
-            Terminal(stderr=True).print(judged_table(data, counts, inner))
+            Terminal(stderr=True).print(judged_table(data, counts, seen))
         stack.enter_context(borrowed(both, device=device))
         bar = progress if isinstance(progress, Progress) else None
         if progress is True:

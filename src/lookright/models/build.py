@@ -61,14 +61,14 @@ def build_model(
         raise UserError("Give either pretrained or a file of weights, not both.")
     network, mean, std, heads = make_network(name, len(classes), image_size, pretrained)
     origin = "library" if pretrained else "given" if ":" in name else "random"
+    weights = None if weights is None else as_path(weights)
     if weights is not None:
-        weights = as_path(weights)
         found = find_weights(network, weights, heads, headless=True)
         load_weights(network, found.state, source=str(weights), heads=heads)
         mean, std = found.normalisation or (mean, std)
         origin = f"file {weights.name} {content_hash(weights)}"
     expected = expected_images(name, weights) if weights or pretrained else None
-    made = Classifier(network, classes, image_size, mean, std, name, origin)
+    made = Classifier(network, classes, image_size, mean, std, name, origin, file=weights)
     made.preprocessing = expected.preprocessing if expected else None
     if not made.by_library:
         made.outputs = tried_outputs(made, name, trial_images(image_size), made.classes)

@@ -1,6 +1,7 @@
 """A classifier: a network with its normalisation inside, so that it takes images in [0, 1]."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ class Classifier(nn.Module):
             beside them, as in training mode, are left out (`outputs.main_output`).
         classes: the names of the K classes, in the order of the logits.
         image_size: height and width of the images it was built for, in pixels.
-        mean, std: one value per channel; the network sees (x - mean) / std.
+        mean, std: one value per channel, or one for all; the network sees (x - mean) / std.
         architecture: the name from which `build_model` makes the network.
         origin: where the weights come from, as recorded in a run: "random", "given" by the caller,
             a "library", or a "file" with its name and hash.
@@ -38,6 +39,7 @@ class Classifier(nn.Module):
         outputs: what the network gives, such as probabilities.
         preprocessing: how image files become the square images that its weights were made for;
             None is `data.images.square`.
+        file: the file that the weights were read from, if any.
     """
 
     mean: Tensor
@@ -55,20 +57,23 @@ class Classifier(nn.Module):
         nameless: bool = False,
         outputs: Outputs | str = Outputs.LOGITS,
         preprocessing: Preprocessing | None = None,
+        file: Path | None = None,
     ) -> None:
         super().__init__()
         self.network = network
-        self.classes = tuple(classes)
+        self.classes = tuple(map(str, classes))
         self.image_size = image_size
         self.architecture = architecture
         self.origin = origin
         self.nameless = nameless
         self.outputs = Outputs(outputs)
         self.preprocessing = preprocessing
+        self.file = file
         # Library networks accept either memory layout; your own network may flatten the image.
         self.channels_last = self.by_library and may_be_channels_last(network)
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        for name, given in {"mean": mean, "std": std}.items():
+            values = torch.tensor([float(value) for value in given]).view(1, -1, 1, 1)
+            self.register_buffer(name, values, persistent=False)
 
     @property
     def by_library(self) -> bool:
@@ -86,6 +91,7 @@ class Classifier(nn.Module):
             self.architecture,
             self.origin,
             preprocessing=self.preprocessing,
+            file=self.file,
         )
 
     def normalised(self, x: Tensor) -> Tensor:

@@ -89,6 +89,7 @@ def open_model(
         base.architecture,
         outputs=outputs or base.outputs,
         preprocessing=base.preprocessing if preprocessing is True else preprocessing or None,
+        file=base.file,
     ).eval()
     classes = classes or (() if base.nameless else base.classes)
     if made.outputs is Outputs.LOGITS and not outputs and not made.by_library:
@@ -134,7 +135,7 @@ def _named(
         load_weights(network, found.state, source=str(weights))
         mean, std = found.normalisation or (mean, std)
     how = expected.preprocessing if expected else None
-    return Classifier(network, (), size, mean, std, name, preprocessing=how)
+    return Classifier(network, (), size, mean, std, name, preprocessing=how, file=weights)
 
 
 def _no_model(path: Path) -> str:

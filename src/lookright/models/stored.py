@@ -65,14 +65,15 @@ def load_classifier(
         UserError: no such file, no classifier in it, the weights of another network, or a network
             of one's own that was not given.
     """
-    state = read_weights(verified(as_path(path)))
-    about = _about(Path(path))
+    path = as_path(path)
+    state = read_weights(verified(path))
+    about = _about(path)
     made_by, size = about["architecture"], about["image_size"]
     if network is None:
         if is_own(made_by):
             made_by = architecture
         if not made_by:
-            raise _not_given(Path(path), about["architecture"])
+            raise _not_given(path, about["architecture"])
         network = make_network(made_by, len(about["classes"]), size, False)[0]
     load_weights(network, state, source=str(path))
     return Classifier(
@@ -85,6 +86,7 @@ def load_classifier(
         nameless=about["nameless"],
         outputs=about["outputs"],
         preprocessing=about["preprocessing"],
+        file=path,
     )
 
 
@@ -106,12 +108,16 @@ def _about(path: Path) -> dict[str, Any]:
             "architecture": str(),
             "classes": [_, _, *_] as classes,
             "image_size": int(size),
-            "mean": [float(), float(), float()],
-            "std": [float(), float(), float()],
+            "mean": [_, *_] as mean,
+            "std": [_, *_] as std,
             "nameless": bool(),
             "outputs": str(),
             "preprocessing": None | dict(),
-        } if 0 < size <= LARGEST_SIDE and all(isinstance(name, str) for name in classes):
+        } if (
+            0 < size <= LARGEST_SIDE
+            and all(isinstance(name, str) for name in classes)
+            and all(isinstance(value, int | float) for value in (*mean, *std))
+        ):
             with suppress(ValueError, TypeError, KeyError):
                 how = found["preprocessing"]
                 if how is not None:

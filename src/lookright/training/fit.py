@@ -106,7 +106,8 @@ def fit(
             Dataset or tensors (images, labels[, masks]), as `as_data` takes them. The order and the
             batches of a loader are ignored: `batch_size` and the seed decide both.
         domains: those to train and validate on; all of the data's by default.
-        run: folder, made where it does not exist; see `Run`.
+        run: folder, made where it does not exist; see `Run`. Where the model's weights are those of
+            another run (`Classifier.file`), the images of that run count as seen too.
         validation: other images, of the same kinds as `data`, on which the best epoch is chosen.
             Then all of `data` is trained on. Without it both are parts of `data`, split by a hash
             of each sample (`ImageData.split`): 70% to train on, 15% to validate, and 15% that are
@@ -235,11 +236,13 @@ def fit(
         trained = opened.run
         if first:
             stack.enter_context(locked(trained.folder))
-            seen = Seen.of(parts.values())
+            before = Run.of(model.file)
+            seen = Seen.of(parts.values()) | (before.seen if before else Seen())
             opened = open_run(trained.folder, config, resume, overwrite, seen, options)
         if resume and trained.finished:
             load_weights(model.network, read_weights(verified(trained.last)), str(trained.last))
             trained.masker("last", masker_of(method))
+            model.file = trained.last
             return trained
         averages = [Averaging(model.network, ema)] if ema else []
         records = RunRecorder(
@@ -288,6 +291,7 @@ def fit(
         stack.enter_context(borrowed(method))
         stack.enter_context(smoothed_labels(method, label_smoothing))
         _train(trainer, module, trained if resume else None, records)
+        model.file = trained.last
     return trained
 
 

@@ -58,6 +58,15 @@ class Run:
     def __init__(self, folder: Path | str) -> None:
         object.__setattr__(self, "folder", as_path(folder))
 
+    @classmethod
+    def of(cls, file: Path | None) -> "Run | None":
+        """The run among whose checkpoints this file of weights lies; None for any other file."""
+        if file is None or (folder := file.resolve().parent).name != "checkpoints":
+            return None
+        home = settled(folder.parent)
+        ours = all((home / name).is_file() for name in ("config.json", SEEN))
+        return cls(home) if ours else None
+
     @property
     def best(self) -> Path:
         """The classifier of the epoch that was best on the validation part."""
@@ -141,6 +150,8 @@ class Run:
     @property
     def seen(self) -> Seen:
         """The images that were trained and validated on, by their content.
+
+        With those of the run from whose checkpoints the initial weights were loaded, if any.
 
         Raises:
             UserError: the run does not say, or its file is damaged.

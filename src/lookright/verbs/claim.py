@@ -14,7 +14,7 @@ from lookright.data.layout import Layout, Subfolders
 from lookright.errors import UserError
 from lookright.evaluation.evaluated import evaluated
 from lookright.explainers import Explainer, GradCAM
-from lookright.loading import Opened, Subject, is_run, load_subject
+from lookright.loading import Opened, Subject, is_run, load_subject, tell_unknown
 from lookright.model_options import ModelOptions
 from lookright.perturbations import Attacked, Perturbation
 from lookright.spec import ModelName
@@ -116,6 +116,7 @@ def claim(
         others = replace(options, weights=None, pretrained=pretrained)
         subjects.append(subject(against, others))
         _check_same_images(*(each.data for each in subjects))
+    tell_unknown(subjects)
     images = subjects[0].data
     trained = [each for one in subjects for each in one.train_domains if each in images.domains]
     seen = reduce(or_, (one.seen or Seen() for one in subjects))

@@ -11,7 +11,7 @@ from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation import evaluate as judge
 from lookright.files import require_writable
-from lookright.loading import Opened, load_subject, tell_apart
+from lookright.loading import Opened, load_subject, tell_apart, tell_unknown
 from lookright.model_options import ModelOptions
 from lookright.report import method_table, write_page
 from lookright.spec import ModelName
@@ -86,6 +86,7 @@ def evaluate(
     if called:
         subjects = [replace(each, name=name) for each, name in zip(subjects, called, strict=True)]
     tell_apart(subjects)
+    tell_unknown(subjects)
     homes = [subject.home(output) for subject in subjects]
     target = page or (homes[0] if len(homes) == 1 else homes[0].parent) / "report.html"
     require_writable(target.parent)

@@ -4,6 +4,8 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from shlex import quote
 from typing import Literal
@@ -197,7 +199,8 @@ def train(
             f"{', '.join(domains) or 'none'} and test_domain {', '.join(sorted(left_out))}."
         )
     torch.manual_seed(seed)
-    objective = method(build_model(model, images.classes, image_size, pretrained, weights))
+    classifier = build_model(model, images.classes, image_size, pretrained, weights)
+    objective = method(classifier)
     if awp:
         objective = AWP(objective, awp)
     title = method_title(spec_of(objective))
@@ -220,7 +223,8 @@ def train(
     Terminal(stderr=True).print(training_table(images, domains))
     if not incomplete:
         require_classes(images, domains)
-    _tell_leaks(images, domains, test_domain or [d for d in images.domains if d not in domains])
+    tested = test_domain or [d for d in images.domains if d not in domains]
+    _tell_leaks(images, domains, tested, Run.of(classifier.file))
     trained = fit(
         objective,
         images,
@@ -264,17 +268,29 @@ def train(
     say(f"Evaluate it: {command_line(judge, architecture=model if ':' in model else None)}")
 
 
-def _tell_leaks(data: ImageData, trained: Sequence[str], tested: Sequence[str]) -> None:
-    """Warn of images of the training domains in others, in which the model is to be judged."""
-    seen = Seen.in_domains(data, trained)
+def _tell_leaks(
+    data: ImageData, trained: Sequence[str], tested: Sequence[str], before: Run | None
+) -> None:
+    """Warn of images of training domains in others, in which the model is to be judged.
+
+    before: the run that the initial weights are from, whose training domains count too.
+    """
+    own = f"the training domains ({', '.join(trained)})"
+    homes = {own: Seen.in_domains(data, trained)}
+    if before:
+        earlier = f"the training domains of {before.folder}, whose weights it begins with"
+        homes[earlier] = before.seen
+    seen = reduce(or_, homes.values())
     for domain in tested:
-        if known := seen.at_home(data, domain):
-            warnings.warn(
-                f"{known} of the {len(data.keys(domain))} images of domain '{domain}' are also in "
-                f"the training domains ({', '.join(trained)}): the model is not judged on them "
-                "there.",
-                stacklevel=2,
-            )
+        inside = seen.in_distribution(data, domain)
+        which = "those of them that it was trained or validated on" if inside else "them"
+        for where, home in homes.items():
+            if known := home.at_home(data, domain):
+                warnings.warn(
+                    f"{known} of the {len(data.keys(domain))} images of domain '{domain}' are also "
+                    f"in {where}: the model is not judged on {which} there.",
+                    stacklevel=2,
+                )
 
 
 def _name(data: ImageData, objective: Method, seed: int) -> str:
