@@ -34,15 +34,7 @@ def rate(successes: Tensor | tuple[int, int]) -> Estimate:
     """
     from scipy import stats
 
-    if isinstance(successes, Tensor):
-        if successes.dtype != torch.bool:
-            raise UserError(
-                f"A rate counts successes (a bool tensor), but got {successes.dtype}; compare with "
-                "a threshold first, or use `mean` for scores."
-            )
-        k, n = int(successes.sum()), successes.numel()
-    else:
-        k, n = successes
+    k, n = _counted(successes) if isinstance(successes, Tensor) else successes
     if not 0 <= k <= n or n == 0:
         raise UserError(f"A rate needs 0 <= k <= n and n > 0, but got k = {k} of n = {n}.")
     interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson")
@@ -60,21 +52,31 @@ def mean_of_rates(groups: Sequence[Tensor]) -> Estimate:
     So it covers the truth in 92% or more of draws, of 2 to 1000 groups of 1 to 50, where combined
     Wilson intervals of rare failures cover 82%. Of a single group it is that of `rate`.
     """
-    rates = [rate(group) for group in groups]
-    if len(rates) == 1:
-        return rates[0]
-    added = Z**2 / len(rates)
-    shrunk = [(each.value * each.n + added / 2) / (each.n + added) for each in rates]
-    imagined = fsum(p * (1 - p) / (r.n + added) for p, r in zip(shrunk, rates, strict=True))
-    n = sum(each.n for each in rates)
-    overall = (fsum(each.value * each.n for each in rates) + Z**2 / 2) / (n + Z**2)
+    if len(groups) == 1:
+        return rate(groups[0])
+    counts = [_counted(group) for group in groups]
+    added = Z**2 / len(counts)
+    shrunk = [(k + added / 2) / (n + added) for k, n in counts]
+    imagined = fsum(p * (1 - p) / (n + added) for p, (_, n) in zip(shrunk, counts, strict=True))
+    successes, total = map(sum, zip(*counts, strict=True))
+    overall = (successes + Z**2 / 2) / (total + Z**2)
     unbiased = fsum(
-        r.value * (1 - r.value) / (r.n - 1) if r.n > 1 else overall * (1 - overall) for r in rates
+        k / n * (1 - k / n) / (n - 1) if n > 1 else overall * (1 - overall) for k, n in counts
     )
-    variance = max(imagined, unbiased) if len(rates) > 2 else imagined
-    centre, half = fmean(shrunk), Z * sqrt(variance) / len(rates)
-    value = fmean(each.value for each in rates)
-    return Estimate(value, max(0.0, centre - half), min(1.0, centre + half), n)
+    variance = max(imagined, unbiased) if len(counts) > 2 else imagined
+    centre, half = fmean(shrunk), Z * sqrt(variance) / len(counts)
+    value = fmean(k / n for k, n in counts)
+    return Estimate(value, max(0.0, centre - half), min(1.0, centre + half), total)
+
+
+def _counted(successes: Tensor) -> tuple[int, int]:
+    """k successes of n, from a bool tensor."""
+    if successes.dtype != torch.bool:
+        raise UserError(
+            f"A rate counts successes (a bool tensor), but got {successes.dtype}; compare with a "
+            "threshold first, or use `mean` for scores."
+        )
+    return int(successes.sum()), successes.numel()
 
 
 def mean(values: Tensor) -> Estimate:
