@@ -200,6 +200,16 @@ def test_a_resume_needs_only_the_folder(here, lookright, options):
     assert (code, "settings.lr" in err, "now" in err) == (1, True, True)
 
 
+def test_a_resume_replaces_nothing_by_options_of_other_names(here, lookright):
+    few = "--method erm --data Shortcut --steps 2 --run by_steps"
+    assert lookright(f"train {few}")[0] == 0
+    code, _, err = lookright("train --resume --run by_steps --epochs 3")
+    assert (code, "A run goes on as it began: this one has steps 2" in err) == (1, True)
+    assert lookright("train --resume --run by_steps --batch_size 64")[0] == 0
+    code, _, err = lookright("train --resume --overwrite --run by_steps")
+    assert (code, "either resume=True (--resume)" in err) == (1, True)
+
+
 def test_a_resume_of_a_mistyped_folder_trains_nothing(here, lookright):
     code, _, err = lookright("train --resume --run mistyped")
     assert (code, "No run that `lookright train` began in mistyped" in err) == (1, True)

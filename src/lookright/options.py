@@ -80,8 +80,8 @@ class Options:
     def tree(self, words: Sequence[tuple[str, str | None]], begun: str = "") -> Tree:
         """All options as one tree: a preset, over it files, then options, then positional values.
 
-        begun: the file of a run that goes on, beneath the other files; nothing in it gives way to
-        options of other names. What the words say is `Said`, and so is what files say where
+        begun: the file of a run that goes on, beneath the other files, of which nothing may give way
+        to options of other names. What the words say is `Said`, and so is what files say where
         `trust_config` is among them.
         """
         tree: Tree = {}
@@ -97,9 +97,17 @@ class Options:
         for file in files:
             read = _read(file, trusted)
             tree = _merged(self._beneath(tree, read), read)
-        tree = self._beneath(tree, [option.partition(".")[0] for option in given])
+        names = [option.partition(".")[0] for option in given]
+        tree = self._beneath(tree, names)
         if begun:
-            tree = _merged(_read(begun, trusted), tree)
+            before = _read(begun, trusted)
+            if lost := before.keys() - self._beneath(before, names).keys():
+                other = ", ".join(f"{name} {before[name]}" for name in sorted(lost))
+                raise UserError(
+                    f"A run goes on as it began: this one has {other}, which other options of the "
+                    "command line would replace; leave those out, or begin another run."
+                )
+            tree = _merged(before, tree)
         tree = self._over_preset(tree, [(option, value) for option, value in words if option])
         for option, value in words:
             trust = option == "trust_config" and option not in self.known
@@ -177,7 +185,7 @@ class Options:
         from lookright.training.presets import giving_way
 
         out = giving_way(given, tree)
-        return {name: each for name, each in tree.items() if name not in out}
+        return {name: each for name, each in tree.items() if name not in out or each is None}
 
     def _require_known(self, option: Any) -> None:
         if option not in (*self.known, "print_config"):

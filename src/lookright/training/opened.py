@@ -88,6 +88,11 @@ def open_run(
     for path in (folder / "tensorboard").glob("*"):
         if path.is_symlink():  # others write there, who follow links
             path.unlink()
+    if resume and overwrite:
+        raise UserError(
+            "Say either resume=True (--resume), to go on with a run, or overwrite=True "
+            "(--overwrite), to begin anew."
+        )
     if present and resume:
         _check_same(run, config)
         if run.history and not run.finished and not run.resumable.exists():
