@@ -80,7 +80,7 @@ class Options:
     def tree(self, words: Sequence[tuple[str, str | None]], begun: str = "") -> Tree:
         """All options as one tree: a preset, over it files, then options, then positional values.
 
-        begun: the file of a run that goes on, beneath the other files, of which nothing may give way
+        begun: the file of a run that goes on, beneath the other files; nothing in it may give way
         to options of other names. What the words say is `Said`, and so is what files say where
         `trust_config` is among them.
         """
