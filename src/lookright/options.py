@@ -185,7 +185,7 @@ class Options:
         from lookright.training.presets import giving_way
 
         out = giving_way(given, tree)
-        return {name: each for name, each in tree.items() if name not in out or each is None}
+        return {name: each for name, each in tree.items() if name not in out or not each}
 
     def _require_known(self, option: Any) -> None:
         if option not in (*self.known, "print_config"):
