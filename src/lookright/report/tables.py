@@ -1,6 +1,6 @@
 """The tables of all figures: questions side by side, one row per method."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lookright.drawing import listing, span
@@ -142,16 +142,20 @@ def _band(results: ResultSet, domain: str, groups: tuple[ColumnGroup, ...]) -> B
         span_of(column, areas[column.chance]) if column.chance in areas else ""
         for column in columns
     ]
+    wins = {column.key: best(column, results, domain) for column in columns}
     return Band(
         groups,
-        tuple(_method(results, domain, groups, method) for method in methods),
+        tuple(_method(groups, method, domain, wins) for method in methods),
         tuple(row for row in baselines if any(row.figures)),
         PlainRow("By chance", tuple(chance), note=by_chance) if areas else None,
     )
 
 
 def _method(
-    results: ResultSet, domain: str, groups: Sequence[ColumnGroup], method: MethodResults
+    groups: Sequence[ColumnGroup],
+    method: MethodResults,
+    domain: str,
+    wins: Mapping[str, set[str]],
 ) -> MethodRow:
     trust = verdict(method, domain)
     every = min(here.n for _, here in method.within(domain))
@@ -160,7 +164,7 @@ def _method(
             column,
             i == 0,
             cell := method.cell(domain, column.key),
-            method.name in best(column, results, domain),
+            method.name in wins[column.key],
             cell.n if cell and cell.n < every else None,
             against(method, domain, column.key),
             trust if group.question.robust else None,
