@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from lookright.attacks import APGD, PGD, Attack, AutoAttack, LInf, Norm, Square
+from lookright.attacks import APGD, PGD, Attack, AutoAttack, Ball, LInf, Norm, Square
 from lookright.corruptions import corrupt
 from lookright.data import InMemory
 from lookright.evaluation import (
@@ -23,7 +23,7 @@ from lookright.evaluation.result import read_examples, read_result
 from lookright.evaluation.stages import all_stages
 from lookright.evaluation.table import read_table
 from lookright.evaluation.view import View
-from lookright.explainers import GradCAM, SmoothGrad
+from lookright.explainers import Explainer, GradCAM, SmoothGrad
 from lookright.metrics import MEASURES, Paired, max_sensitivity, stability_cosine
 from lookright.metrics.sensitivity import MAX_SENSITIVITY
 from lookright.report import write_page
@@ -195,7 +195,7 @@ def test_baselines_and_curves_stand_beside_the_explanation(thorough):
     assert domain.baselines.keys() == {"random", "centre"}
     of_a_map = {key for key in domain.measures if "accuracy" not in key and key != "auc"}
     for baseline in domain.baselines.values():
-        assert baseline.keys() == of_a_map - {"degenerate_maps"}
+        assert baseline.keys() == of_a_map - {"degenerate_maps", "stability_others"}
     told = Explanations.of(domain)
     curves = {(c.map, c.kind, c.fill): c for c in told}
     assert len(curves) == 3 * 2 * 2
@@ -359,8 +359,41 @@ def test_an_explainers_noise_does_not_depend_on_the_batches(learned, size):  # n
         )
         for batch in (24, size)
     )
-    stable = (each.domains["data"].measures["stability_cosine"].value for each in (whole, apart))
-    assert next(stable) == pytest.approx(next(stable), abs=1e-5)
+    for key in ("stability_cosine", "stability_others"):
+        stable = (each.domains["data"].measures[key].value for each in (whole, apart))
+        assert next(stable) == pytest.approx(next(stable), abs=1e-5)
+
+
+@dataclass(frozen=True)
+class Brightness(Explainer):
+    """The map is the image's grey levels, or one ramp for all images."""
+
+    same: bool
+
+    def __call__(self, model, x, y=None):
+        maps = torch.linspace(0, 1, x[0, 0].numel()).view(x.shape[-2:]).expand(x[:, 0].shape)
+        return model(x), maps if self.same else x.mean(1)
+
+
+@pytest.mark.parametrize("side", [8, 80])
+@pytest.mark.parametrize("same", [True, False])
+def test_beside_stability_stands_how_alike_the_maps_of_different_images_are(learned, same, side):  # noqa: F811
+    images, labels = torch.rand(12, 3, side, side) ** 9, torch.arange(12) % 3
+    given = Protocol(
+        ball=Ball(eps=0.0),
+        explainer=Brightness(same),
+        stages=(Attacks(steps=1, restarts=1, curve=()),),
+        only=True,
+    )
+    result = evaluate(learned, images=images, labels=labels, protocol=given, progress=False)
+    found = result.domains["data"].measures
+    assert found["stability_cosine"].value == pytest.approx(1, abs=1e-5)
+    maps = torch.nn.functional.normalize(images.mean(1).flatten(1), dim=1)
+    pairs = float((maps @ maps.T).fill_diagonal_(0).sum() / (12 * 11))
+    assert found["stability_others"].value == pytest.approx(1 if same else pairs, abs=0.03)
+    assert found["stability_others"].n == 12
+    warned = any("nearly the same" in each for each in result.domains["data"].warnings)
+    assert warned == same
 
 
 def test_only_where_the_object_is_known_a_picture_is_darkened_around_it(tmp_path):

@@ -37,7 +37,7 @@ def test_a_measure_says_what_it_is_and_answers_a_question(measure):
     assert measure.description.endswith(".")
     assert measure.question is not OTHER
     assert set(measure.beats) <= {"random", "centre"}
-    neutral = measure.key in ("mask_area", "mask_coverage")
+    neutral = measure.key in ("mask_area", "mask_coverage", "stability_others")
     assert (measure.higher_is_better is None) == neutral
 
 

@@ -11,7 +11,13 @@ from scipy.spatial import distance
 
 from lookright.distances import degenerate
 from lookright.errors import UserError
-from lookright.metrics import stability_cosine, stability_spearman, stability_topk
+from lookright.metrics import (
+    mean,
+    stability_cosine,
+    stability_others,
+    stability_spearman,
+    stability_topk,
+)
 
 MEASURES = [stability_cosine, stability_spearman, stability_topk]
 every_measure = pytest.mark.parametrize("measure", MEASURES)
@@ -74,7 +80,48 @@ def test_maps_that_say_nothing_are_not_stable(measure, nothing):
         assert measure(before, after).item() == 0
 
 
-@every_measure
+@given(st.integers(2, 7), st.integers(0, 99), st.sampled_from([1e-300, 1.0, 1e200]))
+def test_the_cosine_with_other_images_is_that_of_every_pair_of_two(n, seed, scale):
+    chance = torch.Generator().manual_seed(seed)
+    before, after = scale * torch.rand(2, n, 3, 4, generator=chance, dtype=torch.float64)
+    before[0] = 7.0  # degenerate, as in the other measures of stability
+    pairs = [
+        float(stability_cosine(before[i, None] / scale, after[j, None] / scale))
+        for i in range(n)
+        for j in range(n)
+        if i != j
+    ]
+    values = stability_others(before, after)
+    assert values.shape == (n,)
+    assert float(values.mean()) == pytest.approx(sum(pairs) / len(pairs))
+
+
+def test_its_interval_covers_the_mean_of_all_images_though_every_image_is_in_many_pairs():
+    """Half of the maps have the first of 16 places, 9 times as salient as the others, the other
+    half any other: two of one place have the cosine 1, others 32 / 96."""
+    alike = 0.5**2 + 15 * (0.5 / 15) ** 2
+    truth = alike + (1 - alike) / 3
+    covered = 0
+    for seed in range(400):
+        chance = torch.Generator().manual_seed(seed)
+        weights = torch.tensor([15.0] + [1.0] * 15)
+        places = torch.multinomial(weights, 60, replacement=True, generator=chance)
+        maps = torch.ones(60, 16).scatter(1, places[:, None], 9.0).view(60, 4, 4)
+        found = mean(stability_others(maps, maps))
+        covered += found.low < truth < found.high
+    assert 0.92 < covered / 400 < 0.98
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 4), (6, 3, 5)])
+def test_maps_that_are_the_same_for_all_images_are_as_like_others_as_themselves(shape):
+    same = torch.rand(shape[1:]).expand(shape)
+    assert stability_others(same, same).tolist() == pytest.approx([1.0] * 6)
+    apart = torch.eye(6).view(6, 2, 3)
+    assert stability_others(apart, apart).tolist() == pytest.approx([0.0] * 6, abs=1e-12)
+    assert stability_others(same[:1], same[:1]).isnan().all()
+
+
+@pytest.mark.parametrize("measure", [*MEASURES, stability_others])
 def test_maps_of_other_shapes_are_refused(measure):
     with pytest.raises(UserError, match="the same shape"):
         measure(torch.rand(1, 4, 4), torch.rand(1, 4, 5))

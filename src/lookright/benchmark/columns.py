@@ -16,6 +16,7 @@ from lookright.metrics.faithfulness import SUFFICIENCY
 from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.measure import in_order
 from lookright.metrics.questions import RIGHT
+from lookright.metrics.stability import STABILITY_OTHERS
 
 Where = Literal["in distribution", "out of distribution"]
 INSIDE: Where = "in distribution"
@@ -38,7 +39,7 @@ BY_PAIR = (
 
 _BESIDES = (
     *(BALANCED_ACCURACY, BALANCED_ACCURACY_ADVERSARIAL, AUC),
-    *(SUFFICIENCY["mean"], DEGENERATE_MAPS),
+    *(SUFFICIENCY["mean"], DEGENERATE_MAPS, STABILITY_OTHERS),
 )
 """Columns besides those that a terminal shows."""
 
@@ -69,7 +70,7 @@ def columns(measures: Mapping[str, Measure]) -> tuple[Column, ...]:
     main = [
         one
         for one in in_order(measures)
-        if one.higher_is_better is not None and (one.terminal == "column" or one.key in besides)
+        if one.key in besides or (one.terminal == "column" and one.higher_is_better is not None)
     ]
     right = [one for one in main if one.question == RIGHT]
     robust = [one for one in main if one.question.robust]

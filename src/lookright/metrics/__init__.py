@@ -60,6 +60,7 @@ from lookright.metrics.scorecard import Scorecard
 from lookright.metrics.sensitivity import max_sensitivity
 from lookright.metrics.stability import (
     stability_cosine,
+    stability_others,
     stability_spearman,
     stability_topk,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "rate",
     "removal_curves",
     "stability_cosine",
+    "stability_others",
     "stability_spearman",
     "stability_topk",
 ]

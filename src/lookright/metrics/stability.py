@@ -1,4 +1,5 @@
-"""Stability: similarity of an image's saliency maps before and after a change of the image.
+"""Stability: similarity of an image's saliency maps before and after a change of the image, and of
+the maps of different images.
 
 Every function takes two batches (B, h, w) of the same shape and returns (B,); scaling either map
 changes nothing. If either map is degenerate, there is no explanation to compare, and the similarity
@@ -7,6 +8,7 @@ is 0.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from lookright.distances import Cosine, degenerate
 from lookright.errors import UserError
@@ -15,6 +17,18 @@ from lookright.metrics.measure import Measure
 from lookright.metrics.questions import STAYS_ELSEWHERE, STAYS_UNDER_ATTACK
 from lookright.metrics.ranking import average_ranks, top_places
 
+_SMALLEST = torch.finfo(torch.float64).tiny
+
+STABILITY_OTHERS = Measure(
+    "stability_others",
+    "Cosine with other images",
+    None,
+    "score",
+    "Cosine between the saliency of an image and of the other images, attacked: the stability of "
+    "maps that do not depend on their image is no higher.",
+    question=STAYS_UNDER_ATTACK,
+    order=12,
+)
 STABILITY_COSINE = Measure(
     "stability_cosine",
     "Stability (cosine)",
@@ -32,6 +46,7 @@ STABILITY_COSINE = Measure(
         percent=False,
         scale="1: unchanged",
         baseline="random",
+        beside=(STABILITY_OTHERS, "{} with other images"),
     ),
 )
 STABILITY_SPEARMAN = Measure(
@@ -85,6 +100,21 @@ def stability_cosine(before: Tensor, after: Tensor) -> Tensor:
     return 1 - Cosine()(before, after)
 
 
+def stability_others(before: Tensor, after: Tensor) -> Tensor:
+    """The cosine of maps of different images, of which the batch has all.
+
+    The mean of what it returns is that over all B (B - 1) pairs of one image before and another
+    after, and the spread that of the images' shares in it, twice the deviation of a mean of their
+    own, since every image is in both (Hoeffding, Annals of Mathematical Statistics 1948): so
+    `metrics.mean` has the interval of the pairs. NaN for a single image.
+    """
+    _check_alike(before, after)
+    a, b = _directions(before), _directions(after)
+    own = (a * b).sum(1)
+    with_others = (a @ b.sum(0) - own + b @ a.sum(0) - own) / (len(own) - 1)
+    return with_others - with_others.mean() / 2
+
+
 def stability_spearman(before: Tensor, after: Tensor) -> Tensor:
     """Spearman's rank correlation in [-1, 1]; ties share their mean rank."""
     before, after, _ = _comparable(before, after)
@@ -107,17 +137,27 @@ def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:
 
 def _comparable(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Both maps, zero where either is degenerate, and (B,) 1 where neither is degenerate."""
+    _check_alike(before, after)
+    dtype = torch.promote_types(torch.promote_types(before.dtype, after.dtype), torch.float32)
+    before, after = before.to(dtype), after.to(dtype)
+    compared = ~(degenerate(before) | degenerate(after))
+    keep = compared[:, None, None]
+    return torch.where(keep, before, 0), torch.where(keep, after, 0), compared.to(dtype)
+
+
+def _directions(saliency: Tensor) -> Tensor:
+    """(B, h * w) of length 1, or zero where the map is degenerate."""
+    kept = torch.where(degenerate(saliency)[:, None, None], 0, saliency.double()).flatten(1)
+    return normalize(kept / kept.abs().amax(1, keepdim=True).clamp(min=_SMALLEST), dim=1)
+
+
+def _check_alike(before: Tensor, after: Tensor) -> None:
     if before.ndim != 3 or before.shape != after.shape:
         raise UserError(
             "Stability compares two batches of maps (B, h, w) of the same shape, but got "
             f"{tuple(before.shape)} and {tuple(after.shape)}; explain both with the same "
             "explainer."
         )
-    dtype = torch.promote_types(torch.promote_types(before.dtype, after.dtype), torch.float32)
-    before, after = before.to(dtype), after.to(dtype)
-    compared = ~(degenerate(before) | degenerate(after))
-    keep = compared[:, None, None]
-    return torch.where(keep, before, 0), torch.where(keep, after, 0), compared.to(dtype)
 
 
 def _centred_ranks(saliency: Tensor) -> Tensor:

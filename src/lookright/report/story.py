@@ -215,7 +215,7 @@ def _levels(results: ResultSet, domain: str, measure: Measure, declared: Levels)
         scale.append(f"by chance {' to '.join(dict.fromkeys(ends))}")
         unlike = unlike or (None if ends[0] == ends[1] else "chance level")
     read = f" ({'; '.join(scale)})" if scale else ""
-    figures = _figures(cells, show, lambda method: _beside(method, domain, declared))
+    figures = _figures(cells, show, lambda method: _beside(method, domain, declared, show))
     best = _winner(
         cells,
         declared.praise,
@@ -225,13 +225,15 @@ def _levels(results: ResultSet, domain: str, measure: Measure, declared: Levels)
     return Markup("{}{}: {}. {}").format(declared.says, read, figures, best).strip()
 
 
-def _beside(method: MethodResults, domain: str, declared: Levels) -> str:
+def _beside(
+    method: MethodResults, domain: str, declared: Levels, show: Callable[[float], str]
+) -> str:
     """The second measure of one method in brackets, '' where there is none."""
     if declared.beside is None:
         return ""
     measure, words = declared.beside
     cell = method.cell(domain, measure.key)
-    return f" ({words.format(percent(cell.value))})" if cell else ""
+    return f" ({words.format(show(cell.value))})" if cell else ""
 
 
 def _against_baselines(results: ResultSet, domain: str, measures: Sequence[Measure]) -> Markup:

@@ -1,9 +1,10 @@
 """The stage of attacks: accuracy under attack, by radius too, and stability of the explanation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from lookright import metrics
@@ -27,7 +28,12 @@ from lookright.metrics.classification import (
     BALANCED_ACCURACY_ADVERSARIAL,
     accuracy_under,
 )
-from lookright.metrics.stability import STABILITY_COSINE, STABILITY_SPEARMAN, STABILITY_TOPK
+from lookright.metrics.stability import (
+    STABILITY_COSINE,
+    STABILITY_OTHERS,
+    STABILITY_SPEARMAN,
+    STABILITY_TOPK,
+)
 from lookright.named import refuse_same
 from lookright.spec import parameters
 
@@ -51,6 +57,11 @@ _STABILITY: dict[Column, Callable[[Tensor, Tensor], Tensor]] = {
     measuring(STABILITY_SPEARMAN): metrics.stability_spearman,
     measuring(STABILITY_TOPK): metrics.stability_topk,
 }
+_MAPS = Column("maps")
+"""(B, 2, h, w): the saliency of an image before and after the attack, at few places."""
+
+_FEW = 32
+_ALIKE = 0.9
 _CURVE_STEPS = 10
 _ROUNDING = 1e-3
 """By how much a pixel may lie outside the ball, of others' arithmetic."""
@@ -143,6 +154,7 @@ class Attacks(Stage):
             *map(robust_to, radii),
             _WORST,
             *(each for column in _STABILITY for each in column.beside_baselines),
+            _MAPS,
         )
 
     def see(self, view: View) -> Columns:
@@ -177,6 +189,7 @@ class Attacks(Stage):
         found[_WORST] = found[robust_to(ball.eps)]
         for column, measure in _STABILITY.items():
             found |= view.compared(column, measure, attacked, saliency)
+        found[_MAPS] = torch.stack([_at_few_places(view.saliency), _at_few_places(saliency)], 1)
         return found
 
     def show(self, view: View) -> Mapping[str, Tensor]:
@@ -190,7 +203,19 @@ class Attacks(Stage):
 
     def figures(self, joined: Joined) -> dict[str, metrics.Estimate]:
         balanced = metrics.balanced(joined[_WORST], joined[LABEL])
-        return super().figures(joined) | {BALANCED_ACCURACY_ADVERSARIAL.key: balanced}
+        found = super().figures(joined) | {BALANCED_ACCURACY_ADVERSARIAL.key: balanced}
+        if len(maps := joined[_MAPS]) > 1:
+            others = metrics.stability_others(*maps.unbind(1))
+            found[STABILITY_OTHERS.key] = metrics.mean(others)
+        return found
+
+    def warnings(self, joined: Joined) -> Iterator[str]:
+        others = self.figures(joined).get(STABILITY_OTHERS.key)
+        if others and others.value > _ALIKE:
+            yield (
+                f"The explanations of different images are nearly the same (mean cosine "
+                f"{others.value:.2f}): that they stay under attack says little."
+            )
 
     def summary(self, joined: Joined) -> Robustness:
         ball = joined.protocol.ball
@@ -220,6 +245,12 @@ def ball_of(result: Result) -> tuple[float, str] | None:
 def radius_in_words(eps: float, norm: str) -> str:
     """Such as "8/255", or "0.5 (L2)" where the norm is not that of single pixels."""
     return f"{pixel_levels(eps)}/255" if norm == LInf.__name__ else f"{eps:g} ({norm})"
+
+
+def _at_few_places(saliency: Tensor) -> Tensor:
+    """Every k-th row and column of (B, h, w), so that at most 32 of each are left."""
+    step = -(-max(saliency.shape[1:]) // _FEW)
+    return saliency[:, ::step, ::step]
 
 
 def _under(attack: Attack) -> Column:
