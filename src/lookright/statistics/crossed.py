@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from lookright.errors import UserError
+from lookright.statistics.flips import flipped
 from lookright.statistics.intervals import CONFIDENCE
-from lookright.statistics.paired import ALIKE, Paired
+from lookright.statistics.paired import ALIKE
 
 FEWEST_SEEDS = 3
 
@@ -66,8 +67,8 @@ def crossed(blocks: Sequence[Block]) -> Crossed:
 
     Where it would err on the other side, a second test has to agree. Three seeds that happen to lie
     close together pass for none, so the interval is at least Student's over the seeds alone. Of few
-    images that differ, Student's distribution promises too much, so `p` is at least that of the
-    sign test over images, each once with its mean over seeds and blocks.
+    images that differ, Student's distribution promises too much, so `p` is at least that of
+    `flipped`, over what each image, once, adds to the mean difference.
 
     Each block counts alike. Where an image stands in several blocks, as when models trained on
     different domains are tested in a third, its contributions are added before they are squared.
@@ -84,7 +85,8 @@ def crossed(blocks: Sequence[Block]) -> Crossed:
     (seeds,) = counts
     by_seed = np.mean([block.differences.mean(1) for block in blocks], axis=0)
     value = float(by_seed.mean())
-    over_images, n, more, less = _over_images(blocks)
+    over_images, parts, more, less = _over_images(blocks)
+    n = len(parts)
     if seeds < 2 or n < 2:
         return Crossed(value, -inf, inf, seeds, n, more, less, 1.0)
     over_seeds = float(by_seed.var(ddof=1)) / seeds
@@ -95,8 +97,7 @@ def crossed(blocks: Sequence[Block]) -> Crossed:
         tests.append((sqrt(squared), freedom))
     half = max(float(special.stdtrit(df, (1 + CONFIDENCE) / 2)) * error for error, df in tests)
     p = max(_student(value, error, df) for error, df in tests)
-    told = seeds >= FEWEST_SEEDS and (more > less) == (value > 0)
-    p = max(p, Paired(more, less, n).p) if told else 1.0
+    p = max(p, flipped(parts)) if seeds >= FEWEST_SEEDS else 1.0
     return Crossed(value, value - half, value + half, seeds, n, more, less, p)
 
 
@@ -107,20 +108,24 @@ def _student(value: float, error: float, freedom: float) -> float:
     return 2 * float(special.stdtr(freedom, -abs(value) / error))
 
 
-def _over_images(blocks: Sequence[Block]) -> tuple[float, int, int, int]:
-    """The squared standard error over images, their number, and on how many the first method has
-    the higher value, and the lower."""
-    squared, n, more, less = 0.0, 0, 0, 0
+def _over_images(
+    blocks: Sequence[Block],
+) -> tuple[float, NDArray[np.float64], int, int]:
+    """The squared standard error over images, what each adds to the mean difference, and on how
+    many the first method has the higher value, and the lower."""
+    squared, more, less, every = 0.0, 0, 0, []
     for domain in dict.fromkeys(block.domain for block in blocks):
         here = [block for block in blocks if block.domain == domain]
-        every = np.concatenate([block.images for block in here])
-        images, at = np.unique(every, return_inverse=True)
+        images, at = np.unique(np.concatenate([b.images for b in here]), return_inverse=True)
         gains = [block.differences.mean(0) for block in here]
+        shares = [gain / (len(gain) * len(blocks)) for gain in gains]
         pulls = [(gain - gain.mean()) / (len(gain) * len(blocks)) for gain in gains]
-        gain, pull = (np.bincount(at, np.concatenate(of), len(images)) for of in (gains, pulls))
+        gain, share, pull = (
+            np.bincount(at, np.concatenate(of), len(images)) for of in (gains, shares, pulls)
+        )
         if len(images) > 1:
             squared += float((pull**2).sum()) * len(images) / (len(images) - 1)
         alike = ALIKE * max(block.scale for block in here)
-        n += len(images)
+        every.append(np.where(np.abs(gain) > alike, share, 0.0))
         more, less = more + int((gain > alike).sum()), less + int((gain < -alike).sum())
-    return squared, n, more, less
+    return squared, np.concatenate(every), more, less
