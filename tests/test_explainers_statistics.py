@@ -4,10 +4,21 @@ import pytest
 import torch
 from torch import nn
 
-from lookright.explainers import GradCAM, MarginMap
+from lookright.batch import Batch
+from lookright.explainers import (
+    GradCAM,
+    GradientTimesInput,
+    InputGradient,
+    IntegratedGradients,
+    MarginMap,
+    SmoothGrad,
+)
+from lookright.methods import RRR
 from lookright.modes import averaging_no_statistics
 
-MAPS = [GradCAM("first", relu=False), GradCAM("first"), MarginMap("first")]
+FEATURES = [GradCAM("first", relu=False), GradCAM("first"), MarginMap("first")]
+PIXELS = [InputGradient(), GradientTimesInput(), IntegratedGradients(3), SmoothGrad(3)]
+MAPS = [*FEATURES, *PIXELS]
 
 
 class Normed(nn.Module):
@@ -26,6 +37,11 @@ class Normed(nn.Module):
         return self.head(self.neck(x.mean((2, 3))))
 
 
+def with_noise(explainer, model, x, y):
+    torch.manual_seed(3)
+    return explainer(model, x, y)[1]
+
+
 def scene(dtype=torch.float32, affine=True, n=6):
     torch.manual_seed(0)
     model = Normed(affine=affine).to(dtype).train()
@@ -36,17 +52,15 @@ def scene(dtype=torch.float32, affine=True, n=6):
 def test_a_map_does_not_depend_on_the_classes_of_other_images(explainer):
     model, x, y = scene()
     first, others = (
-        explainer(model, x, classes)[1] for classes in (y, torch.cat([y[:1], (y[1:] + 1) % 3]))
+        with_noise(explainer, model, x, classes)
+        for classes in (y, torch.cat([y[:1], (y[1:] + 1) % 3]))
     )
     torch.testing.assert_close(first[0], others[0])
     assert not torch.allclose(first[1], others[1], atol=1e-3)
 
 
-@pytest.mark.parametrize("explainer", MAPS, ids=str)
-@pytest.mark.parametrize("affine", [True, False])
-def test_it_is_the_map_with_the_statistics_of_the_batch_kept(explainer, affine):
-    model, x, y = scene(torch.float64, affine)
-    logits, saliency = explainer(model, x, y)
+def with_statistics_kept(model, affine=True):
+    """The same network, of which every layer normalises by what it is given, as a constant."""
     kept = Normed(affine=affine).double().eval()
     kept.load_state_dict(model.state_dict())
 
@@ -57,19 +71,38 @@ def test_it_is_the_map_with_the_statistics_of_the_batch_kept(explainer, affine):
 
     for module in (kept.norm, kept.neck):
         module.register_forward_pre_hook(keep)
-    as_kept, expected = explainer(kept, x, y)
+    return kept
+
+
+@pytest.mark.parametrize("explainer", [*FEATURES, *PIXELS[:2]], ids=str)
+@pytest.mark.parametrize("affine", [True, False])
+def test_it_is_the_map_with_the_statistics_of_the_batch_kept(explainer, affine):
+    model, x, y = scene(torch.float64, affine)
+    logits, saliency = explainer(model, x, y)
+    as_kept, expected = explainer(with_statistics_kept(model, affine), x, y)
     torch.testing.assert_close(logits, as_kept)
     torch.testing.assert_close(saliency, expected)
     assert float(saliency.detach().abs().amax()) > 1e-3
 
 
-@pytest.mark.parametrize("explainer", MAPS[::2], ids=str)
+def test_the_gradients_that_rrr_penalises_are_those_of_single_images():
+    model, x, y = scene(torch.float64)
+    masks = (torch.rand(len(x), 1, 8, 8) > 0.5).double()
+    found = RRR(model, reasons=1.0)(Batch(x, y, masks=masks))["reasons"]
+    kept = with_statistics_kept(model)
+    pixels = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(kept(pixels).log_softmax(1).sum(), pixels)
+    expected = ((1 - masks) * gradient).square().sum((1, 2, 3)).mean()
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("explainer", [MAPS[0], MAPS[2], *PIXELS], ids=str)
 def test_gradients_of_the_map_know_that_the_statistics_change(explainer):
     model, x, y = scene(torch.float64, n=4)
 
     def saliency(images):
         with averaging_no_statistics(model):
-            return explainer(model, images, y)[1]
+            return with_noise(explainer, model, images, y)
 
     assert torch.autograd.gradcheck(saliency, (x.requires_grad_(),))
 

@@ -1,4 +1,7 @@
-"""Explainers made of gradients with respect to the pixels; saliency at the image's own size."""
+"""Explainers made of gradients with respect to the pixels; saliency at the image's own size.
+
+To them the statistics of BatchNorm in training mode are constants, as to `GradCAM`.
+"""
 
 from dataclasses import dataclass
 
@@ -7,15 +10,13 @@ from torch import Tensor, nn
 
 from lookright.errors import UserError
 from lookright.explainers.explainer import Explainer, class_score, differentiation, gradient_or_zero
+from lookright.explainers.statistics import BatchStatistics
 from lookright.modes import averaging_no_statistics, normalises_by_batch, ordinary
 
 
 @dataclass(frozen=True)
 class InputGradient(Explainer):
-    """The sum over channels of |d logit_y / d x| (Simonyan et al., ICLR workshop 2014).
-
-    In training mode BatchNorm couples the images of a batch, and therefore also their gradients.
-    """
+    """The sum over channels of |d logit_y / d x| (Simonyan et al., ICLR workshop 2014)."""
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
@@ -91,10 +92,13 @@ class SmoothGrad(Explainer):
 def _gradient(model: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Logits (B, K), pixels and d logit_y / d pixels (B, C, H, W)."""
     keep = torch.is_grad_enabled()
+    statistics = BatchStatistics()
     with differentiation(keep):
         pixels = x if keep and x.requires_grad else ordinary(x).requires_grad_()
-        logits = model(pixels)
-        gradient = gradient_or_zero(class_score(logits, y), pixels, keep)
+        with statistics.replacing():
+            logits = model(pixels)
+        with statistics.constant():
+            gradient = gradient_or_zero(class_score(logits, y), pixels, keep)
     return (logits, pixels, gradient) if keep else (logits.detach(), pixels.detach(), gradient)
 
 
@@ -107,16 +111,19 @@ def _mean_gradient(
     it keeps none of their statistics.
     """
     keep = torch.is_grad_enabled()
+    statistics = BatchStatistics()
     with differentiation(keep):
         x, copies = (x, copies) if keep else (ordinary(x), ordinary(copies))
         if not copies.requires_grad:
             copies = copies.requires_grad_()
         if normalises_by_batch(model):
             logits = model(x)
-            with averaging_no_statistics(model):
+            with averaging_no_statistics(model), statistics.replacing():
                 others = model(copies.flatten(0, 1))
         else:
             logits, others = model(torch.cat([x, copies.flatten(0, 1)])).tensor_split([len(x)])
         target = logits.argmax(1) if y is None else y
-        gradient = gradient_or_zero(class_score(others, target.repeat(len(copies))), copies, keep)
+        with statistics.constant():
+            score = class_score(others, target.repeat(len(copies)))
+            gradient = gradient_or_zero(score, copies, keep)
     return (logits, x, gradient.mean(0)) if keep else (logits.detach(), x, gradient.mean(0))

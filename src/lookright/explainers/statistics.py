@@ -32,7 +32,7 @@ class BatchStatistics:
         finally:
             self._constant = False
 
-    def replacing(self, begun: Callable[[], object]) -> Replaced:
+    def replacing(self, begun: Callable[[], object] = lambda: True) -> Replaced:
         """What lets `constant` have its effect on layers that run inside once `begun()` is true."""
 
         def batch_norm(

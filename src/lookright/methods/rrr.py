@@ -7,6 +7,7 @@ from lookright.distances import resize
 from lookright.errors import UserError
 from lookright.explainers import InputGradient
 from lookright.explainers.explainer import differentiation, gradient_at_pixels
+from lookright.explainers.statistics import BatchStatistics
 from lookright.guides import Guide, HumanMask
 from lookright.methods.method import Method, check_weights
 
@@ -18,8 +19,8 @@ class RRR(Method):
     the mask ignores. The paper sums both
     terms over the images, this method averages both, so the relative weights are the same. The
     paper's weight decay is left to the optimiser. The input gradient comes from the same forward
-    pass as the cross-entropy; in training mode BatchNorm therefore couples it over the batch, while
-    the paper's networks have no BatchNorm.
+    pass as the cross-entropy; to it the statistics of BatchNorm are constants, so that it is that
+    of its own image, as in the paper's networks, which have no BatchNorm.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
@@ -57,11 +58,14 @@ class RRR(Method):
         if self.progress < self.warm_up:
             return {"clean": self.cross_entropy(self.model(x), y)}
 
+        statistics = BatchStatistics()
         with differentiation(True):
             pixels = x.detach().requires_grad_()
-            logits = self.model(pixels)
-            score = logits.log_softmax(1).sum()
-            gradient = gradient_at_pixels(score, pixels, keep=True, needed="RRR")
+            with statistics.replacing():
+                logits = self.model(pixels)
+            with statistics.constant():
+                score = logits.log_softmax(1).sum()
+                gradient = gradient_at_pixels(score, pixels, keep=True, needed="RRR")
         target = self.guide(batch, gradient.abs().sum(1).detach())
         if not target.is_mask or self.guide.mix(batch):
             raise self._no_masks()
