@@ -45,6 +45,13 @@ SETTINGS: dict[str, Callable[[Classifier], Method]] = {
     "correlation, a = 1, b = 1": partial(BEFORE_RELU, clean=1.0),
     "correlation, b = 1, clean map detached": partial(BEFORE_RELU, guide=CleanExplanation(True)),
     "correlation, b = 1, c = 1": partial(BEFORE_RELU, mixup=1.0),
+    "apart, a = 0.25, b = 1": partial(EGAT, attack=ATTACK),
+    "apart, a = 0.25, b = 1, from 20% on": partial(
+        EGAT, attack=ATTACK, guide=CleanExplanation(warm_up=0.2)
+    ),
+    "apart, a = 0.25, b = 1, from 40% on": partial(
+        EGAT, attack=ATTACK, guide=CleanExplanation(warm_up=0.4)
+    ),
     "margin map, b = 0.1": partial(MARGIN, stability=0.1),
     "margin map, b = 0.3": partial(MARGIN, stability=0.3),
 }
