@@ -324,6 +324,36 @@ def test_a_run_logs_the_share_and_says_once_that_it_is_large(tmp_path, empty: fl
     assert log.count("explain nothing") == bool(empty)
 
 
+@dataclass(frozen=True)
+class Alike(Explainer):
+    """A ramp, the same for all images, or noise of each."""
+
+    same: bool
+    side: int = 4
+
+    def __call__(self, model, x, y=None):
+        logits = model(x)
+        place = torch.arange(float(self.side**2)).view(self.side, self.side).expand(len(x), -1, -1)
+        noise = nn.functional.adaptive_avg_pool2d((1e4 * x[:, 0]).sin().square(), self.side)
+        return logits, (place if self.same else noise) + 0 * logits.sum((1,), True)[..., None]
+
+
+@pytest.mark.parametrize(("same", "side"), [(True, 4), (False, 4), (True, 3)])
+def test_a_run_logs_how_alike_the_maps_of_different_images_are_and_says_it_of_the_same(
+    tmp_path, same: bool, side: int
+) -> None:
+    method = EGAT(tiny_classifier(), Noisy(), Alike(same, side))
+    said = "nearly the same" if side == 4 else "too few to say where"
+    with pytest.warns(UserWarning, match=said) if same else nullcontext():
+        run = fit(method, Blobs(), "train", tmp_path / "run", **QUICK)
+    for row in run.history:
+        alike = row["val/cosine_with_other_images"]
+        assert alike == pytest.approx(1) if same else alike < 0.97
+    assert run.folder.joinpath("log.txt").read_text().count("nearly the same") == (
+        said[0] == "n" and same
+    )
+
+
 class Covering(nn.Module):
     """A masker that covers the left half of some images, and nothing or everything of others."""
 

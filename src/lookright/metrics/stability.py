@@ -17,7 +17,14 @@ from lookright.metrics.measure import Measure
 from lookright.metrics.questions import STAYS_ELSEWHERE, STAYS_UNDER_ATTACK
 from lookright.metrics.ranking import average_ranks, top_places
 
+ALIKE = 0.9
+"""The cosine above which the maps of different images are nearly the same."""
+
+PLACES = 16
+"""The least number of places of a map whose comparison says where a model looks."""
+
 _SMALLEST = torch.finfo(torch.float64).tiny
+_FEW = 32
 
 STABILITY_OTHERS = Measure(
     "stability_others",
@@ -27,7 +34,7 @@ STABILITY_OTHERS = Measure(
     "Cosine between the saliency of an image and of the other images, attacked: the stability of "
     "maps that do not depend on their image is no higher.",
     question=STAYS_UNDER_ATTACK,
-    order=12,
+    order=17,
 )
 STABILITY_COSINE = Measure(
     "stability_cosine",
@@ -113,6 +120,12 @@ def stability_others(before: Tensor, after: Tensor) -> Tensor:
     own = (a * b).sum(1)
     with_others = (a @ b.sum(0) - own + b @ a.sum(0) - own) / (len(own) - 1)
     return with_others - with_others.mean() / 2
+
+
+def at_few_places(saliency: Tensor) -> Tensor:
+    """Every k-th row and column of (B, h, w), so that at most 32 of each are left."""
+    step = -(-max(saliency.shape[1:]) // _FEW)
+    return saliency[:, ::step, ::step]
 
 
 def stability_spearman(before: Tensor, after: Tensor) -> Tensor:

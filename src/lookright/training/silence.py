@@ -1,5 +1,5 @@
 """Whether a training leads to explanations, or to learned masks, that say nothing: empty, constant,
-not finite, or too coarse."""
+not finite, too coarse, or the same for all images."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.guides import LearnedMask
 from lookright.methods.method import Method
+from lookright.metrics.stability import ALIKE, PLACES, at_few_places, stability_others
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
 from lookright.training.module import Module
@@ -21,23 +22,24 @@ from lookright.training.run import Row
 
 TRAIN, VALIDATION = "train/degenerate_maps", "val/degenerate_maps"
 MASKS = "val/degenerate_masks"
+OTHERS = "val/cosine_with_other_images"
 
 _IMAGES = 128
 """The number of images of each kind that are explained in an epoch, at most."""
 
-_MANY = 0.1
+_LIMITS = {VALIDATION: 0.1, MASKS: 0.1, OTHERS: ALIKE}
 
-_MANY_SAY = {
-    VALIDATION: "of the explanations of validation images are empty or constant in epoch {}, so "
-    "that they explain nothing: train longer, weigh the terms of the explanation less, or compare "
-    "otherwise (docs/methods.md, Maps that say nothing).",
-    MASKS: "of the learned masks of validation images cover nothing or everything in epoch {}, so "
-    "that they guide nowhere: lower the guide's sparsity, raise it where they cover everything, or "
-    "let it begin later (warm_up).",
+_SAY = {
+    VALIDATION: "{0:.0%} of the explanations of validation images are empty or constant in epoch "
+    "{1}, so that they explain nothing: train longer, weigh the terms of the explanation less, or "
+    "compare otherwise (docs/methods.md, Maps that say nothing).",
+    MASKS: "{0:.0%} of the learned masks of validation images cover nothing or everything in epoch "
+    "{1}, so that they guide nowhere: lower the guide's sparsity, raise it where they cover "
+    "everything, or let it begin later (warm_up).",
+    OTHERS: "The explanations of different validation images are nearly the same in epoch {1} "
+    "(mean cosine {0:.2f}), so that it says little if they are steady: hold them still later "
+    "(--method.guide.warm_up), or weigh the terms of the explanation less.",
 }
-
-_PLACES = 16
-"""The least number of places of a map whose comparison says where a model looks."""
 
 
 def met_by_silence(method: Method) -> str | None:
@@ -66,7 +68,7 @@ def met_by_silence(method: Method) -> str | None:
 
 def too_coarse(method: Method, height: int, width: int) -> str | None:
     """A note where the maps that a method compares have too few places to say where, else None."""
-    if height * width >= _PLACES:
+    if height * width >= PLACES:
         return None
     return (
         f"The maps of {type(method).__name__} have {height} x {width} places, too few to say where "
@@ -78,7 +80,9 @@ def too_coarse(method: Method, height: int, width: int) -> str | None:
 class SilenceCheck(L.Callback):
     """Logs the share of degenerate explanations, and says once that a method's own are many.
 
-    The same of learned masks, once they guide: one of which no pixel, or each, is 0.5 or more.
+    Likewise how alike the explanations of different validation images are (`stability_others`, of
+    the clean images), and the share of degenerate learned masks, once they guide: of which no
+    pixel, or each, is 0.5 or more.
 
     The method's explainer, as it is shown, or Grad-CAM if it has none, explains the predicted class
     of the first images of the epoch, and of the first validation images. Models that it cannot
@@ -95,6 +99,7 @@ class SilenceCheck(L.Callback):
         self.explainer: Explainer | None = (method.explainer or GradCAM()).shown
         self.note = note
         self.epochs = epochs
+        self.coarse = False
         self.said = {name for row in earlier for name in self._alarms(int(row["epoch"]), row)}
         self.seen = 0
         self.measured = bool(earlier) or not method.explainer
@@ -116,6 +121,7 @@ class SilenceCheck(L.Callback):
         self.seen = 0
         zero = torch.zeros(2, dtype=torch.long, device=pl_module.device)
         self.counts = {VALIDATION: zero, MASKS: zero.clone()}
+        self.explained: list[Tensor] = []
 
     def on_validation_batch_start(
         self,
@@ -132,6 +138,8 @@ class SilenceCheck(L.Callback):
             VALIDATION: _none(x) if maps is None else degenerate(maps),
             MASKS: self._silent_masks(x),
         }
+        if maps is not None:
+            self.explained.append(at_few_places(maps).cpu())
         for name, each in silent.items():
             self.counts[name][0] += each.sum()
             self.counts[name][1] += len(each)
@@ -141,6 +149,12 @@ class SilenceCheck(L.Callback):
             silent, n = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
             if n:
                 pl_module.log(name, silent / n, sync_dist=True)
+        alike = torch.zeros(2, device=pl_module.device)
+        if len(maps := torch.cat(self.explained or [torch.zeros(0, 1, 1)])) > 1:
+            alike[0], alike[1] = stability_others(maps, maps).sum(), len(maps)
+        total, n = trainer.strategy.reduce(alike, reduce_op="sum").tolist()
+        if n:
+            pl_module.log(OTHERS, total / n, sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -148,12 +162,13 @@ class SilenceCheck(L.Callback):
         for name in self._alarms(epoch, row) if trainer.is_global_zero else ():
             if name not in self.said:
                 self.said.add(name)
-                line = f"{row[name]:.0%} {_MANY_SAY[name].format(epoch)}"
+                line = _SAY[name].format(row[name], epoch)
                 self.note(line)
                 warnings.warn(line, stacklevel=2)
 
     def _measure(self, trainer: L.Trainer, height: int, width: int) -> None:
         line = None if self.measured else too_coarse(self.method, height, width)
+        self.coarse = height * width < PLACES
         self.measured = True
         if line and trainer.is_global_zero:
             self.note(line)
@@ -188,10 +203,12 @@ class SilenceCheck(L.Callback):
             return None
 
     def _alarms(self, epoch: int, row: Row) -> list[str]:
-        """The shares of the method's own that are large after an epoch by which they should not."""
+        """What of the method's own is above its limit after an epoch by which it should not be."""
         late = epoch > 1 and 2 * epoch >= self.epochs
         own = [*([VALIDATION] if self.method.explainer else []), MASKS]
-        return [name for name in own if late and row.get(name, 0.0) > _MANY]
+        if self.method.explainer and not self.coarse:
+            own.append(OTHERS)
+        return [name for name in own if late and row.get(name, 0.0) > _LIMITS[name]]
 
 
 def _none(x: Tensor) -> Tensor:

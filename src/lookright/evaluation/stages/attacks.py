@@ -29,10 +29,13 @@ from lookright.metrics.classification import (
     accuracy_under,
 )
 from lookright.metrics.stability import (
+    ALIKE,
+    PLACES,
     STABILITY_COSINE,
     STABILITY_OTHERS,
     STABILITY_SPEARMAN,
     STABILITY_TOPK,
+    at_few_places,
 )
 from lookright.named import refuse_same
 from lookright.spec import parameters
@@ -60,8 +63,6 @@ _STABILITY: dict[Column, Callable[[Tensor, Tensor], Tensor]] = {
 _MAPS = Column("maps")
 """(B, 2, h, w): the saliency of an image before and after the attack, at few places."""
 
-_FEW = 32
-_ALIKE = 0.9
 _CURVE_STEPS = 10
 _ROUNDING = 1e-3
 """By how much a pixel may lie outside the ball, of others' arithmetic."""
@@ -189,7 +190,7 @@ class Attacks(Stage):
         found[_WORST] = found[robust_to(ball.eps)]
         for column, measure in _STABILITY.items():
             found |= view.compared(column, measure, attacked, saliency)
-        found[_MAPS] = torch.stack([_at_few_places(view.saliency), _at_few_places(saliency)], 1)
+        found[_MAPS] = torch.stack([at_few_places(view.saliency), at_few_places(saliency)], 1)
         return found
 
     def show(self, view: View) -> Mapping[str, Tensor]:
@@ -211,7 +212,7 @@ class Attacks(Stage):
 
     def warnings(self, joined: Joined) -> Iterator[str]:
         others = self.figures(joined).get(STABILITY_OTHERS.key)
-        if others and others.value > _ALIKE:
+        if others and others.value > ALIKE and joined[_MAPS][0, 0].numel() >= PLACES:
             yield (
                 f"The explanations of different images are nearly the same (mean cosine "
                 f"{others.value:.2f}): that they stay under attack says little."
@@ -245,12 +246,6 @@ def ball_of(result: Result) -> tuple[float, str] | None:
 def radius_in_words(eps: float, norm: str) -> str:
     """Such as "8/255", or "0.5 (L2)" where the norm is not that of single pixels."""
     return f"{pixel_levels(eps)}/255" if norm == LInf.__name__ else f"{eps:g} ({norm})"
-
-
-def _at_few_places(saliency: Tensor) -> Tensor:
-    """Every k-th row and column of (B, h, w), so that at most 32 of each are left."""
-    step = -(-max(saliency.shape[1:]) // _FEW)
-    return saliency[:, ::step, ::step]
 
 
 def _under(attack: Attack) -> Column:
