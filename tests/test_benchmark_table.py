@@ -44,6 +44,7 @@ from lookright.metrics.classification import (
 )
 from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.questions import LOOKS_AT_OBJECT
+from lookright.metrics.stability import STABILITY_OTHERS
 from lookright.statistics.crossed import Crossed
 from lookright.training import Run
 
@@ -263,6 +264,19 @@ def test_every_main_kind_of_measure_has_a_column(grid):
         "Adversarial accuracy, out of distribution", "Mass on object", "Stability (cosine)",
         "Sufficiency, mean", "Comprehensiveness, mean", "Degenerate maps", "Training time",
     }  # fmt: skip
+
+
+def test_what_has_no_direction_is_shown_and_not_ranked(tmp_path):
+    judged = fake.grid(tmp_path, ("ERM", "AT"), [("art",)], domains=TWO)
+    for _, result in judged:
+        for domain, here in result.domains.items():
+            measures = here.measures | {STABILITY_OTHERS.key: fake.estimate(0.5)}
+            result.domains[domain] = replace(here, measures=measures)
+    (scheme,) = schemes(judged)
+    assert STABILITY_OTHERS in {column.measure for column in columns(scheme.measures)}
+    ranked = {each.measure for each in part(scheme).rankings}
+    assert ACCURACY in ranked
+    assert STABILITY_OTHERS not in ranked
 
 
 def uneven(judged, imbalance=4.0):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
+from torch import nn
 
 from lookright.attacks import APGD, PGD, Attack, AutoAttack, Ball, LInf, Norm, Square
 from lookright.corruptions import corrupt
@@ -392,7 +393,7 @@ def test_beside_stability_stands_how_alike_the_maps_of_different_images_are(lear
     pairs = float((maps @ maps.T).fill_diagonal_(0).sum() / (12 * 11))
     assert found["stability_others"].value == pytest.approx(1 if same else pairs, abs=0.03)
     assert found["stability_others"].n == 12
-    warned = any("nearly the same" in each for each in result.domains["data"].warnings)
+    warned = any("a mean cosine of" in each for each in result.domains["data"].warnings)
     assert warned == same
 
 
@@ -410,3 +411,25 @@ def test_only_where_the_object_is_known_a_picture_is_darkened_around_it(tmp_path
     html = write_page([result], tmp_path / "p.html").read_text()
     assert html.count('<span class="when">the object</span>') == 2
     assert html.count('<span class="when">the image</span>') == 2
+
+
+class Half(nn.Module):
+    """A network whose own passes are in half precision."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.network(x).float()
+
+
+def test_maps_in_half_precision_are_kept_on_disk(tmp_path, learned):  # noqa: F811
+    given = Protocol(stages=(Attacks(steps=1, restarts=1, curve=()),), only=True)
+    data = Blobs(image_size=32)
+    result = evaluate(
+        Half(learned), data, tmp_path / "half", name="M", domains=["train"], protocol=given,
+        progress=False,
+    )  # fmt: skip
+    assert "stability_others" in result.domains["train"].measures

@@ -128,11 +128,45 @@ def test_flips_of_differences_of_one_size_are_the_exact_sign_test(more, n):
 @given(st.integers(0, 10**6), st.integers(1, 10), st.floats(1e-6, 1e6))
 def test_flips_are_all_ways_to_set_the_signs(key, n, scale):
     differences = scale * np.random.default_rng(key).normal(0.4, 1, n)
-    signs = np.array(list(product([1, -1], repeat=n)))
-    sums = np.abs(signs @ np.abs(differences)) / abs(differences.sum())
-    least, most = (sums > 1 + gap for gap in (0.05, -0.05))  # the rounding of n differences
-    assert least.mean() - 1e-9 <= flipped(differences) <= most.mean() + 1e-9
-    assert flipped(-differences) == flipped(differences)
+    sizes = np.abs(differences)
+    spread = np.sqrt(np.square(sizes).sum())
+    sums = np.abs(np.array(list(product([1, -1], repeat=n))) @ sizes)
+    # What rounding moves, and the small ones, taken as normal.
+    slack = 0.003 * n * spread + 6 * np.sqrt(np.square(sizes[sizes < 0.05 * spread]).sum())
+    least, most = (
+        (sums >= abs(differences.sum()) + sign * slack - 1e-9 * spread).mean() for sign in (1, -1)
+    )
+    assert least - 1e-8 <= flipped(differences) <= most + 1e-8
+    assert flipped(-differences) == pytest.approx(flipped(differences))
+
+
+def by_normal(differences):
+    return 2 * stats.norm.sf(abs(differences.sum()) / np.sqrt(np.square(differences).sum()))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [(1000, -4.0), (100, 100.0), (100, -100.0)],
+        [(19000, 0.0005), (500, 0.3), (500, -0.3)],
+        [(1500, 0.01), (20, 1.0), (20, -1.0)],
+        [(300, 1 / 3), (150, -1 / 3), (200, 2 / 3), (180, -2 / 3), (90, 1.0), (80, -1.0)],
+        [(86000, 1.0), (85000, -1.0), (10, 2.0)],
+    ],
+)
+def test_flips_of_many_small_differences_beside_few_large_ones(parts):
+    differences = np.concatenate([np.full(n, of) for n, of in parts])
+    assert flipped(differences) == pytest.approx(by_normal(differences), rel=0.15)
+
+
+def test_a_balanced_accuracy_is_tested_by_its_many_small_weights_too():
+    """Of 40,000 images of the common class a tenth is better, of the rare class none on balance."""
+    common, rare = np.zeros(40000), np.zeros(400)
+    common[:4000], rare[:20], rare[20:40] = 1, 1, -1
+    weighted = np.concatenate([common * 40400 / 80000, rare * 40400 / 800])
+    found = crossed([block(np.tile(weighted, (3, 1)))])
+    assert found.value == pytest.approx(0.05)
+    assert found.p < 1e-6
 
 
 def test_flips_of_nothing_and_of_much():

@@ -81,7 +81,11 @@ def part(scheme: Scheme, against: str = "") -> Part:
     """
     values, shown = ImageValues(scheme), columns(scheme.measures)
     tested = {column: of_column(values, column) for column in shown}
-    measures = dict.fromkeys(column.measure for column in shown if column.where)
+    measures = dict.fromkeys(
+        column.measure
+        for column in shown
+        if column.where and column.measure.higher_is_better is not None
+    )
     rankings = [
         each
         for where in (None, OUTSIDE)

@@ -24,7 +24,7 @@ PLACES = 16
 """The least number of places of a map whose comparison says where a model looks."""
 
 _SMALLEST = torch.finfo(torch.float64).tiny
-_FEW = 32
+_FEW = 16
 
 STABILITY_OTHERS = Measure(
     "stability_others",
@@ -113,7 +113,7 @@ def stability_others(before: Tensor, after: Tensor) -> Tensor:
     The mean of what it returns is that over all B (B - 1) pairs of one image before and another
     after, and the spread that of the images' shares in it, twice the deviation of a mean of their
     own, since every image is in both (Hoeffding, Annals of Mathematical Statistics 1948): so
-    `metrics.mean` has the interval of the pairs. NaN for a single image.
+    `metrics.mean` has the interval of the pairs. NaN for a single image. On the CPU.
     """
     _check_alike(before, after)
     a, b = _directions(before), _directions(after)
@@ -123,7 +123,7 @@ def stability_others(before: Tensor, after: Tensor) -> Tensor:
 
 
 def at_few_places(saliency: Tensor) -> Tensor:
-    """Every k-th row and column of (B, h, w), so that at most 32 of each are left."""
+    """Every k-th row and column of (B, h, w), so that at most 16 of each are left."""
     step = -(-max(saliency.shape[1:]) // _FEW)
     return saliency[:, ::step, ::step]
 
@@ -160,7 +160,8 @@ def _comparable(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _directions(saliency: Tensor) -> Tensor:
     """(B, h * w) of length 1, or zero where the map is degenerate."""
-    kept = torch.where(degenerate(saliency)[:, None, None], 0, saliency.double()).flatten(1)
+    saliency = saliency.cpu().double()  # some devices have no double precision
+    kept = torch.where(degenerate(saliency)[:, None, None], 0, saliency).flatten(1)
     return normalize(kept / kept.abs().amax(1, keepdim=True).clamp(min=_SMALLEST), dim=1)
 
 

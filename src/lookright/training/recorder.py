@@ -208,7 +208,8 @@ def _line(row: Mapping[str, float], epochs: int | None, best: bool) -> str:
         if name.startswith("train/") and name != "train/degenerate_maps"  # no term of the loss
     )
     scores = "".join(
-        f" | {name.removeprefix('val/').replace('_', ' ')} {value:.1%}"
+        f" | {name.removeprefix('val/').replace('_', ' ')} "
+        f"{value:{'.2f' if name.startswith('val/cosine') else '.1%'}}"
         for name, value in row.items()
         if name.startswith("val/")
     )

@@ -36,9 +36,9 @@ _SAY = {
     MASKS: "{0:.0%} of the learned masks of validation images cover nothing or everything in epoch "
     "{1}, so that they guide nowhere: lower the guide's sparsity, raise it where they cover "
     "everything, or let it begin later (warm_up).",
-    OTHERS: "The explanations of different validation images are nearly the same in epoch {1} "
-    "(mean cosine {0:.2f}), so that it says little if they are steady: hold them still later "
-    "(--method.guide.warm_up), or weigh the terms of the explanation less.",
+    OTHERS: "The explanations of different validation images have a mean cosine of {0:.2f} in "
+    "epoch {1}, so that it says little if they are steady: let the terms of the explanation begin "
+    "later (in EGAT --method.guide.warm_up), or weigh them less.",
 }
 
 

@@ -190,7 +190,8 @@ class Attacks(Stage):
         found[_WORST] = found[robust_to(ball.eps)]
         for column, measure in _STABILITY.items():
             found |= view.compared(column, measure, attacked, saliency)
-        found[_MAPS] = torch.stack([at_few_places(view.saliency), at_few_places(saliency)], 1)
+        maps = view.saliency, saliency
+        found[_MAPS] = torch.stack([at_few_places(each).float() for each in maps], 1)
         return found
 
     def show(self, view: View) -> Mapping[str, Tensor]:
@@ -205,17 +206,15 @@ class Attacks(Stage):
     def figures(self, joined: Joined) -> dict[str, metrics.Estimate]:
         balanced = metrics.balanced(joined[_WORST], joined[LABEL])
         found = super().figures(joined) | {BALANCED_ACCURACY_ADVERSARIAL.key: balanced}
-        if len(maps := joined[_MAPS]) > 1:
-            others = metrics.stability_others(*maps.unbind(1))
-            found[STABILITY_OTHERS.key] = metrics.mean(others)
-        return found
+        others = _others(joined)
+        return found if others is None else found | {STABILITY_OTHERS.key: others}
 
     def warnings(self, joined: Joined) -> Iterator[str]:
-        others = self.figures(joined).get(STABILITY_OTHERS.key)
+        others = _others(joined)
         if others and others.value > ALIKE and joined[_MAPS][0, 0].numel() >= PLACES:
             yield (
-                f"The explanations of different images are nearly the same (mean cosine "
-                f"{others.value:.2f}): that they stay under attack says little."
+                "The explanations of different images have a mean cosine of "
+                f"{others.value:.2f}: that one stays under attack says little."
             )
 
     def summary(self, joined: Joined) -> Robustness:
@@ -246,6 +245,12 @@ def ball_of(result: Result) -> tuple[float, str] | None:
 def radius_in_words(eps: float, norm: str) -> str:
     """Such as "8/255", or "0.5 (L2)" where the norm is not that of single pixels."""
     return f"{pixel_levels(eps)}/255" if norm == LInf.__name__ else f"{eps:g} ({norm})"
+
+
+def _others(joined: Joined) -> metrics.Estimate | None:
+    """How alike the maps of different images are; None for a single image."""
+    maps = joined[_MAPS]
+    return metrics.mean(metrics.stability_others(*maps.unbind(1))) if len(maps) > 1 else None
 
 
 def _under(attack: Attack) -> Column:
