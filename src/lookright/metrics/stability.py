@@ -24,7 +24,9 @@ PLACES = 16
 """The least number of places of a map whose comparison says where a model looks."""
 
 _SMALLEST = torch.finfo(torch.float64).tiny
-_FEW = 16
+FEW = 16
+"""The rows and columns of a map, at most, at which those of different images are compared."""
+
 
 STABILITY_OTHERS = Measure(
     "stability_others",
@@ -116,7 +118,7 @@ def stability_others(before: Tensor, after: Tensor) -> Tensor:
     `metrics.mean` has the interval of the pairs. NaN for a single image. On the CPU.
     """
     _check_alike(before, after)
-    a, b = _directions(before), _directions(after)
+    a, b = directions(before), directions(after)
     own = (a * b).sum(1)
     with_others = (a @ b.sum(0) - own + b @ a.sum(0) - own) / (len(own) - 1)
     return with_others - with_others.mean() / 2
@@ -124,7 +126,7 @@ def stability_others(before: Tensor, after: Tensor) -> Tensor:
 
 def at_few_places(saliency: Tensor) -> Tensor:
     """Every k-th row and column of (B, h, w), so that at most 16 of each are left."""
-    step = -(-max(saliency.shape[1:]) // _FEW)
+    step = -(-max(saliency.shape[1:]) // FEW)
     return saliency[:, ::step, ::step]
 
 
@@ -158,7 +160,7 @@ def _comparable(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.where(keep, before, 0), torch.where(keep, after, 0), compared.to(dtype)
 
 
-def _directions(saliency: Tensor) -> Tensor:
+def directions(saliency: Tensor) -> Tensor:
     """(B, h * w) of length 1, or zero where the map is degenerate."""
     saliency = saliency.cpu().double()  # some devices have no double precision
     kept = torch.where(degenerate(saliency)[:, None, None], 0, saliency).flatten(1)

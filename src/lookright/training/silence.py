@@ -14,7 +14,7 @@ from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.guides import LearnedMask
 from lookright.methods.method import Method
-from lookright.metrics.stability import ALIKE, PLACES, at_few_places, stability_others
+from lookright.metrics.stability import ALIKE, FEW, PLACES, at_few_places, directions
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
 from lookright.training.module import Module
@@ -121,7 +121,7 @@ class SilenceCheck(L.Callback):
         self.seen = 0
         zero = torch.zeros(2, dtype=torch.long, device=pl_module.device)
         self.counts = {VALIDATION: zero, MASKS: zero.clone()}
-        self.explained: list[Tensor] = []
+        self.sums = torch.zeros(FEW**2 + 2, dtype=torch.double)
 
     def on_validation_batch_start(
         self,
@@ -139,7 +139,7 @@ class SilenceCheck(L.Callback):
             MASKS: self._silent_masks(x),
         }
         if maps is not None:
-            self.explained.append(at_few_places(maps).cpu())
+            self._add(directions(at_few_places(maps)))
         for name, each in silent.items():
             self.counts[name][0] += each.sum()
             self.counts[name][1] += len(each)
@@ -149,12 +149,11 @@ class SilenceCheck(L.Callback):
             silent, n = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
             if n:
                 pl_module.log(name, silent / n, sync_dist=True)
-        alike = torch.zeros(2, device=pl_module.device)
-        if len(maps := torch.cat(self.explained or [torch.zeros(0, 1, 1)])) > 1:
-            alike[0], alike[1] = stability_others(maps, maps).sum(), len(maps)
-        total, n = trainer.strategy.reduce(alike, reduce_op="sum").tolist()
-        if n:
-            pl_module.log(OTHERS, total / n, sync_dist=True)
+        sums = self.sums.to(pl_module.device, torch.float32)
+        *total, own, n = trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        if n > 1:
+            pairs = sum(value**2 for value in total) - own
+            pl_module.log(OTHERS, pairs / (n * (n - 1)), sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -165,6 +164,12 @@ class SilenceCheck(L.Callback):
                 line = _SAY[name].format(row[name], epoch)
                 self.note(line)
                 warnings.warn(line, stacklevel=2)
+
+    def _add(self, maps: Tensor) -> None:
+        """The sum of maps (n, places) of length 1, of their squared lengths, and their number: of
+        these the mean cosine of two maps is made, whichever process has which."""
+        self.sums[: maps.shape[1]] += maps.sum(0)
+        self.sums[-2:] += torch.tensor([maps.square().sum(), len(maps)])
 
     def _measure(self, trainer: L.Trainer, height: int, width: int) -> None:
         line = None if self.measured else too_coarse(self.method, height, width)
