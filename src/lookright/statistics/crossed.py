@@ -108,9 +108,7 @@ def _student(value: float, error: float, freedom: float) -> float:
     return 2 * float(special.stdtr(freedom, -abs(value) / error))
 
 
-def _over_images(
-    blocks: Sequence[Block],
-) -> tuple[float, NDArray[np.float64], int, int]:
+def _over_images(blocks: Sequence[Block]) -> tuple[float, NDArray[np.float64], int, int]:
     """The squared standard error over images, what each adds to the mean difference, and on how
     many the first method has the higher value, and the lower."""
     squared, more, less, every = 0.0, 0, 0, []
@@ -119,7 +117,7 @@ def _over_images(
         images, at = np.unique(np.concatenate([b.images for b in here]), return_inverse=True)
         gains = [block.differences.mean(0) for block in here]
         shares = [gain / (len(gain) * len(blocks)) for gain in gains]
-        pulls = [(gain - gain.mean()) / (len(gain) * len(blocks)) for gain in gains]
+        pulls = [share - share.mean() for share in shares]
         gain, share, pull = (
             np.bincount(at, np.concatenate(of), len(images)) for of in (gains, shares, pulls)
         )

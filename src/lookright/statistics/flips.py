@@ -43,7 +43,7 @@ def flipped(differences: NDArray[np.float64]) -> float:
     of_small = np.exp(-np.square(2 * np.pi / _CELLS * frequencies) * variance / 2)
     chances = np.fft.irfft(of_large * of_small)
     # Sums of few sizes lie apart by twice the least; half of that lies between two of them.
-    between = np.abs(cells[small]).min(initial=np.inf) if small.any() else 0.0
+    between = np.abs(cells[small]).min() if small.any() else 0.0
     total = abs(large.sum() + cells[small].sum()) - between - 0.5
     sums = np.abs(np.fft.fftfreq(_CELLS, 1 / _CELLS))
     return float(np.clip(chances[sums >= total].sum(), _LEAST, 1.0))
