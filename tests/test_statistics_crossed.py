@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -125,9 +125,16 @@ def test_flips_of_differences_of_one_size_are_the_exact_sign_test(more, n):
     assert flipped(np.append(differences, np.zeros(50))) == pytest.approx(expected, rel=1e-6)
 
 
-@given(st.integers(0, 10**6), st.integers(1, 10), st.floats(1e-6, 1e6))
-def test_flips_are_all_ways_to_set_the_signs(key, n, scale):
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 10),
+    st.floats(1e-6, 1e6),
+    st.sampled_from([1.0, 0.1, 1e-3, 1e-5]),
+)
+@example(0, 3, 1.0, 1e-3)
+def test_flips_are_all_ways_to_set_the_signs(key, n, scale, shrunk):
     differences = scale * np.random.default_rng(key).normal(0.4, 1, n)
+    differences[-1] *= shrunk
     sizes = np.abs(differences)
     spread = np.sqrt(np.square(sizes).sum())
     sums = np.abs(np.array(list(product([1, -1], repeat=n))) @ sizes)

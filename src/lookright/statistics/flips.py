@@ -40,7 +40,9 @@ def flipped(differences: NDArray[np.float64]) -> float:
     turns, counts = np.unique(np.abs(large), return_counts=True)
     of_large = (_COSINES[np.outer(frequencies, turns) % _CELLS] ** counts).prod(1)
     variance = np.square(cells[small]).sum()
-    of_small = np.exp(-np.square(2 * np.pi / _CELLS * frequencies) * variance / 2)
+    # A normal finer than the cells would ring through the transform; a walk on them cannot.
+    steps = max(1, int(np.ceil(2 * variance)))
+    of_small = (1 - variance / steps * (1 - _COSINES[frequencies])) ** steps
     chances = np.fft.irfft(of_large * of_small)
     # Sums of few sizes lie apart by twice the least; half of that lies between two of them.
     between = np.abs(cells[small]).min() if small.any() else 0.0
