@@ -1,5 +1,6 @@
 """Everything that can be wrong with a benchmark is found before its first job starts."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -76,6 +77,7 @@ def _check(row: Row, trial: Entry, tried: bool) -> None:
     training = row.training(trial)
     with _named(trial.name), torch.random.fork_rng([]):
         method = training.built()
+        method.give_logits(training.data.image_size, training.data.classes)
         _fits(method, training)
         for domain in training.domains:
             training.data.split(domain, "validation")
@@ -95,13 +97,17 @@ def _fits(method: Method, training: Training) -> None:
 
 
 def _try(method: Method, training: Training, row: Row) -> None:
-    """One step on a few images, and one explanation as the evaluation makes it."""
+    """One step on a few images, and one explanation as the evaluation makes it.
+
+    What a training would be warned of in so small a batch is not said.
+    """
     batch = collate(list(_few(training)))
-    method.give_logits(training.data.image_size, training.data.classes)
     method.train()
-    method(batch)
-    with frozen(method.model), torch.no_grad():
-        row.grid.protocol.explainer(method.model, batch.images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        method(batch)
+        with frozen(method.model), torch.no_grad():
+            row.grid.protocol.explainer(method.model, batch.images)
 
 
 def _few(training: Training) -> Iterator[Batch]:
