@@ -55,7 +55,7 @@ def alone(call: str, run: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     return subprocess.run(
         [sys.executable, "-c", script, str(run)],
-        env=os.environ | {"PYTHONPATH": path},
+        env=os.environ | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},  # no fork after CUDA
         capture_output=True,
         text=True,
         check=False,

@@ -234,7 +234,7 @@ class Noise(Attack):
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
     ) -> Tensor:
         noise = uniform_(torch.empty_like(x), x, -0.1, 0.1, generator)
-        self.of |= {image.numpy().tobytes(): own for image, own in zip(x, noise, strict=True)}
+        self.of |= {image.cpu().numpy().tobytes(): own for image, own in zip(x, noise, strict=True)}
         return (x + noise).clamp(0, 1)
 
 

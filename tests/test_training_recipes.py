@@ -137,7 +137,7 @@ def test_by_steps_every_image_is_drawn_once_in_a_pass(tmp_path):
     run = train(tmp_path / "run", steps=8, validate_every=3, batch_size=12, callbacks=[seen])
     n = run.config["data"]["train"]
     images = [image for epoch in seen.epochs for batch in epoch for image in batch.images]
-    names = [image.numpy().tobytes() for image in images]
+    names = [image.cpu().numpy().tobytes() for image in images]
     assert len(set(names[:n])) == n < len(names)
 
 
@@ -266,7 +266,7 @@ def test_the_average_is_saved_and_left_and_does_not_touch_the_training(tmp_path)
     assert any("running_mean" in name for name in saved)
     for name, value in saved.items():
         if value.is_floating_point():
-            torch.testing.assert_close(value, average[name].float())
+            torch.testing.assert_close(value, average[name].float().cpu())
     left = method.model.network.state_dict()
     assert all(torch.equal(saved[name], value) for name, value in left.items())
 
@@ -282,7 +282,7 @@ def test_the_average_is_what_is_validated(tmp_path, monkeypatch):
     monkeypatch.setattr(Module, "on_validation_epoch_end", keep)
     run = train(tmp_path / "run", ema=0.9)
     saved = read_weights(run.best)
-    assert all(torch.equal(saved[name], value) for name, value in judged[-1].items())
+    assert all(torch.equal(saved[name], value.cpu()) for name, value in judged[-1].items())
 
 
 # --- BatchNorm, labels, an early end ---------------------------------------------------------

@@ -226,7 +226,7 @@ def test_methods_that_compare_domains_are_trained_on_balanced_batches(tmp_path):
         for batch in epoch:
             assert batch.domains.bincount().tolist() == [7, 7]
     few, many = (
-        {image.numpy().tobytes() for b in flat(epochs) for image in b.images[b.domains == d]}
+        {image.cpu().numpy().tobytes() for b in flat(epochs) for image in b.images[b.domains == d]}
         for d in (1, 0)
     )
     split = Uneven().split(DOMAINS, "train").where
@@ -292,7 +292,7 @@ def test_replays_count_as_steps_of_the_schedule(tmp_path):
         firsts = epoch[::3]
         for at, batch in enumerate(epoch):
             assert torch.equal(batch.images, firsts[at // 3].images)
-        assert len({batch.images.numpy().tobytes() for batch in epoch}) == len(firsts)
+        assert len({batch.images.cpu().numpy().tobytes() for batch in epoch}) == len(firsts)
 
 
 def test_two_processes_train_one_model_on_images_of_their_own(tmp_path):
