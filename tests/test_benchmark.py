@@ -17,13 +17,16 @@ from lookright.attacks import FGSM, L2, PGD
 from lookright.benchmark import Benchmark, read_benchmark
 from lookright.benchmark.check import check
 from lookright.benchmark.cost import Cost
+from lookright.benchmark.estimate import planned
 from lookright.benchmark.live import Display
-from lookright.benchmark.plan import ORACLE
+from lookright.benchmark.plan import ORACLE, Contender, Images
 from lookright.benchmark.selection import rows
-from lookright.data import Augment
+from lookright.data import Augment, Seen
 from lookright.errors import UserError
+from lookright.evaluation import Protocol
+from lookright.evaluation.left_out import judgeable
 from lookright.evaluation.result import read_result
-from lookright.methods import AWP
+from lookright.methods import AWP, ERM
 from lookright.models import SmallResNet
 from lookright.spec import build, spec_of
 from lookright.training import Run, preset
@@ -407,6 +410,30 @@ def test_a_dry_run_times_with_the_threads_of_a_job(write, monkeypatch, launch, t
     run(write(only=["ink"], launch=launch), "--dry_run")
     assert {*seen} == {threads}
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("limit", [None, 20])
+def test_a_dry_run_counts_the_images_that_are_judged(tmp_path, monkeypatch, limit):
+    """Shortcut's digits are the same in all domains, so those trained on are judged in none."""
+    monkeypatch.setattr("lookright.benchmark.estimate._Clock._training", lambda *given: 0.0)
+    monkeypatch.setattr(
+        "lookright.benchmark.estimate.evaluation_cost",
+        lambda model, batch, protocol: Cost(float(len(batch)), None),
+    )
+    domains = ("train", "reversed", "noisy")
+    asked = Benchmark(
+        {"ERM": Contender(ERM)},
+        data=Images("Shortcut"),
+        domains=domains,
+        only=("train",),
+        evaluation=Protocol(limit=limit),
+    )
+    data = asked.load()
+    jobs = planned(rows(asked, asked.grid(data, "")), tmp_path)
+    seen = Seen.in_domains(data, ["train"])
+    counts = [len(judgeable(data, domain, seen, {})) for domain in domains]
+    assert max(counts) < len(data.keys("noisy")) / 2
+    assert jobs[-1].seconds == sum(min(count, limit or count) for count in counts)
 
 
 WRONG = {

@@ -17,6 +17,7 @@ from lookright.batch import Batch, collate
 from lookright.benchmark.cost import evaluation_cost, step_cost
 from lookright.benchmark.run import first
 from lookright.benchmark.selection import Row
+from lookright.data import Seen
 from lookright.devices import best_device
 from lookright.evaluation import Protocol
 from lookright.jobs.job import Job, Place, State
@@ -135,9 +136,9 @@ class _Clock:
 def _judged(job: Evaluation, protocol: Protocol) -> Iterator[int]:
     """The number of images that are judged in each domain."""
     data = job.training.data
+    seen = Seen.in_domains(data, job.training.domains)
     for domain in job.domains:
-        parts = data.parts(domain)
-        fresh = parts.count("test") if domain in job.training.domains else len(parts)
+        fresh = len(seen.unseen(data, domain))
         yield min(fresh, protocol.limit or fresh)
 
 
