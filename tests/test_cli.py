@@ -134,6 +134,8 @@ def test_a_run_is_judged_again_with_another_protocol(here, lookright):
     assert str(first.folder) in err
     code, _, err = lookright(f"report {first.folder} --page p.html")
     assert (code, err) == (0, "")
+    assert lookright(f"report {first.folder} p.html --page again.html")[0] == 0
+    assert lookright("report p.html")[0] == 1
     assert lookright(f"{line} --output elsewhere")[0] == 0
     assert newest("elsewhere/ERM").domains == second.domains
     assert len(results_in(Path("erm"))) == 2
@@ -210,8 +212,9 @@ def test_a_resume_replaces_nothing_by_options_of_other_names(here, lookright):
     assert (code, "either resume=True (--resume)" in err) == (1, True)
 
 
-def test_a_resume_of_a_mistyped_folder_trains_nothing(here, lookright):
-    code, _, err = lookright("train --resume --run mistyped")
+@pytest.mark.parametrize("options", ["", " --epochs 1 --method.attack.steps 1", " --patience 1"])
+def test_a_resume_of_a_mistyped_folder_trains_nothing(here, lookright, options):
+    code, _, err = lookright(f"train --resume --run mistyped{options}")
     assert (code, "No run that `lookright train` began in mistyped" in err) == (1, True)
     assert not Path("mistyped").exists()
 

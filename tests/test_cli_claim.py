@@ -165,7 +165,7 @@ BAD = [
     ("erm-0 --perturbation attacked --perturbation.attack pdg", r"Did you mean 'PGD'"),
     ("erm-0 --lemmas --n 4", r"an attack is not: choose --perturbation SwappedBackground"),
     ("erm-0 --against erm-0", r"cannot be compared with itself"),
-    ("erm-0 --against pets-erm", r"on the same images, but these are made for Shortcut"),
+    ("erm-0 --against pets-erm", r"but one has those of Shortcut and the other those of pets"),
     (f"pets-erm {SWAPPED} --n 2", r"needs masks of the objects, but pets has none in domain"),
     (
         "pets-erm --perturbation otherdomain --perturbation.name sketch --n 2",

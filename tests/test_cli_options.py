@@ -149,6 +149,14 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
             "Part has no .*'shar'; its options: share.*'sh",
         ),
         ("train --method.guide.share 1", "Choose one before --method.guide.share: "),
+        (
+            "evaluate r --protocol.stages.attacks.steps many",
+            "Expected a whole number for protocol.stages.attacks.steps, got 'many'",
+        ),
+        (
+            "evaluate r --protocol.explainer captum",
+            "Still needed: make of Captum, for protocol.explainer",
+        ),
         ("train --method align --method.guide humanmask", "for ALIGN: expected one of LearnedMask"),
         ("train --method align --method.guide.sparsty 1", "LearnedMask has no .*'sparsity'"),
         ("train --method align --method.guide.masker convmask", "no masker 'conv.*'ConvMasker'"),

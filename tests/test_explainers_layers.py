@@ -485,3 +485,18 @@ def test_the_map_is_found_alike_in_mixed_precision_and_without_an_image() -> Non
         logits, maps = GradCAM()(model, x[:0])
         assert (len(logits), len(maps)) == (0, 0)
         assert maps.shape[1:] == GradCAM()(model, x)[1].shape[1:]
+
+
+def test_a_map_is_found_where_the_network_has_nearly_died():
+    """Behind it, noise of the size of healthy activations passes none of them."""
+    map_, ending = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), nn.Linear(8, 16)
+    network = nn.Sequential(
+        map_, nn.AdaptiveAvgPool2d(1), nn.Flatten(), ending, nn.ReLU(), nn.Linear(16, 3)
+    )
+    nn.init.constant_(ending.bias, -30)
+    x = torch.rand(4, 3, 16, 16)
+    with torch.no_grad():
+        assert len(network(x).unique(dim=0)) == 1
+    assert find_layer(network, x).module is map_
+    with frozen(network):
+        assert not GradCAM()(network, x)[1].any()

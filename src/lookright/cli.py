@@ -129,10 +129,10 @@ def _begun_with(verb: str, words: Sequence[tuple[str, str | None]]) -> str:
     kept = Path(folder, OPTIONS)
     if kept.is_file():
         return str(kept)
-    if given.keys() <= {"run", "resume"}:
+    if not given.keys() & {"data", "method", "config"}:
         raise UserError(
             f"No run that `lookright train` began in {folder} ({OPTIONS}): name the folder of one, "
-            "or give the options of the training."
+            "or say what to train, on what (--data, --method)."
         )
     return ""
 

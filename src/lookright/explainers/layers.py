@@ -97,7 +97,8 @@ def _search(model: nn.Module, x: Tensor) -> _Found:
     if isinstance(found, str):
         raise _no_map(model, outputs, found)
     if not changes_logits(model, x, found):
-        raise _no_map(model, outputs, f"the logits do not depend on '{found.name}'")
+        others = [output for output in outputs if output is not found]
+        raise _no_map(model, others, f"the logits do not depend on '{found.name}'")
     assert found.grid is not None
     return found.name, found.grid
 

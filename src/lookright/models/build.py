@@ -200,7 +200,7 @@ def _timm(
 def _no_hub(name: str, error: Exception) -> UserError:
     return UserError(
         f"The pretrained weights of '{name}' could not be downloaded ({type(error).__name__}); "
-        "give a file with weights=, or train without pretrained."
+        "give a file (--weights, in Python weights=), or train without them (pretrained)."
     )
 
 

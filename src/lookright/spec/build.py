@@ -120,7 +120,8 @@ def converted(make: Callable[..., Any], options: Mapping[str, Any], place: Place
         if each.default is each.empty and n not in found and each.kind not in variadic
     ]  # fmt: skip
     if needed:
-        raise UserError(f"Still needed: {', '.join(needed)} for {place.name or name}.")
+        where = f", for {place.name}" if place.name else ""
+        raise UserError(f"Still needed: {', '.join(needed)} of {name}{where}.")
     return found
 
 
@@ -195,7 +196,9 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
         value = _loaded(value, place)
     elif isinstance(value, str):
         value = [type(value)(each.strip()) for each in value.split(",") if each.strip()]
+    named: list[str] = []
     if isinstance(value, Mapping) and "class_path" not in value:
+        named = [f"{place.name}.{name}" for name in value]
         value = [
             {"class_path": name, "init_args": _loaded(options, place) or {}}
             for name, options in value.items()
@@ -207,8 +210,10 @@ def _list(value: Any, origin: Any, inner: tuple[Any, ...], place: Place) -> Any:
         kinds = list(inner)
     if len(kinds) != len(values):
         raise UserError(f"Expected {len(kinds)} values for {place.name}, got {len(values)}.")
-    alone = replace(place, default=None)
-    found = [convert(one, kind, alone) for one, kind in zip(values, kinds, strict=True)]
+    found = [
+        convert(one, kind, replace(place, name=name, default=None))
+        for one, kind, name in zip(values, kinds, named or [place.name] * len(values), strict=True)
+    ]
     return found if origin is list else tuple(found)
 
 
@@ -288,7 +293,7 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
     option = next(iter(value), "option")
     raise UserError(
         f"Choose one before --{place.name}.{option}: --{place.name} NAME --{place.name}.{option} "
-        "..."
+        f"..., or in a file {{class_path: NAME, init_args: {{{option}: ...}}}}."
     )
 
 

@@ -31,8 +31,8 @@ def check_guided(method: Method, part: Split) -> str | None:
         if not having:
             raise UserError(
                 f"{type(method).__name__} {who} needs {words}, and none of the {len(part)} "
-                f"training images of {data.name} has one: give a folder of them (--{what}), or "
-                f"{instead}."
+                f"training images of {data.name} ({', '.join(of)}) has one: give a folder of them "
+                f"(--{what}, or {what} under data in a benchmark's file), or {instead}."
             )
         if having < len(part):
             notes.append(

@@ -176,12 +176,16 @@ def _evaluated(
 
 
 def _check_same_images(first: ImageData, second: ImageData) -> None:
-    same = first.image_size == second.image_size and first.domains == second.domains
-    same = same and first.preprocessing == second.preprocessing
-    if not same or any(first.keys(each) != second.keys(each) for each in first.domains):
+    if first.domains != second.domains or any(
+        first.keys(each) != second.keys(each) for each in first.domains
+    ):
         raise UserError(
-            f"Two models are compared on the same images, but these are made for {first.name} at "
-            f"{first.image_size} pixels and {second.name} at {second.image_size}, or are made "
-            "square in two ways: name the images by --data, their size by --image_size, and give "
-            "--preprocessing false."
+            f"Two models are compared on the same images, but one has those of {first.name} and "
+            f"the other those of {second.name}: name the images by --data."
+        )
+    if first.image_size != second.image_size or first.preprocessing != second.preprocessing:
+        raise UserError(
+            f"Two models are compared on the same images, but one sees them at {first.image_size} "
+            f"pixels and the other at {second.image_size}, or they are made square in two ways: "
+            "give --image_size, and --preprocessing false."
         )

@@ -18,14 +18,15 @@ def report(
 
     Args:
         results: folders of results, or of runs that were evaluated; where a run has several
-            results, the newest is taken.
+            results, the newest is taken. Files beside them are passed over, as in benchmark/*.
         page: where the page goes.
         stages: your own stages whose sections the page should show, as package.module.Name,...;
             they are imported.
     """
     for stage in stages or ():
         member(stage, Stage)
-    folders = [_newest(folder) for folder in results]
+    homes = [each for each in results if not each.is_file()] or results
+    folders = [_newest(folder) for folder in homes]
     found = [read_result(folder) for folder in folders]
     show(method_table(found))
     if differences := difference_table(found):
