@@ -412,14 +412,19 @@ def test_a_dry_run_times_with_the_threads_of_a_job(write, monkeypatch, launch, t
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("limit", [None, 20])
-def test_a_dry_run_counts_the_images_that_are_judged(tmp_path, monkeypatch, limit):
-    """Shortcut's digits are the same in all domains, so those trained on are judged in none."""
+def _times_alone(monkeypatch) -> None:
+    """A training takes no time, and every judged image a second."""
     monkeypatch.setattr("lookright.benchmark.estimate._Clock._training", lambda *given: 0.0)
     monkeypatch.setattr(
         "lookright.benchmark.estimate.evaluation_cost",
         lambda model, batch, protocol: Cost(float(len(batch)), None),
     )
+
+
+@pytest.mark.parametrize("limit", [None, 20])
+def test_a_dry_run_counts_the_images_that_are_judged(tmp_path, monkeypatch, limit):
+    """Shortcut's digits are the same in all domains, so those trained on are judged in none."""
+    _times_alone(monkeypatch)
     domains = ("train", "reversed", "noisy")
     asked = Benchmark(
         {"ERM": Contender(ERM)},
@@ -434,6 +439,16 @@ def test_a_dry_run_counts_the_images_that_are_judged(tmp_path, monkeypatch, limi
     counts = [len(judgeable(data, domain, seen, {})) for domain in domains]
     assert max(counts) < len(data.keys("noisy")) / 2
     assert jobs[-1].seconds == sum(min(count, limit or count) for count in counts)
+
+
+def test_a_dry_run_leaves_out_what_the_oracle_chose_by(write, monkeypatch):
+    _times_alone(monkeypatch)
+    asked = opened(write(only=["ink"], selection="oracle", evaluation={}))
+    data = asked.load()
+    *_, last = planned(rows(asked, asked.grid(data, "")), write().parent / "out")
+    judged = data.parts("ink").count("test")
+    judged += sum(part != "validation" for domain in ("oil", "wax") for part in data.parts(domain))
+    assert last.seconds == judged
 
 
 WRONG = {

@@ -134,7 +134,8 @@ def test_a_run_is_judged_again_with_another_protocol(here, lookright):
     assert str(first.folder) in err
     code, _, err = lookright(f"report {first.folder} --page p.html")
     assert (code, err) == (0, "")
-    assert lookright(f"report {first.folder} p.html --page again.html")[0] == 0
+    code, _, err = lookright(f"report {first.folder / 'result.json'} p.html --page again.html")
+    assert (code, err) == (0, "note: Passed over, as they are no results: p.html.\n")
     assert lookright("report p.html")[0] == 1
     assert lookright(f"{line} --output elsewhere")[0] == 0
     assert newest("elsewhere/ERM").domains == second.domains

@@ -131,20 +131,31 @@ def test_flips_of_differences_of_one_size_are_the_exact_sign_test(more, n):
     st.floats(1e-6, 1e6),
     st.sampled_from([1.0, 0.1, 1e-3, 1e-5]),
 )
-@example(0, 3, 1.0, 1e-3)
+@example(5, 4, 1.0, 1e-3)
+@example(6, 3, 1.0, 1e-3)
 def test_flips_are_all_ways_to_set_the_signs(key, n, scale, shrunk):
     differences = scale * np.random.default_rng(key).normal(0.4, 1, n)
     differences[-1] *= shrunk
     sizes = np.abs(differences)
     spread = np.sqrt(np.square(sizes).sum())
     sums = np.abs(np.array(list(product([1, -1], repeat=n))) @ sizes)
-    # What rounding moves, and the small ones, taken as normal.
-    slack = 0.003 * n * spread + 6 * np.sqrt(np.square(sizes[sizes < 0.05 * spread]).sum())
+    slack = 0.003 * n * spread  # what rounding moves
     least, most = (
         (sums >= abs(differences.sum()) + sign * slack - 1e-9 * spread).mean() for sign in (1, -1)
     )
     assert least - 1e-8 <= flipped(differences) <= most + 1e-8
     assert flipped(-differences) == pytest.approx(flipped(differences))
+
+
+@pytest.mark.parametrize(
+    ("differences", "exact"),
+    [
+        ([-1e-6, 0.5043, 0.3644, 0.0357, 0.782], 4 / 32),
+        ([-1e-6, 0.6172, 0.4264, 0.5049, 0.0405, 0.1522, 0.3149, 0.2414], 4 / 256),
+    ],
+)
+def test_two_small_differences_are_no_bell(differences, exact):
+    assert flipped(np.array(differences)) == pytest.approx(exact)
 
 
 def by_normal(differences):

@@ -12,6 +12,9 @@ _REACH = 20.0
 _SMALL = 20
 """Cells below which a difference is not put on them."""
 
+_FEW = 12
+"""Differences of these whose signs are all tried."""
+
 _LEAST = 1e-12
 _COSINES = np.cos(2 * np.pi * np.arange(_CELLS) / _CELLS)
 
@@ -22,8 +25,8 @@ def flipped(differences: NDArray[np.float64]) -> float:
     Fisher's randomisation test (The Design of Experiments 1935, section 21): the share of the 2^n
     ways to set the signs in which the sum is as far from 0. For differences of one size it is the
     exact sign test. Otherwise each of a twentieth of the sum's standard deviation and more is
-    rounded by at most 2.5%, and the sum of the smaller ones, which are many or matter little, is
-    taken as normal. At least 1e-12; 1 where nothing differs.
+    rounded by at most 2.5%; of the smaller ones the twelve largest count as they are, and the sum
+    of the others is a walk of their variance. At least 1e-12; 1 where nothing differs.
     """
     differences = differences[differences != 0]
     if not len(differences):
@@ -35,17 +38,26 @@ def flipped(differences: NDArray[np.float64]) -> float:
     cells = differences * _CELLS / (_REACH * np.sqrt(np.square(differences).sum()))
     small = np.abs(cells) < _SMALL
     large = np.rint(cells[~small]).astype(np.int64)
+    smaller = np.sort(np.abs(cells[small]))[::-1]
+    few, others = smaller[:_FEW], smaller[_FEW:]
     # The distribution of the sum, in cells, from its characteristic function.
     frequencies = np.arange(_CELLS // 2 + 1)
     turns, counts = np.unique(np.abs(large), return_counts=True)
     of_large = (_COSINES[np.outer(frequencies, turns) % _CELLS] ** counts).prod(1)
-    variance = np.square(cells[small]).sum()
+    variance = np.square(others).sum()
     # A normal finer than the cells would ring through the transform; a walk on them cannot.
     steps = max(1, int(np.ceil(2 * variance)))
-    of_small = (1 - variance / steps * (1 - _COSINES[frequencies])) ** steps
-    chances = np.fft.irfft(of_large * of_small)
+    of_others = (1 - variance / steps * (1 - _COSINES[frequencies])) ** steps
+    chances = np.fft.fftshift(np.fft.irfft(of_large * of_others))
+    sums = np.arange(_CELLS) - _CELLS // 2
+    reached = np.append(np.cumsum(chances[::-1])[::-1], 0.0)
+    of_few = np.zeros(1)
+    for each in few:
+        of_few = np.concatenate([of_few + each, of_few - each])
     # Sums of few sizes lie apart by twice the least; half of that lies between two of them.
-    between = np.abs(cells[small]).min() if small.any() else 0.0
-    total = abs(large.sum() + cells[small].sum()) - between - 0.5
-    sums = np.abs(np.fft.fftfreq(_CELLS, 1 / _CELLS))
-    return float(np.clip(chances[sums >= total].sum(), _LEAST, 1.0))
+    between = others.min() + 0.5 if len(others) else 1e-6
+    total = abs(large.sum() + cells[small].sum()) - between
+    if total <= 0:
+        return 1.0
+    p = 2 * reached[np.searchsorted(sums, total - of_few)].mean()
+    return float(np.clip(p, _LEAST, 1.0))

@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 from lookright.console import say, show
+from lookright.errors import some
 from lookright.evaluation import Stage
 from lookright.evaluation.places import results_in
 from lookright.registry import member
@@ -18,15 +19,20 @@ def report(
 
     Args:
         results: folders of results, or of runs that were evaluated; where a run has several
-            results, the newest is taken. Files beside them are passed over, as in benchmark/*.
+            results, the newest is taken. Other files beside them, as in benchmark/*, are passed
+            over.
         page: where the page goes.
         stages: your own stages whose sections the page should show, as package.module.Name,...;
             they are imported.
     """
     for stage in stages or ():
         member(stage, Stage)
-    homes = [each for each in results if not each.is_file()] or results
-    folders = [_newest(folder) for folder in homes]
+    named = [each.parent if each.name == "result.json" else each for each in results]
+    homes = [each for each in named if not each.is_file()]
+    if homes and len(homes) < len(named):
+        files = some([str(each) for each in named if each.is_file()])
+        warnings.warn(f"Passed over, as they are no results: {files}.", stacklevel=2)
+    folders = [_newest(folder) for folder in homes or named]
     found = [read_result(folder) for folder in folders]
     show(method_table(found))
     if differences := difference_table(found):
