@@ -71,7 +71,7 @@ def test_a_guide_without_its_masks_is_refused_before_anything_is_written(tmp_pat
     words = what.replace("_", " ")
     message = (
         f"EGAT guided by {type(guide).__name__} needs {words}, and none of the [0-9]+ training "
-        rf"images of Blobs has one: .*\(--{what}\)"
+        rf"images of Blobs \(train\) has one: .*\(--{what}\)"
     )
     with pytest.raises(UserError, match=message) as caught:
         train(tmp_path / "run", guide, data)

@@ -129,7 +129,7 @@ def _begun_with(verb: str, words: Sequence[tuple[str, str | None]]) -> str:
     kept = Path(folder, OPTIONS)
     if kept.is_file():
         return str(kept)
-    if not given.keys() & {"data", "method", "config"}:
+    if not given.keys() & {"data", "method", "config", "print_config"}:
         raise UserError(
             f"No run that `lookright train` began in {folder} ({OPTIONS}): name the folder of one, "
             "or say what to train, on what (--data, --method)."

@@ -32,7 +32,7 @@ def check_guided(method: Method, part: Split) -> str | None:
             raise UserError(
                 f"{type(method).__name__} {who} needs {words}, and none of the {len(part)} "
                 f"training images of {data.name} ({', '.join(of)}) has one: give a folder of them "
-                f"(--{what}, or {what} under data in a benchmark's file), or {instead}."
+                f"(--{what}), in a benchmark's file as {what} under data, or {instead}."
             )
         if having < len(part):
             notes.append(
