@@ -9,7 +9,9 @@ import pytest
 from lookright import cli
 from lookright.attacks import PGD
 from lookright.data import Shortcut
+from lookright.errors import UserError
 from lookright.models import SmallResNet
+from lookright.verbs.claim import _check_same_images
 from test_cli import write_pets
 
 SMALL = "--epochs 1 --batch_size 32"
@@ -174,6 +176,12 @@ BAD = [
     ("nowhere/run", r"No run in nowhere/run"),
     ("", r"Still needed: model"),
 ]
+
+
+def test_images_of_two_sizes_are_not_the_same():
+    _check_same_images(Shortcut(), Shortcut())
+    with pytest.raises(UserError, match=r"one sees them at 32 pixels and the other at 48"):
+        _check_same_images(Shortcut(), Shortcut(image_size=48))
 
 
 @pytest.mark.parametrize(("line", "message"), BAD, ids=[line for line, _ in BAD])

@@ -136,8 +136,7 @@ class _Clock:
 def _judged(job: Evaluation, protocol: Protocol) -> Iterator[int]:
     """The number of images that are judged in each domain."""
     data = job.training.data
-    held = Seen.of(data.split(domain, "validation") for domain in job.held_out)
-    seen = Seen.in_domains(data, job.training.domains) | Seen(held.scenes)
+    seen = Seen.in_domains(data, job.training.domains) | job.held
     for domain in job.domains:
         fresh = len(seen.unseen(data, domain))
         yield min(fresh, protocol.limit or fresh)

@@ -164,10 +164,16 @@ class Evaluation(Job):
             "name": self.name,
         }
 
+    @property
+    def held(self) -> Seen:
+        """The images of `held_out` that are left out."""
+        data = self.training.data
+        parts = (data.split(domain, "validation") for domain in self.held_out)
+        return Seen(Seen.of(parts).scenes)
+
     def work(self, folder: Path, progress: Progress) -> None:
         """Evaluate, or go on after the last batch."""
         data, run = self.training.data, Run(folder)
-        held = [data.split(domain, "validation") for domain in self.held_out]
         result = evaluate(
             run.model(self.which, architecture=self.training.model),
             data,
@@ -175,7 +181,7 @@ class Evaluation(Job):
             masker=run.masker(self.which),
             domains=self.domains,
             train_domains=self.training.domains,
-            seen=run.seen | Seen(Seen.of(held).scenes),
+            seen=run.seen | self.held,
             protocol=self.protocol,
             name=self.name or self.training.name,
             about=self.about,
