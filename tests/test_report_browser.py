@@ -12,6 +12,7 @@ from lookright.benchmark import published_for, write_tables
 from lookright.report import write_page
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 FLAGS = (
     "--headless=new",
@@ -75,8 +76,16 @@ def page(browser, url):
     size(browser, 1280)
     browser.get_log("performance")
     browser.get_log("browser")
-    browser.get(url)
+    visit(browser, url)
     return browser
+
+
+def visit(browser, url):
+    """Waits for the scripts: the driver may return from opening the same page while it loads."""
+    browser.get(url)
+    WebDriverWait(browser, 30).until(
+        lambda b: b.execute_script("return document.readyState") == "complete"
+    )
 
 
 def appear(browser, scheme):
@@ -123,7 +132,7 @@ def test_nothing_but_the_file_is_asked_for(page, url):
 
 def test_a_benchmark_draws_its_ranks_and_shows_one_measure_at_a_time(page, benchmark):
     page.get_log("performance")
-    page.get(benchmark)
+    visit(page, benchmark)
     events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     asked = [each["params"]["request"]["url"] for each in events if "request" in each["params"]]
     assert {link for link in asked if not link.startswith("data:")} == {benchmark}
@@ -174,7 +183,7 @@ def test_a_learned_mask_lies_on_its_image_whatever_the_slider_says(page):
 
 def test_the_pictures_of_an_image_stand_in_line_whatever_the_names(page, url):
     size(page, 1000)
-    page.get(url)
+    visit(page, url)
     tops = page.execute_script(
         """return [...document.querySelectorAll('.example:first-of-type .pair')]
         .map(e => e.getBoundingClientRect().top).filter(top => top)"""
@@ -255,7 +264,7 @@ def test_what_is_shown_of_a_domain_can_be_chosen_beside_the_domain(page, part, b
 def test_a_baseline_opens_to_each_model_even_without_scripts(page, url, scripts):
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
     try:
-        page.get(url)
+        visit(page, url)
         baseline = page.find_element("css selector", ".has_baselines:has(.each)")
         own = baseline.find_elements("css selector", ".own")
         assert len(own) == len(fake.METHODS) + len(fake.LEARNED)
@@ -269,7 +278,7 @@ def test_a_baseline_opens_to_each_model_even_without_scripts(page, url, scripts)
 def test_everything_is_there_without_scripts(page, url):
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        page.get(url)
+        visit(page, url)
         tables = page.find_elements("css selector", "#domain-tables > [data-domain]")
         hidden = page.find_elements("css selector", ".away")
         baselines = page.find_element("id", "opacity").value_of_css_property("visibility")
@@ -288,7 +297,7 @@ def test_everything_is_there_without_scripts(page, url):
 )
 def test_the_body_never_scrolls_sideways(page, request, which, width):
     size(page, width)
-    page.get(request.getfixturevalue(which))
+    visit(page, request.getfixturevalue(which))
     inner, body = page.execute_script(
         "return [document.documentElement.clientWidth, document.documentElement.scrollWidth]"
     )
@@ -299,7 +308,7 @@ def test_the_body_never_scrolls_sideways(page, request, which, width):
 @pytest.mark.parametrize("width", [400, 1400])
 def test_maps_and_pictures_stay_inside_their_boxes_and_large_enough(page, crowd, width):
     size(page, width)
-    page.get(crowd)
+    visit(page, crowd)
     choose(page, "heat-measure", "stability")
     over, narrow = page.execute_script(
         """const inside = (e) => e.getBoundingClientRect().right
@@ -315,7 +324,7 @@ def test_maps_and_pictures_stay_inside_their_boxes_and_large_enough(page, crowd,
 
 def test_the_wide_table_scrolls_in_its_own_box_on_a_phone(page, url):
     size(page, 375)
-    page.get(url)
+    visit(page, url)
     scrolls, name_stays = page.execute_script(
         """const box = document.querySelector('.table .scroll');
         box.scrollLeft = 400;
