@@ -160,6 +160,7 @@ EXPLAINERS: Mapping[str, Explainer] = {
     "gradcam": GradCAM(),
     "gradcam-named": GradCAM(layer="first"),
     "gradcam-signed": GradCAM(relu=False),
+    "gradcam-centred": GradCAM(relu=False, centred=True),
     "margin_map": MarginMap(),
     "input_gradient": InputGradient(),
     "gradient_times_input": GradientTimesInput(),

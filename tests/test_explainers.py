@@ -464,8 +464,13 @@ def test_the_margin_map_is_the_difference_of_two_class_activation_maps(
     for i, label in enumerate(y.tolist()):
         rival = max((k for k in range(3) if k != label), key=lambda k: float(logits[i, k]))
         torch.testing.assert_close(margin[i], cams[i, label] - cams[i, rival])
-        _, alone = detached(GradCAM(relu=False), model, x[i : i + 1], y[i : i + 1])
+        one, its = x[i : i + 1], y[i : i + 1]
+        _, alone = detached(GradCAM(relu=False), model, one, its)
         torch.testing.assert_close(alone[0] * alone[0].numel(), cams[i, label])
+        _, centred = detached(GradCAM(relu=False, centred=True), model, one, its)
+        torch.testing.assert_close(
+            centred[0] * centred[0].numel(), cams[i, label] - cams[i].mean(0)
+        )
 
 
 @pytest.mark.parametrize("explainer", [GradCAM("first", relu=False), MarginMap("first")], ids=repr)

@@ -106,6 +106,44 @@ def test_correlation_bounds_no_margin() -> None:
     assert ((margin(model, x, y, r) - before).abs() > 10 * before.abs().min()).all()
 
 
+class Common(nn.Module):
+    """A pattern that all images share, and that adds as much to the logit of every class."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = nn.Conv2d(3, 4, 8, 8)
+        self.joined = nn.Identity()
+        self.head = nn.Linear(5, 3)
+        with torch.no_grad():
+            self.head.weight[:, 4] = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.features(x)
+        pattern = torch.linspace(-1, 2, seen[0, 0].numel()).view_as(seen[0, 0]).to(seen)
+        together = torch.cat([seen, pattern.expand(len(x), 1, -1, -1)], 1)
+        return self.head(self.joined(together).mean((2, 3)))
+
+
+def test_what_all_logits_share_steadies_their_maps_and_not_the_centred_ones() -> None:
+    without, with_it = Common(0).double(), Common(1e4).double()
+    x, _ = images(6)
+    y = without(x).argmax(1)
+    torch.testing.assert_close(with_it(x).softmax(1), without(x).softmax(1))
+    unrelated = x.flip(0)
+    for explainer in (GradCAM("joined", relu=False), GradCAM("joined", relu=False, centred=True)):
+        apart = {}
+        for model in (without, with_it):
+            with torch.no_grad():
+                (_, one), (_, other) = explainer(model, x, y), explainer(model, unrelated, y)
+            apart[model] = Correlation()(one, other)
+        assert (apart[without] > 0.1).all()
+        if explainer.centred:
+            torch.testing.assert_close(apart[with_it], apart[without])
+        else:
+            assert (apart[with_it] < 1e-6).all()
+
+
 class Hidden(nn.Module):
     """A hidden layer between the mean of the features and the logits: linear region by region."""
 

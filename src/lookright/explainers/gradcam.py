@@ -36,6 +36,9 @@ class GradCAM(Explainer):
     for training. Where a linear layer follows the mean of A it is the class activation map of Zhou
     et al. (CVPR 2016), divided by the number of places.
 
+    centred: explain the logit less the mean of all logits. What is added to all of them changes no
+    answer, but the map of a logit shows it too, and training can hide in it (docs/theory.md).
+
     Raises:
         UserError: no such layer (the nearest name is suggested); the layer's output has no known
             layout, or does not change the logits; no feature map was found in the model (candidates
@@ -45,6 +48,7 @@ class GradCAM(Explainer):
     layer: str | None = None
     grid: Callable[[Tensor], Tensor] | None = None
     relu: bool = True
+    centred: bool = False
 
     @property
     def signed(self) -> bool:
@@ -58,9 +62,13 @@ class GradCAM(Explainer):
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         logits, saliency = weighted_features(
-            model, x, self.layer, self.grid, lambda logits: class_score(logits, y)
+            model, x, self.layer, self.grid, lambda logits: self._score(logits, y)
         )
         return logits, saliency.relu() if self.relu else saliency
+
+    def _score(self, logits: Tensor, y: Tensor | None) -> Tensor:
+        score = class_score(logits, y)
+        return score - logits.mean(1).sum() if self.centred else score
 
 
 def weighted_features(
