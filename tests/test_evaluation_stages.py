@@ -1,5 +1,6 @@
 """Every stage of a thorough evaluation on planted models: the figures are those of the images."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -196,7 +197,11 @@ def test_baselines_and_curves_stand_beside_the_explanation(thorough):
     assert domain.baselines.keys() == {"random", "centre"}
     of_a_map = {key for key in domain.measures if "accuracy" not in key and key != "auc"}
     for baseline in domain.baselines.values():
-        assert baseline.keys() == of_a_map - {"degenerate_maps", "stability_others"}
+        assert baseline.keys() == of_a_map - {
+            "degenerate_maps",
+            "stability_others",
+            "answer_cosine",
+        }
     told = Explanations.of(domain)
     curves = {(c.map, c.kind, c.fill): c for c in told}
     assert len(curves) == 3 * 2 * 2
@@ -395,6 +400,33 @@ def test_beside_stability_stands_how_alike_the_maps_of_different_images_are(lear
     assert found["stability_others"].n == 12
     warned = any("a mean cosine of" in each for each in result.domains["data"].warnings)
     assert warned == same
+
+
+@pytest.mark.parametrize("shared", [0.0, -20.0])
+def test_what_all_logits_share_is_told(learned, shared):  # noqa: F811
+    images, labels = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
+    model = deepcopy(learned)
+    head = [each for each in model.modules() if isinstance(each, nn.Linear)][-1]
+    head.weight += shared
+    quick = Explanations(measures=("sufficiency",), fills=("mean",))
+    given = Protocol(stages=(quick,), only=True)
+
+    def found(explainer: Explainer):
+        return evaluate(
+            model,
+            images=images,
+            labels=labels,
+            protocol=replace(given, explainer=explainer),
+            progress=False,
+        ).domains["data"]
+
+    told = found(GradCAM())
+    maps = [GradCAM(centred=centred)(model, images)[1] for centred in (False, True)]
+    expected = float(stability_cosine(*maps).mean())
+    assert told.measures["answer_cosine"].value == pytest.approx(expected, abs=1e-5)
+    assert (expected < 0.9) == bool(shared)
+    assert any("what all logits share" in each for each in told.warnings) == bool(shared)
+    assert "answer_cosine" not in found(GradCAM(centred=True)).measures
 
 
 def test_only_where_the_object_is_known_a_picture_is_darkened_around_it(tmp_path):

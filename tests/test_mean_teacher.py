@@ -116,8 +116,8 @@ def test_masks_are_not_needed_and_other_methods_are_taught_too():
         step(method)
     data = batch()
     method.eval()
-    target = GradCAM(relu=False)(guide.average, data.images, data.labels)[1]
-    own = GradCAM(relu=False)(method.model, data.images, data.labels)[1]
+    target = method.explainer(guide.average, data.images, data.labels)[1]
+    own = method.explainer(method.model, data.images, data.labels)[1]
     torch.testing.assert_close(method(data)["explanation"], Correlation()(own, target).mean())
 
 

@@ -346,7 +346,7 @@ def test_mask_alignment_takes_a_soft_mask_as_it_is() -> None:
     torch.testing.assert_close(published(faint)["explanation"], gap)
     term = MaskAlignment(model)(data)["explanation"]
     torch.testing.assert_close(MaskAlignment(model)(faint)["explanation"], term)
-    _, saliency = GradCAM(relu=False)(model, data.images, data.labels)
+    _, saliency = GradCAM(relu=False, centred=True)(model, data.images, data.labels)
     wanted = (mask - mask.mean((1, 2), keepdim=True)).flatten(1)
     angle = F.cosine_similarity(resize(saliency[::2], mask.shape[-2:]).flatten(1), wanted)
     torch.testing.assert_close(term, 1 - angle.mean())

@@ -38,6 +38,12 @@ class Explainer(ABC):
     def shown(self) -> "Explainer":
         return self
 
+    @property
+    def of_answer(self) -> "Explainer | None":
+        """The same explainer without what all logits share (docs/theory.md); None if it has none,
+        or is that."""
+        return None
+
     @abstractmethod
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None

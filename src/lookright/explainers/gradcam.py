@@ -58,6 +58,10 @@ class GradCAM(Explainer):
     def shown(self) -> Explainer:
         return self if self.relu else replace(self, relu=True)
 
+    @property
+    def of_answer(self) -> Explainer | None:
+        return None if self.centred else replace(self, centred=True)
+
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:

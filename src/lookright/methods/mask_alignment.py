@@ -26,7 +26,7 @@ class MaskAlignment(Method):
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the target that Phi_y(x) should match; None is `HumanMask()`.
-        explainer: Phi; by default the class map before the ReLU.
+        explainer: Phi; by default the class map before the ReLU, less the mean of all classes'.
         distance: d; None is `Contrast()` of the map and the mask, and `Correlation()` for the guide
             MixedExplanation.
         guidance: weight of the distance.
@@ -44,7 +44,7 @@ class MaskAlignment(Method):
         self,
         model: nn.Module,
         guide: Guide | None = None,
-        explainer: Explainer = GradCAM(relu=False),
+        explainer: Explainer = GradCAM(relu=False, centred=True),
         distance: Distance | None = None,
         guidance: float = 1.0,
     ) -> None:

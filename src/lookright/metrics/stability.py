@@ -14,7 +14,7 @@ from lookright.distances import Cosine, degenerate
 from lookright.errors import UserError
 from lookright.metrics.findings import Levels
 from lookright.metrics.measure import Measure
-from lookright.metrics.questions import STAYS_ELSEWHERE, STAYS_UNDER_ATTACK
+from lookright.metrics.questions import FAITHFUL, STAYS_ELSEWHERE, STAYS_UNDER_ATTACK
 from lookright.metrics.ranking import average_ranks, top_places
 
 ALIKE = 0.9
@@ -100,6 +100,17 @@ STABILITY_CORRUPTED = Measure(
     beats=("random",),
     question=STAYS_ELSEWHERE,
     order=20,
+)
+
+ANSWER_COSINE = Measure(
+    "answer_cosine",
+    "Cosine with the answer's map",
+    True,
+    "score",
+    "Cosine between the saliency and that of the logit less the mean of all logits: what all "
+    "logits share changes no answer.",
+    question=FAITHFUL,
+    order=30,
 )
 
 

@@ -21,10 +21,14 @@ from lookright.metrics.fills import fill_name
 from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.metric import MapMetric, asked, measure_of
 from lookright.metrics.scorecard import FAMILIES, Family, curve_name
+from lookright.metrics.stability import ANSWER_COSINE
 
 EXPLANATION = "explanation"
 _DEGENERATE = measuring(DEGENERATE_MAPS)
+_ANSWER = measuring(ANSWER_COSINE)
 _MANY = 0.1
+_UNLIKE = 0.9
+"""The cosine with the answer's map below which a map shows much that changes no answer."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Explanations(Stage):
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         return (
             _DEGENERATE,
+            *([_ANSWER] if protocol.explainer.of_answer else []),
             *(
                 each
                 for measure in self._scorecard(protocol).measures
@@ -103,6 +108,10 @@ class Explanations(Stage):
         )
         found = {declared[name]: score for name, score in scores.items()}
         found[_DEGENERATE] = metrics.degenerate(view.saliency)
+        if of_answer := protocol.explainer.of_answer:
+            with torch.no_grad():
+                _, answer = of_answer(view.model, batch.images, view.predicted)
+            found[_ANSWER] = metrics.stability_cosine(view.saliency, answer)
         for metric in _metrics(protocol):
             found |= _measured(metric, view)
         return found
@@ -111,6 +120,12 @@ class Explanations(Stage):
         degenerate = float(joined[_DEGENERATE].float().mean())
         if degenerate > _MANY:
             yield f"{degenerate:.0%} of the explanations are empty or constant."
+        if _ANSWER in joined and (alike := float(joined[_ANSWER].mean())) < _UNLIKE:
+            yield (
+                f"The explanations have a mean cosine of {alike:.2f} with those of the logit less "
+                "the mean of all logits: much of them is what all logits share, which changes no "
+                "answer. Explain by GradCAM(centred=True)."
+            )
         for column in self.columns(joined.protocol):
             if column.measure and column.name in joined.values and column not in joined:
                 of = f" of the baseline {column.baseline}" if column.baseline else ""
