@@ -1,6 +1,5 @@
 """Every stage of a thorough evaluation on planted models: the figures are those of the images."""
 
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -26,7 +25,7 @@ from lookright.evaluation.stages import all_stages
 from lookright.evaluation.table import read_table
 from lookright.evaluation.view import View
 from lookright.explainers import Explainer, GradCAM, SmoothGrad
-from lookright.metrics import MEASURES, Paired, max_sensitivity, stability_cosine
+from lookright.metrics import MEASURES, Paired, degenerate, max_sensitivity, stability_cosine
 from lookright.metrics.sensitivity import MAX_SENSITIVITY
 from lookright.report import write_page
 from lookright.statistics.bounds import share_at_least
@@ -402,12 +401,27 @@ def test_beside_stability_stands_how_alike_the_maps_of_different_images_are(lear
     assert warned == same
 
 
-@pytest.mark.parametrize("shared", [0.0, -20.0])
-def test_what_all_logits_share_is_told(learned, shared):  # noqa: F811
-    images, labels = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
-    model = deepcopy(learned)
-    head = [each for each in model.modules() if isinstance(each, nn.Linear)][-1]
-    head.weight += shared
+class Red(nn.Module):
+    """What is red decides, and what is green adds as much to every logit."""
+
+    def __init__(self, shared: float) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 3, 1, bias=False)
+        self.head = nn.Linear(3, 3, bias=False)
+        with torch.no_grad():
+            self.features.weight.copy_(torch.eye(3)[:, :, None, None])
+            columns = [torch.tensor([2.0, 1, 0]), torch.full((3,), shared), torch.zeros(3)]
+            self.head.weight.copy_(torch.stack(columns, 1))
+
+    def forward(self, x):
+        return self.head(self.features(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("shared", [0.0, 50.0, -1e6])
+def test_what_all_logits_share_is_told(shared):
+    random = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(12, 3, 8, 8, generator=random), torch.arange(12) % 3
+    model = Red(shared).eval()
     quick = Explanations(measures=("sufficiency",), fills=("mean",))
     given = Protocol(stages=(quick,), only=True)
 
@@ -421,7 +435,10 @@ def test_what_all_logits_share_is_told(learned, shared):  # noqa: F811
         ).domains["data"]
 
     told = found(GradCAM())
-    maps = [GradCAM(centred=centred)(model, images)[1] for centred in (False, True)]
+    with torch.no_grad():
+        maps = [GradCAM(centred=centred)(model, images)[1] for centred in (False, True)]
+    assert degenerate(maps[0]).any() == (shared < 0)
+    assert not degenerate(maps[1]).any()
     expected = float(stability_cosine(*maps).mean())
     assert told.measures["answer_cosine"].value == pytest.approx(expected, abs=1e-5)
     assert (expected < 0.9) == bool(shared)

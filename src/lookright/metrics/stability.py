@@ -110,7 +110,7 @@ ANSWER_COSINE = Measure(
     "Cosine between the saliency and that of the logit less the mean of all logits: what all "
     "logits share changes no answer.",
     question=FAITHFUL,
-    order=30,
+    order=60,
 )
 
 

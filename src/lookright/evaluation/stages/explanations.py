@@ -111,7 +111,8 @@ class Explanations(Stage):
         if of_answer := protocol.explainer.of_answer:
             with torch.no_grad():
                 _, answer = of_answer(view.model, batch.images, view.predicted)
-            found[_ANSWER] = metrics.stability_cosine(view.saliency, answer)
+            alike = metrics.stability_cosine(view.saliency, answer)
+            found[_ANSWER] = alike.masked_fill(metrics.degenerate(answer), torch.nan)
         for metric in _metrics(protocol):
             found |= _measured(metric, view)
         return found
@@ -120,11 +121,11 @@ class Explanations(Stage):
         degenerate = float(joined[_DEGENERATE].float().mean())
         if degenerate > _MANY:
             yield f"{degenerate:.0%} of the explanations are empty or constant."
-        if _ANSWER in joined and (alike := float(joined[_ANSWER].mean())) < _UNLIKE:
+        if _ANSWER in joined and (alike := float(joined[_ANSWER].nanmean())) < _UNLIKE:
             yield (
                 f"The explanations have a mean cosine of {alike:.2f} with those of the logit less "
                 "the mean of all logits: much of them is what all logits share, which changes no "
-                "answer. Explain by GradCAM(centred=True)."
+                f"answer. Explain by {joined.protocol.explainer.of_answer}."
             )
         for column in self.columns(joined.protocol):
             if column.measure and column.name in joined.values and column not in joined:
