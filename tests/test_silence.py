@@ -265,7 +265,8 @@ def test_every_comparison_of_a_loss_is_declared(name: str, monkeypatch) -> None:
 @pytest.mark.parametrize("make", [EGAT, MaskAlignment, partial(EGAT, mixup=1.0)])
 def test_no_default_has(make) -> None:
     assert make(Tiny()).met_by_silence == {}
-    assert make(Tiny()).explainer == GradCAM(relu=False)
+    centred = make is MaskAlignment
+    assert make(Tiny()).explainer == GradCAM(relu=False, centred=centred)
     assert make(Tiny()).distance == (Correlation() if "EGAT" in str(make) else Contrast())
     assert set(make(Tiny(), distance=L1()).met_by_silence) == {"explanation"}
 
