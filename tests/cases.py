@@ -163,6 +163,7 @@ EXPLAINERS: Mapping[str, Explainer] = {
     "gradcam-centred": GradCAM(relu=False, centred=True),
     "margin_map": MarginMap(),
     "input_gradient": InputGradient(),
+    "input_gradient-centred": InputGradient(centred=True),
     "gradient_times_input": GradientTimesInput(),
     "integrated_gradients": IntegratedGradients(steps=3, baseline=0.5),
     "smoothgrad": SmoothGrad(samples=3),

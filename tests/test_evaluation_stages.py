@@ -29,6 +29,7 @@ from lookright.metrics import MEASURES, Paired, degenerate, max_sensitivity, sta
 from lookright.metrics.sensitivity import MAX_SENSITIVITY
 from lookright.report import write_page
 from lookright.statistics.bounds import share_at_least
+from models_for_tests import CLASSES, SIZE, Tiny
 from test_evaluation import judge, learned, protocol  # noqa: F401
 from tiny import Blobs, tiny_classifier
 
@@ -444,6 +445,25 @@ def test_what_all_logits_share_is_told(shared):
     assert (expected < 0.9) == bool(shared)
     assert any("what all logits share" in each for each in told.warnings) == bool(shared)
     assert "answer_cosine" not in found(GradCAM(centred=True)).measures
+
+
+def test_noise_of_the_explainer_is_not_what_all_logits_share():
+    torch.manual_seed(0)
+    model = Tiny().eval()
+    model.register_forward_hook(lambda m, x, logits: logits - logits.mean(1, keepdim=True))
+    result = evaluate(
+        model,
+        images=torch.rand(6, 3, SIZE, SIZE),
+        labels=torch.arange(6) % CLASSES,
+        protocol=Protocol(
+            explainer=SmoothGrad(samples=2),
+            stages=(Explanations(measures=("sufficiency",), fills=("mean",)),),
+            only=True,
+        ),
+        progress=False,
+    )
+    found = result.domains["data"].measures["answer_cosine"].value
+    assert found == pytest.approx(1, abs=1e-5)
 
 
 def test_only_where_the_object_is_known_a_picture_is_darkened_around_it(tmp_path):

@@ -28,6 +28,7 @@ from lookright.explainers import (
     MarginMap,
     SmoothGrad,
 )
+from lookright.explainers.explainer import LogitExplainer
 from lookright.explainers.layers import find_layer
 from lookright.methods import EGAT
 from lookright.models import build_model
@@ -471,6 +472,42 @@ def test_the_margin_map_is_the_difference_of_two_class_activation_maps(
         torch.testing.assert_close(
             centred[0] * centred[0].numel(), cams[i, label] - cams[i].mean(0)
         )
+
+
+def adding(shared: Callable[[Tensor, Tensor], Tensor]) -> nn.Module:
+    """A model to whose logits the same is added, an amount that depends on the image."""
+    torch.manual_seed(0)
+    model = Tiny().double().eval()
+    model.register_forward_hook(lambda m, x, logits: logits + shared(x[0], logits)[:, None])
+    return model
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["label", "predicted"])
+@pytest.mark.parametrize(
+    "explainer",
+    [each for each in EXPLAINERS.values() if isinstance(each, LogitExplainer)],
+    ids=[name for name, each in EXPLAINERS.items() if isinstance(each, LogitExplainer)],
+)
+def test_centred_is_of_the_logit_less_the_mean_of_all_whatever_they_share(
+    explainer: LogitExplainer, given: bool
+) -> None:
+    x, y = images(dtype=torch.float64)
+    model = adding(lambda x, logits: logits.new_zeros(len(x)))
+    apart = adding(lambda x, logits: -logits.mean(1))
+    shared = adding(lambda x, logits: x.square().sum((1, 2, 3)))
+
+    def of(explainer: Explainer, model: nn.Module) -> Tensor:
+        torch.manual_seed(0)
+        return detached(explainer, model, x, y if given else None)[1]
+
+    named = at_layer(explainer, "first")
+    assert isinstance(named, LogitExplainer)
+    centred, plain = replace(named, centred=True), replace(named, centred=False)
+    assert plain.of_answer == centred
+    assert centred.of_answer is None
+    torch.testing.assert_close(of(centred, model), of(plain, apart))
+    torch.testing.assert_close(of(centred, shared), of(centred, model))
+    assert not torch.allclose(of(plain, model), of(centred, model))
 
 
 @pytest.mark.parametrize("explainer", [GradCAM("first", relu=False), MarginMap("first")], ids=repr)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -49,6 +50,27 @@ class Explainer(ABC):
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Logits and saliency of x."""
+
+
+@dataclass(frozen=True)
+class LogitExplainer(Explainer):
+    """An explainer of one logit, that of the class to explain.
+
+    centred: explain the logit less the mean of all logits. What is added to all of them changes no
+    answer, but an explanation of one logit shows it too, and training can hide in it
+    (docs/theory.md).
+    """
+
+    centred: bool = field(default=False, kw_only=True)
+
+    @property
+    def of_answer(self) -> Explainer | None:
+        return None if self.centred else replace(self, centred=True)
+
+    def score(self, logits: Tensor, y: Tensor | None) -> Tensor:
+        """What is explained of logits (B, K), by default of the predicted class, summed over B."""
+        score = class_score(logits, y)
+        return score - logits.mean(1).sum() if self.centred else score
 
 
 def check_shown(explainer: Explainer) -> None:

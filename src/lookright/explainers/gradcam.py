@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lookright.errors import UserError
 from lookright.explainers.explainer import (
     Explainer,
-    class_score,
+    LogitExplainer,
     differentiation,
     gradient_or_zero,
     reached,
@@ -20,7 +20,7 @@ from lookright.explainers.statistics import BatchStatistics
 
 
 @dataclass(frozen=True)
-class GradCAM(Explainer):
+class GradCAM(LogitExplainer):
     """ReLU(sum_k alpha_k A_k), alpha_k the spatial mean of d logit_y / d A_k (eqs. 1 and 2).
 
     `layer` names the submodule whose output is A, as in `model.named_modules()`; None takes the
@@ -36,8 +36,7 @@ class GradCAM(Explainer):
     for training. Where a linear layer follows the mean of A it is the class activation map of Zhou
     et al. (CVPR 2016), divided by the number of places.
 
-    centred: explain the logit less the mean of all logits. What is added to all of them changes no
-    answer, but the map of a logit shows it too, and training can hide in it (docs/theory.md).
+    centred: as of every `LogitExplainer`; the map is then M_y less the mean of all classes' maps.
 
     Raises:
         UserError: no such layer (the nearest name is suggested); the layer's output has no known
@@ -48,7 +47,6 @@ class GradCAM(Explainer):
     layer: str | None = None
     grid: Callable[[Tensor], Tensor] | None = None
     relu: bool = True
-    centred: bool = False
 
     @property
     def signed(self) -> bool:
@@ -58,21 +56,13 @@ class GradCAM(Explainer):
     def shown(self) -> Explainer:
         return self if self.relu else replace(self, relu=True)
 
-    @property
-    def of_answer(self) -> Explainer | None:
-        return None if self.centred else replace(self, centred=True)
-
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         logits, saliency = weighted_features(
-            model, x, self.layer, self.grid, lambda logits: self._score(logits, y)
+            model, x, self.layer, self.grid, lambda logits: self.score(logits, y)
         )
         return logits, saliency.relu() if self.relu else saliency
-
-    def _score(self, logits: Tensor, y: Tensor | None) -> Tensor:
-        score = class_score(logits, y)
-        return score - logits.mean(1).sum() if self.centred else score
 
 
 def weighted_features(

@@ -1,43 +1,47 @@
 """Explainers made of gradients with respect to the pixels; saliency at the image's own size.
 
-To them the statistics of BatchNorm in training mode are constants, as to `GradCAM`.
+To them the statistics of BatchNorm in training mode are constants, as to `GradCAM`; `centred` is
+that of every `LogitExplainer`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lookright.errors import UserError
-from lookright.explainers.explainer import Explainer, class_score, differentiation, gradient_or_zero
+from lookright.explainers.explainer import LogitExplainer, differentiation, gradient_or_zero
 from lookright.explainers.statistics import BatchStatistics
 from lookright.modes import averaging_no_statistics, normalises_by_batch, ordinary
 
+_Score = Callable[[Tensor, Tensor | None], Tensor]
+
 
 @dataclass(frozen=True)
-class InputGradient(Explainer):
+class InputGradient(LogitExplainer):
     """The sum over channels of |d logit_y / d x| (Simonyan et al., ICLR workshop 2014)."""
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        logits, _, gradient = _gradient(model, x, y)
+        logits, _, gradient = _gradient(self.score, model, x, y)
         return logits, gradient.abs().sum(1)
 
 
 @dataclass(frozen=True)
-class GradientTimesInput(Explainer):
+class GradientTimesInput(LogitExplainer):
     """|sum over channels of x * d logit_y / d x| (Shrikumar et al., arXiv 1605.01713)."""
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        logits, pixels, gradient = _gradient(model, x, y)
+        logits, pixels, gradient = _gradient(self.score, model, x, y)
         return logits, (pixels * gradient).sum(1).abs()
 
 
 @dataclass(frozen=True)
-class IntegratedGradients(Explainer):
+class IntegratedGradients(LogitExplainer):
     """|sum over channels of integrated gradients| (Sundararajan et al., ICML 2017, eq. 1).
 
     The path runs from the constant image `baseline` (0 is black) to x; the integral is the
@@ -57,12 +61,12 @@ class IntegratedGradients(Explainer):
     ) -> tuple[Tensor, Tensor]:
         at = torch.arange(self.steps, device=x.device, dtype=x.dtype).add(0.5) / self.steps
         path = self.baseline + at.view(-1, 1, 1, 1, 1) * (x - self.baseline)
-        logits, pixels, gradient = _mean_gradient(model, x, path, y)
+        logits, pixels, gradient = _mean_gradient(self.score, model, x, path, y)
         return logits, ((pixels - self.baseline) * gradient).sum(1).abs()
 
 
 @dataclass(frozen=True)
-class SmoothGrad(Explainer):
+class SmoothGrad(LogitExplainer):
     """The sum over channels of |mean gradient over noisy copies| (Smilkov et al., 2017, eq. 1).
 
     `samples` copies with Gaussian noise of standard deviation `sigma` (pixel units, the paper's 10
@@ -85,12 +89,14 @@ class SmoothGrad(Explainer):
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         noise = torch.randn(self.samples, 1, *x.shape[1:], device=x.device, dtype=x.dtype)
-        logits, _, gradient = _mean_gradient(model, x, x + self.sigma * noise, y)
+        logits, _, gradient = _mean_gradient(self.score, model, x, x + self.sigma * noise, y)
         return logits, gradient.abs().sum(1)
 
 
-def _gradient(model: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits (B, K), pixels and d logit_y / d pixels (B, C, H, W)."""
+def _gradient(
+    score: _Score, model: nn.Module, x: Tensor, y: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (B, K), pixels and d score / d pixels (B, C, H, W)."""
     keep = torch.is_grad_enabled()
     statistics = BatchStatistics()
     with differentiation(keep):
@@ -98,12 +104,12 @@ def _gradient(model: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Te
         with statistics.replacing():
             logits = model(pixels)
         with statistics.constant():
-            gradient = gradient_or_zero(class_score(logits, y), pixels, keep)
+            gradient = gradient_or_zero(score(logits, y), pixels, keep)
     return (logits, pixels, gradient) if keep else (logits.detach(), pixels.detach(), gradient)
 
 
 def _mean_gradient(
-    model: nn.Module, x: Tensor, copies: Tensor, y: Tensor | None
+    score: _Score, model: nn.Module, x: Tensor, copies: Tensor, y: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits of x (B, K), x, and the gradient averaged over `copies` (N, B, C, H, W).
 
@@ -124,6 +130,6 @@ def _mean_gradient(
             logits, others = model(torch.cat([x, copies.flatten(0, 1)])).tensor_split([len(x)])
         target = logits.argmax(1) if y is None else y
         with statistics.constant():
-            score = class_score(others, target.repeat(len(copies)))
-            gradient = gradient_or_zero(score, copies, keep)
+            explained = score(others, target.repeat(len(copies)))
+            gradient = gradient_or_zero(explained, copies, keep)
     return (logits, x, gradient.mean(0)) if keep else (logits.detach(), x, gradient.mean(0))

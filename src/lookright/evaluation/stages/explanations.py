@@ -109,6 +109,7 @@ class Explanations(Stage):
         found = {declared[name]: score for name, score in scores.items()}
         found[_DEGENERATE] = metrics.degenerate(view.saliency)
         if of_answer := protocol.explainer.of_answer:
+            torch.manual_seed(view.noise)
             with torch.no_grad():
                 _, answer = of_answer(view.model, batch.images, view.predicted)
             alike = metrics.stability_cosine(view.saliency, answer)
