@@ -1,7 +1,7 @@
 """No term is satisfied best by a map that says nothing; the exceptions are listed by name."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
@@ -14,13 +14,13 @@ from cases import DISTANCES, EXPLAINERS, GUIDES, METHODS, batch
 from lookright.attacks import PGD, Attack
 from lookright.distances import L1, Contrast, Correlation, Distance, degenerate
 from lookright.errors import UserError
-from lookright.explainers import Explainer, GradCAM, SmoothGrad
-from lookright.guides import Guide, LearnedMask, Target
+from lookright.explainers import Explainer, GradCAM, GradientTimesInput, SmoothGrad
+from lookright.guides import CentrePrior, Guide, LearnedMask, Target
 from lookright.guides.silence import cheap_silence
-from lookright.methods import AT, AWP, DRE, EGAT, MaskAlignment
+from lookright.methods import AT, AWP, DRE, EGAT, ERM, MaskAlignment
 from lookright.metrics import MEASURES, stability_others
 from lookright.metrics.localisation import DEGENERATE_MAPS
-from lookright.metrics.stability import STABILITY_COSINE
+from lookright.metrics.stability import STABILITY_COSINE, stability_cosine
 from lookright.models import Classifier
 from lookright.training import fit, silence
 from lookright.training.silence import TRAIN, VALIDATION, SilenceCheck, met_by_silence
@@ -325,6 +325,12 @@ def test_a_run_logs_the_share_and_says_once_that_it_is_large(tmp_path, empty: fl
     assert log.count("explain nothing") == bool(empty)
 
 
+def validation_images() -> Tensor:
+    data = Blobs()
+    where = data.split("train", "validation").where
+    return data.samples("train", [at for _, at in where]).images
+
+
 @dataclass(frozen=True)
 class Alike(Explainer):
     """A ramp, the same for all images, or noise of each."""
@@ -347,15 +353,41 @@ def test_a_run_logs_how_alike_the_maps_of_different_images_are_and_says_it_of_th
     said = "a mean cosine of" if side == 4 else "too few to say where"
     with pytest.warns(UserWarning, match=said) if same else nullcontext():
         run = fit(method, Blobs(), "train", tmp_path / "run", **QUICK)
-    data = Blobs()
-    held_out = data.samples("train", [at for _, at in data.split("train", "validation").where])
-    maps = Alike(same, side)(tiny_classifier(), held_out.images)[1].detach()
+    maps = Alike(same, side)(tiny_classifier(), validation_images())[1].detach()
     expected = float(stability_others(maps, maps).mean())
     assert expected == pytest.approx(1) if same else expected < 0.97
     for row in run.history:
         assert row["val/cosine_with_other_images"] == pytest.approx(expected, abs=1e-4)
     log = run.folder.joinpath("log.txt").read_text()
     assert log.count("a mean cosine of") == (same and side == 4)
+
+
+@pytest.mark.parametrize(
+    ("amount", "centred", "explaining"),
+    [(0.0, False, True), (1e3, False, True), (1e3, True, True), (0.0, False, False)],
+)
+def test_a_run_logs_how_much_of_its_maps_changes_the_answer_and_says_that_it_is_little(
+    tmp_path, amount: float, centred: bool, explaining: bool
+) -> None:
+    model, explainer = tiny_classifier(), GradientTimesInput(centred=centred)
+    if amount:
+        model.register_forward_hook(lambda m, x, z: z + amount * x[0].mean((1, 2, 3))[:, None])
+    method = MaskAlignment(model, CentrePrior(), explainer) if explaining else ERM(model)
+    loud = explaining and amount > 0 and not centred
+    with pytest.warns(UserWarning, match="what all logits share") if loud else nullcontext():
+        run = fit(method, Blobs(), "train", tmp_path / "run", **QUICK)
+    for row in run.history:
+        assert ("val/answer_cosine" in row) == (not centred)
+    if explaining and not centred:
+        held_out = validation_images()
+        with torch.no_grad():
+            maps = [
+                replace(explainer, centred=of)(model.eval(), held_out)[1] for of in (False, True)
+            ]
+        expected = float(stability_cosine(*maps).mean())
+        assert run.history[-1]["val/answer_cosine"] == pytest.approx(expected, abs=1e-4)
+    log = run.folder.joinpath("log.txt").read_text()
+    assert log.count("what all logits share") == loud
 
 
 class Covering(nn.Module):

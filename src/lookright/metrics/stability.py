@@ -20,6 +20,9 @@ from lookright.metrics.ranking import average_ranks, top_places
 ALIKE = 0.9
 """The cosine above which the maps of different images are nearly the same."""
 
+UNLIKE = 0.9
+"""The cosine with the answer's map below which a map shows much that changes no answer."""
+
 PLACES = 16
 """The least number of places of a map whose comparison says where a model looks."""
 

@@ -209,7 +209,7 @@ def _line(row: Mapping[str, float], epochs: int | None, best: bool) -> str:
     )
     scores = "".join(
         f" | {name.removeprefix('val/').replace('_', ' ')} "
-        f"{value:{'.2f' if name.startswith('val/cosine') else '.1%'}}"
+        f"{value:{'.2f' if 'cosine' in name else '.1%'}}"
         for name, value in row.items()
         if name.startswith("val/")
     )

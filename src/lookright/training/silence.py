@@ -1,5 +1,5 @@
 """Whether a training leads to explanations, or to learned masks, that say nothing: empty, constant,
-not finite, too coarse, or the same for all images."""
+not finite, too coarse, the same for all images, or of what changes no answer."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,7 +14,15 @@ from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.guides import LearnedMask
 from lookright.methods.method import Method
-from lookright.metrics.stability import ALIKE, FEW, PLACES, at_few_places, directions
+from lookright.metrics.stability import (
+    ALIKE,
+    FEW,
+    PLACES,
+    UNLIKE,
+    at_few_places,
+    directions,
+    stability_cosine,
+)
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
 from lookright.training.module import Module
@@ -23,6 +31,7 @@ from lookright.training.run import Row
 TRAIN, VALIDATION = "train/degenerate_maps", "val/degenerate_maps"
 MASKS = "val/degenerate_masks"
 OTHERS = "val/cosine_with_other_images"
+ANSWER = "val/answer_cosine"
 
 _IMAGES = 128
 """The number of images of each kind that are explained in an epoch, at most."""
@@ -39,6 +48,9 @@ _SAY = {
     OTHERS: "The explanations of different validation images have a mean cosine of {0:.2f} in "
     "epoch {1}, so that it says little if they are steady: let the terms of the explanation begin "
     "later (in EGAT --method.guide.warm_up), or weigh them less.",
+    ANSWER: "The explanations of validation images have a mean cosine of {0:.2f} with those of the "
+    "logit less the mean of all logits in epoch {1}: much of them is what all logits share, which "
+    "changes no answer. Train by explanations without it (--method.explainer.centred true).",
 }
 
 
@@ -81,8 +93,8 @@ class SilenceCheck(L.Callback):
     """Logs the share of degenerate explanations, and says once that a method's own are many.
 
     Likewise how alike the explanations of different validation images are (`stability_others`, of
-    the clean images), and the share of degenerate learned masks, once they guide: of which no
-    pixel, or each, is 0.5 or more.
+    the clean images), how alike they are to those of the answer (`answer_cosine`), and the share of
+    degenerate learned masks, once they guide: of which no pixel, or each, is 0.5 or more.
 
     The method's explainer, as it is shown, or Grad-CAM if it has none, explains the predicted class
     of the first images of the epoch, and of the first validation images. Models that it cannot
@@ -122,6 +134,7 @@ class SilenceCheck(L.Callback):
         zero = torch.zeros(2, dtype=torch.long, device=pl_module.device)
         self.counts = {VALIDATION: zero, MASKS: zero.clone()}
         self.sums = torch.zeros(FEW**2 + 2, dtype=torch.double)
+        self.answers = torch.zeros(2, device=pl_module.device)
 
     def on_validation_batch_start(
         self,
@@ -140,6 +153,7 @@ class SilenceCheck(L.Callback):
         }
         if maps is not None:
             self._add(directions(at_few_places(maps)))
+            self._compare(maps, self._maps(x, batch_idx, of_answer=True))
         for name, each in silent.items():
             self.counts[name][0] += each.sum()
             self.counts[name][1] += len(each)
@@ -154,6 +168,9 @@ class SilenceCheck(L.Callback):
         if n > 1:
             pairs = sum(value**2 for value in total) - own
             pl_module.log(OTHERS, pairs / (n * (n - 1)), sync_dist=True)
+        alike, n = trainer.strategy.reduce(self.answers, reduce_op="sum").tolist()
+        if n:
+            pl_module.log(ANSWER, alike / n, sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         row = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -170,6 +187,12 @@ class SilenceCheck(L.Callback):
         these the mean cosine of two maps is made, whichever process has which."""
         self.sums[: maps.shape[1]] += maps.sum(0)
         self.sums[-2:] += torch.tensor([maps.square().sum(), len(maps)])
+
+    def _compare(self, maps: Tensor, answers: Tensor | None) -> None:
+        """The sum of the cosines of maps with the answers' that say something, and their number."""
+        if answers is not None:
+            says = ~degenerate(answers)
+            self.answers += torch.stack([stability_cosine(maps, answers)[says].sum(), says.sum()])
 
     def _measure(self, trainer: L.Trainer, height: int, width: int) -> None:
         line = None if self.measured else too_coarse(self.method, height, width)
@@ -194,15 +217,16 @@ class SilenceCheck(L.Callback):
             covered = guide.masks(x).flatten(1) >= 0.5
         return covered.all(1) | ~covered.any(1)
 
-    def _maps(self, x: Tensor, batch_idx: int) -> Tensor | None:
+    def _maps(self, x: Tensor, batch_idx: int, of_answer: bool = False) -> Tensor | None:
         """The explanations of images; None where there are none."""
         model = self.method.model
-        if self.explainer is None or not len(x):
+        explainer = self.explainer.of_answer if self.explainer and of_answer else self.explainer
+        if explainer is None or not len(x):
             return None
         noise = derived_seed(0, "degenerate maps", batch_idx)
         try:
             with frozen(model), torch.no_grad(), own_noise(x.device, noise):
-                return self.explainer(model, x)[1]
+                return explainer(model, x)[1]
         except UserError:
             self.explainer = None
             return None
@@ -213,7 +237,10 @@ class SilenceCheck(L.Callback):
         own = [*([VALIDATION] if self.method.explainer else []), MASKS]
         if self.method.explainer and not self.coarse:
             own.append(OTHERS)
-        return [name for name in own if late and row.get(name, 0.0) > _LIMITS[name]]
+        wrong = [name for name in own if row.get(name, 0.0) > _LIMITS[name]]
+        if self.method.explainer and row.get(ANSWER, 1.0) < UNLIKE:
+            wrong.append(ANSWER)
+        return wrong if late else []
 
 
 def _none(x: Tensor) -> Tensor:

@@ -21,14 +21,12 @@ from lookright.metrics.fills import fill_name
 from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.metric import MapMetric, asked, measure_of
 from lookright.metrics.scorecard import FAMILIES, Family, curve_name
-from lookright.metrics.stability import ANSWER_COSINE
+from lookright.metrics.stability import ANSWER_COSINE, UNLIKE
 
 EXPLANATION = "explanation"
 _DEGENERATE = measuring(DEGENERATE_MAPS)
 _ANSWER = measuring(ANSWER_COSINE)
 _MANY = 0.1
-_UNLIKE = 0.9
-"""The cosine with the answer's map below which a map shows much that changes no answer."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class Explanations(Stage):
         degenerate = float(joined[_DEGENERATE].float().mean())
         if degenerate > _MANY:
             yield f"{degenerate:.0%} of the explanations are empty or constant."
-        if _ANSWER in joined and (alike := float(joined[_ANSWER].nanmean())) < _UNLIKE:
+        if _ANSWER in joined and (alike := float(joined[_ANSWER].nanmean())) < UNLIKE:
             yield (
                 f"The explanations have a mean cosine of {alike:.2f} with those of the logit less "
                 "the mean of all logits: much of them is what all logits share, which changes no "
