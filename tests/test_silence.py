@@ -14,16 +14,16 @@ from cases import DISTANCES, EXPLAINERS, GUIDES, METHODS, batch
 from lookright.attacks import PGD, Attack
 from lookright.distances import L1, Contrast, Correlation, Distance, degenerate
 from lookright.errors import UserError
-from lookright.explainers import Explainer, GradCAM, GradientTimesInput, SmoothGrad
+from lookright.explainers import Explainer, GradCAM, GradientTimesInput, MarginMap, SmoothGrad
 from lookright.guides import CentrePrior, Guide, LearnedMask, Target
 from lookright.guides.silence import cheap_silence
-from lookright.methods import AT, AWP, DRE, EGAT, ERM, MaskAlignment
+from lookright.methods import AT, AWP, DRE, EGAT, ERM, RRR, SGT, MaskAlignment
 from lookright.metrics import MEASURES, stability_others
 from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.stability import STABILITY_COSINE, stability_cosine
 from lookright.models import Classifier
 from lookright.training import fit, silence
-from lookright.training.silence import TRAIN, VALIDATION, SilenceCheck, met_by_silence
+from lookright.training.silence import ANSWER, TRAIN, VALIDATION, SilenceCheck, met_by_silence
 from models_for_tests import Tiny, same_state, state_of
 from tiny import Blobs, tiny_classifier
 
@@ -388,6 +388,27 @@ def test_a_run_logs_how_much_of_its_maps_changes_the_answer_and_says_that_it_is_
         assert run.history[-1]["val/answer_cosine"] == pytest.approx(expected, abs=1e-4)
     log = run.folder.joinpath("log.txt").read_text()
     assert log.count("what all logits share") == loud
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda model: EGAT(model), True),
+        (lambda model: AWP(EGAT(model)), True),
+        (lambda model: EGAT(model, stability=0), False),
+        (lambda model: EGAT(model, explainer=MarginMap()), False),
+        (lambda model: EGAT(model, explainer=GradCAM(relu=False, centred=True)), False),
+        (RRR, False),
+        (SGT, False),
+        (ERM, False),
+    ],
+    ids=["egat", "awp", "term-off", "margin", "centred", "rrr", "sgt", "erm"],
+)
+def test_it_is_said_where_a_term_compares_maps_that_could_be_of_the_answer(make, told) -> None:
+    check = SilenceCheck(make(Tiny()), print, 6, ())
+    assert check._alarms(6, {"epoch": 6, ANSWER: 0.5}) == ([ANSWER] if told else [])
+    assert check._alarms(6, {"epoch": 6, ANSWER: 0.95}) == []
+    assert check._alarms(2, {"epoch": 2, ANSWER: 0.5}) == []
 
 
 class Covering(nn.Module):

@@ -1,7 +1,7 @@
 """Explainers: `explainer(model, x, y) -> (logits, saliency)`, one forward pass, differentiable."""
 
 from lookright.explainers.captum import Captum
-from lookright.explainers.explainer import Explainer, explain_together
+from lookright.explainers.explainer import Explainer, LogitExplainer, explain_together
 from lookright.explainers.gradcam import GradCAM
 from lookright.explainers.gradients import (
     GradientTimesInput,
@@ -18,6 +18,7 @@ __all__ = [
     "GradientTimesInput",
     "InputGradient",
     "IntegratedGradients",
+    "LogitExplainer",
     "MarginMap",
     "SmoothGrad",
     "explain_together",

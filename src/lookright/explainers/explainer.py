@@ -54,7 +54,7 @@ class Explainer(ABC):
 
 @dataclass(frozen=True)
 class LogitExplainer(Explainer):
-    """An explainer of one logit, that of the class to explain.
+    """An explainer of one logit, that of the class to explain. A subclass explains `self.score`.
 
     centred: explain the logit less the mean of all logits. What is added to all of them changes no
     answer, but an explanation of one logit shows it too, and training can hide in it

@@ -36,7 +36,8 @@ class GradCAM(LogitExplainer):
     for training. Where a linear layer follows the mean of A it is the class activation map of Zhou
     et al. (CVPR 2016), divided by the number of places.
 
-    centred: as of every `LogitExplainer`; the map is then M_y less the mean of all classes' maps.
+    centred: explain the logit less the mean of all logits. What is added to all of them changes no
+    answer, but the map of a logit shows it too, and training can hide in it (docs/theory.md).
 
     Raises:
         UserError: no such layer (the nearest name is suggested); the layer's output has no known

@@ -1,7 +1,6 @@
 """Explainers made of gradients with respect to the pixels; saliency at the image's own size.
 
-To them the statistics of BatchNorm in training mode are constants, as to `GradCAM`; `centred` is
-that of every `LogitExplainer`.
+To them the statistics of BatchNorm in training mode are constants, as to `GradCAM`.
 """
 
 from collections.abc import Callable
@@ -20,7 +19,10 @@ _Score = Callable[[Tensor, Tensor | None], Tensor]
 
 @dataclass(frozen=True)
 class InputGradient(LogitExplainer):
-    """The sum over channels of |d logit_y / d x| (Simonyan et al., ICLR workshop 2014)."""
+    """The sum over channels of |d logit_y / d x| (Simonyan et al., ICLR workshop 2014).
+
+    centred: explain the logit less the mean of all logits, as in `GradCAM`.
+    """
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
@@ -31,7 +33,10 @@ class InputGradient(LogitExplainer):
 
 @dataclass(frozen=True)
 class GradientTimesInput(LogitExplainer):
-    """|sum over channels of x * d logit_y / d x| (Shrikumar et al., arXiv 1605.01713)."""
+    """|sum over channels of x * d logit_y / d x| (Shrikumar et al., arXiv 1605.01713).
+
+    centred: explain the logit less the mean of all logits, as in `GradCAM`.
+    """
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
@@ -47,6 +52,8 @@ class IntegratedGradients(LogitExplainer):
     The path runs from the constant image `baseline` (0 is black) to x; the integral is the
     midpoint rule with `steps` points, in one forward pass of (steps + 1) * B images; in two where
     BatchNorm normalises by the batch.
+
+    centred: explain the logit less the mean of all logits, as in `GradCAM`.
     """
 
     steps: int = 16
@@ -73,6 +80,8 @@ class SmoothGrad(LogitExplainer):
     to 20% of the range) pass forward together with x, and by themselves where BatchNorm normalises
     by the batch. The noise comes from torch's global generator and is the same for all images of a
     batch, so that under one seed the map of an image does not depend on the images beside it.
+
+    centred: explain the logit less the mean of all logits, as in `GradCAM`.
     """
 
     samples: int = 8

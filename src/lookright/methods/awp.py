@@ -1,5 +1,6 @@
 """AWP: adversarial weight perturbation (Wu et al., NeurIPS 2020)."""
 
+from collections.abc import Mapping
 from math import inf
 from typing import cast
 
@@ -9,6 +10,7 @@ from torch.func import functional_call
 
 from lookright.attacks import Attack, Ball
 from lookright.batch import Batch
+from lookright.distances import Distance
 from lookright.errors import UserError
 from lookright.methods.method import Method
 from lookright.processes import common
@@ -55,6 +57,10 @@ class AWP(Method):
         self.warm_up = method.warm_up
         self.needs_domains = method.needs_domains
         self.replays = method.replays
+
+    @property
+    def compared(self) -> Mapping[str, tuple[Distance, bool]]:
+        return self.method.compared
 
     @property
     def keeps_graph(self) -> bool:

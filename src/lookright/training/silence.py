@@ -93,8 +93,9 @@ class SilenceCheck(L.Callback):
     """Logs the share of degenerate explanations, and says once that a method's own are many.
 
     Likewise how alike the explanations of different validation images are (`stability_others`, of
-    the clean images), how alike they are to those of the answer (`answer_cosine`), and the share of
-    degenerate learned masks, once they guide: of which no pixel, or each, is 0.5 or more.
+    the clean images), how unlike they are to those of the answer (`answer_cosine`), if the method
+    compares explanations that could be of it, and the share of degenerate learned masks, once they
+    guide: of which no pixel, or each, is 0.5 or more.
 
     The method's explainer, as it is shown, or Grad-CAM if it has none, explains the predicted class
     of the first images of the epoch, and of the first validation images. Models that it cannot
@@ -218,7 +219,8 @@ class SilenceCheck(L.Callback):
         return covered.all(1) | ~covered.any(1)
 
     def _maps(self, x: Tensor, batch_idx: int, of_answer: bool = False) -> Tensor | None:
-        """The explanations of images; None where there are none."""
+        """The explanations of images, of_answer: without what all logits share; None where there
+        are none."""
         model = self.method.model
         explainer = self.explainer.of_answer if self.explainer and of_answer else self.explainer
         if explainer is None or not len(x):
@@ -232,13 +234,14 @@ class SilenceCheck(L.Callback):
             return None
 
     def _alarms(self, epoch: int, row: Row) -> list[str]:
-        """What of the method's own is above its limit after an epoch by which it should not be."""
+        """What of the method's own is beyond its limit after an epoch by which it should not be."""
         late = epoch > 1 and 2 * epoch >= self.epochs
         own = [*([VALIDATION] if self.method.explainer else []), MASKS]
         if self.method.explainer and not self.coarse:
             own.append(OTHERS)
         wrong = [name for name in own if row.get(name, 0.0) > _LIMITS[name]]
-        if self.method.explainer and row.get(ANSWER, 1.0) < UNLIKE:
+        compares = self.method.compared and self.method.explainer
+        if compares and compares.of_answer and row.get(ANSWER, 1.0) < UNLIKE:
             wrong.append(ANSWER)
         return wrong if late else []
 
