@@ -75,7 +75,12 @@ def test_its_methods_fit_the_model_and_the_images(example, tmp_path, monkeypatch
 def test_the_header_says_how_it_is_run():
     for path in EXAMPLES:
         line = path.read_text().splitlines()[0]
-        assert line.startswith(f"# lookright benchmark examples/{path.name}")
+        assert line.startswith(
+            (
+                f"# lookright benchmark examples/{path.name}",
+                f"# lookright study masks --like examples/{path.name}",
+            )
+        )
         words = line.removeprefix("# lookright ").split()
         list(cli.Options(cli.import_module("lookright.verbs.benchmark").benchmark).pairs(words[1:]))
 

@@ -127,6 +127,8 @@ class Explanations(Stage):
                 f"answer. Explain by {joined.protocol.explainer.of_answer}."
             )
         for column in self.columns(joined.protocol):
+            if column == _ANSWER and degenerate == 1:
+                continue
             if column.measure and column.name in joined.values and column not in joined:
                 of = f" of the baseline {column.baseline}" if column.baseline else ""
                 yield f"{column.measure.title}{of} is left out: it is finite for no image."
