@@ -75,14 +75,12 @@ def test_its_methods_fit_the_model_and_the_images(example, tmp_path, monkeypatch
 def test_the_header_says_how_it_is_run():
     for path in EXAMPLES:
         line = path.read_text().splitlines()[0]
-        assert line.startswith(
-            (
-                f"# lookright benchmark examples/{path.name}",
-                f"# lookright study masks --like examples/{path.name}",
-            )
-        )
-        words = line.removeprefix("# lookright ").split()
-        list(cli.Options(cli.import_module("lookright.verbs.benchmark").benchmark).pairs(words[1:]))
+        assert line.startswith("# lookright ")
+        verb, *words = line.removeprefix("# lookright ").split()
+        named = [*(["masks", "--like"] if verb == "study" else []), f"examples/{path.name}"]
+        assert words[: len(named)] == named
+        made = getattr(cli.import_module(f"lookright.verbs.{verb}"), verb)
+        list(cli.Options(made).pairs(words))
 
 
 def test_the_documents_list_every_example():

@@ -25,10 +25,10 @@ from lookright.explainers import (
     GradientTimesInput,
     InputGradient,
     IntegratedGradients,
+    LogitExplainer,
     MarginMap,
     SmoothGrad,
 )
-from lookright.explainers.explainer import LogitExplainer
 from lookright.explainers.layers import find_layer
 from lookright.methods import EGAT
 from lookright.models import build_model

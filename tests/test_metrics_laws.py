@@ -32,6 +32,7 @@ from lookright.metrics import (
     stability_spearman,
     stability_topk,
 )
+from lookright.metrics.stability import answer_cosine
 
 COUNT, GRID, SIZE = 4, 5, 10
 
@@ -119,7 +120,7 @@ MEASURES = {
     "mask_iou": (lambda x: mask_iou(x.learned, x.masks), (0, 1)),
     "mask_soft_iou": (lambda x: mask_soft_iou(x.learned, x.masks), (0, 1)),
     "stability_cosine": (lambda x: stability_cosine(x.saliency, x.other), (0, 1)),
-    "answer_cosine": (lambda x: stability_cosine(x.saliency, x.other), (0, 1)),
+    "answer_cosine": (lambda x: answer_cosine(x.saliency, x.other), (0, 1)),
     "stability_spearman": (lambda x: stability_spearman(x.saliency, x.other), (-1, 1)),
     "stability_topk": (lambda x: stability_topk(x.saliency, x.other, 0.3), (0, 1)),
     "manipulated_topk": (lambda x: manipulated_topk(x.saliency, x.other, 0.3), (0, 1)),

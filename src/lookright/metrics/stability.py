@@ -123,6 +123,12 @@ def stability_cosine(before: Tensor, after: Tensor) -> Tensor:
     return 1 - Cosine()(before, after)
 
 
+def answer_cosine(saliency: Tensor, answer: Tensor) -> Tensor:
+    """`stability_cosine` of a map and that of the logit less the mean of all logits; NaN where the
+    latter says nothing."""
+    return stability_cosine(saliency, answer).masked_fill(degenerate(answer), torch.nan)
+
+
 def stability_others(before: Tensor, after: Tensor) -> Tensor:
     """The cosine of maps of different images, of which the batch has all.
 

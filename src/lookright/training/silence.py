@@ -19,9 +19,9 @@ from lookright.metrics.stability import (
     FEW,
     PLACES,
     UNLIKE,
+    answer_cosine,
     at_few_places,
     directions,
-    stability_cosine,
 )
 from lookright.modes import frozen
 from lookright.seeds import derived_seed, own_noise
@@ -192,8 +192,8 @@ class SilenceCheck(L.Callback):
     def _compare(self, maps: Tensor, answers: Tensor | None) -> None:
         """The sum of the cosines of maps with the answers' that say something, and their number."""
         if answers is not None:
-            says = ~degenerate(answers)
-            self.answers += torch.stack([stability_cosine(maps, answers)[says].sum(), says.sum()])
+            alike = answer_cosine(maps, answers)
+            self.answers += torch.stack([alike.nansum(), alike.isfinite().sum()])
 
     def _measure(self, trainer: L.Trainer, height: int, width: int) -> None:
         line = None if self.measured else too_coarse(self.method, height, width)

@@ -21,7 +21,7 @@ from lookright.metrics.fills import fill_name
 from lookright.metrics.localisation import DEGENERATE_MAPS
 from lookright.metrics.metric import MapMetric, asked, measure_of
 from lookright.metrics.scorecard import FAMILIES, Family, curve_name
-from lookright.metrics.stability import ANSWER_COSINE, UNLIKE
+from lookright.metrics.stability import ANSWER_COSINE, UNLIKE, answer_cosine
 
 EXPLANATION = "explanation"
 _DEGENERATE = measuring(DEGENERATE_MAPS)
@@ -110,8 +110,7 @@ class Explanations(Stage):
             torch.manual_seed(view.noise)
             with torch.no_grad():
                 _, answer = of_answer(view.model, batch.images, view.predicted)
-            alike = metrics.stability_cosine(view.saliency, answer)
-            found[_ANSWER] = alike.masked_fill(metrics.degenerate(answer), torch.nan)
+            found[_ANSWER] = answer_cosine(view.saliency, answer)
         for metric in _metrics(protocol):
             found |= _measured(metric, view)
         return found
