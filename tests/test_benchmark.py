@@ -48,6 +48,14 @@ FILE = {
 }
 
 
+EXPECTED = {
+    "method": "steady",
+    "better_than": "ERM",
+    "measure": "accuracy_adversarial",
+    "where": "in distribution",
+}
+
+
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch):
     monkeypatch.setattr(SmallResNet.__init__, "__defaults__", (4,))
@@ -127,6 +135,26 @@ def test_every_method_is_trained_on_every_domain_and_judged_on_all(write, capsys
     assert all((output / name).stat().st_size for name in TABLES)
     assert "steady" in printed.out
     assert "domain pairs, difference from ERM" in (output / "table.md").read_text()
+
+
+def test_a_hypothesis_is_recorded_tested_and_told(write, capsys):
+    output = run(write(only=["ink"], hypotheses=[EXPECTED]), "--seeds", "1")
+    (recorded,) = json.loads((output / "hypotheses.json").read_text())
+    assert (recorded["hypothesis"], recorded["evaluations"]) == (EXPECTED, 0)
+    said = r"steady better than ERM: adversarial accuracy, in distribution: .*: fewer than 3 seeds"
+    assert re.search(said, capsys.readouterr().out)
+    assert "before any evaluation" in (output / "table.md").read_text()
+    later = EXPECTED | {"measure": "accuracy"}
+    run(write(only=["ink"], hypotheses=[later]), "--seeds", "1")
+    text = (output / "table.md").read_text()
+    assert re.search(r"steady better than ERM: accuracy, .*after 2 evaluations", text)
+    assert "in distribution (no longer in the file)" in text
+
+
+def test_a_dry_run_records_no_hypothesis(write):
+    path = write(only=["ink"], hypotheses=[EXPECTED])
+    run(path, "--dry_run")
+    assert not (path.parent / "out" / "hypotheses.json").exists()
 
 
 def test_a_second_call_does_nothing_twice(write, monkeypatch, capsys):
@@ -236,7 +264,7 @@ def test_tables_that_cannot_be_written_stop_no_job(write, monkeypatch, capsys):
 
     path = write(only=["ink"])
     with monkeypatch.context() as patch:
-        patch.setattr("lookright.benchmark.live.write_tables", full)
+        patch.setattr("lookright.benchmark.live.write_contents", full)
         assert code_of(path) == 1
     output = path.parent / "out"
     assert "error: No space left on the disk" in capsys.readouterr().err
@@ -347,7 +375,7 @@ def test_the_command_goes_before_the_file_s_launcher(write, monkeypatch, launch,
     def choose(*given):
         raise UserError(f"asked for {given}")
 
-    monkeypatch.setattr("lookright.benchmark.plan.choose", choose)
+    monkeypatch.setattr("lookright.benchmark.launch.choose", choose)
     monkeypatch.setattr("lookright.verbs.benchmark.check", lambda *given: None)
     with pytest.raises(UserError, match=re.escape(f"asked for {asked}")):
         cli.run(["benchmark", str(write(launch=launch)), *options.split()])
@@ -496,6 +524,25 @@ WRONG = {
     "domains to compare": ({"methods": {"IRM": None}}, "compares domains, so it trains on two"),
     "another version": ({"format": 2}, "of format 1 in .*trial.yaml, but it has format 2"),
     "against": ({"against": "ERN"}, r"in against one of the methods ERM, steady; got 'ERN'. Did"),
+    "a hypothesis about nobody": (
+        {"hypotheses": [EXPECTED | {"method": "stedy"}]},
+        "in hypotheses two of the methods ERM, steady; got 'stedy'. Did you mean 'steady'",
+    ),
+    "a hypothesis about one method": (
+        {"hypotheses": [EXPECTED | {"better_than": "steady"}]}, "got steady twice",
+    ),
+    "a hypothesis of a figure of no image": (
+        {"hypotheses": [EXPECTED | {"measure": "auc"}]},
+        "of every image: accuracy, .*balanced_accuracy_adversarial; got 'auc'",
+    ),
+    "a hypothesis of nowhere": ({"hypotheses": [EXPECTED | {"where": "abroad"}]}, "got 'abroad'"),
+    "a hypothesis of other domains, where there is none": (
+        {"hypotheses": [EXPECTED | {"where": "out of distribution"}], "domains": ["ink"]},
+        "about steady is of other domains, and all are trained on",
+    ),
+    "a hypothesis twice": ({"hypotheses": [EXPECTED, EXPECTED]}, "one stands there twice"),
+    "an unfinished hypothesis": ({"hypotheses": [{"method": "ERM"}]}, "needed: better_than"),
+    "one hypothesis, in no list": ({"hypotheses": EXPECTED}, "hypotheses"),
     "published": ({"published": ["VLCZ"]}, "with published figures"),
     "seeds": ({"seeds": 0}, "1 or more; got 0"),
     "a million seeds": ({"seeds": 10**6}, "at most 10,000 trainings.*ERM has 1000000 seeds"),

@@ -20,12 +20,12 @@ from lookright.benchmark.comparisons import (
     compare,
     marks,
 )
+from lookright.benchmark.comparisons import Tested as Compared
 from lookright.benchmark.contents import contents
 from lookright.benchmark.diagram import diagram
 from lookright.benchmark.forest import forest
 from lookright.benchmark.heat_maps import heat_maps
 from lookright.benchmark.live import line
-from lookright.benchmark.parts import Tested as Compared
 from lookright.benchmark.parts import part
 from lookright.benchmark.ranking import ranking
 from lookright.benchmark.scheme import Pair, schemes

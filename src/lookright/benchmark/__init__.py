@@ -1,5 +1,6 @@
 """Benchmarks: methods by training domains and seeds, from one file, in tables; what they cost."""
 
+from lookright.benchmark.hypotheses import Hypothesis, write_down
 from lookright.benchmark.images import Images
 from lookright.benchmark.plan import Benchmark, Contender
 from lookright.benchmark.published import Published, published_for
@@ -11,6 +12,7 @@ from lookright.benchmark.write import write_tables
 __all__ = [
     "Benchmark",
     "Contender",
+    "Hypothesis",
     "Images",
     "Listed",
     "Published",
@@ -18,5 +20,6 @@ __all__ = [
     "published_for",
     "read_benchmark",
     "terminal_table",
+    "write_down",
     "write_tables",
 ]

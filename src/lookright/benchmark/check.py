@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from lookright.batch import Batch, collate
+from lookright.benchmark.columns import INSIDE, OUTSIDE
 from lookright.benchmark.plan import Benchmark
 from lookright.benchmark.selection import Row
 from lookright.console import mistake_behind
@@ -47,6 +48,12 @@ def check(benchmark: Benchmark, rows: Sequence[Row], data: ImageData, output: Pa
         raise UserError(
             "selection oracle chooses on domains that are not trained on, and there is none: name "
             "more domains, or choose in_distribution."
+        )
+    outside = [each for each in benchmark.hypotheses if each.where == OUTSIDE]
+    if outside and not any(row.others for row in rows):
+        raise UserError(
+            f"The hypothesis about {outside[0].method} is of other domains, and all are trained "
+            f"on: name more domains, or say '{INSIDE}'."
         )
     data.read(list(dict.fromkeys(each for row in rows for each in (*row.domains, *row.others))))
     if not benchmark.data.incomplete:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,34 @@ class Comparison:
         return replace(
             self, first=self.second, second=self.first, difference=self.difference.turned
         )
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The comparisons of one column."""
+
+    column: Column
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def title(self) -> str:
+        return f"{self.column.measure.title}, {self.column.where}"
+
+    def signed(self, value: float) -> str:
+        """A difference with its sign: of rates in percentage points."""
+        rate = self.column.measure.unit == "rate"
+        return f"{100 * value:+z.1f}" if rate else f"{value:+z.3f}"
+
+    def interval(self, found: Crossed) -> str:
+        """The 95% interval of a difference; of one seed none is known."""
+        if not isfinite(found.low):
+            return "not known"
+        return f"{self.signed(found.low)} to {self.signed(found.high)}"
+
+    @property
+    def apart(self) -> list[Comparison]:
+        """Those that tell two methods apart."""
+        return [one for one in self.comparisons if one.verdict != "not told apart from"]
 
 
 @dataclass(frozen=True)

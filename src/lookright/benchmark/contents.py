@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lookright.benchmark.hypotheses import Recorded
 from lookright.benchmark.parts import Part, part, seeds_note
 from lookright.benchmark.published import Published
 from lookright.benchmark.published_tables import published_tables
@@ -28,6 +29,11 @@ class Contents:
     parts: tuple[Part, ...]
     published: tuple[Sheet, ...]
 
+    @property
+    def findings(self) -> list[str]:
+        """A line for each hypothesis and what was found."""
+        return [found.line for part in self.parts for found in part.findings]
+
     def named(self, sheet: Sheet) -> str:
         """The title of a table of our own figures, with the label."""
         return f"{sheet.title} ({self.labelled})" if self.labelled else sheet.title
@@ -40,15 +46,16 @@ def contents(
     labelled: str = "",
     missing: Sequence[str] = (),
     against: str = "",
+    hypotheses: Sequence[Recorded] = (),
 ) -> Contents:
     """Everything about these results; missing: a line for each job that gave none; against: the
-    method that the others are compared with.
+    method that the others are compared with; hypotheses: what was expected.
 
     Raises:
         UserError: no results; two of one method, training domains and seed; damaged files.
     """
     found = schemes(judged)
-    parts = tuple(part(scheme, against) for scheme in found)
+    parts = tuple(part(scheme, against, hypotheses) for scheme in found)
     told = [line for scheme in found for line in (*scheme.gaps, *scheme.copies)]
     return Contents(
         title,

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from lookright.benchmark.comparisons import Comparison
-from lookright.benchmark.parts import Tested
+from lookright.benchmark.comparisons import Comparison, Tested
 from lookright.drawing import Style, Tick, p_value, shortened
 
 _LEFT, _RIGHT = 180, 560

@@ -95,7 +95,7 @@ def _table(title: str, sheet: Sheet, cautions: Sequence[str]) -> Iterator[str]:
         spans = [rf"\multicolumn{{{n}}}{{c}}{{{escaped(name)}}}" for name, n in sheet.groups]
         yield _row(["", *spans])
         yield "".join(_rules(sheet))
-    yield _row(["Method", *(_head(head) for head in sheet.heads)])
+    yield _row([sheet.of, *(_head(head) for head in sheet.heads)])
     yield r"\midrule"
     kind = ""
     for row in sheet.rows:

@@ -9,10 +9,12 @@ from rich.console import Group
 from rich.live import Live
 from rich.progress import Progress
 
+from lookright.benchmark.contents import contents
+from lookright.benchmark.hypotheses import Recorded, renamed
 from lookright.benchmark.plan import Benchmark
 from lookright.benchmark.run import Standing
 from lookright.benchmark.terminal import terminal_table
-from lookright.benchmark.write import write_tables
+from lookright.benchmark.write import write_contents
 from lookright.console import Terminal
 from lookright.drawing import count
 from lookright.errors import UserError
@@ -32,10 +34,15 @@ _LOOKS = 20
 
 
 class Display:
-    """Shows how far a benchmark is, and keeps its tables up to date."""
+    """Shows how far a benchmark is, and keeps its tables up to date.
 
-    def __init__(self, benchmark: Benchmark) -> None:
+    findings: a line for each hypothesis, as it was written last.
+    """
+
+    def __init__(self, benchmark: Benchmark, hypotheses: Sequence[Recorded] = ()) -> None:
         self.benchmark = benchmark
+        self.hypotheses = hypotheses
+        self.findings: list[str] = []
         self.terminal = Terminal(stderr=True)
         self.bar: Progress = progress_bar()
         self.live: Live | None = None
@@ -84,20 +91,18 @@ class Display:
         lines = [f"{each.job.title} failed: {each.error}" for each in failures]
         if missing:
             lines.insert(0, f"{missing} of {count(len(standing.rows), 'evaluation')} are missing.")
-        return write_tables(
+        names = {each.trials[0].name: each.name for each in standing.rows}
+        found = contents(
             judged,
-            standing.output,
             self.benchmark.title,
             self.benchmark.figures,
             self.benchmark.label,
             lines,
-            self._against(standing),
+            names.get(self.benchmark.against, ""),
+            renamed(self.hypotheses, names),
         )
-
-    def _against(self, standing: Standing) -> str:
-        """The name in the tables of the method that others are compared with."""
-        wanted = self.benchmark.against
-        return next((each.name for each in standing.rows if each.trials[0].name == wanted), "")
+        self.findings = found.findings
+        return write_contents(found, standing.output)
 
 
 def line(result: Result) -> str:

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lookright.benchmark.comparisons import Tested
 from lookright.benchmark.contents import Contents
 from lookright.benchmark.links import href
-from lookright.benchmark.parts import Part, Tested
+from lookright.benchmark.parts import Part
 from lookright.benchmark.sheets import Entry, Head, Links, Sheet, marks_note
 from lookright.drawing import count, p_value
 from lookright.visible import visible
@@ -59,7 +60,7 @@ def _lines(contents: Contents, folder: Path) -> Iterator[str]:
 def _table(title: str, sheet: Sheet, folder: Path) -> Iterator[str]:
     yield f"### {escaped(title)}"
     yield ""
-    yield _row(["Method", *(_head(head) for head in sheet.heads)])
+    yield _row([sheet.of, *(_head(head) for head in sheet.heads)])
     yield _row(["---", *("---:" for _ in sheet.heads)])
     for row in sheet.rows:
         yield _row([escaped(row.name), *(_entry(entry, folder) for entry in row.entries)])

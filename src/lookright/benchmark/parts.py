@@ -2,53 +2,27 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 from lookright.benchmark.columns import BY_PAIR, INSIDE, OUTSIDE, Column, Where, columns
 from lookright.benchmark.comparisons import (
     Comparison,
     ImageValues,
     Marks,
+    Tested,
     compare,
     marks,
     of_column,
     with_one,
 )
+from lookright.benchmark.findings import Finding, findings, sheet
+from lookright.benchmark.hypotheses import Recorded
 from lookright.benchmark.ranking import Ranking, ranking
 from lookright.benchmark.scheme import LEFT_OUT, Pair, Scheme
 from lookright.benchmark.sheets import Entry, Head, Links, Row, Sheet, runs_of
 from lookright.drawing import count, listing, p_value
 from lookright.evaluation.grouping import Cell
 from lookright.metrics import Measure
-from lookright.statistics.crossed import FEWEST_SEEDS, Crossed
-
-
-@dataclass(frozen=True)
-class Tested:
-    """The comparisons of one column."""
-
-    column: Column
-    comparisons: tuple[Comparison, ...]
-
-    @property
-    def title(self) -> str:
-        return f"{self.column.measure.title}, {self.column.where}"
-
-    def signed(self, value: float) -> str:
-        """A difference with its sign: of rates in percentage points."""
-        rate = self.column.measure.unit == "rate"
-        return f"{100 * value:+z.1f}" if rate else f"{value:+z.3f}"
-
-    def interval(self, found: Crossed) -> str:
-        """The 95% interval of a difference; of one seed none is known."""
-        if not isfinite(found.low):
-            return "not known"
-        return f"{self.signed(found.low)} to {self.signed(found.high)}"
-
-    @property
-    def apart(self) -> list[Comparison]:
-        """Those that tell two methods apart."""
-        return [one for one in self.comparisons if one.verdict != "not told apart from"]
+from lookright.statistics.crossed import FEWEST_SEEDS
 
 
 @dataclass(frozen=True)
@@ -56,6 +30,7 @@ class Part:
     """All that is told of one scheme; compared: the columns' differences from one method."""
 
     scheme: Scheme
+    findings: tuple[Finding, ...]
     averages: tuple[Sheet, ...]
     differences: tuple[Sheet, ...]
     ranks: tuple[Sheet, ...]
@@ -65,16 +40,22 @@ class Part:
     compared: tuple[Tested, ...]
 
     @property
+    def hypotheses(self) -> tuple[Sheet, ...]:
+        """The table of the hypotheses, if there are any."""
+        return (sheet(self.findings),) if self.findings else ()
+
+    @property
     def sheets(self) -> tuple[Sheet, ...]:
-        return (*self.averages, *self.differences, *self.ranks, *self.cells)
+        return (*self.hypotheses, *self.averages, *self.differences, *self.ranks, *self.cells)
 
     @property
     def enough_seeds(self) -> bool:
         return len(self.scheme.seeds) >= FEWEST_SEEDS
 
 
-def part(scheme: Scheme, against: str = "") -> Part:
-    """The tables, ranks and tests of a scheme; against: the method that others are compared with.
+def part(scheme: Scheme, against: str = "", hypotheses: Sequence[Recorded] = ()) -> Part:
+    """The tables, ranks and tests of a scheme; against: the method that others are compared with;
+    hypotheses: what was expected.
 
     Raises:
         UserError: a table of images is damaged.
@@ -97,6 +78,7 @@ def part(scheme: Scheme, against: str = "") -> Part:
     ]
     return Part(
         scheme,
+        findings(values, hypotheses),
         tuple(_averages(scheme, shown, lambda column: tested[column])),
         tuple(_differences(scheme, compared, against)),
         tuple(_ranks(rankings)),

@@ -7,7 +7,9 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
+from lookright.benchmark.hypotheses import Hypothesis, check_hypotheses
 from lookright.benchmark.images import Images
+from lookright.benchmark.launch import Launch
 from lookright.benchmark.published import Published, published_for
 from lookright.benchmark.search import (
     Choice,
@@ -23,7 +25,6 @@ from lookright.drawing import count
 from lookright.errors import UserError, did_you_mean
 from lookright.evaluation import Protocol
 from lookright.files import as_path
-from lookright.jobs import Launcher, choose
 from lookright.jobs.grid import Entry, Grid
 from lookright.methods import AWP, Method
 from lookright.models import Classifier, expected_images
@@ -72,31 +73,6 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Launch:
-    """Where the jobs run.
-
-    Args:
-        workers: jobs at the same time on this machine, each in a process of its own; 1 is this
-            process.
-        ray: address of a Ray cluster.
-        per_gpu: jobs at the same time on one GPU.
-        threads: of each job on the processor; with the same number, the figures are the same
-            wherever the jobs run. By default a job has its share of the cores.
-    """
-
-    workers: int | None = None
-    ray: str | None = None
-    per_gpu: int = 1
-    threads: int | None = None
-
-    def launcher(self, workers: int | None = None, ray: str | None = None) -> Launcher:
-        """The launcher; workers or ray, where one is given, in place of both."""
-        if workers is ray is None:
-            workers, ray = self.workers, self.ray
-        return choose(workers, ray, self.per_gpu, self.threads)
-
-
-@dataclass(frozen=True)
 class Benchmark:
     """A table: methods trained and evaluated on domains.
 
@@ -125,6 +101,7 @@ class Benchmark:
         published: data sets whose published figures stand beside one's own, such as VLCS.
         against: a method whose difference from each other one is shown, tested for these pairs
             alone; none by default.
+        hypotheses: what was expected before any figure was seen, tested by itself.
         launch: where the jobs run.
         format: of the file.
     """
@@ -147,7 +124,8 @@ class Benchmark:
     evaluation: Protocol = Protocol()  # noqa: RUF009
     published: tuple[str, ...] = ()
     against: str = ""
-    launch: Launch = Launch()
+    hypotheses: tuple[Hypothesis, ...] = ()
+    launch: Launch = Launch()  # noqa: RUF009
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -182,6 +160,7 @@ class Benchmark:
                 f"Expected in against one of the methods {', '.join(self.methods)}; got "
                 f"'{self.against}'.{did_you_mean(self.against, self.methods)}"
             )
+        check_hypotheses(self.hypotheses, self.methods, self.evaluation)
 
     @property
     def label(self) -> str:

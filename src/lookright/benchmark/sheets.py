@@ -51,13 +51,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of figures; tested: whether its figures are ours, marked by paired tests."""
+    """A table of figures; tested: whether its figures are ours, marked by paired tests; of: what
+    its rows are."""
 
     title: str
     heads: tuple[Head, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     tested: bool = True
+    of: str = "Method"
 
     @property
     def groups(self) -> list[tuple[str, int]]:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookright.benchmark.contents import contents
+from lookright.benchmark.contents import Contents, contents
 from lookright.benchmark.csv_table import csv_table
+from lookright.benchmark.hypotheses import Recorded
 from lookright.benchmark.latex import latex
 from lookright.benchmark.markdown import markdown
 from lookright.benchmark.page import page
@@ -25,6 +26,7 @@ def write_tables(
     labelled: str = "",
     missing: Sequence[str] = (),
     against: str = "",
+    hypotheses: Sequence[Recorded] = (),
 ) -> Path:
     """Write table.md, table.tex, table.csv and report.html, all of them or none; gives the page.
 
@@ -35,17 +37,22 @@ def write_tables(
         labelled: what must be said with every figure, such as "oracle selection".
         missing: a line for each job that gave no result.
         against: the method from which the differences of the others are shown, with tests.
+        hypotheses: what was expected, as `write_down` has recorded it; each is tested by itself.
 
     Raises:
         UserError: no results; two of one method, training domains and seed; damaged files; no place
             to write.
     """
-    folder = as_path(folder)
-    found = contents(judged, title, published, labelled, missing, against)
+    found = contents(judged, title, published, labelled, missing, against, hypotheses)
+    return write_contents(found, as_path(folder))
+
+
+def write_contents(found: Contents, folder: Path) -> Path:
+    """The files of `write_tables`; gives the page."""
     texts = {
         "table.md": markdown(found, folder),
         "table.tex": latex(found),
-        "table.csv": csv_table([part.scheme for part in found.parts], labelled),
+        "table.csv": csv_table([part.scheme for part in found.parts], found.labelled),
         PAGE: page(found, folder),
     }
     with locked(folder), together(folder) as staged:

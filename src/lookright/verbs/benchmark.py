@@ -6,6 +6,7 @@ from shlex import quote
 from lookright.benchmark import read_benchmark, terminal_table
 from lookright.benchmark.check import check
 from lookright.benchmark.estimate import plan_table, planned
+from lookright.benchmark.hypotheses import write_down
 from lookright.benchmark.live import Display
 from lookright.benchmark.run import Standing, run
 from lookright.benchmark.selection import rows
@@ -56,7 +57,8 @@ def benchmark(
         with computing_with(launcher.threads):
             return show(plan_table(planned(wanted, output), launcher.slots))
     require_writable(output)
-    display, failures = Display(asked), []
+    recorded = write_down(output, asked.hypotheses, asked.all_seeds)
+    display, failures = Display(asked, recorded), []
     standing = Standing(wanted, output, display.changed)
     try:
         with display.shown() as bar:
@@ -65,9 +67,11 @@ def benchmark(
         page = display.finish(standing, failures)
     if page:
         show(terminal_table(standing.judged, asked.label))
+        for each in display.findings:
+            say(each)
         say(f"The tables, and the page: {page}")
-    for each in failures:
-        say(f"{each.job.title} failed: {each.error}")
+    for failure in failures:
+        say(f"{failure.job.title} failed: {failure.error}")
     if failures:
         raise UserError(
             f"{count(len(failures), 'job')} failed, as said above, and what needs them is missing; "

@@ -204,7 +204,12 @@ def _as_in(asked: Benchmark, command: str, output: Path) -> _Setting:
     align = cast(Callable[[Classifier], ALIGN], own.method)
     setting = _Setting(grid, trained_on, asked.all_seeds, panels, align, asked.launch.threads)
     contenders = {each.name: Contender(each.method) for each in setting.entries}
-    check(asked, rows(replace(asked, methods=contenders, against=""), grid), images, output)
+    check(
+        asked,
+        rows(replace(asked, methods=contenders, against="", hypotheses=()), grid),
+        images,
+        output,
+    )
     return setting
 
 
