@@ -66,7 +66,12 @@ def quality_figure(path: Path, trained: Sequence[Trained]) -> Path:
         for number, models in enumerate(groups, 1)
     ]
     handles = [_marker(models) for models in groups]
-    figure.legend(handles, names, loc="outside right center", frameon=False, title="guided by")
+    if len(panels) % 2:
+        place = figure.add_subplot(rows, 2, 2 * rows)
+        place.set_axis_off()
+        place.legend(handles, names, loc="center", frameon=False, title="guided by")
+    else:
+        figure.legend(handles, names, loc="outside right center", frameon=False, title="guided by")
     file = BytesIO()
     figure.savefig(file, format="png")
     return write_atomically(path, file.getvalue())
