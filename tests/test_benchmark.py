@@ -138,21 +138,52 @@ def test_every_method_is_trained_on_every_domain_and_judged_on_all(write, capsys
 
 
 def test_a_hypothesis_is_recorded_tested_and_told(write, capsys):
-    output = run(write(only=["ink"], hypotheses=[EXPECTED]), "--seeds", "1")
+    file = {"only": ["ink"], "seeds": 3}
+    output = run(write(**file, hypotheses=[EXPECTED]), "--seeds", "1")
     (recorded,) = json.loads((output / "hypotheses.json").read_text())
-    assert (recorded["hypothesis"], recorded["evaluations"]) == (EXPECTED, 0)
-    said = r"steady better than ERM: adversarial accuracy, in distribution: .*: fewer than 3 seeds"
-    assert re.search(said, capsys.readouterr().out)
+    assert (recorded["expected"]["hypothesis"], recorded["evaluations"]) == (EXPECTED, 0)
+    assert recorded["expected"]["seeds"] == [0, 1, 2]
+    said = "steady better than ERM: adversarial accuracy, in distribution: "
+    assert said + "1 of 3 seeds so far." in " ".join(capsys.readouterr().out.split())
+    run(write(**file, hypotheses=[EXPECTED]))
+    told = " ".join(capsys.readouterr().out.split())
+    assert re.search(
+        re.escape(said) + r"[-+\d.]+ points \(.*\), p \(Holm\) = .*: not shown\.", told
+    )
     assert "before any evaluation" in (output / "table.md").read_text()
     later = EXPECTED | {"measure": "accuracy"}
-    run(write(only=["ink"], hypotheses=[later]), "--seeds", "1")
+    run(write(**file, hypotheses=[later]))
     text = (output / "table.md").read_text()
-    assert re.search(r"steady better than ERM: accuracy, .*after 2 evaluations", text)
+    assert re.search(r"steady better than ERM: accuracy, .*after 6 evaluations", text)
     assert "in distribution (no longer in the file)" in text
 
 
+def test_another_form_of_a_method_makes_another_hypothesis(write):
+    file = {"only": ["ink"], "seeds": 3, "hypotheses": [EXPECTED]}
+    output = run(write(**file))
+    forms = {"ERM": None, "steady": {"class_path": "FastAT", "init_args": {"step": 1}}}
+    run(write(**file, methods=forms), "--seeds", "1")
+    (recorded,) = json.loads((output / "hypotheses.json").read_text())
+    assert recorded["evaluations"] == 6
+
+
+def test_a_method_with_chosen_settings_may_be_expected_to_be_better(write):
+    searched = {
+        "ERM": None,
+        "steady": {"method": "FastAT", "search": {"training.lr": [0.1, 0.2]}},
+    }
+    output = run(
+        write(
+            only=["ink"], seeds=3, methods=searched, selection="oracle", hypotheses=[EXPECTED],
+            domains=["ink", "oil"],
+        )
+    )  # fmt: skip
+    text = (output / "table.md").read_text()
+    assert re.search(r"steady \(oracle\) better than ERM: .* 3, \d+ ", text)
+
+
 def test_a_dry_run_records_no_hypothesis(write):
-    path = write(only=["ink"], hypotheses=[EXPECTED])
+    path = write(only=["ink"], seeds=3, hypotheses=[EXPECTED])
     run(path, "--dry_run")
     assert not (path.parent / "out" / "hypotheses.json").exists()
 
@@ -524,25 +555,35 @@ WRONG = {
     "domains to compare": ({"methods": {"IRM": None}}, "compares domains, so it trains on two"),
     "another version": ({"format": 2}, "of format 1 in .*trial.yaml, but it has format 2"),
     "against": ({"against": "ERN"}, r"in against one of the methods ERM, steady; got 'ERN'. Did"),
-    "a hypothesis about nobody": (
-        {"hypotheses": [EXPECTED | {"method": "stedy"}]},
-        "in hypotheses two of the methods ERM, steady; got 'stedy'. Did you mean 'steady'",
+    **{
+        f"a hypothesis {kind}": ({"hypotheses": given, "seeds": 3}, says)
+        for kind, given, says in (
+            ("about nobody", [EXPECTED | {"method": "stedy"}],
+             "in hypotheses two of the methods ERM, steady; got 'stedy'. Did you mean 'steady'"),
+            ("about one method", [EXPECTED | {"better_than": "steady"}], "got steady twice"),
+            ("of no image", [EXPECTED | {"measure": "auc"}],
+             "of every image: accuracy, .*balanced_accuracy_adversarial; got 'auc'"),
+            ("of nowhere", [EXPECTED | {"where": "abroad"}], "got 'abroad'"),
+            ("twice", [EXPECTED, EXPECTED], "one stands there twice"),
+            ("unfinished", [{"method": "ERM"}], "needed: better_than"),
+            ("in no list", EXPECTED, "under hypotheses a list, such as '- {method"),
+            ("in one word", "steady", "under hypotheses a list, .*got 'steady'"),
+            ("that is null", None, "under hypotheses a list, .*got 'None'"),
+        )
+    },
+    "a hypothesis of one seed": (
+        {"hypotheses": [EXPECTED]}, "on 3 seeds or more, and the file has 1: write 'seeds: 3'",
     ),
-    "a hypothesis about one method": (
-        {"hypotheses": [EXPECTED | {"better_than": "steady"}]}, "got steady twice",
-    ),
-    "a hypothesis of a figure of no image": (
-        {"hypotheses": [EXPECTED | {"measure": "auc"}]},
-        "of every image: accuracy, .*balanced_accuracy_adversarial; got 'auc'",
-    ),
-    "a hypothesis of nowhere": ({"hypotheses": [EXPECTED | {"where": "abroad"}]}, "got 'abroad'"),
     "a hypothesis of other domains, where there is none": (
-        {"hypotheses": [EXPECTED | {"where": "out of distribution"}], "domains": ["ink"]},
-        "about steady is of other domains, and all are trained on",
+        {"hypotheses": [EXPECTED | {"where": "out of distribution"}], "domains": ["ink"],
+         "seeds": 3},
+        "about steady is of domains that are not trained on, and there is none",
     ),
-    "a hypothesis twice": ({"hypotheses": [EXPECTED, EXPECTED]}, "one stands there twice"),
-    "an unfinished hypothesis": ({"hypotheses": [{"method": "ERM"}]}, "needed: better_than"),
-    "one hypothesis, in no list": ({"hypotheses": EXPECTED}, "hypotheses"),
+    "a hypothesis of masks, where there is none": (
+        {"hypotheses": [EXPECTED | {"measure": "localisation_mass"}], "seeds": 3,
+         "evaluation": {"stages": {"explanations": {}}}},
+        "about localisation_mass needs masks, and none",
+    ),
     "published": ({"published": ["VLCZ"]}, "with published figures"),
     "seeds": ({"seeds": 0}, "1 or more; got 0"),
     "a million seeds": ({"seeds": 10**6}, "at most 10,000 trainings.*ERM has 1000000 seeds"),

@@ -69,7 +69,8 @@ methods:
     training: {weight_decay: 0.25}
 training: {epochs: 1, batch_size: 8}
 against: EGAT
-seeds: 2
+hypotheses: [{method: ours, better_than: EGAT, measure: accuracy, where: out of distribution}]
+seeds: 3
 which: last
 evaluation: {stages: {attacks: {steps: 1, curve: []}}}
 """

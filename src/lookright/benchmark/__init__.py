@@ -1,6 +1,6 @@
 """Benchmarks: methods by training domains and seeds, from one file, in tables; what they cost."""
 
-from lookright.benchmark.hypotheses import Hypothesis, write_down
+from lookright.benchmark.hypotheses import Expected, Hypothesis, Recorded, write_down
 from lookright.benchmark.images import Images
 from lookright.benchmark.plan import Benchmark, Contender
 from lookright.benchmark.published import Published, published_for
@@ -12,11 +12,13 @@ from lookright.benchmark.write import write_tables
 __all__ = [
     "Benchmark",
     "Contender",
+    "Expected",
     "Hypothesis",
     "Images",
     "Listed",
     "Published",
     "Range",
+    "Recorded",
     "published_for",
     "read_benchmark",
     "terminal_table",

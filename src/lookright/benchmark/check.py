@@ -49,12 +49,7 @@ def check(benchmark: Benchmark, rows: Sequence[Row], data: ImageData, output: Pa
             "selection oracle chooses on domains that are not trained on, and there is none: name "
             "more domains, or choose in_distribution."
         )
-    outside = [each for each in benchmark.hypotheses if each.where == OUTSIDE]
-    if outside and not any(row.others for row in rows):
-        raise UserError(
-            f"The hypothesis about {outside[0].method} is of other domains, and all are trained "
-            f"on: name more domains, or say '{INSIDE}'."
-        )
+    _check_hypotheses(benchmark, rows, data)
     data.read(list(dict.fromkeys(each for row in rows for each in (*row.domains, *row.others))))
     if not benchmark.data.incomplete:
         for cell in cells:
@@ -67,6 +62,26 @@ def check(benchmark: Benchmark, rows: Sequence[Row], data: ImageData, output: Pa
         if row.seed == rows[0].seed:
             for trial in row.trials:
                 _check(row, trial, tried=row.domains == first and _new(row, trial, output))
+
+
+def _check_hypotheses(benchmark: Benchmark, rows: Sequence[Row], data: ImageData) -> None:
+    """Raise UserError for a hypothesis that these domains cannot answer."""
+    protocol, asked = benchmark.evaluation, benchmark.hypotheses
+    outside = [each.method for each in asked if each.where == OUTSIDE]
+    if outside and not any(row.others for row in rows):
+        raise UserError(
+            f"The hypothesis about {outside[0]} is of domains that are not trained on, and there "
+            f"is none: name more domains, or say '{INSIDE}'."
+        )
+    columns = (column for stage in protocol.chosen for column in stage.columns(protocol))
+    masked = {column.key for column in columns if column.masked}
+    domains = {domain for row in rows for domain in (*row.domains, *row.others)}
+    needing = [each.measure for each in asked if each.measure in masked]
+    if needing and not any(any(data.masked(domain)) for domain in domains):
+        raise UserError(
+            f"The hypothesis about {needing[0]} needs masks, and none of the images has one: give "
+            "them under data, or take another measure."
+        )
 
 
 def _new(row: Row, trial: Entry, output: Path) -> bool:

@@ -32,7 +32,12 @@ class Contents:
     @property
     def findings(self) -> list[str]:
         """A line for each hypothesis and what was found."""
-        return [found.line for part in self.parts for found in part.findings]
+        several = len(self.parts) > 1
+        return [
+            f"{part.scheme.name}: {found.line}" if several else found.line
+            for part in self.parts
+            for found in part.findings
+        ]
 
     def named(self, sheet: Sheet) -> str:
         """The title of a table of our own figures, with the label."""

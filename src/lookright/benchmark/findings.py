@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 from lookright.benchmark.columns import Column
 from lookright.benchmark.comparisons import Comparison, ImageValues, Tested, blocks_of
-from lookright.benchmark.hypotheses import Recorded
+from lookright.benchmark.hypotheses import Expected, Recorded
+from lookright.benchmark.scheme import Scheme
 from lookright.benchmark.sheets import Entry, Head, Row, Sheet
 from lookright.drawing import count, listing, p_value
+from lookright.metrics import MEASURES
 from lookright.statistics.crossed import FEWEST_SEEDS, crossed
 from lookright.statistics.pairwise import holm
 
@@ -16,24 +18,23 @@ from lookright.statistics.pairwise import holm
 class Finding:
     """What the runs say of a hypothesis.
 
-    tested: its comparison, corrected by Holm for all hypotheses of the table; None where no image
-    has the measure with both methods. seeds: those that both methods have.
+    seeds: of which both methods have every training that is planned. tested: their comparison,
+    corrected by Holm for all hypotheses of the table; None before all planned seeds are there, or
+    where the two cannot be compared by images.
     """
 
     recorded: Recorded
+    seeds: frozenset[int | None]
     tested: Tested | None = None
-    seeds: frozenset[int | None] = frozenset()
 
     @property
     def verdict(self) -> str:
-        """In words; none before all seeds of the record are there, for figures are seen on the
-        way."""
+        """In words."""
+        if missing := len(set(self.recorded.expected.seeds).difference(self.seeds)):
+            planned = len(self.recorded.expected.seeds)
+            return f"{planned - missing} of {count(planned, 'seed')} so far"
         if self.tested is None:
             return "not measured"
-        planned = self.recorded.seeds
-        there = len(self.seeds.intersection(planned))
-        if there < len(planned):
-            return f"{there} of {count(len(planned), 'seed')} so far"
         if len(self.seeds) < FEWEST_SEEDS:
             return f"fewer than {FEWEST_SEEDS} seeds"
         return {
@@ -43,23 +44,40 @@ class Finding:
         }[self.tested.comparisons[0].verdict]
 
     @property
+    def planned(self) -> bool:
+        """Whether it was written down before any evaluation."""
+        return not self.recorded.evaluations
+
+    @property
     def text(self) -> str:
         """The hypothesis in words."""
-        asked = self.recorded.hypothesis
-        title = self.tested.column.measure.title.lower() if self.tested else asked.measure
+        asked = self.recorded.expected.hypothesis
+        title = next((one.title.lower() for one in MEASURES if one.key == asked.measure), "")
         gone = "" if self.recorded.asked else " (no longer in the file)"
-        return f"{asked.method} better than {asked.better_than}: {title}, {asked.where}{gone}"
+        return (
+            f"{asked.method} better than {asked.better_than}: {title or asked.measure}, "
+            f"{asked.where}{gone}"
+        )
+
+    @property
+    def when(self) -> str:
+        """When it was written down."""
+        if self.planned:
+            return "before any evaluation"
+        return f"after {count(self.recorded.evaluations, 'evaluation')}"
 
     @property
     def line(self) -> str:
         """The hypothesis and what was found, in one line."""
+        late = "" if self.planned else f" (written down {self.when})"
         if self.tested is None:
-            return f"{self.text}: {self.verdict}."
+            return f"{self.text}: {self.verdict}{late}."
         (one,) = self.tested.comparisons
-        value, interval = self.tested.signed(one.difference.value), self.tested.interval
+        points = " points" if one.measure.unit == "rate" else ""
         return (
-            f"{self.text}: {value} ({interval(one.difference)}), p = {p_value(one.p)}: "
-            f"{self.verdict}."
+            f"{self.text}: {self.tested.signed(one.difference.value)}{points} "
+            f"({self.tested.interval(one.difference)}), p (Holm) = {p_value(one.p)}: "
+            f"{self.verdict}{late}."
         )
 
 
@@ -74,20 +92,32 @@ def findings(values: ImageValues, recorded: Sequence[Recorded]) -> tuple[Finding
 
 
 def _finding(values: ImageValues, recorded: Recorded) -> Finding:
-    asked = recorded.hypothesis
-    measure = values.scheme.measures.get(asked.measure)
-    pairs = values.scheme.pairs_of(asked.measure, asked.where) if measure else []
-    if measure is None or not pairs:
-        return Finding(recorded)
-    first, second = (
-        values.side(each, measure, pairs) for each in (asked.method, asked.better_than)
-    )
+    scheme, asked = values.scheme, recorded.expected.hypothesis
+    found = Finding(recorded, _seeds(scheme, recorded.expected))
+    declared = {one.key: one for one in MEASURES} | scheme.measures
+    measure = declared.get(asked.measure)
+    pairs = scheme.pairs_of(asked.measure, asked.where)
+    if measure is None or not pairs or not found.seeds.issuperset(recorded.expected.seeds):
+        return found
+    first = values.side(asked.method, measure, pairs)
+    second = values.side(asked.better_than, measure, pairs)
     if not (blocks := blocks_of(pairs, first, second)):
-        return Finding(recorded)
-    found = crossed(blocks)
-    one = Comparison(asked.method, asked.better_than, measure, found, found.p)
-    seeds = frozenset.intersection(*(frozenset(of) for of in (*first.values, *second.values)))
-    return Finding(recorded, Tested(Column("", "", measure, asked.where), (one,)), seeds)
+        return found
+    difference = crossed(blocks)
+    one = Comparison(asked.method, asked.better_than, measure, difference, difference.p)
+    return replace(found, tested=Tested(Column("", "", measure, asked.where), (one,)))
+
+
+def _seeds(scheme: Scheme, expected: Expected) -> frozenset[int | None]:
+    """The seeds of which both methods have every training that is planned."""
+    asked = expected.hypothesis
+    return frozenset.intersection(
+        *(
+            frozenset(trial.result.seed for trial in scheme.of(method, domains))
+            for method in (asked.method, asked.better_than)
+            for domains in expected.trained_on
+        )
+    )
 
 
 def _with_p(tested: Tested, p: float) -> Tested:
@@ -126,18 +156,19 @@ def _entries(found: Finding) -> Iterator[Entry]:
         yield Entry(p_value(one.difference.p))
         yield Entry(p_value(one.p))
         yield Entry(f"{one.difference.seeds}, {one.difference.n}")
-    yield Entry(found.verdict, mark="best" if found.verdict == "shown" else "")
-    there = found.recorded.evaluations
-    when = f"after {count(there, 'evaluation')}" if there else "before any evaluation"
-    yield Entry(found.recorded.day, when)
+    shown = found.planned and found.verdict == "shown"
+    yield Entry(found.verdict, mark="best" if shown else "")
+    yield Entry(found.recorded.day, found.when)
 
 
 def _caution(found: Finding) -> str:
     """What makes the p of a hypothesis too small, if anything does."""
-    added = sorted(str(seed) for seed in found.seeds.difference(found.recorded.seeds))
+    planned = found.recorded.expected.seeds
+    added = sorted(seed for seed in found.seeds if seed is not None and seed not in planned)
     if not added:
         return ""
     return (
         f"{found.text}: not written down, but tested too, {count(len(added), 'seed')} "
-        f"({listing(added)}). Seeds that are added once figures are seen make p too small."
+        f"({listing([str(seed) for seed in added])}). Seeds that are added once figures are seen "
+        "make p too small."
     )

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from lookright.benchmark.columns import Where
 from lookright.errors import UserError, did_you_mean
 from lookright.evaluation import Protocol
-from lookright.files import write_atomically
+from lookright.files import as_path, write_atomically
+from lookright.locks import locked
 from lookright.metrics import MEASURES, Measure
+from lookright.spec import Place, convert, converted
 
 RECORD = "hypotheses.json"
 
@@ -32,7 +33,7 @@ class Hypothesis:
         where: in distribution or out of distribution.
 
     Raises:
-        UserError: a method is said to be better than itself.
+        UserError: a method is said to be better than itself; another place.
     """
 
     method: str
@@ -43,20 +44,35 @@ class Hypothesis:
     def __post_init__(self) -> None:
         if self.method == self.better_than:
             raise UserError(f"Expected two methods in a hypothesis, got {self.method} twice.")
+        convert(self.where, Where, Place("where"))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A hypothesis with the trainings that are to test it.
+
+    seeds: all that are planned. trained_on: the training domains of each row of cells. compared:
+    a hash of all that decides what the two methods are and how they are trained and evaluated, but
+    for the seeds; '' for one that is not known.
+    """
+
+    hypothesis: Hypothesis
+    seeds: tuple[int, ...]
+    trained_on: tuple[tuple[str, ...], ...]
+    compared: str = ""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A hypothesis as it was first read.
+    """What was expected, as it was first read.
 
-    day: when, in ISO format; evaluations: how many were there; seeds: those of the file then;
-    asked: whether it still stands in the file.
+    day: when, in ISO format; evaluations: how many were there; asked: whether the file still asks
+    it.
     """
 
-    hypothesis: Hypothesis
+    expected: Expected
     day: str
     evaluations: int
-    seeds: tuple[int, ...]
     asked: bool = True
 
 
@@ -96,70 +112,72 @@ def _testable(protocol: Protocol) -> dict[str, Measure]:
     return found | {one.key: one for one in MEASURES if one.balances and one.balances.key in found}
 
 
-def write_down(
-    folder: Path, hypotheses: Sequence[Hypothesis], seeds: Sequence[int]
-) -> tuple[Recorded, ...]:
-    """Record the hypotheses of a benchmark's file in the folder of its runs; gives all of the
-    record, those first that the file still asks.
+def write_down(folder: Path | str, expected: Sequence[Expected]) -> tuple[Recorded, ...]:
+    """Record what a benchmark's file expects in the folder of its runs; gives all of the record,
+    that first which the file still asks.
 
     Without an evaluation in the folder the record is that of the file. With one, what was recorded
-    stays as it is, though the file asks it no more.
+    stays as it is, though the file asks it no more; a hypothesis whose methods are something else
+    by now is a new one.
 
     Raises:
         UserError: the record is damaged, or cannot be written.
     """
-    path, evaluations = folder / RECORD, len(list(folder.glob("*/jobs/evaluation-*/done.json")))
-    before = {each.hypothesis: each for each in _read(path)} if evaluations else {}
-    day = datetime.now(UTC).date().isoformat()
-    asked = [
-        before.pop(each, Recorded(each, day, evaluations, tuple(seeds))) for each in hypotheses
-    ]
-    found = (
-        *(replace(each, asked=True) for each in asked),
-        *(replace(each, asked=False) for each in before.values()),
-    )
-    if found or path.is_file():
-        text = json.dumps([_kept(each) for each in found], indent=1)
-        write_atomically(path, text.encode())
+    folder = as_path(folder)
+    found = _with(_read(folder / RECORD), expected, folder)
+    if found != tuple(_read(folder / RECORD)):
+        with locked(folder):
+            found = _with(_read(folder / RECORD), expected, folder)
+            text = json.dumps([asdict(each) for each in found], indent=1)
+            write_atomically(folder / RECORD, text.encode())
     return found
 
 
-def _kept(recorded: Recorded) -> dict[str, Any]:
-    kept = asdict(recorded)
-    del kept["asked"]
-    return kept
+def _with(
+    before: Sequence[Recorded], expected: Sequence[Expected], folder: Path
+) -> tuple[Recorded, ...]:
+    """The record `before`, once the file expects this."""
+    evaluations = len(list(folder.glob("*/results/*/result.json")))
+    day = datetime.now(UTC).date().isoformat()
+    known = {each.expected.hypothesis: each for each in before}
+    asked = []
+    for each in expected:
+        old = known.pop(each.hypothesis, None)
+        same = old is not None and _same(old.expected, each, seeds_too=not evaluations)
+        asked.append(replace(old, asked=True) if old and same else Recorded(each, day, evaluations))
+    gone = [replace(each, asked=False) for each in known.values()] if evaluations else []
+    return (*asked, *gone)
+
+
+def _same(old: Expected, new: Expected, seeds_too: bool) -> bool:
+    return old == (new if seeds_too else replace(new, seeds=old.seeds))
 
 
 def _read(path: Path) -> list[Recorded]:
     if not path.is_file():
         return []
     try:
-        return [
-            Recorded(
-                Hypothesis(**each["hypothesis"]),
-                str(each["day"]),
-                int(each["evaluations"]),
-                tuple(map(int, each["seeds"])),
-            )
-            for each in json.loads(path.read_text(encoding="utf-8"))
-        ]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(listed, list):
+            raise ValueError("no list")
+        place = Place(trust="imported")
+        return [Recorded(**converted(Recorded, each, place)) for each in listed]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, UserError) as error:
         raise UserError(
-            f"{path} is damaged ({' '.join(str(error).split())}): take it from a copy; without it "
-            "nobody knows which hypotheses were there before the figures."
+            f"{path} is damaged ({' '.join(str(error).split())}): take it from a copy, or delete "
+            "it; then the hypotheses count as written down after the evaluations that are there."
         ) from error
 
 
 def renamed(recorded: Sequence[Recorded], names: Mapping[str, str]) -> tuple[Recorded, ...]:
     """With the methods named as in the tables."""
     return tuple(
-        replace(
-            each,
-            hypothesis=replace(
-                each.hypothesis,
-                method=names.get(each.hypothesis.method, each.hypothesis.method),
-                better_than=names.get(each.hypothesis.better_than, each.hypothesis.better_than),
-            ),
-        )
+        replace(each, expected=replace(each.expected, hypothesis=_named(each, names)))
         for each in recorded
     )
+
+
+def _named(recorded: Recorded, names: Mapping[str, str]) -> Hypothesis:
+    asked = recorded.expected.hypothesis
+    method, other = (names.get(each, each) for each in (asked.method, asked.better_than))
+    return replace(asked, method=method, better_than=other)

@@ -12,6 +12,7 @@ from lookright.errors import UserError
 from lookright.files import as_path, regular
 from lookright.spec import Place, converted, said
 from lookright.spec.text import plain_values
+from lookright.statistics.crossed import FEWEST_SEEDS
 from lookright.training.presets import preset
 
 
@@ -38,13 +39,24 @@ def read_benchmark(path: Path | str, trusted: bool = False) -> Benchmark:
         raise UserError(
             f"Expected under methods names with methods, such as 'EGAT: EGAT', got '{methods}'."
         )
+    if not isinstance(tree.get("hypotheses", []), list):
+        raise UserError(
+            "Expected under hypotheses a list, such as '- {method: EGAT, better_than: AT, measure: "
+            f"accuracy_adversarial, where: in distribution}}', got '{tree['hypotheses']}'."
+        )
     below = preset(str(tree["preset"])).options if tree.get("preset") else {}
     if "training" in tree:
         within = replace(place, name="training")
         tree["training"] = training_options(tree["training"], within, below)
         below = {**below, **tree["training"]}
     found = {str(name): _told(str(name), each, place, below) for name, each in methods.items()}
-    return Benchmark(**converted(Benchmark, {**tree, "methods": found}, place))
+    read = Benchmark(**converted(Benchmark, {**tree, "methods": found}, place))
+    if read.hypotheses and len(read.all_seeds) < FEWEST_SEEDS:
+        raise UserError(
+            f"A hypothesis is tested on {FEWEST_SEEDS} seeds or more, and the file has "
+            f"{len(read.all_seeds)}: write 'seeds: {FEWEST_SEEDS}'."
+        )
+    return read
 
 
 def _told(name: str, given: Any, place: Place, below: Mapping[str, Any]) -> Contender:

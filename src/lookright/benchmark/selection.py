@@ -4,12 +4,14 @@ As in DomainBed (Gulrajani and Lopez-Paz, ICLR 2021), each seed and each set of 
 chooses for itself.
 """
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from lookright.attacks import PGD
+from lookright.benchmark.hypotheses import Expected, Hypothesis
 from lookright.benchmark.plan import Benchmark, Selection
 from lookright.benchmark.search import by_oracle
 from lookright.jobs.grid import Entry, Grid
@@ -94,3 +96,22 @@ def rows(benchmark: Benchmark, grid: Grid) -> list[Row]:
         for cell in benchmark.cells(grid.data)
         for name in benchmark.methods
     ]
+
+
+def expected(benchmark: Benchmark, grid: Grid, seeds: Sequence[int]) -> list[Expected]:
+    """The hypotheses of a benchmark with the trainings that are to test them."""
+    once = rows(replace(benchmark, seeds=1), grid)
+    cells = tuple(dict.fromkeys(row.domains for row in once))
+
+    def compared(one: Hypothesis) -> str:
+        """A hash of the evaluations of both methods."""
+        digests = [
+            row.evaluation(trial).digest
+            for name in (one.method, one.better_than)
+            for row in once
+            for trial in row.trials
+            if trial.name == name
+        ]
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:12]
+
+    return [Expected(each, tuple(seeds), cells, compared(each)) for each in benchmark.hypotheses]

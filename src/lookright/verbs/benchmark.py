@@ -9,7 +9,7 @@ from lookright.benchmark.estimate import plan_table, planned
 from lookright.benchmark.hypotheses import write_down
 from lookright.benchmark.live import Display
 from lookright.benchmark.run import Standing, run
-from lookright.benchmark.selection import rows
+from lookright.benchmark.selection import expected, rows
 from lookright.console import say, show
 from lookright.drawing import count
 from lookright.errors import UserError
@@ -45,7 +45,8 @@ def benchmark(
         dry_run: list the jobs, how far each is, and an estimate of the time, and do nothing.
         trust_config: let the file name code of your own, as package.module.Name.
     """
-    asked = read_benchmark(file, trust_config).located(file.parent, data, weights, seeds)
+    written = read_benchmark(file, trust_config)
+    asked = written.located(file.parent, data, weights, seeds)
     output = output or Path("runs") / file.stem
     images = asked.load()
     words = f"lookright benchmark {quote(file.name)}"
@@ -57,7 +58,7 @@ def benchmark(
         with computing_with(launcher.threads):
             return show(plan_table(planned(wanted, output), launcher.slots))
     require_writable(output)
-    recorded = write_down(output, asked.hypotheses, asked.all_seeds)
+    recorded = write_down(output, expected(asked, grid, written.all_seeds))
     display, failures = Display(asked, recorded), []
     standing = Standing(wanted, output, display.changed)
     try:
