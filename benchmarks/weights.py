@@ -31,6 +31,7 @@ ONE_PASS = partial(EGAT, attack=ATTACK, separate=False, clean=0.5)
 BEFORE_RELU = partial(ONE_PASS, explainer=GradCAM(relu=False), distance=Correlation())
 MIN_MAX = partial(ONE_PASS, explainer=GradCAM(), distance=L1())
 MARGIN = partial(ONE_PASS, explainer=MarginMap(), distance=RawL1())
+APART = partial(EGAT, attack=ATTACK, explainer=GradCAM(relu=False))
 SETTINGS: dict[str, Callable[[Classifier], Method]] = {
     "AT": partial(AT, attack=ATTACK),
     "TRADES": TRADES,
@@ -45,11 +46,11 @@ SETTINGS: dict[str, Callable[[Classifier], Method]] = {
     "correlation, a = 1, b = 1": partial(BEFORE_RELU, clean=1.0),
     "correlation, b = 1, clean map detached": partial(BEFORE_RELU, guide=CleanExplanation(True)),
     "correlation, b = 1, c = 1": partial(BEFORE_RELU, mixup=1.0),
-    "apart, a = 0.25, b = 1": partial(EGAT, attack=ATTACK),
-    "apart, a = 0.25, b = 1, from 20% on": partial(
-        EGAT, attack=ATTACK, guide=CleanExplanation(warm_up=0.2)
-    ),
-    "apart, a = 0.25, b = 1, from 40% on": partial(
+    "apart, a = 0.25, b = 1": APART,
+    "apart, a = 0.25, b = 1, from 20% on": partial(APART, guide=CleanExplanation(warm_up=0.2)),
+    "apart, a = 0.25, b = 1, from 40% on": partial(APART, guide=CleanExplanation(warm_up=0.4)),
+    "apart, a = 0.25, b = 1, centred": partial(EGAT, attack=ATTACK),
+    "apart, a = 0.25, b = 1, centred, from 40% on": partial(
         EGAT, attack=ATTACK, guide=CleanExplanation(warm_up=0.4)
     ),
     "margin map, b = 0.1": partial(MARGIN, stability=0.1),

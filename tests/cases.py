@@ -161,6 +161,7 @@ EXPLAINERS: Mapping[str, Explainer] = {
     "gradcam-named": GradCAM(layer="first"),
     "gradcam-signed": GradCAM(relu=False),
     "gradcam-centred": GradCAM(relu=False, centred=True),
+    "gradcam-places": GradCAM(relu=False, places=4, centred=True),
     "margin_map": MarginMap(),
     "input_gradient": InputGradient(),
     "input_gradient-centred": InputGradient(centred=True),

@@ -646,6 +646,40 @@ def test_the_last_feature_map_is_found(name: str, layer: str) -> None:
     assert detached(GradCAM(), model, x, None)[1].shape == (1, side, side)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet10t",
+        "densenet121",
+        "vgg11",
+        "convnext_atto",
+        "efficientnet_lite0",
+        "mobilenetv3_small_050",
+        "regnety_002",
+        "nfnet_l0",
+    ],
+)
+def test_a_map_of_more_places_is_the_end_of_the_last_stage_that_has_them(name: str) -> None:
+    model = build_model(name, ("a", "b"), 64).eval()
+    x = torch.rand(1, 3, 64, 64)
+    stage = next(each for each in model.network.feature_info if each["reduction"] == 16)
+    right = detached(GradCAM(stage["module"]), model, x, None)[1]
+    assert right.shape == (1, 4, 4)
+    for places in (3, 4):
+        found = find_layer(model, x, places).module
+        assert found is model.network.get_submodule(stage["module"])
+        torch.testing.assert_close(detached(GradCAM(places=places), model, x, None)[1], right)
+    assert find_layer(model, x).module is model.get_submodule(f"network.{LAYERS[name]}")
+    assert detached(GradCAM("network." + LAYERS[name], places=4), model, x, None)[1].shape[1] == 2
+
+
+def test_no_map_of_the_first_quarter_is_taken_for_its_places() -> None:
+    model = build_model("efficientnet_lite0", ("a", "b"), 64).eval()
+    x = torch.rand(1, 3, 64, 64)
+    for places in (16, 100):  # 16 x 16 are those of blocks.1, of seven
+        assert find_layer(model, x, places).module is find_layer(model, x).module
+
+
 @pytest.mark.parametrize("name", sorted(TWICE))
 def test_gradcam_is_differentiable_twice(name: str) -> None:
     model = build_model(name, ("a", "b"), 64).eval()

@@ -265,8 +265,7 @@ def test_every_comparison_of_a_loss_is_declared(name: str, monkeypatch) -> None:
 @pytest.mark.parametrize("make", [EGAT, MaskAlignment, partial(EGAT, mixup=1.0)])
 def test_no_default_has(make) -> None:
     assert make(Tiny()).met_by_silence == {}
-    centred = make is MaskAlignment
-    assert make(Tiny()).explainer == GradCAM(relu=False, centred=centred)
+    assert make(Tiny()).explainer == GradCAM(relu=False, places=4, centred=True)
     assert make(Tiny()).distance == (Correlation() if "EGAT" in str(make) else Contrast())
     assert set(make(Tiny(), distance=L1()).met_by_silence) == {"explanation"}
 
@@ -393,16 +392,16 @@ def test_a_run_logs_how_much_of_its_maps_changes_the_answer_and_says_that_it_is_
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda model: EGAT(model), True),
-        (lambda model: AWP(EGAT(model)), True),
+        (lambda model: EGAT(model, explainer=GradCAM(relu=False)), True),
+        (lambda model: AWP(EGAT(model, explainer=GradCAM(relu=False))), True),
         (lambda model: EGAT(model, stability=0), False),
         (lambda model: EGAT(model, explainer=MarginMap()), False),
-        (lambda model: EGAT(model, explainer=GradCAM(relu=False, centred=True)), False),
+        (lambda model: EGAT(model), False),
         (RRR, False),
         (SGT, False),
         (ERM, False),
     ],
-    ids=["egat", "awp", "term-off", "margin", "centred", "rrr", "sgt", "erm"],
+    ids=["logit", "awp", "term-off", "margin", "egat", "rrr", "sgt", "erm"],
 )
 def test_it_is_said_where_a_term_compares_maps_that_could_be_of_the_answer(make, told) -> None:
     check = SilenceCheck(make(Tiny()), print, 6, ())

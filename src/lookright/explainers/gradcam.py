@@ -39,6 +39,9 @@ class GradCAM(LogitExplainer):
     centred: explain the logit less the mean of all logits. What is added to all of them changes no
     answer, but the map of a logit shows it too, and training can hide in it (docs/theory.md).
 
+    places: without a `layer`, the least number of places a side of A, where a map behind the
+    network's first quarter has as many; of a small image the last map may have 2 x 2.
+
     Raises:
         UserError: no such layer (the nearest name is suggested); the layer's output has no known
             layout, or does not change the logits; no feature map was found in the model (candidates
@@ -48,6 +51,7 @@ class GradCAM(LogitExplainer):
     layer: str | None = None
     grid: Callable[[Tensor], Tensor] | None = None
     relu: bool = True
+    places: int = 1
 
     @property
     def signed(self) -> bool:
@@ -61,7 +65,7 @@ class GradCAM(LogitExplainer):
         self, model: nn.Module, x: Tensor, y: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         logits, saliency = weighted_features(
-            model, x, self.layer, self.grid, lambda logits: self.score(logits, y)
+            model, x, self.layer, self.grid, lambda logits: self.score(logits, y), self.places
         )
         return logits, saliency.relu() if self.relu else saliency
 
@@ -72,15 +76,17 @@ def weighted_features(
     layer: str | None,
     grid: Callable[[Tensor], Tensor] | None,
     score: Callable[[Tensor], Tensor],
+    places: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Logits (B, K) and sum_k alpha_k A_k (B, h, w), alpha_k the spatial mean of d score / d A_k.
 
-    layer, grid: as in `GradCAM`; score: the logits (B, K) to a scalar, summed over the batch.
+    layer, grid, places: as in `GradCAM`; score: the logits (B, K) to a scalar, the sum over B.
     """
     keep = torch.is_grad_enabled()
-    found = (
-        named_layer(model, layer, x, any_layout=grid is not None) if layer else find_layer(model, x)
-    )
+    if layer:
+        found = named_layer(model, layer, x, any_layout=grid is not None)
+    else:
+        found = find_layer(model, x, places)
     statistics = BatchStatistics()
     logits, runs = _forward(model, found, x, keep, statistics)
     with differentiation(keep), statistics.constant():

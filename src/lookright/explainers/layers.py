@@ -2,9 +2,10 @@
 
 The map is the last output of a submodule that has several positions and a known layout, and through
 which everything passes that the logits know of the image. It must lie in the last part of the
-network. Where the logits are read from a class token, it is the input of the last block's
-attention: there the class token gathers from all patches for the last time. That the map changes
-the logits is tested in any network.
+network, or, if it has fewer places a side than are asked for, as of small images, it is the end of
+the last stage with as many, but for the network's first quarter. Where the logits are read from a
+class token, it is the input of the last block's attention: there the class token gathers from all
+patches for the last time. That the map changes the logits is tested in any network.
 """
 
 from collections.abc import Callable
@@ -35,20 +36,25 @@ _NONE = (
     "no layer on every path to the logits, in the last part of the network, has a known layout "
     "(tokens must form a square)"
 )
-_LATE = 0.75
-"""The last part of a network: the last quarter of the outputs that have several positions."""
+_LATE, _DEEP = 0.25, 0.75
+"""The last part of a network, and all but its first, as shares of the outputs that have several
+positions."""
 
 _Found = tuple[str, Grid]
 _found: WeakKeyDictionary[nn.Module, dict[object, _Found]] = WeakKeyDictionary()
 
 
-def find_layer(model: nn.Module, x: Tensor) -> FeatureLayer:
+def find_layer(model: nn.Module, x: Tensor, places: int = 1) -> FeatureLayer:
     """The last feature map, searched once per model and size of image.
+
+    Args:
+        places: how many it should have a side; if none behind the network's first quarter
+            has, it is the last one all the same.
 
     Raises:
         UserError: no feature map was found; layers that may serve are named.
     """
-    return _once(model, x, "", _search)
+    return _once(model, x, places, partial(_search, places=places))
 
 
 def named_layer(model: nn.Module, name: str, x: Tensor, any_layout: bool) -> FeatureLayer:
@@ -88,12 +94,12 @@ def _once(
     return FeatureLayer(model.get_submodule(name), grid)
 
 
-def _search(model: nn.Module, x: Tensor) -> _Found:
+def _search(model: nn.Module, x: Tensor, places: int) -> _Found:
     logits, outputs = outputs_of(model, x)
     outputs = [
         output for output in outputs if not (output.is_flat or _only_moves(model, output.name))
     ]
-    found = _map(model, logits, outputs)
+    found = _map(model, logits, outputs, places)
     if isinstance(found, str):
         raise _no_map(model, outputs, found)
     if not changes_logits(model, x, found):
@@ -138,7 +144,7 @@ def _only_moves(model: nn.Module, name: str) -> bool:
     return any(isinstance(model.get_submodule(parent), pools + moves) for parent in parents)
 
 
-def _map(model: nn.Module, logits: Tensor, outputs: list[Output]) -> Output | str:
+def _map(model: nn.Module, logits: Tensor, outputs: list[Output], places: int) -> Output | str:
     """The output that is the feature map, or why there is none."""
     if not logits.requires_grad:  # the model blocks the gradient
         return next((output for output in outputs[::-1] if output.grid), _NONE)
@@ -167,9 +173,28 @@ def _map(model: nn.Module, logits: Tensor, outputs: list[Output]) -> Output | st
                 gathered = output
         if gathered:
             return gathered
-    late = [output for output in maps if outputs.index(output) + 1 >= _LATE * len(outputs)]
-    whole = [output for output in late if is_whole(output)]
-    return (whole or late)[-1] if late else _NONE
+
+    def from_the_last(share: float) -> list[Output]:
+        late = [each for each in maps if outputs.index(each) + 1 >= (1 - share) * len(outputs)]
+        return [output for output in late if is_whole(output)] or late
+
+    late = from_the_last(_LATE)
+    return _with_places(places, late[-1], from_the_last(_DEEP)) if late else _NONE
+
+
+def _with_places(places: int, last: Output, maps: list[Output]) -> Output:
+    """The last map, or if it has fewer places, the end of the last stage with as many.
+
+    That is the least nested of the smallest such maps: the block that makes the map smaller may
+    begin with layers that leave its size.
+    """
+    enough = [each for each in maps if each.side >= places]
+    if last.side >= places or not enough:
+        return last
+    smallest = min(each.side for each in enough)
+    stage = [each for each in enough if each.side == smallest]
+    nested = min(each.name.count(".") for each in stage)
+    return [each for each in stage if each.name.count(".") == nested][-1]
 
 
 def _passes_all(before: Output, output: Output, gradients: dict[str, Tensor]) -> bool:

@@ -24,6 +24,11 @@ class Output:
         return self.grid.skip if isinstance(self.grid, Tokens) else 0
 
     @property
+    def side(self) -> int:
+        """The shorter side of the map; 0 without a known layout."""
+        return min(self.grid(self.value).shape[-2:]) if self.grid else 0
+
+    @property
     def is_flat(self) -> bool:
         """Whether it has a single position."""
         if self.grid is None:

@@ -29,7 +29,7 @@ class EGAT(Method):
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         attack: computes x' during training.
         explainer: Phi, the saliency of the labelled class; by default the class map before the
-            ReLU.
+            ReLU, without what all logits share (docs/theory.md).
         distance: d; None is `Correlation()`, and `Contrast()` for a guide of masks.
         guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, that is
             Phi_y(x), with gradients through both maps.
@@ -56,7 +56,7 @@ class EGAT(Method):
         self,
         model: nn.Module,
         attack: Attack = PGD(),
-        explainer: Explainer = GradCAM(relu=False),
+        explainer: Explainer = GradCAM(relu=False, places=4, centred=True),
         distance: Distance | None = None,
         guide: Guide | None = None,
         clean: float = 0.25,

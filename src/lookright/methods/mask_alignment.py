@@ -44,7 +44,7 @@ class MaskAlignment(Method):
         self,
         model: nn.Module,
         guide: Guide | None = None,
-        explainer: Explainer = GradCAM(relu=False, centred=True),
+        explainer: Explainer = GradCAM(relu=False, places=4, centred=True),
         distance: Distance | None = None,
         guidance: float = 1.0,
     ) -> None:
