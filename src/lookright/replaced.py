@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from lookright.convolution import grouped_conv2d
+
 Functions = Mapping[Callable[..., Any], Callable[..., Tensor]]
 
 
@@ -43,7 +45,8 @@ class Replaced(TorchFunctionMode):
 
 
 def differentiable_twice() -> Replaced:
-    """The functions whose derivative torch does not differentiate, by others of the same values."""
+    """The functions whose derivative torch does not differentiate, or slowly, by others of the same
+    values."""
     return Replaced(_TWICE)
 
 
@@ -52,6 +55,10 @@ def _hard_sigmoid(x: Tensor) -> Tensor:
 
 
 _aten = torch.ops.aten
-_TWICE: Functions = dict.fromkeys(
-    (F.hardsigmoid, _aten.hardsigmoid.default, _aten.hardsigmoid_.default), _hard_sigmoid
-)
+_TWICE: Functions = {
+    F.hardsigmoid: _hard_sigmoid,
+    _aten.hardsigmoid.default: _hard_sigmoid,
+    _aten.hardsigmoid_.default: _hard_sigmoid,
+    F.conv2d: grouped_conv2d,
+    _aten.conv2d.default: grouped_conv2d,
+}

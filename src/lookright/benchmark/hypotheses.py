@@ -124,8 +124,9 @@ def write_down(folder: Path | str, expected: Sequence[Expected]) -> tuple[Record
         UserError: the record is damaged, or cannot be written.
     """
     folder = as_path(folder)
-    found = _with(_read(folder / RECORD), expected, folder)
-    if found != tuple(_read(folder / RECORD)):
+    before = _read(folder / RECORD)
+    found = _with(before, expected, folder)
+    if found != tuple(before):
         with locked(folder):
             found = _with(_read(folder / RECORD), expected, folder)
             text = json.dumps([asdict(each) for each in found], indent=1)

@@ -100,6 +100,8 @@ def rows(benchmark: Benchmark, grid: Grid) -> list[Row]:
 
 def expected(benchmark: Benchmark, grid: Grid, seeds: Sequence[int]) -> list[Expected]:
     """The hypotheses of a benchmark with the trainings that are to test them."""
+    if not benchmark.hypotheses:
+        return []
     once = rows(replace(benchmark, seeds=1), grid)
     cells = tuple(dict.fromkeys(row.domains for row in once))
 

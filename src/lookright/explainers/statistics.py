@@ -51,18 +51,20 @@ class BatchStatistics:
                 return F.batch_norm(x, *buffers, weight, bias, training, momentum, eps)
             values = x.to(torch.promote_types(x.dtype, torch.float32))
             over = [0, *range(2, x.dim())]
-            variance, mean = torch.var_mean(values, over, correction=0, keepdim=True)
+            mean = values.mean(over, keepdim=True)
+            centred = values - self._held(mean)
+            variance = centred.square().mean(over, keepdim=True)
             with torch.no_grad():
                 if running_mean is not None:
                     running_mean.lerp_(mean.flatten().to(running_mean.dtype), momentum)
                 if running_var is not None:
                     unbiased = variance.flatten() * (samples / (samples - 1))
                     running_var.lerp_(unbiased.to(running_var.dtype), momentum)
-            mean, variance = self._held(mean), self._held(variance)
-            found = (values - mean) * (variance + eps).rsqrt()
+            scale = (self._held(variance) + eps).rsqrt()
             channels = (1, -1, *[1] * (x.dim() - 2))
             if weight is not None:
-                found = found * weight.view(channels)
+                scale = scale * weight.view(channels)
+            found = centred * scale
             if bias is not None:
                 found = found + bias.view(channels)
             return found.to(x.dtype)
