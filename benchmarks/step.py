@@ -8,6 +8,7 @@ from torch import nn
 
 from lookright.attacks import PGD
 from lookright.batch import Batch
+from lookright.explainers import GradCAM
 from lookright.methods.at import AT
 from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
@@ -19,6 +20,9 @@ ATTACK = PGD(steps=10)
 METHODS: dict[str, Callable[[nn.Module], Method]] = {
     "AT": lambda model: AT(model, ATTACK),
     "EGAT": lambda model: EGAT(model, ATTACK),
+    "EGAT, the last map": lambda model: EGAT(
+        model, ATTACK, explainer=GradCAM(relu=False, centred=True)
+    ),
     "EGAT, explanation off": lambda model: EGAT(model, ATTACK, stability=0.0),
     "ERM": ERM,
 }

@@ -244,6 +244,7 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
         model, _ATTACK, guide=MeanTeacher(), answer=2.0, separate=False
     ),
     "egat-answer": lambda model: EGAT(model, _ATTACK, stability=0.0, answer=2.0),
+    "egat-gradient": lambda model: EGAT(model, _ATTACK, gradient=0.1),
     "egat-no-explanation": lambda model: EGAT(model, _ATTACK, stability=0.0),
     "egat-mixup": lambda model: EGAT(model, _ATTACK, mixup=1.0),
     "egat-input-gradient": lambda model: EGAT(model, _ATTACK, InputGradient(), Cosine()),

@@ -282,7 +282,7 @@ def test_egat_is_its_terms() -> None:
     torch.testing.assert_close(terms["explanation"], 2 * moved.mean())
 
 
-def test_egats_defaults_correlate_class_maps_before_the_relu(
+def test_egats_defaults_correlate_centred_class_maps_before_the_relu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mixup, "Beta", Even)
@@ -292,7 +292,8 @@ def test_egats_defaults_correlate_class_maps_before_the_relu(
 
     def class_map(z: Tensor, labels: Tensor) -> Tensor:
         features = model.second(torch.tanh(3 * model.first(z - 0.5)))
-        weights = model.head.weight[labels] * features.sigmoid().mean((2, 3))
+        centred = model.head.weight[labels] - model.head.weight.mean(0)
+        weights = centred * features.sigmoid().mean((2, 3))
         return torch.einsum("bc,bchw->bhw", weights, features)
 
     def apart(maps: Tensor, others: Tensor) -> Tensor:

@@ -6,10 +6,9 @@ from lookright.batch import Batch
 from lookright.distances import resize
 from lookright.errors import UserError
 from lookright.explainers import InputGradient
-from lookright.explainers.explainer import differentiation, gradient_at_pixels
-from lookright.explainers.statistics import BatchStatistics
 from lookright.guides import Guide, HumanMask
 from lookright.methods.method import Method, check_weights
+from lookright.methods.pixels import log_gradient
 
 
 class RRR(Method):
@@ -58,14 +57,7 @@ class RRR(Method):
         if self.progress < self.warm_up:
             return {"clean": self.cross_entropy(self.model(x), y)}
 
-        statistics = BatchStatistics()
-        with differentiation(True):
-            pixels = x.detach().requires_grad_()
-            with statistics.replacing():
-                logits = self.model(pixels)
-            with statistics.constant():
-                score = logits.log_softmax(1).sum()
-                gradient = gradient_at_pixels(score, pixels, keep=True, needed="RRR")
+        logits, gradient = log_gradient(self.model, x, "RRR")
         target = self.guide(batch, gradient.abs().sum(1).detach())
         if not target.is_mask or self.guide.mix(batch):
             raise self._no_masks()
