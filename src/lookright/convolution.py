@@ -24,9 +24,10 @@ def grouped_conv2d(
     groups: int = 1,
 ) -> Tensor:
     """`F.conv2d`, whose derivatives of any order are as fast with groups as without."""
-    if groups == 1 or isinstance(padding, str) or x.dim() != 4:
+    ours = groups > 1 and x.dim() == 4 and len(x) and x.is_floating_point() and not x.is_meta
+    if isinstance(padding, str) or not ours:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-    if torch.is_autocast_enabled(x.device.type):
+    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
         kind = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(kind), weight.to(kind)
         bias = None if bias is None else bias.to(kind)
@@ -83,6 +84,7 @@ def _by_depthwise_weight(outer: Tensor, x: Tensor, size: torch.Size, options: An
     """Each channel of each image of x convolved with that of `outer`, summed over the images."""
     stride, padding, dilation, *_ = options
     maps, kernels = x.flatten(0, 1)[None], outer.flatten(0, 1)[:, None]
+    # Padding as large as the kernel makes torch's convolution slow.
     if any(pad >= side for pad, side in zip(padding, kernels.shape[2:], strict=True)):
         maps, padding = F.pad(maps, [padding[1]] * 2 + [padding[0]] * 2), [0, 0]
     found = torch.ops.aten.convolution(

@@ -40,7 +40,8 @@ class GradCAM(LogitExplainer):
     answer, but the map of a logit shows it too, and training can hide in it (docs/theory.md).
 
     places: without a `layer`, the least number of places a side of A, where a map behind the
-    network's first quarter has as many; of a small image the last map may have 2 x 2.
+    network's first quarter has as many; of a small image the last map may have 2 x 2. Not where the
+    logits are read from a class token.
 
     Raises:
         UserError: no such layer (the nearest name is suggested); the layer's output has no known

@@ -48,8 +48,8 @@ def find_layer(model: nn.Module, x: Tensor, places: int = 1) -> FeatureLayer:
     """The last feature map, searched once per model and size of image.
 
     Args:
-        places: how many it should have a side; if none behind the network's first quarter
-            has, it is the last one all the same.
+        places: how many it should have a side; if none behind the network's first quarter has, or
+            the logits are read from a class token, it is the last one all the same.
 
     Raises:
         UserError: no feature map was found; layers that may serve are named.

@@ -31,7 +31,7 @@ class EGAT(Method):
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         attack: computes x' during training.
         explainer: Phi, the saliency of the labelled class; by default the class map before the
-            ReLU, without what all logits share (docs/theory.md).
+            ReLU, of 4 x 4 places or more, without what all logits share (docs/theory.md).
         distance: d; None is `Correlation()`, and `Contrast()` for a guide of masks.
         guide: the target that Phi_y(x') should match; None is `CleanExplanation()`, that is
             Phi_y(x), with gradients through both maps.
@@ -43,8 +43,8 @@ class EGAT(Method):
         answer: k; T is the teacher of a guide that has one (`MeanTeacher`), else f itself, as in
             TRADES (ICML 2019, eq. 5). Not in the paper.
         gradient: g, the weight of the squared gradient at the pixels, summed over them, the mean
-            over the images: the term of RRR without its mask (Ross & Doshi-Velez, AAAI 2018, is of
-            this kind). Not in the paper.
+            over the images, from the first step on: the term of RRR without its mask (Ross &
+            Doshi-Velez, AAAI 2018, is of this kind). Not in the paper.
         separate: x' and x pass the model apart, and BatchNorm averages the statistics of x' alone,
             as in AT; False is in one batch. Not in the paper.
 

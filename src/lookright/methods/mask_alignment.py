@@ -26,7 +26,8 @@ class MaskAlignment(Method):
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
         guide: the target that Phi_y(x) should match; None is `HumanMask()`.
-        explainer: Phi; by default the class map before the ReLU, less the mean of all classes'.
+        explainer: Phi; by default the class map before the ReLU, of 4 x 4 places or more, less the
+            mean of all classes'.
         distance: d; None is `Contrast()` of the map and the mask, and `Correlation()` for the guide
             MixedExplanation.
         guidance: weight of the distance.
