@@ -116,7 +116,10 @@ def test_a_line_gives_the_arguments_of_its_verb(line, expected):
         (
             "--method.explainer.layer act --method.attack.eps 0.1",
             EGAT,
-            {"explainer": GradCAM("act", relu=False), "attack": PGD(0.1)},
+            {
+                "explainer": GradCAM("act", relu=False, places=4, centred=True),
+                "attack": PGD(0.1),
+            },
         ),
     ],
 )

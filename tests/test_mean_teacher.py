@@ -62,8 +62,9 @@ def test_the_target_and_the_answers_are_the_averages_and_neither_it_nor_they_get
     losses = method(data)
     average = guide.average
     assert not same_state(state_of(before), state_of(average))
-    answers, target = GradCAM(relu=False)(average, data.images, data.labels)
-    logits, own = GradCAM(relu=False)(method.model, attacked, data.labels)
+    explain = GradCAM(relu=False, centred=True)
+    answers, target = explain(average, data.images, data.labels)
+    logits, own = explain(method.model, attacked, data.labels)
     wanted = 2 * Correlation()(own, target).mean()
     torch.testing.assert_close(losses["explanation"], wanted)
     moved = F.kl_div(logits.log_softmax(1), answers.softmax(1), reduction="batchmean")
