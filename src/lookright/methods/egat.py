@@ -25,7 +25,8 @@ class EGAT(Method):
 
     The paper gives neither the weights nor the distance. The defaults were chosen for this project
     on in-distribution validation images of Shortcut and PACS (docs/results), among the distances
-    that no map satisfies by saying nothing (docs/methods.md).
+    that no map satisfies by saying nothing (docs/methods.md); that of the explainer once planned
+    tests on photographs had been seen.
 
     Args:
         model: images (B, 3, H, W) in [0, 1] to logits (B, K).
