@@ -14,7 +14,7 @@ from torch import nn
 from lookright import methods
 from lookright.batch import Batch
 from lookright.guides import LearnedMask
-from lookright.methods import AT, AWP, EGAT, FreeAT, Method
+from lookright.methods import AT, AWP, EGAT, FreeAT, GradientPenalty, Method
 from lookright.models import build_model
 from timing import Options, Spread, Table, Timing, machine, measure, options, ratio, report, write
 
@@ -22,7 +22,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
 SIZE, BATCH = 32, 64
 FAMILIES = {
     "plain": ("ERM",),
-    "adversarial": ("AT", "TRADES", "MART", "FreeAT", "FastAT", "AWP"),
+    "adversarial": ("AT", "TRADES", "MART", "FreeAT", "FastAT", "AWP", "GradientPenalty"),
     "explanation and adversarial": ("EGAT",),
     "explanation": ("ALIGN", "SGT", "DRE"),
     "explanation by masks": ("RRR", "MaskAlignment"),
@@ -32,6 +32,7 @@ FAMILIES = {
 FAMILY = {name: family for family, names in FAMILIES.items() for name in names}
 OTHERWISE_MADE: dict[str, Callable[[nn.Module], Method]] = {
     "AWP": lambda model: AWP(AT(model)),
+    "GradientPenalty": lambda model: GradientPenalty(AT(model)),
     "FreeAT, a batch with its 8 replays": FreeAT,
     "EGAT, guided by LearnedMask": lambda model: EGAT(model, guide=LearnedMask()),
 }
@@ -137,6 +138,8 @@ def _step(method: Method, data: Batch, whole: bool) -> Callable[[], None]:
 def _needs(method: Method) -> str:
     if isinstance(method, AWP):
         return "a method with an attack"
+    if isinstance(method, GradientPenalty):
+        return "a method"
     needs = {
         "two domains": method.needs_domains,
         "masks": bool(method.guide and method.guide.needs_masks),

@@ -72,6 +72,7 @@ from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
 from lookright.methods.fast_at import FastAT
 from lookright.methods.free_at import FreeAT
+from lookright.methods.gradient_penalty import GradientPenalty
 from lookright.methods.groupdro import GroupDRO
 from lookright.methods.irm import IRM
 from lookright.methods.mart import MART
@@ -244,7 +245,6 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
         model, _ATTACK, guide=MeanTeacher(), answer=2.0, separate=False
     ),
     "egat-answer": lambda model: EGAT(model, _ATTACK, stability=0.0, answer=2.0),
-    "egat-gradient": lambda model: EGAT(model, _ATTACK, gradient=0.1),
     "egat-no-explanation": lambda model: EGAT(model, _ATTACK, stability=0.0),
     "egat-mixup": lambda model: EGAT(model, _ATTACK, mixup=1.0),
     "egat-input-gradient": lambda model: EGAT(model, _ATTACK, InputGradient(), Cosine()),
@@ -290,6 +290,11 @@ METHODS: Mapping[str, Callable[[nn.Module], Method]] = {
     "awp-free-at": lambda model: AWP(FreeAT(model, replays=2)),
     "awp-mart": lambda model: AWP(MART(model, _ATTACK)),
     "awp-egat-learned": lambda model: AWP(EGAT(model, _ATTACK, guide=learned_mask())),
+    "gradient-penalty-erm": lambda model: GradientPenalty(ERM(model)),
+    "gradient-penalty-egat": lambda model: GradientPenalty(EGAT(model, _ATTACK), 0.1),
+    "gradient-penalty-rrr": lambda model: GradientPenalty(RRR(model), 0.1),
+    "gradient-penalty-learned": lambda model: GradientPenalty(ALIGN(model, learned_mask()), 0.1),
+    "gradient-penalty-awp-at": lambda model: GradientPenalty(AWP(AT(model, _ATTACK)), 0.1),
     "mixup": Mixup,
     "irm": lambda model: IRM(model, penalty=1.0),  # of 100, logits stay near 0
     "groupdro": GroupDRO,

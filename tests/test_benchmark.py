@@ -26,7 +26,7 @@ from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.evaluation.left_out import judgeable
 from lookright.evaluation.result import read_result
-from lookright.methods import AWP, ERM
+from lookright.methods import AWP, ERM, GradientPenalty
 from lookright.models import SmallResNet
 from lookright.spec import build, spec_of
 from lookright.training import Run, preset
@@ -344,6 +344,14 @@ def test_what_is_damaged_is_told_and_the_rest_is_in_the_table(finished, damaged,
     assert "| ERM |" not in (output / "table.md").read_text()
 
 
+def test_a_row_may_have_a_gradient_penalty_round_a_perturbation(write):
+    row = {"method": "FastAT", "awp": 0.02, "gradient_penalty": 0.1}
+    output = run(write(only=["ink"], methods={"small": row}))
+    (method,) = [Run(folder).method() for folder in output.glob("small-*/")]
+    assert (type(method), method.weight) == (GradientPenalty, 0.1)
+    assert (type(method.method), method.method.gamma) == (AWP, 0.02)
+
+
 def test_a_row_may_have_an_adversarial_weight_perturbation(write):
     row = {"method": "FastAT", "awp": 0.02, "search": {"method.step": [1, 1.5]}}
     path = write(only=["ink"], methods={"FastAT": None, "FastAT-AWP": row})
@@ -542,6 +550,10 @@ WRONG = {
     "a negative perturbation": (
         {"methods": {"odd": {"method": "AT", "awp": -1}}},
         "^odd: awp is a size .*, 0 or more; got -1",
+    ),
+    "a negative penalty": (
+        {"methods": {"odd": {"method": "AT", "gradient_penalty": -1}}},
+        "^odd: gradient_penalty is a weight, 0 or more; got -1",
     ),
     "masks": (
         {"methods": {"held": {"class_path": "MaskAlignment", "init_args": {"guide": "HumanMask"}}}},

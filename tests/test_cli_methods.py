@@ -6,7 +6,8 @@ import pytest
 
 from lookright import cli, methods
 from lookright.data import Shortcut
-from lookright.methods import AWP, Method
+from lookright.methods import AWP, GradientPenalty, Method
+from lookright.methods.wrapper import Wrapper
 from lookright.models import SmallResNet
 from lookright.training import Run
 from tiny import newest
@@ -14,7 +15,9 @@ from tiny import newest
 NAMES = sorted(
     name
     for name in methods.__all__
-    if issubclass(getattr(methods, name), Method) and getattr(methods, name) not in (Method, AWP)
+    if issubclass(getattr(methods, name), Method)
+    and not issubclass(getattr(methods, name), Wrapper)
+    and getattr(methods, name) is not Method
 )
 
 
@@ -55,6 +58,15 @@ def test_awp_is_an_option_of_any_adversarial_method(name: str, tmp_path: Path) -
     run = trained(f"train --method {name} --awp 0.005", tmp_path)
     assert run.finished
     assert type(run.method()) is AWP
+
+
+@pytest.mark.parametrize("name", ["erm", "at --awp 0.005"])
+def test_a_gradient_penalty_is_an_option_of_any_method(name: str, tmp_path: Path) -> None:
+    run = trained(f"train --method {name} --gradient_penalty 0.02", tmp_path)
+    method = run.method()
+    assert type(method) is GradientPenalty
+    assert (method.weight, type(method.method) is AWP) == (0.02, "awp" in name)
+    assert run.history[-1]["train/gradient"] > 0
 
 
 def test_egat_by_aligns_masker_is_judged_with_its_mask(tmp_path: Path) -> None:

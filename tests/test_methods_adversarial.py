@@ -17,7 +17,18 @@ from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.explainers import InputGradient
 from lookright.guides import ConvMasker, LearnedMask
-from lookright.methods import AT, AWP, EGAT, ERM, MART, TRADES, FastAT, FreeAT, Method
+from lookright.methods import (
+    AT,
+    AWP,
+    EGAT,
+    ERM,
+    MART,
+    TRADES,
+    FastAT,
+    FreeAT,
+    GradientPenalty,
+    Method,
+)
 from lookright.modes import frozen
 from lookright.spec import spec_of
 from lookright.training import Run
@@ -336,6 +347,8 @@ def test_awp_makes_the_loss_larger():
     [
         (lambda: AWP(ERM(Smooth())), "trains against an attack, got ERM"),
         (lambda: AWP(Smooth()), "got Smooth"),
+        (lambda: AWP(AWP(AT(Smooth()))), r"as in AWP\(AWP\(AT"),
+        (lambda: AWP(GradientPenalty(AT(Smooth()))), r"as in GradientPenalty\(AWP\(AT"),
         (lambda: AWP(AT(Smooth()), gamma=0.0), "gamma"),
         (lambda: AWP(AT(Smooth()), gamma=math.nan), "gamma"),
         (lambda: AWP(AT(Smooth()), gamma=-0.1), "gamma"),

@@ -10,7 +10,7 @@ from cases import METHODS
 from lookright import attacks, cli, distances, explainers, guides, methods
 from lookright.distances import Distance
 from lookright.guides import ConvMasker, Guide, PyramidMasker
-from lookright.methods import AT, AWP, Method
+from lookright.methods import AT, AWP, GradientPenalty, Method
 from lookright.spec import spec_of
 from models_for_tests import Tiny
 
@@ -29,6 +29,8 @@ def members(module: object, kind: type) -> dict[str, type]:
     }
 
 
+OPTIONS = {AWP: "--awp", GradientPenalty: "--gradient_penalty"}
+"""Methods round another one, which are options of it."""
 EXPORTED = {name: methods.__dict__[name] for name in methods.__all__ if name != "Method"}
 GUIDES = {name: value for name, value in members(guides, Guide).items() if name in guides.__all__}
 DISTANCES = members(distances, Distance)
@@ -51,8 +53,8 @@ def table(first: str) -> dict[str, list[str]]:
 
 
 def build(member: type) -> object:
-    if member is AWP:
-        return AWP(AT(Tiny()))
+    if member in OPTIONS:
+        return member(AT(Tiny()))
     return member(Tiny()) if issubclass(member, Method) else member()
 
 
@@ -88,7 +90,7 @@ def test_the_defaults_are_those_of_the_signature(name: str) -> None:
 def test_a_section_has_loss_and_command(name: str) -> None:
     section = SECTIONS[name]
     assert re.match(r"\n    L(_clf)? +=", section)
-    option = "--awp" if name == "AWP" else f"--method {name.lower()}"
+    option = OPTIONS.get(EXPORTED[name], f"--method {name.lower()}")
     assert re.search(rf"`lookright train [^`]*{option}\b[^`]*`", section)
     needs_domains = DESCRIBED[name].needs_domains
     assert bool(re.search(r"--train_domain \w+,\w+", section)) == needs_domains

@@ -44,11 +44,12 @@ TERMS = {
     "dre-input-gradient": ({"explanation", "sparsity"}, "as dre"),
     "rrr": ({"reasons"}, "eq. 1 penalises gradients off the mask; none at all is least"),
     "rrr-learned": ({"reasons"}, "as rrr"),
+    "gradient-penalty-rrr": ({"reasons"}, "as rrr"),
     "egat-min-max": ({"explanation", "mixup"}, "asked for by name"),
     "egat-margin": ({"explanation"}, "asked for by name"),
     "egat-input-gradient": ({"explanation"}, "cosine, asked for by name"),
     **dict.fromkeys(
-        ("align", "align-mixup"),
+        ("align", "align-mixup", "gradient-penalty-learned"),
         (
             {"explanation", "mixup"},
             "the paper's BCE and DRE's R_mix: with Contrast the masks' IoU is 0.475, not 0.545",

@@ -26,7 +26,7 @@ from lookright.errors import UserError, did_you_mean
 from lookright.evaluation import Protocol
 from lookright.files import as_path
 from lookright.jobs.grid import Entry, Grid
-from lookright.methods import AWP, Method
+from lookright.methods import AWP, GradientPenalty, Method
 from lookright.models import Classifier, expected_images
 from lookright.spec import ModelName, Place, spec_of
 from lookright.training.presets import Preset, giving_way, preset
@@ -56,9 +56,11 @@ class Contender:
             training.lr; the best trial is chosen as `selection` says.
         awp: size, relative to the weights, of an adversarial weight perturbation (`AWP`), for a
             method that has an attack; 0 for none.
+        gradient_penalty: weight of the squared gradient at the pixels (`GradientPenalty`); 0 for
+            none.
 
     Raises:
-        UserError: a negative awp.
+        UserError: a negative awp or gradient_penalty.
     """
 
     method: Callable[[Classifier], Method]
@@ -66,10 +68,15 @@ class Contender:
     training: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Choice] = field(default_factory=dict)
     awp: float = 0.0
+    gradient_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.awp < inf:
             raise UserError(f"awp is a size relative to the weights, 0 or more; got {self.awp}.")
+        if not 0 <= self.gradient_penalty < inf:
+            raise UserError(
+                f"gradient_penalty is a weight, 0 or more; got {self.gradient_penalty}."
+            )
 
 
 @dataclass(frozen=True)
@@ -296,6 +303,8 @@ class Benchmark:
             method = with_options(each.method, _under("method", setting), name)
             if each.awp:
                 method = partial(perturbed, method=method, gamma=each.awp)
+            if each.gradient_penalty:
+                method = partial(penalised, method=method, weight=each.gradient_penalty)
             entry = Entry(name, each.about, method, self._own({**each.training, **options}))
             found.setdefault(str(spec_of([entry.method, entry.options])), entry)
         return list(found.values())
@@ -316,6 +325,13 @@ class Benchmark:
             weights = base / as_path(self.weights)
         here = replace(self, data=images, weights=weights)
         return here if seeds is None else replace(here, seeds=seeds)
+
+
+def penalised(
+    model: Classifier, method: Callable[[Classifier], Method], weight: float
+) -> GradientPenalty:
+    """The method with a penalty of this weight on the gradient at the pixels."""
+    return GradientPenalty(method(model), weight)
 
 
 def perturbed(model: Classifier, method: Callable[[Classifier], Method], gamma: float) -> AWP:

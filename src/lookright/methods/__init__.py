@@ -9,6 +9,7 @@ from lookright.methods.egat import EGAT
 from lookright.methods.erm import ERM
 from lookright.methods.fast_at import FastAT
 from lookright.methods.free_at import FreeAT
+from lookright.methods.gradient_penalty import GradientPenalty
 from lookright.methods.groupdro import GroupDRO
 from lookright.methods.irm import IRM
 from lookright.methods.mart import MART
@@ -37,6 +38,7 @@ __all__ = [
     "TRADES",
     "FastAT",
     "FreeAT",
+    "GradientPenalty",
     "GroupDRO",
     "MaskAlignment",
     "Method",

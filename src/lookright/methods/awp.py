@@ -1,6 +1,5 @@
 """AWP: adversarial weight perturbation (Wu et al., NeurIPS 2020)."""
 
-from collections.abc import Mapping
 from math import inf
 from typing import cast
 
@@ -10,13 +9,13 @@ from torch.func import functional_call
 
 from lookright.attacks import Attack, Ball
 from lookright.batch import Batch
-from lookright.distances import Distance
 from lookright.errors import UserError
 from lookright.methods.method import Method
+from lookright.methods.wrapper import Wrapper
 from lookright.processes import common
 
 
-class AWP(Method):
+class AWP(Wrapper):
     """The loss of an adversarial method at weights w + v, where v maximises that loss (section 4).
 
         x'  = attack(f_w, x, y)
@@ -33,13 +32,18 @@ class AWP(Method):
             of AT-AWP.
 
     Raises:
-        UserError: a method without an attack; gamma out of range.
+        UserError: a method without an attack, or with another one round it, whose model
+            `functional_call` would know by two names; gamma out of range.
     """
 
-    attack: Attack
-
     def __init__(self, method: Method, gamma: float = 5e-3) -> None:
-        if not isinstance(method, Method) or method.attack is None:
+        if isinstance(method, Wrapper):
+            raise UserError(
+                f"AWP goes round a method itself, got {type(method).__name__}: put that round AWP, "
+                f"as in {type(method).__name__}(AWP(AT(model)))."
+            )
+        super().__init__(method)
+        if method.attack is None:
             raise UserError(
                 f"AWP needs a method that trains against an attack, got {type(method).__name__}: "
                 "use one, as in AWP(AT(model)) or --method AT --awp 0.005, or leave AWP out."
@@ -48,37 +52,17 @@ class AWP(Method):
             raise UserError(
                 f"gamma is a length relative to that of the weights, above 0; got {gamma}."
             )
-        super().__init__(method.model)
-        self.method = method
         self.gamma = gamma
-        self.attack = method.attack
-        self.explainer = method.explainer
-        self.guide, method.leads = method.guide, False
-        self.warm_up = method.warm_up
-        self.needs_domains = method.needs_domains
-        self.replays = method.replays
-
-    @property
-    def compared(self) -> Mapping[str, tuple[Distance, bool]]:
-        return self.method.compared
-
-    @property
-    def keeps_graph(self) -> bool:
-        return True
-
-    @property
-    def met_by_silence(self) -> dict[str, tuple[str, ...]]:
-        return self.method.met_by_silence
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        attacked = self.attacked(batch)
+        attack = cast(Attack, self.attack)
+        self.attack = _Found(batch.images, self.attacked(batch), attack)
         self.method.progress = self.progress
-        self.method.attack = _Found(batch.images, attacked, self.attack)
         try:
             perturbed = self._perturbed(batch)
             return cast(dict[str, Tensor], functional_call(self.method, perturbed, (batch,)))
         finally:
-            self.method.attack = self.attack
+            self.attack = attack
 
     def _perturbed(self, batch: Batch) -> dict[str, Tensor]:
         """The perturbed weights w + v by name, through which gradients flow to w."""

@@ -13,15 +13,13 @@ from lookright.explainers.explainer import check_signs
 from lookright.guides import CleanExplanation, Guide
 from lookright.guides.mixup import mix_same_class, mixed_explanation_gap
 from lookright.methods.method import Method, check_weights
-from lookright.methods.pixels import log_gradient
 from lookright.methods.trades import answer_change
 from lookright.modes import averaging_no_statistics
 from lookright.seeds import same_noise
 
 
 class EGAT(Method):
-    """L = CE(f(x'), y) + a CE(f(x), y) + b d(Phi_y(x'), target) + c R_mix + k KL(T(x) || f(x'))
-    + g |d/dx sum_j log p_j(x)|^2.
+    """L = CE(f(x'), y) + a CE(f(x), y) + b d(Phi_y(x'), target) + c R_mix + k KL(T(x) || f(x')).
 
     The paper gives neither the weights nor the distance. The defaults were chosen for this project
     on in-distribution validation images of Shortcut and PACS (docs/results), among the distances
@@ -43,9 +41,6 @@ class EGAT(Method):
         mixup_distance: the distance of R_mix.
         answer: k; T is the teacher of a guide that has one (`MeanTeacher`), else f itself, as in
             TRADES (ICML 2019, eq. 5). Not in the paper.
-        gradient: g, the weight of the squared gradient at the pixels, summed over them, the mean
-            over the images, from the first step on: the term of RRR without its mask (Ross &
-            Doshi-Velez, AAAI 2018, is of this kind). Not in the paper.
         separate: x' and x pass the model apart, and BatchNorm averages the statistics of x' alone,
             as in AT; False is in one batch. Not in the paper.
 
@@ -70,13 +65,10 @@ class EGAT(Method):
         mixup: float = 0.0,
         mixup_distance: Distance = Correlation(),
         answer: float = 0.0,
-        gradient: float = 0.0,
         separate: bool = True,
     ) -> None:
         super().__init__(model)
-        check_weights(
-            clean=clean, stability=stability, mixup=mixup, answer=answer, gradient=gradient
-        )
+        check_weights(clean=clean, stability=stability, mixup=mixup, answer=answer)
         self.attack = attack
         self.explainer = explainer
         self.guide = guide or CleanExplanation()
@@ -86,7 +78,6 @@ class EGAT(Method):
         self.mixup = mixup
         self.mixup_distance = mixup_distance
         self.answer = answer
-        self.gradient = gradient
         self.separate = separate
         check_signs(self.explainer, self.distance, self.mixup_distance)
         self.warm_up = self.guide.warm_up
@@ -132,10 +123,6 @@ class EGAT(Method):
             target = self.guide(batch, pairs.of(minmax(wanted)) if pairs else wanted)
             losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
         losses |= self._of_guide(batch)
-        if self.gradient:
-            with averaging_no_statistics(self.model):
-                _, at_pixels = log_gradient(self.model, x, "EGAT with a weight of the gradient")
-            losses["gradient"] = self.gradient * at_pixels.square().sum((1, 2, 3)).mean()
         if mixed:
             gap = mixed_explanation_gap(mixed, seen_clean[1][1], clean_map, self.mixup_distance)
             losses["mixup"] = self.mixup * gap

@@ -1,9 +1,12 @@
-"""The gradient at the pixels, of which RRR and EGAT train the size."""
+"""The gradient at the pixels, of which RRR and a gradient penalty train the size."""
 
 from torch import Tensor, nn
 
 from lookright.explainers.explainer import differentiation, gradient_at_pixels
 from lookright.explainers.statistics import BatchStatistics
+
+RRR_WEIGHT = 1000 / 255**2
+"""The weight of its squares: RRR's authors' 1000 is for pixel values up to 255."""
 
 
 def log_gradient(model: nn.Module, x: Tensor, needed: str) -> tuple[Tensor, Tensor]:

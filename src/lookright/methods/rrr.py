@@ -8,7 +8,7 @@ from lookright.errors import UserError
 from lookright.explainers import InputGradient
 from lookright.guides import Guide, HumanMask
 from lookright.methods.method import Method, check_weights
-from lookright.methods.pixels import log_gradient
+from lookright.methods.pixels import RRR_WEIGHT, log_gradient
 
 
 class RRR(Method):
@@ -38,7 +38,7 @@ class RRR(Method):
         self,
         model: nn.Module,
         guide: Guide | None = None,
-        reasons: float = 1000 / 255**2,
+        reasons: float = RRR_WEIGHT,
     ) -> None:
         super().__init__(model)
         check_weights(reasons=reasons)
