@@ -352,6 +352,13 @@ def test_a_row_may_have_a_gradient_penalty_round_a_perturbation(write):
     assert (type(method.method), method.method.gamma) == (AWP, 0.02)
 
 
+def test_a_gradient_penalty_can_be_searched_for(write):
+    row = {"method": "ERM", "search": {"gradient_penalty": [0, 0.1]}}
+    output = run(write(only=["ink"], methods={"small": row}))
+    tried = [Run(folder).method() for folder in output.glob("small-*/")]
+    assert {type(each) for each in tried} == {ERM, GradientPenalty}
+
+
 def test_a_row_may_have_an_adversarial_weight_perturbation(write):
     row = {"method": "FastAT", "awp": 0.02, "search": {"method.step": [1, 1.5]}}
     path = write(only=["ink"], methods={"FastAT": None, "FastAT-AWP": row})

@@ -347,7 +347,7 @@ def test_awp_makes_the_loss_larger():
     [
         (lambda: AWP(ERM(Smooth())), "trains against an attack, got ERM"),
         (lambda: AWP(Smooth()), "got Smooth"),
-        (lambda: AWP(AWP(AT(Smooth()))), r"as in AWP\(AWP\(AT"),
+        (lambda: AWP(AWP(AT(Smooth()))), r"got AWP, which goes round another"),
         (lambda: AWP(GradientPenalty(AT(Smooth()))), r"as in GradientPenalty\(AWP\(AT"),
         (lambda: AWP(AT(Smooth()), gamma=0.0), "gamma"),
         (lambda: AWP(AT(Smooth()), gamma=math.nan), "gamma"),
@@ -394,11 +394,13 @@ def test_a_run_is_called_by_both():
     ("options", "line"),
     [
         ("--method erm --awp 0.01", "trains against an attack, got ERM"),
-        ("--method awp", "got Classifier"),
+        ("--method awp", "or --method AT --awp 0.005; got Classifier"),
+        ("--method gradientpenalty", "or --method AT --gradient_penalty 0.0154; got Classifier"),
+        ("--method at --gradient_penalty -1", "weight of a gradient penalty"),
         ("--method at --awp -1", "gamma"),
     ],
 )
-def test_the_command_line_refuses_awp_in_one_line(options, line, capsys, tmp_path):
+def test_the_command_line_refuses_a_wrong_wrapper_in_one_line(options, line, capsys, tmp_path):
     with pytest.raises(SystemExit):
         cli.main(f"train {options} --run {tmp_path / 'run'}".split())
     said = capsys.readouterr().err

@@ -17,7 +17,7 @@ from lookright.claims import Plan, claim
 from lookright.errors import UserError
 from lookright.evaluation import Protocol
 from lookright.guides import MeanTeacher
-from lookright.methods import AT, AWP, EGAT, ERM, TRADES
+from lookright.methods import AT, AWP, EGAT, ERM, TRADES, GradientPenalty
 from lookright.models import (
     Classifier,
     ClassMap,
@@ -131,11 +131,11 @@ def wrapped(end, folder, monkeypatch):
 
 def in_a_method(end, folder, monkeypatch):
     network = made(end)
-    method = AWP(AT(network))
+    method = GradientPenalty(AWP(AT(network)))
     x = torch.rand(4, 3, SIZE, SIZE)
     losses = method(Batch(x, torch.arange(4) % 2))
     assert all(loss.isfinite() for loss in losses.values())
-    assert method.model is method.method.model
+    assert method.model is method.method.model is method.method.method.model
     return method.model.eval()
 
 
@@ -449,7 +449,8 @@ def test_a_network_in_training_mode_is_tried_and_left_as_it_was(wrap):
 
 
 @pytest.mark.parametrize(
-    "make", [AT, lambda net: EGAT(net, guide=MeanTeacher()), lambda net: AWP(AT(net))]
+    "make",
+    [AT, lambda net: EGAT(net, guide=MeanTeacher()), lambda net: GradientPenalty(AWP(AT(net)))],
 )
 def test_a_state_fits_before_and_after_the_first_batch(make):
     """Which puts a network that gives no logits into a classifier."""

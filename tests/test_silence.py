@@ -259,7 +259,7 @@ def test_every_comparison_of_a_loss_is_declared(name: str, monkeypatch) -> None:
     monkeypatch.setattr(Distance, "__call__", noted)
     method = METHODS[name](Tiny())
     method(batch())
-    declared = getattr(method, "method", method).compared.values()
+    declared = method.compared.values()
     assert used == {type(distance) for distance, _ in declared}
 
 

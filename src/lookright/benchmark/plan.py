@@ -26,7 +26,8 @@ from lookright.errors import UserError, did_you_mean
 from lookright.evaluation import Protocol
 from lookright.files import as_path
 from lookright.jobs.grid import Entry, Grid
-from lookright.methods import AWP, GradientPenalty, Method
+from lookright.methods import Method
+from lookright.methods.wrapped import wrapped
 from lookright.models import Classifier, expected_images
 from lookright.spec import ModelName, Place, spec_of
 from lookright.training.presets import Preset, giving_way, preset
@@ -39,6 +40,9 @@ FORMAT = 1
 
 _MOST = 10_000
 """Trainings of a method on the same domains: of more, the list alone takes minutes."""
+
+ROUND = ("awp", "gradient_penalty")
+"""What goes round a method, by its size."""
 
 ORACLE = "oracle selection: settings chosen on the test domains"
 """What is said wherever figures stand whose hyper-parameters the test domains have chosen."""
@@ -53,7 +57,7 @@ class Contender:
         about: a sentence about it.
         training: arguments of `fit` for this method alone.
         search: hyper-parameters to try, by names such as method.stability, method.attack.eps and
-            training.lr; the best trial is chosen as `selection` says.
+            training.lr, awp and gradient_penalty; the best trial is chosen as `selection` says.
         awp: size, relative to the weights, of an adversarial weight perturbation (`AWP`), for a
             method that has an attack; 0 for none.
         gradient_penalty: weight of the squared gradient at the pixels (`GradientPenalty`); 0 for
@@ -301,10 +305,9 @@ class Benchmark:
         for setting in settings(each.search, self.trials):
             options = training_options(_under("training", setting), place, below)
             method = with_options(each.method, _under("method", setting), name)
-            if each.awp:
-                method = partial(perturbed, method=method, gamma=each.awp)
-            if each.gradient_penalty:
-                method = partial(penalised, method=method, weight=each.gradient_penalty)
+            round_it = {name: setting.get(name, getattr(each, name)) for name in ROUND}
+            if any(round_it.values()):
+                method = partial(built, method=method, **round_it)
             entry = Entry(name, each.about, method, self._own({**each.training, **options}))
             found.setdefault(str(spec_of([entry.method, entry.options])), entry)
         return list(found.values())
@@ -327,16 +330,11 @@ class Benchmark:
         return here if seeds is None else replace(here, seeds=seeds)
 
 
-def penalised(
-    model: Classifier, method: Callable[[Classifier], Method], weight: float
-) -> GradientPenalty:
-    """The method with a penalty of this weight on the gradient at the pixels."""
-    return GradientPenalty(method(model), weight)
-
-
-def perturbed(model: Classifier, method: Callable[[Classifier], Method], gamma: float) -> AWP:
-    """The method with an adversarial weight perturbation of this size."""
-    return AWP(method(model), gamma)
+def built(
+    model: Classifier, method: Callable[[Classifier], Method], awp: float, gradient_penalty: float
+) -> Method:
+    """The method with what goes round it."""
+    return wrapped(method(model), awp, gradient_penalty)
 
 
 def _under(what: str, setting: Setting) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lookright.benchmark.plan import FORMAT, Benchmark, Contender
+from lookright.benchmark.plan import FORMAT, ROUND, Benchmark, Contender
 from lookright.benchmark.search import Choice, Listed, Range
 from lookright.benchmark.training import training_options
 from lookright.errors import UserError
@@ -97,10 +97,10 @@ def _search(given: Any, name: str, place: Place) -> dict[str, Choice]:
     found: dict[str, Choice] = {}
     for option, values in given.items():
         first, dot, _ = str(option).partition(".")
-        if first not in ("method", "training") or not dot:
+        if option not in ROUND and (first not in ("method", "training") or not dot):
             raise UserError(
-                f"Expected method.OPTION or training.OPTION in {name}, such as training.lr; got "
-                f"'{option}'."
+                f"Expected method.OPTION, training.OPTION, {' or '.join(ROUND)} in {name}, such as "
+                f"training.lr; got '{option}'."
             )
         if isinstance(values, Mapping):
             here = Place(f"{name}.{option}", trust=place.trust)

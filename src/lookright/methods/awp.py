@@ -32,21 +32,23 @@ class AWP(Wrapper):
             of AT-AWP.
 
     Raises:
-        UserError: a method without an attack, or with another one round it, whose model
+        UserError: a method without an attack, or one that goes round another, whose model
             `functional_call` would know by two names; gamma out of range.
     """
 
+    OPTION = "--awp 0.005"
+
     def __init__(self, method: Method, gamma: float = 5e-3) -> None:
-        if isinstance(method, Wrapper):
-            raise UserError(
-                f"AWP goes round a method itself, got {type(method).__name__}: put that round AWP, "
-                f"as in {type(method).__name__}(AWP(AT(model)))."
-            )
         super().__init__(method)
+        if any(isinstance(each, Method) for each in method.modules() if each is not method):
+            raise UserError(
+                f"AWP goes round one method, got {type(method).__name__}, which goes round another:"
+                " put AWP next to the method, as in GradientPenalty(AWP(AT(model)))."
+            )
         if method.attack is None:
             raise UserError(
                 f"AWP needs a method that trains against an attack, got {type(method).__name__}: "
-                "use one, as in AWP(AT(model)) or --method AT --awp 0.005, or leave AWP out."
+                f"use one, as in AWP(AT(model)) or --method AT {self.OPTION}, or leave AWP out."
             )
         if not 0 < gamma < inf:
             raise UserError(
@@ -57,7 +59,6 @@ class AWP(Wrapper):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         attack = cast(Attack, self.attack)
         self.attack = _Found(batch.images, self.attacked(batch), attack)
-        self.method.progress = self.progress
         try:
             perturbed = self._perturbed(batch)
             return cast(dict[str, Tensor], functional_call(self.method, perturbed, (batch,)))

@@ -29,6 +29,8 @@ class GradientPenalty(Wrapper):
             gradient.
     """
 
+    OPTION = "--gradient_penalty 0.0154"
+
     def __init__(self, method: Method, weight: float = RRR_WEIGHT) -> None:
         super().__init__(method)
         if not 0 < weight < inf:
@@ -36,8 +38,7 @@ class GradientPenalty(Wrapper):
         self.weight = weight
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        self.method.progress = self.progress
-        losses: dict[str, Tensor] = self.method(batch)
+        losses = self.method(batch)
         with averaging_no_statistics(self.model):
             _, gradient = log_gradient(self.model, batch.images, "GradientPenalty")
         return losses | {"gradient": self.weight * gradient.square().sum((1, 2, 3)).mean()}

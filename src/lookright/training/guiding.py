@@ -8,6 +8,7 @@ from lookright.data import Split
 from lookright.errors import UserError
 from lookright.guides import LearnedMask
 from lookright.methods.method import Method
+from lookright.methods.wrapper import inner_name
 from lookright.modes import frozen
 
 
@@ -30,7 +31,7 @@ def check_guided(method: Method, part: Split) -> str | None:
         having = sum(of[domain][index] for domain, index in part.where)
         if not having:
             raise UserError(
-                f"{type(method).__name__} {who} needs {words}, and none of the {len(part)} "
+                f"{inner_name(method)} {who} needs {words}, and none of the {len(part)} "
                 f"training images of {data.name} ({', '.join(of)}) has one: give a folder of them "
                 f"(--{what}), in a benchmark's file as {what} under data, or {instead}."
             )

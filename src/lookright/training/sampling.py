@@ -9,6 +9,7 @@ from torch.utils.data import DistributedSampler, Sampler
 from lookright.data import Split
 from lookright.errors import UserError
 from lookright.methods.method import Method
+from lookright.methods.wrapper import inner_name
 from lookright.seeds import derived_seed
 from lookright.training.settings import Settings
 
@@ -193,7 +194,7 @@ def check_domains(method: Method, settings: Settings) -> None:
     """
     if not method.needs_domains:
         return
-    name, domains = type(method).__name__, settings.domains
+    name, domains = inner_name(method), settings.domains
     if len(domains) < 2:
         raise UserError(
             f"{name} compares domains, so it trains on two or more; got {', '.join(domains)}: name "

@@ -14,6 +14,7 @@ from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM
 from lookright.guides import LearnedMask
 from lookright.methods.method import Method
+from lookright.methods.wrapper import inner_name
 from lookright.metrics.stability import (
     ALIKE,
     FEW,
@@ -71,7 +72,7 @@ def met_by_silence(method: Method) -> str | None:
         if of in of_model
     ]
     return (
-        f"{type(method).__name__} has terms that a map which says nothing satisfies better than an "
+        f"{inner_name(method)} has terms that a map which says nothing satisfies better than an "
         f"unrelated one ({listed}): read the share of degenerate maps in log.txt"
         f"{'; to be without such terms, compare ' if better else ''}{', and '.join(better)} "
         "(docs/methods.md)."
@@ -83,7 +84,7 @@ def too_coarse(method: Method, height: int, width: int) -> str | None:
     if height * width >= PLACES:
         return None
     return (
-        f"The maps of {type(method).__name__} have {height} x {width} places, too few to say where "
+        f"The maps of {inner_name(method)} have {height} x {width} places, too few to say where "
         "the model looks: explain an earlier layer (--method.explainer.layer NAME), or train on "
         "larger images (--image_size)."
     )

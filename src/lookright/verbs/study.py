@@ -230,6 +230,11 @@ def _align_of(asked: Benchmark) -> Entry:
         raise UserError(
             f"The study trains one ALIGN, but the file has {listing(named)}: leave one in it."
         )
+    if asked.methods[named[0]].gradient_penalty or asked.methods[named[0]].awp:
+        raise UserError(
+            f"The study compares masks, and {named[0]} of the file has more than ALIGN's terms: "
+            "leave gradient_penalty and awp out of it."
+        )
     trials = asked.entries(named[0])
     if len(trials) > 1:
         raise UserError(

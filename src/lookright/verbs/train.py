@@ -19,8 +19,9 @@ from lookright.data.layout import Layout, Subfolders
 from lookright.data.loaders import check_workers
 from lookright.data.overview import require_classes, training_table
 from lookright.errors import UserError
-from lookright.methods import AWP, EGAT, GradientPenalty, Method
-from lookright.methods.wrapper import Wrapper
+from lookright.methods import EGAT, Method
+from lookright.methods.wrapped import wrapped
+from lookright.methods.wrapper import innermost
 from lookright.models import Classifier, Preprocessing, build_model, expected_images
 from lookright.options import Options, command_line
 from lookright.spec import ModelName, spec_of
@@ -204,11 +205,7 @@ def train(
         )
     torch.manual_seed(seed)
     classifier = build_model(model, images.classes, image_size, pretrained, weights)
-    objective = method(classifier)
-    if awp:
-        objective = AWP(objective, awp)
-    if gradient_penalty:
-        objective = GradientPenalty(objective, gradient_penalty)
+    objective = wrapped(method(classifier), awp, gradient_penalty)
     title = method_title(spec_of(objective))
     if tool_masks and not (objective.guide and objective.guide.needs_tool_masks):
         warnings.warn(
@@ -304,9 +301,7 @@ def _name(data: ImageData, objective: Method, seed: int) -> str:
     root = getattr(data, "root", None)
     named = root.parent.name if root and root.name.lower() in _GENERIC else data.name
     parts = [named, method_title(spec_of(objective))]
-    inner = objective
-    while isinstance(inner, Wrapper):
-        inner = inner.method
+    inner = innermost(objective)
     usual = None
     with torch.random.fork_rng([]), suppress(TypeError):  # a method of one's own may need options
         usual = type(inner)(inner.model).guide
