@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from lookright.attacks import PGD
-from lookright.benchmark.plan import perturbed
+from lookright.benchmark.plan import built
 from lookright.data import Folder
 from lookright.errors import UserError
 from lookright.evaluation import Attacks, Protocol
@@ -51,8 +51,8 @@ def softly(model, method, clean):
     [
         ERM,
         partial(ALIGN, guidance=0.5),
-        partial(perturbed, method=AT, gamma=0.01),
-        partial(perturbed, method=partial(AT, attack=PGD(steps=3)), gamma=0.01),
+        partial(built, method=AT, awp=0.01),
+        partial(built, method=partial(AT, attack=PGD(steps=3)), awp=0.01),
         partial(softly, method=EGAT, clean=0.5),
     ],
 )
@@ -101,7 +101,7 @@ def test_what_a_default_says_already_is_the_same_training(said, tmp_path):
 
 
 def test_with_other_defaults_it_is_another_training(monkeypatch, tmp_path):
-    for method in (AT, partial(perturbed, method=AT, gamma=0.1)):
+    for method in (AT, partial(built, method=AT, awp=0.1)):
         before = evaluation(method).place(tmp_path)
         monkeypatch.setattr(AT.__init__, "__defaults__", (PGD(0.25),))
         _in_full.cache_clear()

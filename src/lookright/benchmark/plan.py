@@ -331,7 +331,10 @@ class Benchmark:
 
 
 def built(
-    model: Classifier, method: Callable[[Classifier], Method], awp: float, gradient_penalty: float
+    model: Classifier,
+    method: Callable[[Classifier], Method],
+    awp: float = 0.0,
+    gradient_penalty: float = 0.0,
 ) -> Method:
     """The method with what goes round it."""
     return wrapped(method(model), awp, gradient_penalty)
