@@ -621,7 +621,7 @@ WRONG = {
     "no image size": ({"data": {"folder": "pets", "image_size": 0}}, "1 to 8192 pixels; got 0"),
     "what is searched": (
         {"methods": {"EGAT": {"method": "EGAT", "search": {"stability": [1]}}}},
-        r"method.OPTION, training.OPTION, awp or gradient_penalty in methods.EGAT.search.*got 'stability'",
+        r"method.OPTION, training.OPTION, awp or gradient_penalty in methods.EGAT.*got .stability.",
     ),
     "a searched option": (
         {"methods": {"EGAT": {"method": "EGAT", "search": {"method.stabilty": [1, 2]}}}},
