@@ -133,6 +133,11 @@ def value(domain, measure):
             [],
             "ours of the file has more than ALIGN's terms: leave gradient_penalty",
         ),
+        (
+            ("    training: {w", "    search: {gradient_penalty: [0.1]}\n    training: {w"),
+            [],
+            "ours of the file has more than ALIGN's terms: leave gradient_penalty",
+        ),
         (("  EGAT:\n", "  EGAT:\n  plain: ALIGN\n"), [], "one ALIGN, but the file has plain and"),
         (("", ""), ["--epochs", "3"], "--epochs and --strength are for Shortcut"),
     ],

@@ -14,7 +14,7 @@ import torch
 from lookright.batch import Batch
 from lookright.benchmark import read_benchmark
 from lookright.benchmark.check import check
-from lookright.benchmark.plan import Benchmark, Contender
+from lookright.benchmark.plan import ROUND, Benchmark, Contender
 from lookright.benchmark.selection import rows
 from lookright.console import say, show
 from lookright.data import ImageData, Shortcut
@@ -230,7 +230,8 @@ def _align_of(asked: Benchmark) -> Entry:
         raise UserError(
             f"The study trains one ALIGN, but the file has {listing(named)}: leave one in it."
         )
-    if asked.methods[named[0]].gradient_penalty or asked.methods[named[0]].awp:
+    row = asked.methods[named[0]]
+    if any(getattr(row, size) or size in row.search for size in ROUND):
         raise UserError(
             f"The study compares masks, and {named[0]} of the file has more than ALIGN's terms: "
             "leave gradient_penalty and awp out of it."
