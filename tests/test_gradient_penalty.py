@@ -84,6 +84,11 @@ def test_it_goes_round_perturbed_weights_and_is_of_those_before() -> None:
     assert method_title(spec) == "AT-AWP-GradientPenalty"
 
 
+def test_a_second_penalty_does_not_take_the_place_of_the_first() -> None:
+    with pytest.raises(UserError, match="GradientPenalty adds a loss term named gradient"):
+        GradientPenalty(GradientPenalty(ERM(Smooth())))(batch())
+
+
 def test_a_model_that_blocks_the_gradient_is_refused() -> None:
     with pytest.raises(UserError, match="GradientPenalty"):
         GradientPenalty(AT(Blocked("first"), Unchanged()))(batch())

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cases import DISTANCES, GUIDES, batch, learned_mask
+from lookright.attacks import PGD
 from lookright.batch import Batch
 from lookright.distances import L1, minmax, resize
 from lookright.errors import UserError
@@ -25,7 +26,7 @@ from lookright.guides import (
     Target,
     mixup,
 )
-from lookright.methods import DRE, RRR, SGT, MaskAlignment
+from lookright.methods import ALIGN, DRE, EGAT, RRR, SGT, MaskAlignment
 from lookright.methods.method import Method
 from models_for_tests import Blocked, Smooth, Tiny
 
@@ -317,6 +318,30 @@ def test_rrr_takes_a_mask_of_any_size() -> None:
 def test_rrr_wants_masks(guide: Guide) -> None:
     with pytest.raises(UserError, match=f"HumanMask or LearnedMask, got {type(guide).__name__}"):
         RRR(Smooth(), guide)(batch())
+
+
+class Namesake(LearnedMask):
+    """A guide whose own term has the name of one of the method's."""
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {"clean": torch.zeros(())}
+
+
+@pytest.mark.parametrize(
+    "adding",
+    [
+        lambda model: ALIGN(model, Namesake(warm_up=0.0)),
+        lambda model: EGAT(model, PGD(steps=1), guide=Namesake(warm_up=0.0)),
+        lambda model: MaskAlignment(model, Namesake(warm_up=0.0)),
+        lambda model: RRR(model, Namesake(warm_up=0.0)),
+    ],
+    ids=["align", "egat", "mask-alignment", "rrr"],
+)
+def test_no_term_of_a_guide_takes_the_place_of_one_of_the_method(
+    adding: Callable[[nn.Module], Method],
+) -> None:
+    with pytest.raises(UserError, match="Namesake adds a loss term named clean"):
+        adding(Smooth())(batch())
 
 
 # --- Mask alignment --------------------------------------------------------------------------

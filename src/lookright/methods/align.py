@@ -10,7 +10,7 @@ from lookright.explainers import Explainer, GradCAM, explain_together
 from lookright.explainers.explainer import check_signs
 from lookright.guides import LearnedMask
 from lookright.guides.mixup import mix_same_class, mixed_explanation_gap
-from lookright.methods.method import Method, check_weights
+from lookright.methods.method import Method, check_weights, joined
 
 
 class ALIGN(Method):
@@ -80,8 +80,9 @@ class ALIGN(Method):
         if guiding:
             target = self.guide(batch, saliency)
             losses["explanation"] = self.guidance * target.distance(saliency, self.distance)
-            losses |= self.guide.losses(self.model, batch)
         if mixed:
             gap = mixed_explanation_gap(mixed, others[0][1], saliency, self.mixup_distance)
             losses["mixup"] = self.mixup * gap
+        if guiding:
+            losses = joined(losses, self.guide.losses(self.model, batch), self.guide)
         return losses

@@ -12,7 +12,7 @@ from lookright.explainers import Explainer, GradCAM, explain_together
 from lookright.explainers.explainer import check_signs
 from lookright.guides import CleanExplanation, Guide
 from lookright.guides.mixup import mix_same_class, mixed_explanation_gap
-from lookright.methods.method import Method, check_weights
+from lookright.methods.method import Method, check_weights, joined
 from lookright.methods.trades import answer_change
 from lookright.modes import averaging_no_statistics
 from lookright.seeds import same_noise
@@ -122,11 +122,10 @@ class EGAT(Method):
         if explaining:
             target = self.guide(batch, pairs.of(minmax(wanted)) if pairs else wanted)
             losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
-        losses |= self._of_guide(batch)
         if mixed:
             gap = mixed_explanation_gap(mixed, seen_clean[1][1], clean_map, self.mixup_distance)
             losses["mixup"] = self.mixup * gap
-        return losses
+        return joined(losses, self._of_guide(batch), self.guide)
 
     def _seen(
         self, parts: list[tuple[Tensor, Tensor]], explain: bool, model: nn.Module | None = None

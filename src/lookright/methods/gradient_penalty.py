@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lookright.batch import Batch
 from lookright.errors import UserError
-from lookright.methods.method import Method
+from lookright.methods.method import Method, joined
 from lookright.methods.pixels import RRR_WEIGHT, log_gradient
 from lookright.methods.wrapper import Wrapper
 from lookright.modes import averaging_no_statistics
@@ -41,4 +41,5 @@ class GradientPenalty(Wrapper):
         losses = self.method(batch)
         with averaging_no_statistics(self.model):
             _, gradient = log_gradient(self.model, batch.images, "GradientPenalty")
-        return losses | {"gradient": self.weight * gradient.square().sum((1, 2, 3)).mean()}
+        term = self.weight * gradient.square().sum((1, 2, 3)).mean()
+        return joined(losses, {"gradient": term}, self)

@@ -11,7 +11,7 @@ from lookright.errors import UserError
 from lookright.explainers import Explainer, GradCAM, explain_together
 from lookright.explainers.explainer import check_signs
 from lookright.guides import CleanExplanation, Guide, HumanMask
-from lookright.methods.method import Method, check_weights
+from lookright.methods.method import Method, check_weights, joined
 
 
 class MaskAlignment(Method):
@@ -83,7 +83,8 @@ class MaskAlignment(Method):
             with torch.no_grad():
                 of_clean = self.explainer(teacher, x, y)[1]
         target = self.guide(batch, pairs.of(minmax(of_clean)) if pairs else of_clean)
-        return {
+        losses = {
             "clean": self.cross_entropy(logits, y),
             "explanation": self.guidance * target.distance(of_guided, self.distance),
-        } | self.guide.losses(self.model, batch)
+        }
+        return joined(losses, self.guide.losses(self.model, batch), self.guide)

@@ -177,6 +177,23 @@ def smoothed_labels(method: Method, share: float) -> Iterator[None]:
             each.label_smoothing = former
 
 
+def joined(
+    losses: Mapping[str, Tensor], more: Mapping[str, Tensor], adds: Method | Guide
+) -> dict[str, Tensor]:
+    """The loss terms of a method, and `more` of what adds them.
+
+    Raises:
+        UserError: both have a term of one name, of which one would be lost.
+    """
+    if both := sorted(losses.keys() & more.keys()):
+        name = type(adds).__name__
+        raise UserError(
+            f"{name} adds a loss term named {', '.join(both)}, and what it is added to has one of "
+            f"that name: give one of them another name, or leave {name} out."
+        )
+    return {**losses, **more}
+
+
 def check_weights(**weights: float) -> None:
     """Raise UserError on a negative weight of a loss term."""
     for name, weight in weights.items():

@@ -7,7 +7,7 @@ from lookright.distances import resize
 from lookright.errors import UserError
 from lookright.explainers import InputGradient
 from lookright.guides import Guide, HumanMask
-from lookright.methods.method import Method, check_weights
+from lookright.methods.method import Method, check_weights, joined
 from lookright.methods.pixels import RRR_WEIGHT, log_gradient
 
 
@@ -67,10 +67,11 @@ class RRR(Method):
         wrong = (off * gradient).square().sum((1, 2, 3))
         if target.known is not None:
             wrong = wrong * target.known
-        return {
+        losses = {
             "clean": self.cross_entropy(logits, y),
             "reasons": self.reasons * wrong.mean(),
-        } | self.guide.losses(self.model, batch)
+        }
+        return joined(losses, self.guide.losses(self.model, batch), self.guide)
 
     def _no_masks(self) -> UserError:
         return UserError(
