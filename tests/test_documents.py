@@ -37,6 +37,24 @@ def test_links_lead_somewhere(document):
         assert (document.parent / target).exists(), target
 
 
+def anchors(document: Path) -> set[str]:
+    """The names that a reader's browser gives to the headings."""
+    text = re.sub(r"(?ms)^```.*?^```$", "", document.read_text())
+    return {
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"(?m)^#+ (.+)$", text)
+    }
+
+
+@every_document
+def test_links_lead_to_headings(document):
+    for target, anchor in re.findall(
+        r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)", document.read_text()
+    ):
+        where = document.parent / target if target else document
+        assert anchor in anchors(where), f"{target}#{anchor}"
+
+
 @every_document
 def test_files_named_exist(document):
     text = document.read_text()
