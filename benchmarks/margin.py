@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from lookright.attacks import PGD
-from lookright.data import load_data
 from lookright.explainers import GradCAM
 from lookright.training import Run
 
@@ -63,18 +62,18 @@ def row(run: Run, images: Tensor, labels: Tensor, eps: float) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of trainings on one domain")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="where the images lie now, if elsewhere")
     parser.add_argument("--domain", required=True)
-    parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--eps", type=float, default=4, help="in units of 1/255")
     parser.add_argument("--limit", type=int, default=128)
     given = parser.parse_args()
-    data = load_data(given.data, image_size=given.size)
-    where = [at for _, at in data.split(given.domain, "validation").where][: given.limit]
-    batch = data.samples(given.domain, where)
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
     for folder in given.runs:
-        cells = row(Run(folder), batch.images, batch.labels, given.eps / 255)
+        run = Run(folder)
+        data = run.data(root=given.data) if given.data else run.data()
+        where = [at for _, at in data.split(given.domain, "validation").where][: given.limit]
+        batch = data.samples(given.domain, where)
+        cells = row(run, batch.images, batch.labels, given.eps / 255)
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
