@@ -1,5 +1,6 @@
 """What is written is what is read, and a damaged file is one clear line."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lookright import files
 from lookright.claims import Claim
 from lookright.diagnostics import Diagnostic
 from lookright.errors import UserError
@@ -250,6 +252,41 @@ def test_a_reader_beside_a_writer_sees_whole_results(tmp_path):
         for reader in readers:
             reader.result()
     assert len({*seen}) > 3
+
+
+@pytest.mark.parametrize("meanwhile", ["there and back", "the rest"])
+def test_what_is_written_while_a_reader_hashes_is_no_damage(tmp_path, monkeypatch, meanwhile):
+    """A writer changes the files and changes them back, or moves the last of them into place."""
+
+    def write(text: bytes) -> None:
+        with together(tmp_path) as new:
+            (new / "examples.npz").write_bytes(text)
+
+    def stopped(source: Path, target: Path) -> None:
+        if target.name == "examples.npz":
+            raise KeyboardInterrupt
+        move(source, target)
+
+    def at_first(path: Path) -> str:
+        monkeypatch.setattr(files, "content_hash", own)
+        if meanwhile == "there and back":
+            write(b"new")
+        found = own(path)
+        if meanwhile == "there and back":
+            write(b"old")
+        else:
+            files.finish(tmp_path)
+        return found
+
+    own, move = files.content_hash, os.replace
+    write(b"old")
+    if meanwhile == "the rest":
+        monkeypatch.setattr(os, "replace", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write(b"new")
+        monkeypatch.setattr(os, "replace", move)
+    monkeypatch.setattr(files, "content_hash", at_first)
+    assert files.verified(tmp_path / "examples.npz").read_bytes() in (b"old", b"new")
 
 
 def test_a_folder_of_homes_names_them(tmp_path):

@@ -188,15 +188,31 @@ def verified(path: Path) -> Path:
     for folder in (path.parent, path.parent.parent):
         name = path.relative_to(folder).as_posix()
         for _ in range(_LOOKS):
+            before = _settled_version(folder)
             expected = checksums(folder).get(name)
             if expected is None or not path.is_file() or content_hash(path) == expected:
                 break
-            if not (folder / WRITTEN).is_dir() and checksums(folder).get(name) == expected:
+            if before and _settled_version(folder) == before:
                 raise _changed(path, folder)
             time.sleep(0.05)  # another process is moving new files into place
         else:
             raise _changed(path, folder)
     return path
+
+
+def _settled_version(folder: Path) -> tuple[int, int] | None:
+    """What tells the files that were last written together from others, though these have the same
+    bytes; None while files are moved into place."""
+    before = _version(folder)
+    return None if (folder / WRITTEN).is_dir() or _version(folder) != before else before
+
+
+def _version(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = (folder / CHECKSUMS).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _changed(path: Path, folder: Path) -> UserError:

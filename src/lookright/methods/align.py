@@ -80,9 +80,8 @@ class ALIGN(Method):
         if guiding:
             target = self.guide(batch, saliency)
             losses["explanation"] = self.guidance * target.distance(saliency, self.distance)
+            losses = joined(losses, self.guide.losses(self.model, batch), self.guide)
         if mixed:
             gap = mixed_explanation_gap(mixed, others[0][1], saliency, self.mixup_distance)
-            losses["mixup"] = self.mixup * gap
-        if guiding:
-            losses = joined(losses, self.guide.losses(self.model, batch), self.guide)
+            losses = joined(losses, {"mixup": self.mixup * gap}, self.guide)
         return losses

@@ -122,10 +122,11 @@ class EGAT(Method):
         if explaining:
             target = self.guide(batch, pairs.of(minmax(wanted)) if pairs else wanted)
             losses["explanation"] = self.stability * target.distance(of_guided, self.distance)
+        losses = joined(losses, self._of_guide(batch), self.guide)
         if mixed:
             gap = mixed_explanation_gap(mixed, seen_clean[1][1], clean_map, self.mixup_distance)
-            losses["mixup"] = self.mixup * gap
-        return joined(losses, self._of_guide(batch), self.guide)
+            losses = joined(losses, {"mixup": self.mixup * gap}, self.guide)
+        return losses
 
     def _seen(
         self, parts: list[tuple[Tensor, Tensor]], explain: bool, model: nn.Module | None = None
