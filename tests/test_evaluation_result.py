@@ -289,6 +289,11 @@ def test_what_is_written_while_a_reader_hashes_is_no_damage(tmp_path, monkeypatc
     assert files.verified(tmp_path / "examples.npz").read_bytes() in (b"old", b"new")
 
 
+def test_a_path_below_a_file_has_no_checksum(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert files.verified(tmp_path / "file" / "best.safetensors") is not None
+
+
 def test_a_folder_of_homes_names_them(tmp_path):
     light = Protocol(stages=(Answers(),), only=True)
     for name in ("one", "two"):

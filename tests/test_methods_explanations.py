@@ -323,8 +323,18 @@ def test_rrr_wants_masks(guide: Guide) -> None:
 class Namesake(LearnedMask):
     """A guide whose own term has the name of one of the method's."""
 
+    term = "clean"
+
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        return {"clean": torch.zeros(())}
+        return {self.term: torch.zeros(())}
+
+
+@pytest.mark.parametrize("method", [ALIGN, EGAT])
+def test_nor_that_of_mixtures_the_place_of_one_of_the_guide(method: Callable[..., Method]) -> None:
+    guide = Namesake(warm_up=0.0)
+    guide.term = "mixup"
+    with pytest.raises(UserError, match="Namesake adds a loss term named mixup"):
+        method(Smooth(), guide=guide, mixup=1.0)(batch())
 
 
 @pytest.mark.parametrize(

@@ -187,13 +187,15 @@ def verified(path: Path) -> Path:
         raise UserError(f"{path} is damaged ({error}): take it from a copy.") from error
     for folder in (path.parent, path.parent.parent):
         name = path.relative_to(folder).as_posix()
+        doubted = None
         for _ in range(_LOOKS):
             before = _settled_version(folder)
             expected = checksums(folder).get(name)
             if expected is None or not path.is_file() or content_hash(path) == expected:
                 break
-            if before and _settled_version(folder) == before:
+            if before and before == doubted == _settled_version(folder):
                 raise _changed(path, folder)
+            doubted = before
             time.sleep(0.05)  # another process is moving new files into place
         else:
             raise _changed(path, folder)
@@ -201,18 +203,16 @@ def verified(path: Path) -> Path:
 
 
 def _settled_version(folder: Path) -> tuple[int, int] | None:
-    """What tells the files that were last written together from others, though these have the same
-    bytes; None while files are moved into place."""
+    """Whose files were last written together, as far as the clock tells; None while they move."""
     before = _version(folder)
     return None if (folder / WRITTEN).is_dir() or _version(folder) != before else before
 
 
 def _version(folder: Path) -> tuple[int, int] | None:
-    try:
+    with suppress(OSError):
         found = (folder / CHECKSUMS).stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
+        return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def _changed(path: Path, folder: Path) -> UserError:

@@ -180,7 +180,7 @@ def smoothed_labels(method: Method, share: float) -> Iterator[None]:
 def joined(
     losses: Mapping[str, Tensor], more: Mapping[str, Tensor], adds: Method | Guide
 ) -> dict[str, Tensor]:
-    """The loss terms of a method, and `more` of what adds them.
+    """Loss terms and `more`, of which some are of what `adds` them to a method's own.
 
     Raises:
         UserError: both have a term of one name, of which one would be lost.
