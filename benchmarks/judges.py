@@ -4,9 +4,7 @@ Under PGD of 20 steps alone two methods can look alike that a stronger attack te
 (docs/results/pacs.md). Here the same test images of each run go through every attack.
 """
 
-import argparse
 import time
-from pathlib import Path
 from statistics import mean
 
 import torch
@@ -17,6 +15,7 @@ from lookright.attacks.objectives import Margin
 from lookright.batch import Batch
 from lookright.metrics import correct
 from lookright.training import Run
+from of_runs import images_of, parser_of_runs
 
 FIRST = "PGD, 20 steps"
 JUDGES: dict[str, Attack] = {
@@ -43,20 +42,14 @@ def judged(model: nn.Module, batch: Batch, ball: Ball, attack: Attack, seed: int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", help="folders of trainings")
-    parser.add_argument("--data", type=Path, help="where the images lie now, if elsewhere")
-    parser.add_argument("--domain", required=True)
-    parser.add_argument("--eps", type=float, default=4, help="in units of 1/255")
-    parser.add_argument("--limit", type=int, default=200)
+    parser = parser_of_runs(__doc__, 200)
     parser.add_argument("--autoattack", action="store_true", help="as well, which takes long")
     given = parser.parse_args()
     judges = JUDGES | (SLOW if given.autoattack else {})
     rows: dict[str, list[Judged]] = {name: [] for name in judges}
     for folder in given.runs:
         run = Run(folder)
-        data = run.data(root=given.data) if given.data else run.data()
-        where = [at for _, at in data.split(given.domain, "test").where]
+        data, where = images_of(run, given, "test")
         drawn = torch.randperm(len(where), generator=Generator().manual_seed(0))[: given.limit]
         batch = data.samples(given.domain, [where[at] for at in drawn.tolist()])
         ball, model = Ball(eps=given.eps / 255), run.model().eval()

@@ -6,9 +6,7 @@ each image and every other class r, the change of f_y - f_r under PGD, and the m
 map M_y - M_r. An answer is certain where the second is below the margin for every r.
 """
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from lookright.attacks import PGD
 from lookright.explainers import GradCAM
 from lookright.training import Run
+from of_runs import images_of, parser_of_runs
 
 HEADS = ("model", "n", "change", "bound", "quotient", "largest", "kept, %", "certain, %")
 
@@ -60,19 +59,12 @@ def row(run: Run, images: Tensor, labels: Tensor, eps: float) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", help="folders of trainings on one domain")
-    parser.add_argument("--data", type=Path, help="where the images lie now, if elsewhere")
-    parser.add_argument("--domain", required=True)
-    parser.add_argument("--eps", type=float, default=4, help="in units of 1/255")
-    parser.add_argument("--limit", type=int, default=128)
-    given = parser.parse_args()
+    given = parser_of_runs(__doc__, 128).parse_args()
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
     for folder in given.runs:
         run = Run(folder)
-        data = run.data(root=given.data) if given.data else run.data()
-        where = [at for _, at in data.split(given.domain, "validation").where][: given.limit]
-        batch = data.samples(given.domain, where)
+        data, where = images_of(run, given, "validation")
+        batch = data.samples(given.domain, where[: given.limit])
         cells = row(run, batch.images, batch.labels, given.eps / 255)
         print(f"| {' | '.join(cells)} |", flush=True)
 
