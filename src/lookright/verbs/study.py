@@ -122,7 +122,7 @@ def study(
         if data or weights:
             raise UserError(
                 "Expected the file of a benchmark in --like, which says how to train on your own "
-                "images, such as examples/isic2017.yaml; got data or weights alone."
+                "images, such as examples/isic2017_masks.yaml; got data or weights alone."
             )
         setting = _on_shortcut(
             40 if epochs is None else epochs,
