@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cases import METHODS, batch
+from cases import DISTANCES, METHODS, batch
 from lookright.attacks import PGD, Attack
-from lookright.distances import L1, Correlation, Cosine
+from lookright.distances import L1, Correlation, Cosine, Distance
 from lookright.errors import UserError
 from lookright.explainers import GradCAM, InputGradient
 from lookright.guides import CleanExplanation, HumanMask, mixup
@@ -52,6 +52,27 @@ def test_named_terms_are_finite_scalars(make: Make) -> None:
         assert term.isfinite()
         assert term >= 0 or name == "invariance"  # IRM's: a square, estimated without bias
     assert sum(terms.values()) > 0
+
+
+@every_method
+def test_a_head_that_begins_at_zero_is_trained(make: Make) -> None:
+    """As of weights of other classes, whose head is left out."""
+    model = without_dropout(Tiny())
+    nn.init.zeros_(model.head.weight)
+    nn.init.zeros_(model.head.bias)
+    loss_of(make(model)).backward()
+    assert model.head.weight.grad.abs().sum() > 0
+
+
+@every_method
+def test_sure_answers_in_half_precision_give_a_finite_loss_and_gradient(make: Make) -> None:
+    model = without_dropout(Tiny())
+    nn.init.normal_(model.head.weight, std=300)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = loss_of(make(model))
+    loss.backward()
+    assert loss.isfinite()
+    assert all(of.grad.isfinite().all() for of in model.parameters() if of.grad is not None)
 
 
 @every_method
@@ -405,6 +426,15 @@ def test_the_mixup_gap_is_zero_for_maps_that_mix_as_the_images_do_and_counts_wha
     alone = Mixed(mixed.labels[:0], at[0][:0], at[1][:0], mixed.lam[:0])
     assert mixed_explanation_gap(alone, maps[:0], maps, L1()) == 0
     assert mixed_explanation_gap(alone, maps[:0], maps, Correlation()) == 0
+
+
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_the_mixup_gap_is_of_normalised_maps_whatever_the_distance(distance: Distance) -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps, of_mixed = (torch.rand(n, 4, 5, generator=generator, dtype=torch.float64) for n in (2, 1))
+    mixed = Mixed(*(torch.tensor([each]) for each in (0, 0, 1)), torch.tensor([0.3]))
+    found = mixed_explanation_gap(mixed, 5 + 2 * of_mixed, 1 + 3 * maps, distance)
+    torch.testing.assert_close(found, mixed_explanation_gap(mixed, of_mixed, maps, distance))
 
 
 class Recomputed(Smooth):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from lookright.batch import Batch
-from lookright.distances import Contrast, Correlation, Distance, MinMaxDistance
+from lookright.distances import Contrast, Correlation, Distance, MinMaxDistance, minmax
 from lookright.errors import UserError
 from lookright.modes import may_look
 from lookright.processes import weight
@@ -24,13 +24,15 @@ class Target:
 
     maps: (B, h, w), of any positive scale, or in [0, 1] if `is_mask`; known: (B,) bool, which
     images have a target, None for all; ignored: (B, h, w) bool, places where the target is unknown
-    and which are left out, None for none.
+    and which are left out, None for none. normalised: they are made of min-max-normalised maps, so
+    those that should match them are normalised, too, whatever the distance.
     """
 
     maps: Tensor
     known: Tensor | None = None
     is_mask: bool = False
     ignored: Tensor | None = None
+    normalised: bool = False
 
     def distance(self, saliency: Tensor, distance: Distance) -> Tensor:
         """The mean distance of saliency (B, h', w') over the images whose target is known.
@@ -40,6 +42,8 @@ class Target:
         """
         if self.is_mask and isinstance(distance, MinMaxDistance):
             distance = replace(distance, mask_target=True)
+        elif self.normalised:
+            saliency = minmax(saliency)
         values = distance(saliency, self.maps, self.ignored)
         if self.known is None:
             mean = values.mean() if len(values) else values.sum()

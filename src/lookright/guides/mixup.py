@@ -56,7 +56,7 @@ class MixedExplanation(Guide):
         return mix_same_class(batch.labels, self.concentration)
 
     def __call__(self, batch: Batch, saliency: Tensor) -> Target:
-        return Target(saliency, is_mask=True)
+        return Target(saliency, is_mask=True, normalised=True)
 
 
 def mixed_explanation_gap(
@@ -65,10 +65,11 @@ def mixed_explanation_gap(
     """R_mix: the mean of d(Phi(x_m), lam Phi(x_i) + (1 - lam) Phi(x_j)), a scalar (DRE, eq. 4).
 
     of_mixed: (P, h, w), the maps of the mixed images; of_images: (B, h, w), the maps of the batch.
-    The maps of the images are min-max-normalised before they are mixed, those of the mixtures by
-    the distance, which is `L1()` in DRE. 0 if no two images share a class.
+    Every map is min-max-normalised, those of the images before they are mixed. The distance is
+    `L1()` in DRE. 0 if no two images share a class.
     """
-    return Target(mixed.of(minmax(of_images)), is_mask=True).distance(of_mixed, distance)
+    target = Target(mixed.of(minmax(of_images)), is_mask=True, normalised=True)
+    return target.distance(of_mixed, distance)
 
 
 def mix_same_class(labels: Tensor, concentration: float = 0.2) -> Mixed:

@@ -1,5 +1,6 @@
 """MART: misclassification-aware adversarial training (Wang et al., ICLR 2020)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -53,8 +54,10 @@ class MART(Method):
 def boosted_cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
     """The mean of -log p_y - log(1.0001 - max_{k != y} p_k), of logits (B, K) and labels (B,).
 
-    smoothing: of the labels in the first part.
+    smoothing: of the labels in the first part. Half precision, in which 1.0001 is 1, is computed in
+    float32.
     """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     label = F.one_hot(y, logits.shape[1]).bool()
     rival = logits.softmax(1).masked_fill(label, 0).amax(1)
     return F.cross_entropy(logits, y, label_smoothing=smoothing) - (1.0001 - rival).log().mean()

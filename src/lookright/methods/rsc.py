@@ -15,7 +15,8 @@ class RSC(Method):
 
     For each image, m mutes the share `features` of z with the largest gradient of the label's score
     (eqs. 1 to 4). Muting is applied only to the share `images` of the batch whose label probability
-    drops most by it (section 3.3); the others are trained on all of z.
+    drops most by it (section 3.3); the others are trained on all of z. A feature without a gradient
+    is not muted: of a head that begins at zero none would be left to learn from.
 
     It does not compare domains, so it can be trained on a single one, with unbalanced batches.
     Needs a network whose last layer is linear or a convolution; scores and probabilities are those
@@ -51,7 +52,7 @@ class RSC(Method):
         """m, of the same shape as z: 0 for muted features and 1 elsewhere."""
         scores = _of_classes(head.scores(z.requires_grad_()))
         (gradient,) = torch.autograd.grad(scores.gather(1, y[:, None]).sum(), z)
-        kept = _below_top(gradient.flatten(1), self.features).view_as(z)
+        kept = _below_top(gradient.flatten(1), self.features).view_as(z) | (gradient == 0)
 
         muted = _of_classes(head.scores(z * kept))
         fall = (scores.softmax(1) - muted.softmax(1)).detach().gather(1, y[:, None])[:, 0]
