@@ -220,6 +220,16 @@ def test_methods_that_are_something_else_by_now_make_a_new_hypothesis(tmp_path):
     assert found.expected.trained_on == (("art",),)
 
 
+def test_so_does_one_that_the_file_asks_no_more(tmp_path):
+    write_down(tmp_path, [expected(EGAT), expected(LEVEL)])
+    evaluated(tmp_path, 6)
+    others = {EGAT: expected(EGAT, compared="2"), LEVEL: expected(LEVEL, (7, 8, 9))}
+    changed, kept = write_down(tmp_path, [], others.get)
+    assert (changed.expected.compared, changed.evaluations, changed.asked) == ("2", 6, False)
+    assert (kept.expected, kept.evaluations) == (expected(LEVEL), 0)
+    assert write_down(tmp_path, []) == (changed, kept)
+
+
 def test_without_hypotheses_nothing_is_recorded(tmp_path):
     assert write_down(str(tmp_path), []) == ()
     assert not (tmp_path / RECORD).exists()

@@ -6,7 +6,7 @@ number of evaluations that are already there; and once there is one, it stays.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,7 +112,11 @@ def _testable(protocol: Protocol) -> dict[str, Measure]:
     return found | {one.key: one for one in MEASURES if one.balances and one.balances.key in found}
 
 
-def write_down(folder: Path | str, expected: Sequence[Expected]) -> tuple[Recorded, ...]:
+def write_down(
+    folder: Path | str,
+    expected: Sequence[Expected],
+    now: Callable[[Hypothesis], Expected | None] = lambda _: None,
+) -> tuple[Recorded, ...]:
     """Record what a benchmark's file expects in the folder of its runs; gives all of the record,
     that first which the file still asks.
 
@@ -120,34 +124,41 @@ def write_down(folder: Path | str, expected: Sequence[Expected]) -> tuple[Record
     stays as it is, though the file asks it no more; a hypothesis whose methods are something else
     by now is a new one.
 
+    now: what stands behind a hypothesis that the file does not ask, None without both methods.
+
     Raises:
         UserError: the record is damaged, or cannot be written.
     """
     folder = as_path(folder)
     before = _read(folder / RECORD)
-    found = _with(before, expected, folder)
+    found = _with(before, expected, now, folder)
     if found != tuple(before):
         with locked(folder):
-            found = _with(_read(folder / RECORD), expected, folder)
+            found = _with(_read(folder / RECORD), expected, now, folder)
             text = json.dumps([asdict(each) for each in found], indent=1)
             write_atomically(folder / RECORD, text.encode())
     return found
 
 
 def _with(
-    before: Sequence[Recorded], expected: Sequence[Expected], folder: Path
+    before: Sequence[Recorded],
+    expected: Sequence[Expected],
+    now: Callable[[Hypothesis], Expected | None],
+    folder: Path,
 ) -> tuple[Recorded, ...]:
     """The record `before`, once the file expects this."""
     evaluations = len(list(folder.glob("*/results/*/result.json")))
     day = datetime.now(UTC).date().isoformat()
     known = {each.expected.hypothesis: each for each in before}
-    asked = []
-    for each in expected:
-        old = known.pop(each.hypothesis, None)
-        same = old is not None and _same(old.expected, each, seeds_too=not evaluations)
-        asked.append(replace(old, asked=True) if old and same else Recorded(each, day, evaluations))
-    gone = [replace(each, asked=False) for each in known.values()] if evaluations else []
-    return (*asked, *gone)
+
+    def kept(old: Recorded | None, each: Expected, asked: bool) -> Recorded:
+        if old and _same(old.expected, each, seeds_too=not evaluations):
+            return replace(old, asked=asked)
+        return Recorded(each, day, evaluations, asked)
+
+    asked = [kept(known.pop(each.hypothesis, None), each, True) for each in expected]
+    left = known.items() if evaluations else ()
+    return (*asked, *(kept(old, now(one) or old.expected, False) for one, old in left))
 
 
 def _same(old: Expected, new: Expected, seeds_too: bool) -> bool:

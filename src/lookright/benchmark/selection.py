@@ -98,22 +98,23 @@ def rows(benchmark: Benchmark, grid: Grid) -> list[Row]:
     ]
 
 
-def expected(benchmark: Benchmark, grid: Grid, seeds: Sequence[int]) -> list[Expected]:
-    """The hypotheses of a benchmark with the trainings that are to test them."""
-    if not benchmark.hypotheses:
-        return []
+def expected(
+    benchmark: Benchmark, grid: Grid, seeds: Sequence[int], hypothesis: Hypothesis
+) -> Expected | None:
+    """A hypothesis with the trainings that are to test it; None if a method is not in the file.
+
+    Its methods are compared by a hash of the evaluations of both.
+    """
+    if not {hypothesis.method, hypothesis.better_than} <= set(benchmark.methods):
+        return None
     once = rows(replace(benchmark, seeds=1), grid)
     cells = tuple(dict.fromkeys(row.domains for row in once))
-
-    def compared(one: Hypothesis) -> str:
-        """A hash of the evaluations of both methods."""
-        digests = [
-            row.evaluation(trial).digest
-            for name in (one.method, one.better_than)
-            for row in once
-            for trial in row.trials
-            if trial.name == name
-        ]
-        return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:12]
-
-    return [Expected(each, tuple(seeds), cells, compared(each)) for each in benchmark.hypotheses]
+    digests = [
+        row.evaluation(trial).digest
+        for name in (hypothesis.method, hypothesis.better_than)
+        for row in once
+        for trial in row.trials
+        if trial.name == name
+    ]
+    compared = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:12]
+    return Expected(hypothesis, tuple(seeds), cells, compared)
