@@ -1,5 +1,6 @@
 """Every kind of image file comes in right, and every damaged one as one clear line."""
 
+import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from lookright.data.images import (
     UnreadableImageError,
+    check_image,
     load_image,
     read_image,
     read_mask,
@@ -158,6 +160,38 @@ def test_lost_pixels_are_noticed_in_every_format(tmp_path, suffix, kept):
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(UnreadableImageError, match="replace or remove"):
         read_image(path)
+
+
+def tagged(path: Path, mode: str, tag: int, kind: int, value: bytes = b"") -> Path:
+    """A TIFF of grey 100 or of noise, with one of its tags of another type, or of another value."""
+    image = Image.new("LA", (4, 4), (100, 255)) if mode == "LA" else NOISE.convert(mode)
+    image.save(path)
+    content = bytearray(path.read_bytes())
+    (at,) = struct.unpack("<I", content[4:8])
+    while struct.unpack("<H", content[at + 2 : at + 4]) != (tag,):
+        at += 12
+    content[at + 4 : at + 6] = struct.pack("<H", kind)
+    content[at + 10 : at + 10 + len(value)] = value
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "tag", "kind"),
+    [("RGB", 273, 2), ("RGB", 273, 11), ("P", 320, 8)],
+    ids=["an offset of text", "an offset of floats", "a palette below 0"],
+)
+def test_a_tag_of_another_type_is_damage(tmp_path, mode, tag, kind):
+    path = tagged(tmp_path / "image.tif", mode, tag, kind)
+    for read in (read_image, check_image, lambda path: read_mask(path, path)):
+        with pytest.raises(UnreadableImageError, match="replace or remove"):
+            read(path)
+
+
+def test_grey_multiplied_by_its_opacity_is_grey(tmp_path):
+    path = tagged(tmp_path / "image.tif", "LA", 338, 3, b"\1")
+    assert colour(path) == (100, 100, 100)
+    assert read_mask(path, path).mode == "LA"
 
 
 def test_truncated_fake_missing_and_unbounded_files_are_named(tmp_path):

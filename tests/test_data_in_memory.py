@@ -7,7 +7,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from lookright.batch import Batch
 from lookright.data import ImageData, InMemory, Shortcut, as_data
@@ -57,6 +69,9 @@ PLAIN = {
     "a stream": Stream(),
     "a loader": DataLoader(ITEMS, batch_size=5),
     "a loader in any order": DataLoader(ITEMS, batch_size=5, shuffle=True),
+    "a loader in the order of a sampler": DataLoader(
+        ITEMS, batch_sampler=BatchSampler(SubsetRandomSampler(range(N)), 5, drop_last=False)
+    ),
     "a loader of batches": InMemory(IMAGES, LABELS).loader("data", "all", batch_size=5),
     "a split": InMemory(IMAGES, LABELS).split("data", "all"),
 }
@@ -228,6 +243,13 @@ def norm(x: Tensor) -> Tensor:
     return (x - 0.45) / 0.22
 
 
+SAMPLERS: dict[str, Any] = {
+    "by weights": WeightedRandomSampler([1.0] * N, N),
+    "by chance": RandomSampler(ITEMS, replacement=True),
+    "some": RandomSampler(ITEMS, num_samples=5),
+    "one process's": DistributedSampler(ITEMS, num_replicas=2, rank=0),
+}
+
 WRONG: dict[str, tuple[Any, str]] = {
     "normalised": ((norm(IMAGES), LABELS), r"Classifier\(network, classes, image_size, mean, std"),
     "levels as float": ((255 * IMAGES, LABELS), "divide them by 255"),
@@ -256,7 +278,42 @@ WRONG: dict[str, tuple[Any, str]] = {
         [(IMAGES[:1], LABELS[:1]), (IMAGES[:1, :, 1:, 1:], LABELS[:1])],
         "of the same size",
     ),
+    "labels of different sizes": (
+        Items([(IMAGES[0], 0), (IMAGES[1], torch.tensor([1]))]),
+        "labels of the same size",
+    ),
+    "masks of different sizes": (
+        Items([(IMAGES[0], 0, MASKS[0]), (IMAGES[1], 1, MASKS[0, :, 1:])]),
+        "masks of the same size",
+    ),
+    "labels as text": (Items([(IMAGES[0], "cat")]), "labels as a tensor; got str, .*give numbers"),
+    "labels of batches as text": (DataLoader(Items([(IMAGES[0], "cat")])), "labels .*; got tuple"),
+    "labels as None": (Items([(IMAGES[0], None)]), "Expected labels as a tensor; got NoneType"),
+    "labels of batches as None": (
+        DataLoader(Items([(IMAGES[:1], None)]), batch_size=None),
+        "Expected labels as a tensor; got NoneType",
+    ),
+    "one label for a batch": (
+        DataLoader(Items([(IMAGES[:1], 0)]), batch_size=None),
+        r"Expected 1 labels, one for each image; got shape \(\)",
+    ),
     "drop_last": (DataLoader(ITEMS, 5, drop_last=True), "drop_last=False"),
+    "drop_last of a batch sampler": (
+        DataLoader(ITEMS, batch_sampler=BatchSampler(SequentialSampler(ITEMS), 5, drop_last=True)),
+        "drop_last=False",
+    ),
+    **{
+        f"{name}, {way}": (
+            DataLoader(ITEMS, **given),
+            f"{type(sampler).__name__} repeats or drops images: .* give fit balance_classes=True",
+        )
+        for name, sampler in SAMPLERS.items()
+        for way, given in {
+            "one by one": {"sampler": sampler, "batch_size": None},
+            "in batches": {"sampler": sampler, "batch_size": 5},
+            "in batches of its own": {"batch_sampler": BatchSampler(sampler, 5, False)},
+        }.items()
+    },
     "nothing": (Items([]), "is empty"),
     "a number": (3, "got int"),
 }
@@ -283,6 +340,8 @@ def test_labels_beyond_the_classes_and_arguments_without_sense_are_refused():
         as_data(images=IMAGES, labels=LABELS, has_mask=LABELS > 0)
     with pytest.raises(UserError, match="12 bools"):
         as_data(images=IMAGES, labels=LABELS, masks=MASKS, has_mask=LABELS)
+    with pytest.raises(UserError, match="has_mask as a tensor; got str"):
+        as_data(images=IMAGES, labels=LABELS, masks=MASKS, has_mask="all")
     with pytest.raises(UserError, match="one domain"):
         InMemory(IMAGES, LABELS, domain=["a", "b"])
     assert as_data(images=IMAGES, labels=LABELS, masks=MASKS, has_mask=LABELS > 0).has_masks

@@ -11,6 +11,7 @@ import datasets
 import pytest
 
 from lookright.data import Seen, Selected, load_data
+from lookright.data.layout import find_images
 from lookright.data.listing import Lister
 from lookright.errors import UserError
 from lookright.spec import build, spec_of
@@ -369,12 +370,48 @@ def test_a_validation_image_that_is_also_trained_on_chooses_no_epoch(tmp_path):
     assert [*parts.values()].count("validation") == 16
 
 
-def test_a_link_back_brings_no_image_into_another_class(tmp_path):
-    root = grow(tmp_path / "pets", "cat", "dog")
-    (root / "cat" / "loop").symlink_to("..")
-    with pytest.warns(UserWarning, match="1 links to folders that were listed before"):
+FLAT = ("cat", "dog")
+NESTED = tuple(f"{domain}/{name}" for domain in ("day", "night") for name in FLAT)
+
+
+@pytest.mark.parametrize(
+    ("folders", "link", "to"),
+    [
+        (FLAT, "cat/loop", ".."),
+        (FLAT, "cat/more", "../dog"),
+        (FLAT, "ape", "cat"),
+        (FLAT, "loop", "."),
+        (NESTED, "day/cat/up", ".."),
+        (NESTED, "day/up", ".."),
+        (NESTED, "day/lynx", "cat"),
+        (NESTED, "day/ape", "../night/cat"),
+        (NESTED, "dawn", "day"),
+        (NESTED, "ape", "day/cat"),
+        (NESTED, "loop", "."),
+    ],
+)
+def test_a_link_back_brings_no_image_into_another_class(tmp_path, folders, link, to):
+    root, links = grow(tmp_path / "pets", *folders), tmp_path / "links" / "pets"
+    for name in folders:
+        (links / name).parent.mkdir(parents=True, exist_ok=True)
+        (links / name).symlink_to(root / name)
+    linked = load_data(links, image_size=4)
+    (root / link).symlink_to(to)
+    with pytest.warns(UserWarning, match=f"1 links to folders that were .* '.*{link}'"):
         data = load_data(root, image_size=4, subfolders="take")
-    assert [*data.names("pets")] == [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(3)]
+    for each in (data, linked):
+        assert each.classes == FLAT
+        names = [name for domain in each.domains for name in each.names(domain)]
+        assert names == [f"{name}/{i}.png" for name in folders for i in range(3)]
+
+
+def test_of_a_root_that_is_none_deep_folders_are_not_listed(tmp_path):
+    grow(tmp_path, "a/b/c/d/e/cat")
+    listed = []
+    with pytest.raises(UserError, match="Expected images in"):
+        find_images(tmp_path, lister=Lister(listed.append))
+    assert len(listed) == 5
+    assert len(Lister().below(tmp_path)) == 3
 
 
 def test_splits_have_the_same_columns_and_may_have_more_classes(tmp_path):

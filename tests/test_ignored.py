@@ -12,7 +12,9 @@ from torch import Tensor
 from cases import DISTANCES, GUIDES, METHODS, batch
 from lookright.batch import Batch, collate
 from lookright.data import Augment, InMemory, MaskValues, Selected, as_data, load_data
+from lookright.data.images import squared
 from lookright.data.loaders import stored_loader
+from lookright.data.masks import MaskSet
 from lookright.distances import leaving_out
 from lookright.evaluation import Protocol, evaluate
 from lookright.evaluation.stages.explanations import Explanations
@@ -34,6 +36,7 @@ from lookright.metrics.measure import Measure
 from lookright.metrics.metric import metric
 from lookright.metrics.questions import LOOKS_AT_OBJECT
 from lookright.models import Classifier
+from lookright.models.preprocessing import Preprocessing
 from lookright.perturbations import Drawn, SwappedBackground
 from models_for_tests import SIZE, Tiny
 
@@ -292,6 +295,19 @@ def test_tool_masks_are_averaged_over_the_pixels_that_count(tmp_path: Path):
     assert seen.tool_ignored[0, 0, 0].tolist() == [False, False, True, False]
     assert seen.tool_masks[0, 0, 0, 1] > 0.8, "the ignored pixels beside it count as little"
     assert seen.tool_masks[0, 0, 0, 2] == 0
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_ignored_pixels_change_no_level_far_from_them(tmp_path: Path, interpolation):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[24:44, 20:40], mask[:8] = 255, 3
+    Image.fromarray(mask).save(path := tmp_path / "mask.png")
+    how = Preprocessing(0.875, interpolation=interpolation)
+    tools = MaskSet(MaskValues(ignore=(3,)), "tool masks", "--tool_mask_values", smooth=True)
+    levels, ignored = tools.read(path, path, "mask", 32, how)[:, 8:].int()
+    assert not ignored.any()
+    whole = squared(Image.fromarray(np.where(mask == 3, np.uint8(0), mask)), 32, how)
+    assert (levels - whole[0, 8:].int()).abs().max() < 16, "bytes are also cut between the axes"
 
 
 @metric(Measure("share_ignored", "Ignored", None, "score", "Share.", question=LOOKS_AT_OBJECT))

@@ -139,6 +139,7 @@ EVERY = {
     **{name: (*row, None, False) for name, row in FORMS.items()},
     **{name: (*row, None, True) for name, row in BORDERED.items()},
     **{name: (*row, True) for name, row in TOLD.items()},
+    "soft above 65535": ("tif", levels(100_000, 0, np.int32), MaskValues(soft=True), False),
 }
 
 

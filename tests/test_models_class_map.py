@@ -137,13 +137,14 @@ def test_a_wrong_map_is_one_clear_line(text: str | None, says: str, tmp_path: Pa
     assert "\n" not in str(raised.value)
 
 
-def test_names_of_classes_from_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_names_of_classes_from_a_file(tmp_path: Path, encoding: str) -> None:
     for name, text in (
         ("names.txt", "cat\n\n dog, hound \nowl\n"),
         ("names.yaml", "[cat, 'dog, hound', owl]"),
         ("names.json", '{"classes": ["cat", "dog, hound", "owl"]}'),
     ):
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding)
         assert read_classes(tmp_path / name) == ("cat", "dog, hound", "owl")
     (tmp_path / "names.yaml").write_text("cat")
     with pytest.raises(UserError, match="two or more class names"):

@@ -15,7 +15,7 @@ from lookright.data.in_memory import InMemory
 from lookright.data.load import load_data
 from lookright.data.masks import MaskValues
 from lookright.data.selection import Selected
-from lookright.data.tensors import checked_images, checked_masks
+from lookright.data.tensors import as_tensor, checked_images, checked_labels, checked_masks
 from lookright.errors import UserError, some
 from lookright.models.preprocessing import Preprocessing
 
@@ -59,7 +59,7 @@ def as_data(
 
     Raises:
         UserError: data in another form; the errors of `InMemory`, such as normalised images; a
-            loader that drops images (`drop_last`).
+            loader that repeats or drops images, such as one with `drop_last`.
     """
     if (data is None) == (images is None):
         raise UserError(f"Give either data ({_TAKEN}) or images with their labels.")
@@ -84,10 +84,7 @@ def as_data(
             raise UserError("Expected labels, the class number of each image; got none.")
         return InMemory(x, y, guides, has_mask, classes, mask_values=mask_values)
     if isinstance(data, DataLoader):
-        if data.drop_last:
-            raise UserError(
-                "This loader drops the last incomplete batch: make it with drop_last=False."
-            )
+        _require_all(data)
         own = _classes(data.dataset, classes)
         return _named_as(classes, _gathered(data, own, mask_values).in_key_order())
     if isinstance(data, Dataset):
@@ -97,6 +94,22 @@ def as_data(
             classes, found.in_key_order() if isinstance(data, IterableDataset) else found
         )
     raise UserError(f"Expected {_TAKEN}; got {type(data).__name__}.")
+
+
+def _require_all(loader: DataLoader[Any]) -> None:
+    """Raise UserError for a loader that repeats or drops images."""
+    if getattr(loader.batch_sampler, "drop_last", False):
+        raise UserError(
+            "This loader drops the last incomplete batch: make it with drop_last=False."
+        )
+    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    dataset: Any = loader.dataset
+    drawn = getattr(sampler, "num_samples", None)
+    if getattr(sampler, "replacement", False) or (drawn and drawn != len(dataset)):
+        raise UserError(
+            f"This loader's {type(sampler).__name__} repeats or drops images: make it with "
+            "shuffle=True instead; to balance the classes, give fit balance_classes=True."
+        )
 
 
 def _classes(dataset: Any, given: Sequence[str] | None) -> Sequence[str] | None:
@@ -139,7 +152,7 @@ def _gathered(
     domains: list[int] = []
     for x, y, guides, has, outside, numbers in _unpacked(batches):
         images.append(checked_images(x))
-        labels.append(torch.as_tensor(y))
+        labels.append(checked_labels(y, len(x)))
         masks.append(None if guides is None else checked_masks(guides, images[-1]))
         known.append(torch.full((len(x),), guides is not None) if has is None else has.cpu())
         ignored.append(outside)
@@ -207,21 +220,25 @@ def _stacked(items: list[Any]) -> Batch:
                     f"Expected {what} as tensors; got {type(value).__name__}: end the transform of "
                     "the data set in torchvision's ToTensor(), which gives float in [0, 1]."
                 )
-    shapes = sorted({tuple(image.shape) for image, _, _ in rows})
+    images = checked_images(_alike("images", [image for image, _, _ in rows]))
+    labels = _alike("labels", [as_tensor(label, "labels") for _, label, _ in rows])
+    known = [mask is not None for _, _, mask in rows]
+    if not any(known):
+        return Batch(images, labels)
+    none = torch.zeros_like(rows[known.index(True)][2])
+    masks = _alike("masks", [none if mask is None else mask for _, _, mask in rows])
+    return Batch(images, labels, masks=masks, has_mask=torch.tensor(known))
+
+
+def _alike(what: str, values: list[Tensor]) -> Tensor:
+    """The values as one tensor; raises UserError if their shapes differ."""
+    shapes = sorted({tuple(value.shape) for value in values})
     if len(shapes) > 1:
         raise UserError(
-            f"Expected images of the same size; got {shapes[0]} and {shapes[-1]}: resize and crop "
-            "them in the data set's transform."
+            f"Expected {what} of the same size; got {shapes[0]} and {shapes[-1]}: make them alike "
+            "in the data set's transform."
         )
-    images = checked_images(torch.stack([image for image, _, _ in rows]))
-    labels = torch.stack([torch.as_tensor(label) for _, label, _ in rows])
-    given = [mask for _, _, mask in rows if mask is not None]
-    if not given:
-        return Batch(images, labels)
-    none = torch.zeros_like(given[0])
-    masks = torch.stack([none if mask is None else mask for _, _, mask in rows])
-    has_mask = torch.tensor([mask is not None for _, _, mask in rows])
-    return Batch(images, labels, masks=masks, has_mask=has_mask)
+    return torch.stack(values)
 
 
 def _joined(values: list[Tensor]) -> Tensor:

@@ -37,6 +37,8 @@ _DAMAGED = (
     IndexError,
     struct.error,
     RuntimeError,
+    TypeError,
+    OverflowError,
     Image.DecompressionBombError,
 )
 _JPEG_END: Final = b"\xff\xd9"
@@ -245,7 +247,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
             "floating-point pixels have no known range; save the image with 8 or 16 bits"
         )
     if not image.mode.startswith("I"):
-        return image.copy()
+        return _copied(image)
     levels = np.array(image).astype(np.int64)
     if levels.min() < 0 or levels.max() > 65535:
         raise ValueError("32-bit pixels above 65535; save the image with 8 or 16 bits")
@@ -253,9 +255,14 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _as_stored(image: Image.Image) -> Image.Image:
-    copy = image.copy()
+    copy = _copied(image)
     copy.format = image.format
     return copy
+
+
+def _copied(image: Image.Image) -> Image.Image:
+    """A copy; of grey multiplied by its opacity, which Pillow converts to nothing else, as LA."""
+    return image.convert("LA") if image.mode == "La" else image.copy()
 
 
 def _orientation(image: Image.Image) -> int:

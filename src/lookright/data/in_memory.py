@@ -13,6 +13,7 @@ from lookright.batch import Batch
 from lookright.data.dataset import ImageData, hashed
 from lookright.data.masks import MaskValues
 from lookright.data.tensors import (
+    as_tensor,
     checked_images,
     checked_labels,
     checked_masks,
@@ -162,7 +163,7 @@ def _given(masks: Tensor | None, has_mask: Tensor | None, count: int) -> Tensor 
         return None
     if has_mask is None:
         return torch.ones(count, dtype=torch.bool)
-    has_mask = torch.as_tensor(has_mask).cpu()
+    has_mask = as_tensor(has_mask, "has_mask")
     if has_mask.dtype != torch.bool or has_mask.shape != (count,):
         raise UserError(
             f"Expected has_mask as {count} bools, one for each image; got {has_mask.dtype} of "

@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from lookright.data.dataset import SplitName
 from lookright.data.images import SUFFIXES
-from lookright.data.listing import AGAIN, ODD, Lister
+from lookright.data.listing import AGAIN, ODD, Lister, Listing
 from lookright.errors import UserError, did_you_mean, printable
 
 Tree = dict[str, dict[str, list[Path]]]
@@ -58,14 +58,13 @@ def find_images(
     """
     require_folder(root, "images")
     lister = lister or Lister()
-    skipped = {folder.resolve() for folder in ignored}
-    top = [folder for folder in lister(root).folders if folder.resolve() not in skipped]
-    outer = {folder: lister(folder) for folder in top}
-    inner = {each: lister(each) for of in outer.values() for each in of.folders}
-    flat = [folder for folder, of in outer.items() if of.images]
-    nested = [folder for folder, of in inner.items() if of.images]
+    found = lister.every(root, {folder.resolve() for folder in ignored} - {root.resolve()})
+    warn_of_odd(root, lister)
+    top = found[root].folders
+    flat = [folder for folder in top if found[folder].images]
+    nested = [each for folder in top for each in found[folder].folders if found[each].images]
     if not flat and not nested:
-        raise _no_images(root, top)
+        raise _no_images(root, found)
     if flat and nested and subfolders is None:
         raise UserError(
             f"Expected '{root}' laid out either <domain>/<class>/* or <class>/*; '{flat[0]}' and "
@@ -75,19 +74,17 @@ def find_images(
         )
 
     def images(folder: Path) -> list[Path]:
-        here = outer.get(folder) or inner[folder]
-        return here.images + _deeper(root, here.folders, subfolders, lister)
+        return found[folder].images + _deeper(root, folder, found, subfolders, lister)
 
-    domains = {root.resolve(): top} if flat else {each: of.folders for each, of in outer.items()}
+    domains = {root.resolve(): top} if flat else {each: found[each].folders for each in top}
     tree: Tree = {}
     for domain, folders in domains.items():
-        for stray in () if flat else outer[domain].images:
+        for stray in () if flat else found[domain].images:
             lister.pass_over("images outside of class folders", stray)
         classes = tree.setdefault(_name(domain), {})
         for folder in folders:
             classes.setdefault(_name(folder), []).extend(images(folder))
     check_classes(tree, root)
-    warn_of_odd(root, lister)
     given = given_parts([*tree], layout, str(root))
     if given is None:
         return Found(tree, {}, lister)
@@ -303,11 +300,17 @@ def _same_suffix(image: str, mask: Path) -> bool:
 
 
 def _deeper(
-    root: Path, folders: Sequence[Path], subfolders: Subfolders | None, lister: Lister
+    root: Path,
+    folder: Path,
+    listed: Mapping[Path, Listing],
+    subfolders: Subfolders | None,
+    lister: Lister,
 ) -> list[Path]:
-    """The images within folders of a class, if they are to be taken."""
-    above = {root, *(folder.parent for folder in folders)}
-    found = [path for folder in folders for path in lister.below(folder, above)]
+    """The images in folders within that of a class, if they are to be taken."""
+    inner = [*listed[folder].folders]
+    for each in inner:
+        inner += listed[each].folders
+    found = [path for each in sorted(inner) for path in listed[each].images]
     if not found or subfolders == "take":
         return found
     if subfolders is None:
@@ -320,14 +323,13 @@ def _deeper(
     return []
 
 
-def _no_images(root: Path, folders: list[Path]) -> UserError:
+def _no_images(root: Path, found: Mapping[Path, Listing]) -> UserError:
     expected = f"Expected images in '{root}' as <domain>/<class>/* or <class>/*"
-    look = Lister()
-    if look(root).images:
+    if found[root].images:
         return UserError(f"{expected}; they are directly in it: sort them into class folders.")
-    for folder in folders:
-        inner = [each for middle in look(folder).folders for each in look(middle).folders]
-        if any(look(each).images for each in inner):
+    for folder in found[root].folders:
+        inner = [each for middle in found[folder].folders for each in found[middle].folders]
+        if any(found[each].images for each in inner):
             return UserError(f"{expected}; they are in deeper folders. Did you mean '{folder}'?")
     return UserError(f"{expected}; found none ending in {', '.join(sorted(SUFFIXES))}.")
 

@@ -1,8 +1,10 @@
 """Lists folders of images, and counts by reason what is passed over in them."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from itertools import filterfalse
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,9 @@ _OURS: Final = "folders of runs and results"
 _OTHER: Final = "files without the suffix of an image"
 ODD: Final = "pipes, sockets, devices and links to themselves"
 AGAIN: Final = "links to folders that were listed before"
+
+_NEAR: Final = 4
+"""Levels of folders below the root."""
 
 FIRST_LOOK: Final = "first-look.png"
 """The picture that `lookright demo` puts beside its runs."""
@@ -77,19 +82,37 @@ class Lister:
         self.told(len(images))
         return Listing(images, folders)
 
-    def below(self, folder: Path, others: Iterable[Path] = ()) -> Iterator[Path]:
-        """All images below a folder; a folder that several links lead to is listed once, and one of
-        the `others` not at all."""
-        waiting, listed = [folder], set(map(_place, others))
-        while waiting:
-            at = waiting.pop()
-            found = self(at)
-            if (place := _place(at)) in listed:
+    def every(
+        self, root: Path, ignored: Collection[Path] = (), deep: bool = False
+    ) -> dict[Path, Listing]:
+        """The root and each folder below it but those `ignored`, resolved paths; sorted by path.
+
+        A folder that several paths lead to is listed once, by the one that has no links below the
+        root if there is one. Where nothing near the root is an image, which may be that of a disk,
+        deep folders are listed only if `deep`. Raises the errors of listing.
+        """
+        found: dict[Path, Listing] = {}
+        places = set[Path]()
+        waiting, links = deque([root]), deque[Path]()
+        while waiting or links:
+            at = (waiting or links).popleft()
+            place = at.resolve()
+            if place in places:
                 self.pass_over(AGAIN, at)
-                continue
-            listed.add(place)
-            yield from found.images
-            waiting += reversed(found.folders)
+            elif place not in ignored and (deep or len(at.parts) <= len(root.parts) + _NEAR):
+                places.add(place)
+                found[at] = self(at)
+                deep |= bool(found[at].images)
+                links += filter(os.path.islink, found[at].folders)
+                waiting += filterfalse(os.path.islink, found[at].folders)
+        return {
+            at: replace(found[at], folders=[each for each in found[at].folders if each in found])
+            for at in sorted(found)
+        }
+
+    def below(self, root: Path) -> list[Path]:
+        """All images in all folders of `every`."""
+        return [image for of in self.every(root, deep=True).values() for image in of.images]
 
     def pass_over(self, reason: str, path: Path) -> None:
         self.passed.setdefault(reason, []).append(path)
@@ -144,9 +167,3 @@ def _is_ours(folder: Path) -> bool:
         return False
     enough = any if folder.name.lower() in ("runs", "results") else all
     return bool(inner) and enough(map(_is_ours, inner))
-
-
-def _place(folder: Path) -> tuple[int, int]:
-    """What is the same for all links to a folder."""
-    status = folder.stat()
-    return status.st_dev, status.st_ino

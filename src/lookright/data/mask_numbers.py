@@ -37,10 +37,10 @@ class Numbers:
 
     @property
     def grey(self) -> NDArray[np.uint8]:
-        """The numbers as grey levels (H, W), from 0 to 255."""
+        """The numbers as grey levels (H, W), from 0 to 255; those above 65535 are 255."""
         if self.values.dtype == np.uint8:
             return self.values
-        levels = np.maximum(self.values, 0)
+        levels = self.values.clip(0, 65535)
         if levels.max(initial=0) > 255:
             levels = (levels.astype(np.int64) + 128) // 257
         return levels.astype(np.uint8)

@@ -104,7 +104,7 @@ class MaskSet:
                 [squared(Image.fromarray(each), size, how, soft=False) for each in planes]
             )
         kept = _shrunk(~ignored, size, how)
-        level = _shrunk(grey, size, how) / kept.clamp_min(1e-6)
+        level = (_shrunk(grey, size, how) / kept.clamp_min(1e-6)).clamp(0, 255)
         return torch.cat([(level * (kept >= 0.5)).round(), 255.0 * (kept < 0.5)]).byte()
 
     def interpreted(

@@ -20,7 +20,7 @@ _NORMALISED = (
 
 def checked_images(images: Any) -> Tensor:
     """Images (N, 3, S, S) on the CPU: uint8 if that loses nothing, else float32 in [0, 1]."""
-    images = _tensor(images, "images")
+    images = as_tensor(images, "images")
     shape = tuple(images.shape)
     if images.ndim != 4 or shape[1] != 3 or shape[2] != shape[3] or not len(images):
         raise UserError(f"Expected images of shape (N, 3, S, S); got {shape}{_shape_mend(shape)}.")
@@ -57,7 +57,7 @@ def as_stored(values: Tensor) -> Tensor:
 
 def checked_labels(labels: Any, count: int, classes: Sequence[str] | None = None) -> Tensor:
     """Labels (N,) int64 on the CPU, from 0 to below the number of classes."""
-    labels = _tensor(labels, "labels")
+    labels = as_tensor(labels, "labels")
     shape = tuple(labels.shape)
     if shape != (count,):
         mend = ": for one score per class, give labels.argmax(1)" if labels.ndim == 2 else ""
@@ -79,7 +79,7 @@ def checked_labels(labels: Any, count: int, classes: Sequence[str] | None = None
 
 def checked_masks(masks: Any, images: Tensor) -> Tensor:
     """Masks (N, 1, S, S) on the CPU, with the values that were given."""
-    masks = _tensor(masks, "masks")
+    masks = as_tensor(masks, "masks")
     if masks.ndim == 3:
         masks = masks[:, None]
     expected = (len(images), 1, *images.shape[2:])
@@ -171,13 +171,14 @@ def _is_binary(numbers: Tensor) -> bool:
     return all(bool(((part == 0) | (part == 255)).all()) for part in numbers.split(_CHUNK))
 
 
-def _tensor(values: Any, what: str) -> Tensor:
+def as_tensor(values: Any, what: str) -> Tensor:
+    """Values as a tensor on the CPU; raises UserError, with `what` they are, if they are none."""
     try:
         return torch.as_tensor(values).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"Expected {what} as a tensor; got {type(values).__name__}, which cannot be converted "
-            f"({' '.join(str(error).split())})."
+            f"({' '.join(str(error).split())}): give numbers."
         ) from error
 
 

@@ -174,7 +174,7 @@ _Names.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(|~|null)\Z"
 
 def _read(path: Path, plain: bool = False) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if plain:
             return [name for line in text.splitlines() if (name := line.strip())]
         return yaml.load(text, _Names)
