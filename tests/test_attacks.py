@@ -26,11 +26,11 @@ from lookright.attacks import (
     PGD,
     Attack,
     CarliniWagner,
-    CrossEntropy,
     CrossEntropyAndExplanation,
     ExplanationChange,
     KLDivergence,
     LInf,
+    Margin,
     Norm,
     Objective,
 )
@@ -525,9 +525,13 @@ def test_a_radius_out_of_range(
         ({"step_size": float("nan")}, "step_size"),
         ({"random_start": False, "objective": KLDivergence()}, "KLDivergence has no gradient"),
         ({"random_start": False, "objective": ExplanationChange(GradCAM())}, "random start"),
+        ({"objective": "Margin"}, "objective to be a part of .* such as Margin.*, got 'Margin'"),
+        ({"norm": "L2"}, "norm to be a part of the kind Norm, such as L2.*, got 'L2'"),
+        ({"norm": L2}, "norm .*, got the class L2"),
+        ({"eps": "8/255"}, "eps is a number, got the text '8/255'"),
     ],
 )
-def test_a_loop_out_of_range(arguments: dict[str, Any], says: str) -> None:
+def test_options_that_cannot_be(arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says) as raised:
         PGD(**arguments)
     assert "\n" not in str(raised.value)
@@ -540,8 +544,9 @@ def test_a_single_step_from_where_the_objective_is_flat_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [FGSM(), PGD(steps=1), PGD(objective=CrossEntropy()), *EVALUATION_ATTACKS.values()],
+    [FGSM(), PGD(steps=1), PGD(objective=Margin()), *EVALUATION_ATTACKS.values()],
 )
+@pytest.mark.parametrize("names", [("a", "b", "c"), None])
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -553,13 +558,17 @@ def test_a_single_step_from_where_the_objective_is_flat_is_refused() -> None:
         (lambda x, y: (x, y[:2]), "2 for 5"),
         (lambda x, y: (x, y + 5), "labels.*0 to 2"),
         (lambda x, y: (x, y - 1), "labels.*0 to 2"),
+        (lambda x, y: (x, y.masked_fill(y == 1, -100)), "labels.*0 to 2"),
         (lambda x, y: (x, y.float()), "int64 labels"),
     ],
 )
 def test_bad_images_and_labels(
-    attack: Attack, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], says: str
+    attack: Attack,
+    change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    says: str,
+    names: tuple[str, ...] | None,
 ) -> None:
-    model = Classifier(used(Tiny()), ("a", "b", "c"), SIZE)
+    model = Classifier(used(Tiny()), names, SIZE) if names else used(Tiny())
     before = state_of(model)
     with pytest.raises(UserError, match=says) as raised:
         attack(model, *change(*images()))

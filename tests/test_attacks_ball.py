@@ -236,8 +236,10 @@ def test_a_ball_in_words(ball: Ball, words: str) -> None:
         (L2(), -1, "a length in pixel units, finite and 0 or more, but got -1"),
         (L2(), torch.inf, "finite"),
         (L2(), torch.nan, "but got nan"),
+        (L2(), "0.5", "eps is a number, got the text '0.5'"),
+        (8 / 255, 8 / 255, r"norm .* such as L2\(\), got 0\.03"),
     ],
 )
-def test_a_radius_that_cannot_be_is_refused(norm: Norm, eps: float, message: str) -> None:
+def test_a_ball_that_cannot_be_is_refused(norm: Norm, eps: float, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Ball(norm, eps)

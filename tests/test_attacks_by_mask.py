@@ -202,6 +202,7 @@ def test_methods_grow_it_as_they_progress():
         (lambda: ByMask(PGD(norm=L2())), "PGD or FGSM in L-inf, got PGD in L2"),
         (lambda: ByMask(APGD()), "PGD or FGSM in L-inf, got APGD"),
         (lambda: ByMask("pgd"), "PGD or FGSM in L-inf, got str"),
+        (lambda: ByMask(PGD(targeted=True)), "PGD is targeted.*leave targeted out"),
         (lambda: ByMask(beside=20), "^beside is in pixel units.*Did you mean 20/255"),
         (lambda: ByMask(growth=-1), "growth is a share of training, 0 or more, got -1"),
         (lambda: ByMask(PGD(eps=0)), "needs an eps above 0"),

@@ -66,6 +66,31 @@ class Detached(nn.Module):
         return self.model(x.detach())
 
 
+class Cracked(nn.Module):
+    """A model with a slope at one pixel that is no finite number."""
+
+    def __init__(self, model: nn.Module, slope: float) -> None:
+        super().__init__()
+        self.model, self.slope = model, slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        corner = x[:, 0, 0, :1]
+        return self.model(x) + _Steep.apply(corner, self.slope)
+
+
+class _Steep(torch.autograd.Function):
+    """Zero everywhere."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, slope: float) -> Tensor:
+        context.slope = slope
+        return torch.zeros_like(x)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return torch.full_like(gradient, context.slope), None
+
+
 class Cropped(nn.Module):
     """A model of images of 12 pixels a side, asked about larger ones."""
 
@@ -239,6 +264,30 @@ def test_an_answer_that_is_no_number_is_wrong(attack: Attack) -> None:
     z = attack(Overflows(), x, y, seed(0))
     assert correct(Overflows()(x), y).all()
     assert not correct(Overflows()(z), y).any()
+
+
+@pytest.mark.parametrize(
+    ("attack", "slope"),
+    [
+        *(
+            (attack, torch.nan)
+            for norm, eps in NORMS.values()
+            for attack in (
+                PGD(eps, norm=norm),
+                APGD(eps, 20, norm=norm),
+                AutoAttack(eps, norm, "rand"),
+            )
+        ),
+        *((CarliniWagner(steps=60, searches=5), slope) for slope in (torch.nan, torch.inf)),
+    ],
+    ids=repr,
+)
+def test_a_slope_that_is_no_number_at_a_pixel_leaves_the_other_pixels(
+    attack: Attack, slope: float
+) -> None:
+    model, x, y = Cracked(FRAGILE[0], slope), *FRAGILE[1:]
+    assert right(model, x, y).float().mean() > 0.99
+    assert accuracy(model, attack, x, y) < 0.02
 
 
 # --- Which images are attacked ---------------------------------------------------------------
@@ -540,6 +589,10 @@ def test_nothing_is_said(
         (lambda: WorstCase((FGSM(0.1), PGD(0.2))), "0.1, L-inf and 51/255, L-inf"),
         (lambda: WorstCase((FGSM(0.1), PGD(0.1, norm=L2()))), "0.1, L-inf and 0.1, L2"),
         (lambda: WorstCase((FGSM(), ByMask())), "ByMask follows the masks"),
+        (lambda: WorstCase((FGSM(), PGD(targeted=True))), "PGD is targeted"),
+        (lambda: WorstCase(PGD()), "Expected attacks to be a tuple, such as (PGD(),), got PGD("),
+        (lambda: WorstCase(("PGD",)), "such as PGD(), got 'PGD'"),
+        (lambda: WorstCase((PGD,)), "such as PGD(), got the class PGD"),
     ],
 )
 def test_arguments_out_of_range(make: Callable[[], Any], says: str) -> None:

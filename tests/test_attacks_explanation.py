@@ -163,11 +163,27 @@ def test_noise_is_the_same_for_judging_and_new_for_ascending() -> None:
     assert len(set(explainer.ascended)) == 4
 
 
-@pytest.mark.parametrize("where", ["first", "last", "function"])
-def test_a_model_that_passes_no_gradient_on_anywhere_is_searched(where: str) -> None:
-    model, x = Blocked(where), seededrand(torch.zeros(4, 3, SIZE, SIZE))
+class Rooted(Smooth):
+    """Its gradient at the pixels, the slope of a root at zero, is no number."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + (x - x).sqrt())
+
+
+@pytest.mark.parametrize(
+    ("model", "explainer"),
+    [
+        *((Blocked(where), InputGradient()) for where in ("first", "last", "function")),
+        (Rooted(), GradCAM()),
+    ],
+    ids=["first", "last", "function", "no number"],
+)
+def test_a_model_that_passes_no_gradient_on_anywhere_is_searched(
+    model: nn.Module, explainer: Explainer
+) -> None:
+    x = seededrand(torch.zeros(4, 3, SIZE, SIZE))
     y = model(x).argmax(1)
-    given = {"steps": 3, "explainer": InputGradient()}
+    given = {"steps": 3, "explainer": explainer}
     z = ExplanationAttack(**given)(model, x, y, seeded(3))
     assert torch.equal(z, ExplanationAttack(**given, search=True)(model, x, y, seeded(3)))
 
@@ -452,6 +468,8 @@ def test_the_centre_is_manipulated_to_the_far_corner_first() -> None:
         (lambda: ExplanationAttack(step_size=0.0), "step_size"),
         (lambda: ExplanationAttack(beta=-1.0), "beta"),
         (lambda: ExplanationAttack(beta=float("nan")), "beta"),
+        (lambda: ExplanationAttack("topk"), "goal .*, such as TopK.*, got 'topk'"),
+        (lambda: ExplanationAttack(explainer=GradCAM), "such as GradCAM.*, got the class GradCAM"),
         (lambda: TopK(10), "0.1 for 10%"),
         (lambda: TopK(0), "0.1 for 10%"),
     ],

@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from dataclasses import dataclass
 from functools import wraps
 
 import numpy as np
@@ -10,7 +11,16 @@ import pytest
 import torch
 
 from lookright import cli
-from lookright.attacks import L2, PGD, Attack, Ball, CarliniWagner, WorstCase
+from lookright.attacks import (
+    L2,
+    PGD,
+    Attack,
+    AutoAttack,
+    Ball,
+    CarliniWagner,
+    TopK,
+    WorstCase,
+)
 from lookright.corruptions import Corruption, corruption_of
 from lookright.errors import UserError
 from lookright.evaluation import (
@@ -103,21 +113,81 @@ def test_an_attack_left_in_its_usual_ball_is_run_in_the_protocols_ball():
         Protocol(ball=ball, stages=(Attacks(attacks=(CarliniWagner(0.45),)),))
 
 
+@dataclass(frozen=True)
 class Far(Attack):
-    """Ten times as far as the ball reaches."""
+    """Every pixel is brighter by `by`, up to `top`."""
+
+    by: float
+    top: float = 1.0
 
     def __call__(self, model, x, y, generator=None):
-        return (x + 0.2).clamp(0, 1)
+        return (x + self.by).clamp(max=self.top)
 
 
-@pytest.mark.parametrize("ball", [Ball(eps=0.02), Ball(L2(), 0.5)])
-def test_an_attack_that_leaves_the_ball_has_no_figure_in_it(ball):
-    protocol = Protocol(ball, stages=(Attacks(1, 1, (), (Far(),)),), only=True)
+SIDE = Blobs().image_size
+ROOT = (3 * SIDE * SIDE) ** 0.5
+"""The length of a change of all pixels by 1."""
+
+
+@pytest.mark.parametrize(
+    ("ball", "far"),
+    [
+        (Ball(eps=0.02), Far(0.2)),
+        (Ball(eps=1 / 255), Far(1.2 / 255)),
+        (Ball(eps=0.2), Far(0.2, top=1.0005)),
+        (Ball(L2(), 0.5), Far(0.2)),
+        (Ball(L2(), 0.01), Far(0.0177 / ROOT)),
+        (Ball(), Far(torch.nan)),
+    ],
+)
+def test_an_attack_that_leaves_the_ball_has_no_figure_in_it(ball, far):
+    level = 1.0 if far.top > 1 else 0.5
+    images, labels = torch.full((4, 3, SIDE, SIDE), level), torch.arange(4) % 3
+    given = {"images": images, "labels": labels, "progress": False}
+    protocol = Protocol(ball, stages=(Attacks(1, 1, (), (far,)),), only=True)
     with pytest.raises(UserError, match="Far left the ball of the protocol"):
-        evaluate(tiny_classifier(), Blobs(), protocol=protocol, progress=False)
-    wide = Protocol(Ball(eps=0.2), stages=(Attacks(1, 1, (), (Far(),)),), only=True, limit=4)
-    found = evaluate(tiny_classifier(), Blobs(), protocol=wide, progress=False)
+        evaluate(tiny_classifier(), **given, protocol=protocol)
+
+
+@pytest.mark.parametrize(
+    ("ball", "by"), [(Ball(eps=0.2), 0.2), (Ball(L2(), 0.5), 0.5 / ROOT), (Ball(eps=0.0), 0.0)]
+)
+@pytest.mark.parametrize("rounded", [1 - 1e-4, 1, 1 + 1e-4])
+def test_an_attack_to_the_edge_of_the_ball_has_its_figure(ball, by, rounded):
+    stages = (Attacks(1, 1, (), (Far(by * rounded),)),)
+    protocol = Protocol(ball, stages=stages, only=True, limit=4)
+    found = evaluate(tiny_classifier(), Blobs(), protocol=protocol, progress=False)
     assert "accuracy_far" in found.domains["train"].measures
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Protocol(ball=8 / 255), r"ball .* such as Ball\(eps=8 / 255\), got 0\.03"),
+        (lambda: Protocol(explainer="GradCAM"), r"such as GradCAM\(\), got 'GradCAM'"),
+        (lambda: Protocol(stages=Attacks()), r"stages to be a tuple, .* got Attacks\("),
+        (lambda: Protocol(stages=(Attacks,)), "got the class Attacks"),
+        (lambda: Protocol(metrics=upper), "metrics to be a tuple"),
+        *(
+            (lambda stage=stage: Protocol(stages=(stage,)), says)
+            for stage, says in (
+                (Attacks(attacks=("AutoAttack",)), r"such as AutoAttack\(\), got 'AutoAttack'"),
+                (Attacks(attacks=(AutoAttack,)), "got the class AutoAttack"),
+                (Attacks(attacks=PGD()), r"such as \(AutoAttack\(\),\), got PGD\("),
+                (Attacks(curve=4 / 255), "curve to be a tuple"),
+                (Corruptions(names="fog"), r"such as \('fog',\), got 'fog'"),
+                (Corruptions(severities=3), "severities to be a tuple"),
+                (ExplanationAttacks(goals="topk"), "goals to be a tuple"),
+                (ExplanationAttacks(goals=(TopK,)), "got the class TopK"),
+                (Explanations(fills=white), "fills to be a tuple"),
+            )
+        ),
+    ],
+)
+def test_what_is_no_part_of_its_kind_is_one_clear_line(make, says):
+    with pytest.raises(UserError, match=says) as raised:
+        make()
+    assert "\n" not in str(raised.value)
 
 
 def test_an_attack_without_a_norm_is_run_in_the_protocols_ball():

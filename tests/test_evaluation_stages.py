@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lookright.attacks import APGD, PGD, Attack, AutoAttack, Ball, LInf, Norm, Square
+from lookright.attacks import APGD, PGD, Attack, AutoAttack, Ball, LInf, Norm, Square, TopK
+from lookright.attacks.goals import goal_name
 from lookright.corruptions import corrupt
 from lookright.data import InMemory
 from lookright.evaluation import (
@@ -24,7 +26,7 @@ from lookright.evaluation.result import read_examples, read_result
 from lookright.evaluation.stages import all_stages
 from lookright.evaluation.table import read_table
 from lookright.evaluation.view import View
-from lookright.explainers import Explainer, GradCAM, SmoothGrad
+from lookright.explainers import Explainer, GradCAM, InputGradient, SmoothGrad
 from lookright.metrics import MEASURES, Paired, degenerate, max_sensitivity, stability_cosine
 from lookright.metrics.sensitivity import MAX_SENSITIVITY
 from lookright.report import write_page
@@ -189,6 +191,22 @@ def test_manipulated_examples_keep_their_answer_and_their_ball(thorough):
     measures = result.domains["other"].measures
     assert measures["manipulated_topk"].value > 0
     assert measures["manipulated_target"].value > 0
+
+
+def test_an_explanation_is_turned_where_any_of_its_attacks_turns_it(tmp_path, learned):  # noqa: F811
+    def turned(*goals):
+        stages = (ExplanationAttacks(goals),)
+        given = Protocol(Ball(eps=0.01), InputGradient(), stages, only=True, limit=20)
+        folder = tmp_path / "-".join(map(goal_name, goals))
+        evaluate(learned, Blobs(), folder, domains=["train"], protocol=given, progress=False)
+        return read_table(folder)["train"]["manipulated_kept"].astype(bool)
+
+    few, more = "topk", TopK(0.3)
+    one, other = turned(few), turned(more)
+    assert (one & ~other).any()
+    assert (other & ~one).any()
+    for goals in ((few, more, "target"), (more, few)):
+        assert (turned(*goals) == one | other).all()
 
 
 def test_baselines_and_curves_stand_beside_the_explanation(thorough):
@@ -483,22 +501,23 @@ def test_only_where_the_object_is_known_a_picture_is_darkened_around_it(tmp_path
 
 
 class Half(nn.Module):
-    """A network whose own passes are in half precision."""
+    """A network whose own passes are in half precision, and its logits of that type."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, logits: torch.dtype) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.logits = network, logits
 
     def forward(self, x):
         with torch.autocast("cpu", torch.bfloat16):
-            return self.network(x).float()
+            return self.network(x).to(self.logits)
 
 
-def test_maps_in_half_precision_are_kept_on_disk(tmp_path, learned):  # noqa: F811
-    given = Protocol(stages=(Attacks(steps=1, restarts=1, curve=()),), only=True)
-    data = Blobs(image_size=32)
+@pytest.mark.parametrize("logits", [torch.float32, torch.bfloat16, torch.float16])
+def test_maps_and_logits_in_half_precision_are_kept_on_disk(tmp_path, learned, logits):  # noqa: F811
+    given = Protocol(stages=(Attacks(steps=1, restarts=1, curve=()),), only=True, limit=20)
+    model, data = Half(learned, logits), Blobs(image_size=32)
     result = evaluate(
-        Half(learned), data, tmp_path / "half", name="M", domains=["train"], protocol=given,
-        progress=False,
-    )  # fmt: skip
+        model, data, tmp_path / "half", domains=["train"], protocol=given, progress=False
+    )
     assert "stability_others" in result.domains["train"].measures
+    assert read_examples(result, "train").probability.dtype == np.float32

@@ -3,9 +3,11 @@
 import csv
 import gzip
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from lookright.errors import UserError
@@ -13,9 +15,11 @@ from lookright.evaluation import Attacks, Corruptions, evaluate
 from lookright.evaluation.column import Column
 from lookright.evaluation.result import read_result
 from lookright.evaluation.table import FILE, read_table, write_table
+from lookright.named import name_of
 from lookright.statistics.intervals import mean, rate
 from models_for_tests import BrokenError
 from test_evaluation import ChannelMeans, Killed, Margins, judge, protocol
+from test_evaluation_masker import Rows
 from test_evaluation_stages import GIVEN, learned  # noqa: F401
 from tiny import Blobs, tiny_classifier
 
@@ -212,12 +216,37 @@ def test_masks_without_word_of_which_count_count_everywhere(tmp_path):
             batch = super().samples(domain, indices)
             return type(batch)(batch.images, batch.labels, batch.domains, batch.masks)
 
-    from test_evaluation_masker import Rows
-
     result = judge(tmp_path, data=Silent(), domains=["other"], masker=Rows(1.0, 0.0))
     measures = result.domains["other"].measures
     keys = ("localisation_mass", "pointing_game", "mask_area", "mask_mass", "mask_iou")
     assert {key: measures[key].n for key in keys} == dict.fromkeys(keys, 16)
+
+
+class Thin(Margins):
+    """No pixel of every second mask is 0.5."""
+
+    def samples(self, domain, indices):
+        batch = super().samples(domain, indices)
+        level = 1 - 0.6 * (torch.as_tensor(indices) % 2)
+        return replace(batch, masks=batch.masks * level[:, None, None, None])
+
+
+def test_an_object_that_is_faint_everywhere_counts_where_it_can_be_measured(tmp_path):
+    whole, thin = (
+        judge(tmp_path / name_of(data), data=data, domains=["other"], masker=Rows(1.0, 0.0))
+        for data in (Margins(), Thin())
+    )
+    here = thin.domains["other"]
+    for of in (here.measures, *here.baselines.values()):
+        assert {of[key].n for key in ("localisation_iou", "pointing_game", "mask_iou")} == {4}
+        assert {of[key].n for key in ("localisation_mass", "mask_mass")} == {12}
+    assert here.paired["centre"]["localisation_iou"].n == 4
+    every, some = (read_table(each.folder)["other"] for each in (whole, thin))
+    for key in ("localisation_iou", "pointing_game", "mask_iou"):
+        known = np.isfinite(some[key])
+        assert known.sum() == 4
+        assert (some[key][known] == every[key][known]).all()
+        assert here.measures[key].value == pytest.approx(some[key][known].mean())
 
 
 def test_a_column_is_named_by_its_baseline():

@@ -12,6 +12,7 @@ from lookright.metrics import (
     localisation_mass,
     localisation_soft_iou,
     mask_area,
+    mask_iou,
     pointing_game,
 )
 
@@ -40,7 +41,7 @@ def test_planted_maps_have_their_known_scores(saliency, mass, iou, soft_iou, hit
     assert localisation_mass(saliency, MASKS).item() == pytest.approx(mass)
     assert localisation_iou(saliency, MASKS).item() == pytest.approx(iou)
     assert localisation_soft_iou(saliency, MASKS).item() == pytest.approx(soft_iou)
-    assert pointing_game(saliency, MASKS).item() is hit
+    assert pointing_game(saliency, MASKS).item() == hit
 
 
 def test_area_is_the_share_of_the_image():
@@ -53,7 +54,20 @@ def test_soft_masks_weigh_mass_and_are_cut_at_a_half_elsewhere():
     assert localisation_mass(MASK[None], soft).item() == pytest.approx(0.6)
     assert localisation_iou(MASK[None], soft).item() == 1.0
     assert pointing_game(MASK[None], soft).item()
-    assert not pointing_game(MASK[None], torch.full_like(soft, 0.4)).item()
+    assert not pointing_game(MASK[None], torch.where(MASKS == 1, 0.4, 0.6)).item()
+
+
+@pytest.mark.parametrize("saliency", [MASK[None], 1 - MASK[None], torch.zeros(1, 4, 4)])
+def test_an_object_that_is_faint_everywhere_is_cut_away_and_not_missed(saliency):
+    """Its mass is known, and nothing of what a cut at a half leaves."""
+    faint = 0.4 * MASKS
+    for measure in (localisation_iou, pointing_game):
+        assert measure(saliency, faint).isnan().all()
+        ignored = torch.zeros_like(MASKS, dtype=torch.bool)
+        ignored[..., 1, 1] = True
+        assert measure(saliency, torch.where(ignored, 1, faint), ignored).isnan().all()
+    assert mask_iou(saliency[:, None], faint).isnan().all()
+    assert localisation_mass(saliency, faint).isfinite().all()
 
 
 def test_a_coarse_map_is_brought_to_the_masks_size():

@@ -1,5 +1,7 @@
 """Stability: agreement with scipy and an independent count, and maps without information."""
 
+from math import prod
+
 import numpy as np
 import pytest
 import torch
@@ -74,8 +76,9 @@ def test_known_pairs():
 
 @every_measure
 @pytest.mark.parametrize("nothing", [0.0, 2.0, torch.nan, torch.inf])
-def test_maps_that_say_nothing_are_not_stable(measure, nothing):
-    silent, ramp = torch.full((1, 4, 5), nothing), torch.arange(20.0).view(1, 4, 5)
+@pytest.mark.parametrize("shape", [(1, 4, 5), (1, 100, 100), (1, 299, 299)])
+def test_maps_that_say_nothing_are_not_stable(measure, nothing, shape):
+    silent, ramp = torch.full(shape, nothing), torch.arange(float(prod(shape))).view(shape)
     for before, after in [(silent, ramp), (ramp, silent), (silent, silent)]:
         assert measure(before, after).item() == 0
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.ball import Ball
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
-from lookright.attacks.objectives import logits_of
+from lookright.attacks.objectives import logits_for, logits_of
 from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
@@ -80,7 +80,7 @@ class APGD(Attack):
             if len(x) == 0:
                 return found
             with torch.no_grad():
-                logits = logits_of(model, x)
+                logits = logits_for(model, y)(x)
             left = correct(logits, y).nonzero()[:, 0]
             reached = torch.full_like(x[:, 0, 0, 0], -inf)
             for target in self._targets(logits, y) * self.restarts:

@@ -6,6 +6,7 @@ from math import inf
 from torch import Generator, Tensor
 
 from lookright.attacks.norms import LInf, Norm
+from lookright.attacks.parts import check_part
 from lookright.errors import UserError
 
 
@@ -20,7 +21,7 @@ class Ball:
         eps: the radius in pixel units, images being in [0, 1]; for L-inf at most 1.
 
     Raises:
-        UserError: eps out of range.
+        UserError: eps out of range, or no number; a norm that is no `Norm`.
     """
 
     norm: Norm = field(default_factory=LInf)
@@ -28,6 +29,11 @@ class Ball:
 
     def __post_init__(self) -> None:
         eps = self.eps
+        check_part("norm", self.norm, "L2()", Norm)
+        if isinstance(eps, str):
+            raise UserError(
+                f"eps is a number, got the text '{eps}': write it without quotation marks."
+            )
         if isinstance(self.norm, LInf):
             check_radius("eps", eps)
         if not 0 <= eps < inf:

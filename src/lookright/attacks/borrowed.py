@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from lookright.attacks.ball import Ball
 from lookright.attacks.norms import L2, LInf, Norm
@@ -34,17 +35,19 @@ def seeded(generator: Generator | None) -> Iterator[int]:
         yield seed
 
 
-def as_float32(model: nn.Module, dtype: torch.dtype) -> Predict:
+def as_float32(model: Predict, dtype: torch.dtype) -> Predict:
     """The model as a function from float32 to float32, as pyautoattack expects.
 
-    The model itself sees images of `dtype`. The logits are a copy that may be written into. If the
-    model blocks the gradient, the gradient is zero.
+    The model itself sees images of `dtype`. The logits are a copy that may be written into. The
+    gradient is zero where it is NaN or the model blocks it.
     """
 
     def predict(z: Tensor) -> Tensor:
         logits = logits_of(model, z.to(dtype)).to(torch.float32, copy=True)
-        if z.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
-            logits = logits + 0 * z.flatten(1).sum(1, keepdim=True)
+        if z.requires_grad and torch.is_grad_enabled():
+            z.register_hook(lambda gradient: gradient.nan_to_num(0, inf, -inf))
+            if not logits.requires_grad:
+                logits = logits + 0 * z.flatten(1).sum(1, keepdim=True)
         return logits
 
     return predict

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lookright.attacks.ball import Ball, check_radius
-from lookright.attacks.gradient import FGSM, PGD, Attack
+from lookright.attacks.gradient import FGSM, PGD, Attack, check_untargeted
 from lookright.attacks.norms import LInf, Norm
 from lookright.batch import Batch
 from lookright.distances import resize
@@ -38,8 +38,8 @@ class ByMask(Attack):
             guide's warm-up on.
 
     Raises:
-        UserError: an attack of another kind or norm; eps 0; beside or growth out of range; images
-            without masks in training.
+        UserError: an attack of another kind or norm, or a targeted one; eps 0; beside or growth out
+            of range; images without masks in training.
     """
 
     needs_masks: ClassVar[bool] = True
@@ -55,6 +55,7 @@ class ByMask(Attack):
                 f"ByMask shapes the ball of PGD or FGSM in L-inf, got {type(self.attack).__name__} "
                 f"in {norm}: choose one of these."
             )
+        check_untargeted(self.attack)
         if self.attack.eps == 0:
             raise UserError(
                 "ByMask scales the radius on the object: its attack needs an eps above 0."

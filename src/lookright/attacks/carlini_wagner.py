@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.borrowed import Predict, as_float32
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import L2, Norm
-from lookright.attacks.objectives import logits_of
+from lookright.attacks.objectives import logits_for, logits_of
 from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
@@ -76,7 +76,7 @@ class CarliniWagner(Attack):
             if len(x) == 0:
                 return found
             with torch.no_grad():
-                right = correct(logits_of(model, x), y)
+                right = correct(logits_for(model, y)(x), y)
             if not right.any():
                 return found
             half = torch.finfo(x.dtype).bits < 32  # its smallest numbers are larger than _TINY
@@ -148,8 +148,10 @@ class _Rows:
     cost: Tensor
 
     def descend(self, gradient: Tensor, step: int, size: float) -> None:
-        """Adam (Kingma & Ba, ICLR 2015, algorithm 1)."""
+        """Adam (Kingma & Ba, ICLR 2015, algorithm 1); where its square is not finite, a gradient
+        counts as zero, as the moments would never lose it."""
         first, second = _BETAS
+        gradient = gradient.where(gradient.square().isfinite(), 0)
         self.mean = first * self.mean + (1 - first) * gradient
         self.square = second * self.square + (1 - second) * gradient.square()
         scale = (self.square / (1 - second**step)).sqrt() + _TINY

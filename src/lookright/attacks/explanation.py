@@ -12,6 +12,7 @@ from lookright.attacks.borrowed import seeded
 from lookright.attacks.goals import Goal, TopK
 from lookright.attacks.gradient import Attack, check_input, gradient_of
 from lookright.attacks.norms import LInf, Norm
+from lookright.attacks.parts import check_part
 from lookright.attacks.softened import Softened
 from lookright.chance import ImageGenerator, uniform_
 from lookright.errors import UserError
@@ -37,10 +38,10 @@ class ExplanationAttack(Attack):
 
     Random search takes over if the explainer is not differentiable, and for each image on which its
     gradient is zero (its saliency is zero, ReLU is inside a TorchScript program, or the model
-    blocks the gradient): patches of random colours that shrink as in Square (Andriushchenko et al.,
-    ECCV 2020), each kept if the saliency moves further and the prediction stays. With an explainer
-    that draws noise, iterates are compared under the same noise, and each gradient step draws new
-    noise.
+    blocks the gradient) or NaN: patches of random colours that shrink as in Square (Andriushchenko
+    et al., ECCV 2020), each kept if the saliency moves further and the prediction stays. With an
+    explainer that draws noise, iterates are compared under the same noise, and each gradient step
+    draws new noise.
 
     Args:
         goal: `TopK()`, `MassCentre()` or `TargetMap()`.
@@ -69,6 +70,8 @@ class ExplanationAttack(Attack):
 
     def __post_init__(self) -> None:
         Ball(self.norm, self.eps)
+        check_part("goal", self.goal, "TopK()", Goal)
+        check_part("explainer", self.explainer, "GradCAM()", Explainer)
         check_shown(self.explainer)
         if self.steps < 1:
             raise UserError(f"ExplanationAttack needs at least 1 step, got steps={self.steps}.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from lookright.attacks.objectives import Ascended
+from lookright.attacks.parts import check_part
 from lookright.distances import Cosine, unit_mass
 from lookright.errors import UserError, did_you_mean
 from lookright.metrics.manipulation import (
@@ -110,8 +111,13 @@ GOALS: dict[str, Goal] = {"topk": TopK(), "centre": MassCentre(), "target": Targ
 
 
 def goal_of(goal: str | Goal) -> Goal:
-    """The goal of that name, or the given goal; raises UserError with the nearest name."""
+    """The goal of that name, or the given goal.
+
+    Raises:
+        UserError: an unknown name, with the nearest one; what is no goal.
+    """
     if not isinstance(goal, str):
+        check_part("a goal", goal, "TopK()", Goal)
         return goal
     if goal not in GOALS:
         raise UserError(

@@ -13,7 +13,14 @@ from torch import Generator, Tensor, nn
 from lookright.attacks.ball import Ball
 from lookright.attacks.borrowed import seeded
 from lookright.attacks.norms import LInf, Norm
-from lookright.attacks.objectives import Ascended, CrossEntropy, Objective, logits_of
+from lookright.attacks.objectives import (
+    Ascended,
+    CrossEntropy,
+    Objective,
+    check_labels,
+    logits_of,
+)
+from lookright.attacks.parts import check_part
 from lookright.batch import Batch
 from lookright.errors import UserError
 from lookright.explainers.explainer import gradient_or_zero
@@ -98,8 +105,8 @@ class PGD(Attack):
 
     Raises:
         UserError: eps, steps, step_size or restarts out of range; an objective that is flat at x
-            without a random start; images outside [0, 1]; labels outside the classes of a
-            `Classifier`.
+            without a random start; images outside [0, 1]; labels outside the classes, which an
+            objective of explanations refuses for a `Classifier`.
     """
 
     eps: float = 8 / 255
@@ -118,10 +125,9 @@ class PGD(Attack):
                 f"PGD needs at least 1 step and 1 restart, got steps={self.steps}, "
                 f"restarts={self.restarts}."
             )
+        _check_objective(self.objective, self.random_start)
         if self.step_size is not None and not 0 < self.step_size < inf:
             raise UserError(f"step_size is a length above 0 in pixel units, got {self.step_size}.")
-        if not self.random_start:
-            _check_slope(self.objective)
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
@@ -187,7 +193,7 @@ class FGSM(Attack):
 
     def __post_init__(self) -> None:
         Ball(self.norm, self.eps)
-        _check_slope(self.objective)
+        _check_objective(self.objective, random_start=False)
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None
@@ -210,9 +216,11 @@ def _drawing(objective: Objective, generator: Generator | None) -> Iterator[None
         yield
 
 
-def _check_slope(objective: Objective) -> None:
-    """Raise UserError on an objective whose gradient, at the clean images, is rounding noise."""
-    if objective.flat:
+def _check_objective(objective: Objective, random_start: bool) -> None:
+    """Raise UserError on what is none, and without a random start on one whose gradient, at the
+    clean images, is rounding noise."""
+    check_part("objective", objective, "Margin()", Objective)
+    if objective.flat and not random_start:
         raise UserError(
             f"{type(objective).__name__} has no gradient at the clean images, where this attack "
             "begins: use PGD with its random start, with one step for FGSM."
@@ -240,12 +248,15 @@ def check_judge(attack: Attack) -> None:
 
 
 def gradient_of(value: Tensor, z: Tensor) -> Tensor:
-    """The gradient of values (B,) with respect to z; zero if the model blocks it."""
-    return gradient_or_zero(value.sum(), z, keep=False)
+    """The gradient of values (B,) with respect to z; zero where it is NaN or blocked."""
+    return gradient_or_zero(value.sum(), z, keep=False).nan_to_num(0, inf, -inf)
 
 
 def check_input(model: nn.Module, x: Tensor, y: Tensor) -> None:
-    """Raise UserError on images outside [0, 1] and on labels that do not fit images or model."""
+    """Raise UserError on images outside [0, 1] and on labels that do not fit images or model.
+
+    Only a `Classifier` names its classes before it is asked; `logits_for` checks the others.
+    """
     if x.ndim != 4 or not x.is_floating_point():
         raise UserError(
             f"An attack needs floating images (B, C, H, W) in [0, 1], got {x.dtype} of shape "
@@ -267,9 +278,4 @@ def check_input(model: nn.Module, x: Tensor, y: Tensor) -> None:
             "normalisation inside the model (lookright.models.Classifier)."
         )
     if isinstance(model, Classifier):
-        first, last = y.aminmax()
-        if first < 0 or last >= len(model.classes):
-            raise UserError(
-                f"The model's {len(model.classes)} classes have the labels 0 to "
-                f"{len(model.classes) - 1}, got labels from {first} to {last}."
-            )
+        check_labels(y, len(model.classes))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lookright.distances import L1, Correlation, Distance
 from lookright.errors import UserError
 from lookright.explainers.explainer import Explainer, check_signs
+from lookright.modes import may_look
 from lookright.seeds import same_noise
 
 Ascended = Callable[[Tensor], Tensor]
@@ -36,6 +37,31 @@ def logits_of(model: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
             "probabilities and of several outputs."
         )
     return logits
+
+
+def logits_for(model: Callable[[Tensor], Tensor], y: Tensor) -> Callable[[Tensor], Tensor]:
+    """`logits_of` as a function of images, whose first call checks the labels y (B,) as well."""
+    unchecked = [y]
+
+    def logits(z: Tensor) -> Tensor:
+        found = logits_of(model, z)
+        if unchecked:
+            check_labels(unchecked.pop(), found.shape[1])
+        return found
+
+    return logits
+
+
+def check_labels(y: Tensor, classes: int) -> None:
+    """Raise UserError on labels outside the classes, where values may be looked at."""
+    if len(y) == 0 or not may_look():
+        return
+    first, last = y.aminmax()
+    if first < 0 or last >= classes:
+        raise UserError(
+            f"The model's {classes} classes have the labels 0 to {classes - 1}, got labels from "
+            f"{first} to {last}."
+        )
 
 
 class Objective(ABC):
@@ -59,7 +85,8 @@ class CrossEntropy(Objective):
     """Cross-entropy of the label (Madry et al., ICLR 2018, eq. 2.1)."""
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
-        return lambda z: F.cross_entropy(logits_of(model, z), y, reduction="none")
+        logits = logits_for(model, y)
+        return lambda z: F.cross_entropy(logits(z), y, reduction="none")
 
 
 @dataclass(frozen=True)
@@ -84,8 +111,10 @@ class Margin(Objective):
     """The best other logit minus the label's (Carlini & Wagner, S&P 2017, f_6 unfloored)."""
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Ascended:
+        answer = logits_for(model, y)
+
         def margin(z: Tensor) -> Tensor:
-            logits = logits_of(model, z)
+            logits = answer(z)
             label = y[:, None]
             return logits.scatter(1, label, -torch.inf).amax(1) - logits.gather(1, label)[:, 0]
 

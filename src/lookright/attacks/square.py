@@ -11,6 +11,7 @@ from lookright.attacks.ball import Ball
 from lookright.attacks.borrowed import as_float32, inside, norm_name, seeded
 from lookright.attacks.gradient import Attack, check_input
 from lookright.attacks.norms import LInf, Norm
+from lookright.attacks.objectives import logits_for
 from lookright.errors import UserError
 from lookright.modes import frozen, ordinary
 
@@ -53,7 +54,7 @@ class Square(Attack):
             if len(x) == 0 or self.eps == 0:
                 return x.clone()
             theirs = SquareAttack(
-                as_float32(model, x.dtype),
+                as_float32(logits_for(model, y), x.dtype),
                 norm_name(self.norm),
                 self.queries,
                 self.eps,

@@ -8,8 +8,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lookright.attacks.ball import Ball
-from lookright.attacks.gradient import Attack, check_input
-from lookright.attacks.objectives import logits_of
+from lookright.attacks.gradient import Attack, check_input, check_untargeted
+from lookright.attacks.objectives import logits_for
+from lookright.attacks.parts import check_parts
 from lookright.errors import UserError
 from lookright.metrics import correct
 from lookright.modes import frozen, ordinary
@@ -31,14 +32,18 @@ class WorstCase(Attack):
             twice is a restart. All share one ball; an attack without a ball is used as it is.
 
     Raises:
-        UserError: no attacks, or attacks in different balls or in one that follows masks.
+        UserError: no attacks, a targeted one, or attacks in different balls or in one that follows
+            masks; images outside [0, 1]; labels outside the classes.
     """
 
     attacks: tuple[Attack, ...]
 
     def __post_init__(self) -> None:
+        check_parts("attacks", self.attacks, "PGD()", Attack)
         if not self.attacks:
             raise UserError("WorstCase needs at least one attack, got none.")
+        for each in self.attacks:
+            check_untargeted(each)
         if shaped := [type(each).__name__ for each in self.attacks if each.needs_masks]:
             raise UserError(
                 f"The attacks of a worst case share one ball, but that of {shaped[0]} follows the "
@@ -54,10 +59,6 @@ class WorstCase(Attack):
     @property
     def _balls(self) -> list[Ball]:
         return [*dict.fromkeys(each.ball for each in self.attacks if each.ball is not None)]
-
-    @property
-    def targeted(self) -> bool:
-        return any(getattr(each, "targeted", False) for each in self.attacks)
 
     @property
     def ball(self) -> Ball | None:
@@ -106,7 +107,7 @@ def one_after_another(
 def _asked(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """(B,) whether the model is right, and (B,) the label's logit minus the best other."""
     with torch.no_grad():
-        logits = logits_of(model, x)
+        logits = logits_for(model, y)(x)
     label = y[:, None]
     margin = logits.gather(1, label)[:, 0] - logits.scatter(1, label, -torch.inf).amax(1)
     return correct(logits, y), margin

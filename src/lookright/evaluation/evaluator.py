@@ -89,10 +89,16 @@ class Evaluator:
             columns |= mine
             found.append((stage, mine))
         return BatchResult(
-            {each.name: value.detach().cpu() for each, value in columns.items() if each.kept},
-            {name: value[: self.protocol.examples].cpu() for name, value in shown.items()},
+            {each.name: _kept(value) for each, value in columns.items() if each.kept},
+            {name: _kept(value[: self.protocol.examples]) for name, value in shown.items()},
             judged,
         )
+
+
+def _kept(value: Tensor) -> Tensor:
+    """On the CPU; numbers of half precision, such as a model's logits, as float32."""
+    half = value.is_floating_point() and value.dtype.itemsize < torch.float32.itemsize
+    return value.detach().to("cpu", torch.float32 if half else value.dtype)
 
 
 def _shown(view: View) -> Mapping[str, Tensor]:

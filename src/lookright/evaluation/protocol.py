@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Self, TypeVar
 
 from lookright.attacks import Ball
+from lookright.attacks.parts import check_part, check_parts
 from lookright.errors import UserError
 from lookright.evaluation.stages import Stage, all_stages, in_order
 from lookright.explainers import Explainer, GradCAM
@@ -45,6 +46,10 @@ class Protocol:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_part("ball", self.ball, "Ball(eps=8 / 255)", Ball)
+        check_part("explainer", self.explainer, "GradCAM()", Explainer)
+        check_parts("stages", self.stages, "Attacks()", Stage)
+        check_parts("metrics", self.metrics, "upper_half")
         check_shown(self.explainer)
         for name in ("batch_size", "examples"):
             if getattr(self, name) < 1:

@@ -5,7 +5,8 @@ saliency is resized to the masks' size bilinearly. The chance level is the area 
 degenerate map counts as a uniform one: its mass on the object is the mask's area, its most salient
 pixels are the first of a fixed shuffle, and it never wins the pointing game. With an empty mask
 every measure is 0, so leave out samples without a mask. Binary measures threshold a soft mask at
-0.5. Pixels that are `ignored`, (B, 1, H, W) bool, are as if they were not in the image.
+0.5; where no pixel of an object is 0.5 or more, as of a thin one in a mask that was shrunk, they
+are NaN. Pixels that are `ignored`, (B, 1, H, W) bool, are as if they were not in the image.
 """
 
 from collections.abc import Callable
@@ -121,7 +122,7 @@ def localisation_iou(saliency: Tensor, masks: Tensor, ignored: Tensor | None = N
         ranks, inside = descending_ranks(saliency), masks >= 0.5
         top = ranks < inside.sum((-2, -1), keepdim=True)
         shared, union = (top & inside).sum((-2, -1)), (top | inside).sum((-2, -1))
-        return share_of(shared, union, masks.dtype)
+        return share_of(shared, union, masks.dtype).masked_fill(faint(masks), torch.nan)
 
     return _on_masks(iou, saliency, masks, ignored)
 
@@ -143,11 +144,13 @@ def localisation_soft_iou(saliency: Tensor, masks: Tensor, ignored: Tensor | Non
 
 @metric(POINTING_GAME)
 def pointing_game(saliency: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
-    """(B,) bool: the most salient pixel is on the mask (Zhang et al., ECCV 2016; no tolerance)."""
+    """(B,): 1 if the most salient pixel is on the mask, else 0 (Zhang et al., ECCV 2016; no
+    tolerance)."""
 
     def points(saliency: Tensor, masks: Tensor) -> Tensor:
-        hit = (descending_ranks(saliency) == 0) & (masks >= 0.5)
-        return hit.any(-1).any(-1) & ~degenerate(saliency)
+        on = (descending_ranks(saliency) == 0) & (masks >= 0.5)
+        hit = on.any(-1).any(-1) & ~degenerate(saliency)
+        return hit.to(masks.dtype).masked_fill(faint(masks), torch.nan)
 
     return _on_masks(points, saliency, masks, ignored)
 
@@ -179,6 +182,12 @@ def soft(masks: Tensor) -> Tensor:
             f"to {float(masks.amax()):.3g}: scale them."
         )
     return masks
+
+
+def faint(masks: Tensor) -> Tensor:
+    """Masks (B, H, W) to (B,) bool: there is an object, but no pixel of it is 0.5 or more."""
+    peak = masks.amax((-2, -1))
+    return (peak > 0) & (peak < 0.5)
 
 
 def share_of(some: Tensor, of: Tensor, dtype: torch.dtype) -> Tensor:

@@ -4,12 +4,13 @@ A mask that covers the whole image scores the object's area as its mass, so read
 with `mask_area`, the chance level, and `mask_coverage`.
 """
 
+import torch
 from torch import Tensor
 
 from lookright.distances import leaving_out, ruzicka
 from lookright.errors import UserError
 from lookright.metrics.findings import Levels
-from lookright.metrics.localisation import MASK_AREA, localisation_mass, share_of, soft
+from lookright.metrics.localisation import MASK_AREA, faint, localisation_mass, share_of, soft
 from lookright.metrics.measure import Measure
 from lookright.metrics.questions import LEARNED_MASK
 
@@ -79,14 +80,15 @@ def mask_mass(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> 
 def mask_iou(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:
     """IoU in [0, 1] of two masks (B, 1, H, W), thresholded at 0.5; 0 if both are empty.
 
-    ignored: as in `localisation`; an ignored pixel is in neither.
+    NaN where no pixel of an object in `masks` is 0.5 or more. ignored: as in `localisation`; an
+    ignored pixel is in neither.
     """
     learned, masks = _checked(learned, masks)
-    one, other = learned[:, 0] >= 0.5, masks[:, 0] >= 0.5
     if ignored is not None:
-        one, other = one & ~ignored[:, 0], other & ~ignored[:, 0]
+        learned, masks = learned.masked_fill(ignored, 0), masks.masked_fill(ignored, 0)
+    one, other = learned[:, 0] >= 0.5, masks[:, 0] >= 0.5
     shared, union = (one & other).sum((-2, -1)), (one | other).sum((-2, -1))
-    return share_of(shared, union, masks.dtype)
+    return share_of(shared, union, masks.dtype).masked_fill(faint(masks[:, 0]), torch.nan)
 
 
 def mask_soft_iou(learned: Tensor, masks: Tensor, ignored: Tensor | None = None) -> Tensor:

@@ -152,9 +152,9 @@ def at_few_places(saliency: Tensor) -> Tensor:
 
 def stability_spearman(before: Tensor, after: Tensor) -> Tensor:
     """Spearman's rank correlation in [-1, 1]; ties share their mean rank."""
-    before, after, _ = _comparable(before, after)
+    before, after, compared = _comparable(before, after)
     a, b = _centred_ranks(before), _centred_ranks(after)
-    return (1 - Cosine()(a[:, None], b[:, None])).clamp(min=-1)
+    return compared * (1 - Cosine()(a[:, None], b[:, None])).clamp(min=-1)
 
 
 def stability_topk(before: Tensor, after: Tensor, share: float = 0.1) -> Tensor:

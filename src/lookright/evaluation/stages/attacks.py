@@ -10,6 +10,7 @@ from torch import Tensor
 from lookright import metrics
 from lookright.attacks import FGSM, PGD, Attack, AutoAttack, Ball, LInf, Norm
 from lookright.attacks.gradient import check_judge
+from lookright.attacks.parts import check_parts
 from lookright.drawing import pixel_levels
 from lookright.errors import UserError
 from lookright.evaluation.column import LABEL, Column, Columns, measuring
@@ -64,8 +65,9 @@ _MAPS = Column("maps")
 """(B, 2, h, w): the saliency of an image before and after the attack, at few places."""
 
 _CURVE_STEPS = 10
-_ROUNDING = 1e-3
-"""By how much a pixel may lie outside the ball, of others' arithmetic."""
+_SLACK, _ROUNDING = 1e-3, 1e-6
+"""By which share of its radius others' arithmetic may leave the ball, and then by how much a pixel
+may lie outside."""
 
 
 def right_at(eps: float) -> Column:
@@ -129,9 +131,11 @@ class Attacks(Stage):
 
     def check(self, protocol: Protocol) -> None:
         self.main(protocol.ball)
+        check_parts("curve", self.curve, "4 / 255")
         for eps in self.curve:
             replace(protocol.ball, eps=eps)
         refuse_same((f"{eps:.6f}" for eps in self.radii(protocol.ball)), "radii of the curve")
+        check_parts("attacks", self.attacks, "AutoAttack()", Attack)
         for attack in self.attacks:
             _within(attack, protocol.ball)
 
@@ -191,7 +195,7 @@ class Attacks(Stage):
         for column, measure in _STABILITY.items():
             found |= view.compared(column, measure, attacked, saliency)
         maps = view.saliency, saliency
-        found[_MAPS] = torch.stack([at_few_places(each).float() for each in maps], 1)
+        found[_MAPS] = torch.stack([at_few_places(each) for each in maps], 1)
         return found
 
     def show(self, view: View) -> Mapping[str, Tensor]:
@@ -280,7 +284,9 @@ def _usual_ball(attack: Attack) -> Ball | None:
 
 def _check_inside(ball: Ball, z: Tensor, x: Tensor, attack: Attack) -> None:
     """Refuse images that are not those of the ball, whose figure is not that of the ball."""
-    if not (z - ball.project(z, x)).abs().amax() <= _ROUNDING:
+    delta = z - x
+    beyond = delta - ball.norm.project(delta, (1 + _SLACK) * ball.eps), z - z.clamp(0, 1)
+    if not all(each.abs().amax() <= _ROUNDING for each in beyond):
         raise UserError(
             f"{type(attack).__name__} left the ball of the protocol, {ball.words}, in which its "
             "figure would stand: keep its images in ball.project(z, x), or give it a field eps."

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lookright import metrics
+from lookright.attacks.parts import check_parts
 from lookright.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, Corrupts, corruption_of
 from lookright.corruptions.corruption import check_severity
 from lookright.drawing import Style
@@ -61,6 +62,8 @@ class Corruptions(Stage):
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
 
     def check(self, protocol: Protocol) -> None:
+        check_parts("names", self.names, "'fog'")
+        check_parts("severities", self.severities, "3")
         if not self.names or not self.severities:
             raise UserError("Corruptions needs a name and a severity at least, such as fog and 3.")
         refuse_same((corruption_of(name).name for name in self.names), "corruptions")

@@ -11,6 +11,7 @@ from torch import Tensor
 from lookright import metrics
 from lookright.attacks import GOALS, ExplanationAttack, Goal
 from lookright.attacks.goals import TopK, goal_name, goal_of
+from lookright.attacks.parts import check_parts
 from lookright.drawing import Style, overlay_uri, picture_uri
 from lookright.errors import UserError
 from lookright.evaluation.column import Column, Columns, measuring
@@ -59,6 +60,7 @@ class ExplanationAttacks(Stage):
     goals: tuple[str | Goal, ...] = tuple(GOALS)
 
     def check(self, protocol: Protocol) -> None:
+        check_parts("goals", self.goals, "TopK()")
         if not self.goals:
             raise UserError("ExplanationAttacks needs a goal at least, such as topk.")
         for goal in self.goals:
@@ -87,7 +89,8 @@ class ExplanationAttacks(Stage):
             if isinstance(goal, TopK):
                 kept = metrics.correct(logits, view.predicted)
                 turned = partial(metrics.manipulated_kept, kept=kept)
-                found |= view.compared(_TURNED, turned, z, after)
+                for column, of in view.compared(_TURNED, turned, z, after).items():
+                    found[column] = found.get(column, of) | of
             images.append(z)
             saliency.append(after)
             predicted.append(logits.argmax(1))

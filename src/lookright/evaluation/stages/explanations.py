@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lookright import metrics
+from lookright.attacks.parts import check_parts
 from lookright.errors import UserError
 from lookright.evaluation.column import Column, Columns, measuring
 from lookright.evaluation.grouping import ResultSet
@@ -76,6 +77,7 @@ class Explanations(Stage):
     measures: tuple[Family, ...] = FAMILIES
 
     def check(self, protocol: Protocol) -> None:
+        check_parts("fills", self.fills, "'blur'")
         self._scorecard(protocol)
         for metric in protocol.metrics:
             asked(metric)

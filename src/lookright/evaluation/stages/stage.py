@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from lookright import metrics
@@ -128,9 +129,14 @@ def measured(
 ) -> dict[str, metrics.Estimate]:
     """The mean of each column that has a measure, by its key: the model's own or a baseline's."""
     return {
-        column.key: (metrics.rate if column.measure.unit == "rate" else metrics.mean)(
-            joined[column]
-        )
+        column.key: (_rate if column.measure.unit == "rate" else metrics.mean)(joined[column])
         for column in columns
         if column.measure is not None and column.baseline == baseline and column in joined
     }
+
+
+def _rate(values: Tensor) -> metrics.Estimate:
+    """That of the images that have a value: as bool, or 1 and 0 beside NaN."""
+    known = values[values.isfinite()]
+    true = known.bool()
+    return metrics.rate(true if torch.equal(true.to(known), known) else known)
