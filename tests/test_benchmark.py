@@ -120,10 +120,11 @@ def results(output: Path):
 
 
 def test_every_method_is_trained_on_every_domain_and_judged_on_all(write, capsys):
-    output = run(write(against="ERM"), "--seeds", "1")
+    methods = {"ERM": None, "steady [/] :fire:": {"class_path": "FastAT"}}
+    output = run(write(against="ERM", methods=methods), "--seeds", "1")
     found = results(output)
     assert sorted((each.name, each.train_domain) for each in found) == [
-        (name, (domain,)) for name in ("ERM", "steady") for domain in DOMAINS
+        (name, (domain,)) for name in methods for domain in DOMAINS
     ]
     for each in found:
         assert list(each.domains) == list(DOMAINS)
@@ -131,7 +132,8 @@ def test_every_method_is_trained_on_every_domain_and_judged_on_all(write, capsys
         assert inside == set(each.train_domain)
         assert each.config["command"] == "lookright benchmark trial.yaml --seeds 1"
     printed = capsys.readouterr()
-    assert re.search(r"6 of 6: steady on wax, seed 0: ink [\d.]+% / [\d.]+%, .*wax\* ", printed.err)
+    line = r"6 of 6: steady \[/\] :fire: on wax, seed 0: ink [\d.]+% / [\d.]+%, .*wax\* "
+    assert re.search(line, printed.err)
     assert all((output / name).stat().st_size for name in TABLES)
     assert "steady" in printed.out
     assert "domain pairs, difference from ERM" in (output / "table.md").read_text()
@@ -536,6 +538,10 @@ WRONG = {
     "an option of the file": ({"seedz": 3}, r"no option 'seedz'.*Did you mean 'seeds'"),
     "an option of training": ({"training": {"epoch": 3}}, r"no option 'epoch'.*mean 'epochs'"),
     "a value of training": ({"training": {"epochs": 0}}, "epochs must be 1 or more"),
+    "an optimiser": (
+        {"training": {"optimizer": "adamw"}},
+        "one of 'AdamW', 'Adam', 'SGD' for training.optimizer, got 'adamw'. Did you mean 'AdamW'",
+    ),
     "a stage": ({"evaluation": {"stages": {"atacks": {}}}}, r"no stage 'atacks'.*Did you mean"),
     "a domain": ({"domains": ["ink", "oyl"]}, r"domain of pets.*got 'oyl'. Did you mean 'oil'"),
     "a domain of only": ({"only": ["ole"]}, r"domain of pets.*got 'ole'. Did you mean 'oil'"),
@@ -626,6 +632,20 @@ WRONG = {
     "a searched option": (
         {"methods": {"EGAT": {"method": "EGAT", "search": {"method.stabilty": [1, 2]}}}},
         "no option 'stabilty'",
+    ),
+    "a searched option of a value": (
+        {"methods": {"EGAT": {
+            "method": {"class_path": "EGAT", "init_args": {"stability": 1}},
+            "search": {"method.stability.x": [1, 2]},
+        }}},
+        "methods.EGAT has 1.0 for stability, which is a value without options: correct "
+        "method.stability.x under search",
+    ),
+    "a searched option of what has none": (
+        {"methods": {"AT": {"method": "AT", "search": {
+            "method.attack": [{"class_path": "PGD", "init_args": 5}], "method.attack.eps": [0.1],
+        }}}},
+        r"Expected {class_path: NAME, init_args: {...}} for methods.AT.attack, got .*: 5}",
     ),
     "a searched option of training": (
         {"methods": {"EGAT": {"method": "EGAT", "search": {"training.rate": [1, 2]}}}},

@@ -189,7 +189,8 @@ def test_resume_and_overwrite_need_no_value(here, lookright):
         "--preset photos-finetune --model small_resnet --pretrained false --preprocessing.crop 0.9",
     ],
 )
-def test_a_resume_needs_only_the_folder(here, lookright, options):
+def test_a_resume_needs_only_the_folder(here, lookright, options, monkeypatch):
+    monkeypatch.setenv("HOME", str(Path.cwd()))
     assert lookright("train --method rsc --data Shortcut --epochs 1 --run a_run")[0] == 0
     pets = Path("pets").resolve()
     line = f"train {options} --data {pets} --test_domain sketch {SMALL} --seed 3 --run a_run"
@@ -199,7 +200,7 @@ def test_a_resume_needs_only_the_folder(here, lookright, options):
     code, out, err = lookright("train --resume --run a_run")
     assert (code, "epochs were there, so nothing was trained" in out) == (0, True), err
     assert Run(Path("a_run")).config == before
-    code, _, err = lookright("train --resume --run a_run --lr 0.25")
+    code, _, err = lookright("train --resume=yes --run ~/a_run --lr 0.25")
     assert (code, "settings.lr" in err, "now" in err) == (1, True, True)
 
 

@@ -182,6 +182,9 @@ def test_a_method_with_options_is_made_with_them(line, method, options):
         ("train a", "Not understood: a; write lists without spaces"),
         ("train --epochz 3", "no option --epochz. Did you mean '--epochs'"),
         ("train --epochs", "--epochs needs a value after it"),
+        ("train --metod.help EGAT", "no option --metod. Did you mean '--method'"),
+        ("train --method.stabilty.help", "no option --method.stabilty by default: see --method.h"),
+        ("train --method.stability.help", "stability takes a value and has no options of its own"),
         ("explain r", "Still needed: images"),
     ],
 )
@@ -241,6 +244,46 @@ def test_an_option_changes_a_member_of_a_list_in_a_file(tmp_path, listed):
     file.write_text(yaml.dump({"protocol": {"stages": ["Corruptions", "Corruptions"]}}))
     with pytest.raises(UserError, match="lists Corruptions twice"):
         values(f"{line} --config {file}")
+
+
+@pytest.mark.parametrize("options", ["", " --method.stability 2", " --method egat"])
+def test_a_member_of_a_file_may_have_no_options(tmp_path, options):
+    (tmp_path / "a.yaml").write_text("method:\n  class_path: EGAT\n  init_args:\n")
+    made = values(f"train --config {tmp_path / 'a.yaml'}{options}")["method"]
+    assert getattr(made, "func", made) is EGAT
+
+
+NO_MEMBERS = {
+    ("train", "method: {}", "--method.stability 2"): (
+        "{class_path: EGAT, init_args: 5}",
+        "{class_path: EGAT, init_args: x}",
+        "{class_path: , init_args: }",
+        "[[EGAT]]",
+    ),
+    ("evaluate r", "protocol: {{stages: [{}]}}", "--protocol.stages.attacks.steps 7"): (
+        "{Attacks: {steps: 5}}",
+        "{class_path: Attacks, init_args: 5}",
+        "{class_path: 5}",
+        "[Attacks]",
+        "null",
+        "5",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "option"),
+    [
+        (line, form.format(each), option)
+        for (line, form, option), given in NO_MEMBERS.items()
+        for each in given
+    ],
+)
+def test_what_is_no_member_in_a_file_is_one_clear_line(tmp_path, line, text, option):
+    (tmp_path / "a.yaml").write_text(text)
+    for more in ("", option):
+        with pytest.raises(UserError, match=r"{class_path: NAME, init_args: {.*}}"):
+            values(f"{line} --config {tmp_path / 'a.yaml'} {more}")
 
 
 def test_every_verb_says_in_one_sentence_what_it_does():

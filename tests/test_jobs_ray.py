@@ -1,17 +1,23 @@
 """What a node of a Ray cluster does with a job, and clusters that are not there."""
 
+import errno
 import json
+import os
+import tarfile
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from lookright.errors import UserError
+from lookright.files import checksums, together, write_atomically
+from lookright.locks import locked
 from own_job import OwnJob, lines
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
-from lookright.jobs import OnRay, on_node
+from lookright.jobs import OnRay, on_node, ray_driver
 from lookright.jobs.codes import DONE
 from ray_cluster import PATHS
 
@@ -57,6 +63,54 @@ def test_without_a_shared_disk_files_go_there_and_come_back(order, tmp_path):
     on_node.unpack(answer.files, folder)
     assert lines(folder / "steps") == ["0", "1", "2"]
     assert OwnJob("far", steps=3).place(tmp_path / "launcher").state == "done"
+
+
+def kept(folder: Path) -> dict[str, str]:
+    """What the files of a folder say, but for locks and logs."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    told = {path.relative_to(folder).as_posix(): path.read_text() for path in files}
+    return {name: text for name, text in told.items() if name != ".lock"}
+
+
+def wrote(folder: Path, content: str) -> Path:
+    with locked(folder), together(folder) as new:
+        for name in ("config.json", "checkpoints/last.ckpt", "metrics.csv"):
+            write_atomically(new / name, content.encode())
+    return folder
+
+
+@pytest.mark.parametrize("written", [0, 1, 3, None])
+def test_files_that_come_back_replace_the_others_together(order, tmp_path, monkeypatch, written):
+    """written: of them before the disk is full."""
+    home, copyfileobj, ended = wrote(Path(order.folder), "epoch 1"), tarfile.copyfileobj, StringIO()
+    write_atomically(home / "checksums.json", json.dumps({"lookright": {"stays": "here"}}).encode())
+    files = wrote(tmp_path / "node", "epoch 2")
+    write_atomically(files / "jobs" / "done.json", b"{}")
+    (files / "link").symlink_to(tmp_path)
+    answer = on_node.Answer("node", "host", DONE, files=on_node.pack(files))
+    left, before = [written], kept(home)
+
+    def copied(*given):
+        if left == [0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] = left[0] and left[0] - 1
+        copyfileobj(*given)
+
+    monkeypatch.setattr(tarfile, "copyfileobj", copied)
+    monkeypatch.setattr(ray_driver.ray, "get", lambda reference: answer)
+    driver = object.__new__(ray_driver.Driver)
+    driver.told = ended
+    driver._end(ray_driver._Task("token", order, {}), None)
+    told = json.loads(ended.getvalue())
+    if written is None:
+        assert told["code"] == DONE
+        assert checksums(home) == {"stays": "here", **checksums(files)}
+        assert {**kept(home), "checksums.json": ""} == {
+            **before, **kept(files), "checksums.json": ""
+        }  # fmt: skip
+    else:
+        assert told["error"].startswith("No space left on the disk while writing")
+        assert kept(home) == before
 
 
 @pytest.mark.usefixtures("on_a_node")

@@ -64,7 +64,7 @@ def told(folder: Path) -> dict[str, str]:
 
 
 OLD = {"a": "old", "sub/b": "old", "gone": "old", "sub/gone/c": "old", "stays": "old"}
-NEW = {"a": "new", "sub/b": "new", "more/d": "new", "stays": "old"}
+NEW = {"a": "new", "sub/b": "new", "more/d": "new", "job/done.json": "new", "stays": "old"}
 
 
 def start(folder: Path) -> None:
@@ -89,6 +89,8 @@ def test_files_written_together_are_all_old_or_all_new_wherever_a_kill_comes(tmp
         folder = shutil.copytree(tmp_path / "begun", tmp_path / str(step))
         with killed_at(step):
             replace(folder)
+        if (folder / "job/done.json").exists():  # all others are in place
+            assert told(folder) == NEW
         for again in (2, 9):  # killed once more while the next command finishes it
             with killed_at(again):
                 settled(folder)

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.progress import Progress
 
 from lookright.attacks import PGD
 from lookright.claims import Plan, claim
+from lookright.console import Terminal
 from lookright.data import Folder, MaskValues
 from lookright.errors import UserError
 from lookright.evaluation import evaluate
 from lookright.files import WRITING, WRITTEN, inside, together, write_atomically
+from lookright.jobs import InProcess, Workers, launch
 from lookright.loading import load_subject
 from lookright.locks import locked, settled
 from lookright.methods import ERM
@@ -19,6 +22,8 @@ from lookright.models import build_model
 from lookright.perturbations import Attacked
 from lookright.report import write_page
 from lookright.training import fit
+from own_job import OwnJob
+from ray_cluster import PATHS
 from test_damage import narrow
 from test_evaluation import judge
 from test_locks import train
@@ -111,6 +116,31 @@ def test_a_folder_of_results_that_leads_elsewhere_is_refused(tmp_path, name):
     where = {"home": tmp_path / "home"} if name == "results" else {"save": tmp_path / "home"}
     with pytest.raises(UserError, match=f"{name} is a link to"):
         evaluate(tiny_classifier(), Blobs(), **where, progress=False)
+    assert not os.listdir(tmp_path / "elsewhere")
+
+
+def test_a_job_is_kept_in_its_own_folder(tmp_path, victim, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", PATHS)
+    job, bar = OwnJob("job", seconds=1.5), Progress(console=Terminal(quiet=True))
+    place = job.place(tmp_path / "out")
+    place.about.mkdir(parents=True)
+    for name in (".lock", "failed.json", "log.txt", "progress.json", "spec.json"):
+        linked(place.about / name, victim)
+    assert launch([job], tmp_path / "out", Workers(1), bar) == []
+    assert place.state == "done"
+    assert not [path for path in place.folder.rglob("*") if path.is_symlink()]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_folder_of_a_job_that_leads_elsewhere_is_refused(tmp_path, depth):
+    job, bar = OwnJob("job"), Progress(console=Terminal(quiet=True))
+    place = job.place(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    link = (place.folder, place.about.parent, place.about)[depth]
+    link.parent.mkdir(parents=True, exist_ok=True)
+    linked(link, tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"{link.name} is a link to .*elsewhere, and nothing is"):
+        launch([job], tmp_path, InProcess(), bar)
     assert not os.listdir(tmp_path / "elsewhere")
 
 

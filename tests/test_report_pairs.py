@@ -182,18 +182,20 @@ def test_other_images_are_refused_with_one_line_and_the_rest_is_compared(
     assert "Not compared. Expected" in html
 
 
-def test_no_common_seed_is_refused(tmp_path):
+@pytest.mark.parametrize("other", ["B", "B [no term]", "[/] :fire:"])
+def test_no_common_seed_is_refused(tmp_path, other):
     folders = [
         judged(tmp_path, name, seed, here=table(accuracy=A_RIGHT))
-        for name, seeds in (("A", (0, 1)), ("B", (2, 3)))
+        for name, seeds in (("A", (0, 1)), (other, (2, 3)))
         for seed in seeds
     ]
     (here,) = pairs(*folders)
     assert here.measures == ()
     assert here.refused == (
-        "Expected a seed that both methods have, but in “here” A has 0 and 1 and B 2 and 3: train "
-        "both with the same seeds.",
+        f"Expected a seed that both methods have, but in “here” A has 0 and 1 and {other} 2 and 3: "
+        "train both with the same seeds.",
     )
+    assert here.refused[0] in " ".join(printed(folders).split())
 
 
 def test_a_damaged_table_is_one_line(tmp_path):

@@ -25,7 +25,7 @@ from lookright.console import Terminal, fail, say
 from lookright.data import Shortcut
 from lookright.evaluation import Attacks, Protocol
 from lookright.models import SmallResNet
-from lookright.progress import Telling, progress_bar
+from lookright.progress import Telling, in_threads, progress_bar
 from lookright.verbs import demo, study
 from lookright.visible import visible
 
@@ -42,7 +42,7 @@ ACTING = {
     "not UTF-8": os.fsdecode(b"cat\xff"),
 }
 MARKUP = ("[bold]cat[/bold]", "[/]", r"a\[red]", "<script>alert(1)</script>", "{{ 7 * 7 }}", "%s")
-HARMLESS = ("cat", "chat noir", "猫 ±", "👩\u200d🔬", "two\nlines", r"\x1b[31m")
+HARMLESS = ("cat", ":fire:", "chat noir", "猫 ±", "👩\u200d🔬", "two\nlines", r"\x1b[31m")
 SMALL = "--image_size 32 --epochs 1 --batch_size 16"
 QUICK = (
     "--protocol.limit 2 --protocol.stages.attacks.steps 1 --protocol.stages.attacks.restarts 1 "
@@ -81,11 +81,19 @@ def test_a_name_that_acts_is_shown_and_does_not_act(name, capsys):
 
 
 @pytest.mark.parametrize("name", [*HARMLESS, *MARKUP])
-def test_any_other_name_is_shown_as_it_is(name, capsys):
+def test_any_other_name_is_shown_as_it_is(name, capsys, monkeypatch):
     assert visible(name) == name
     with pytest.raises(SystemExit):
         fail(f"No {name} here.", 1)
     assert capsys.readouterr().err == f"error: No {name} here.\n".replace("two\n", "two ")
+    table = Table(name, title=name, caption=name)
+    table.add_row(name)
+    terminal = Terminal(file=io.StringIO(), width=80)
+    terminal.print(table, name)
+    assert terminal.file.getvalue().count(name.split("\n")[0]) == 5
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert in_threads(str, [1], name) == ["1"]
+    assert name.split("\n")[0] in capsys.readouterr().err
 
 
 def test_all_text_goes_to_the_terminal_through_one_module():

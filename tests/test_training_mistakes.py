@@ -14,7 +14,7 @@ from lookright.attacks import FGSM, PGD
 from lookright.data import Folder
 from lookright.data.augment import Augment
 from lookright.errors import UserError
-from lookright.files import atomic
+from lookright.files import atomic, checksums, write_atomically
 from lookright.methods import AWP
 from lookright.methods.at import AT
 from lookright.methods.erm import ERM
@@ -77,6 +77,23 @@ def test_files_that_are_no_runs_are_left_alone(tmp_path, option):
     with pytest.raises(UserError, match="holds checkpoints, but no run"):
         train(tmp_path, ERM, **option)
     assert (tmp_path / "checkpoints" / "precious").exists()
+
+
+@pytest.mark.parametrize("option", [{}, {"overwrite": True}, {"resume": True}])
+@pytest.mark.parametrize("written", [1, 2, 3])
+def test_a_run_that_was_killed_at_its_start_can_be_begun(tmp_path, monkeypatch, option, written):
+    """written: of its files before the kill; the first are its options."""
+    given = {"epochs": 1, "options": "seed: 0\n"}
+    left = [write_atomically] * written
+    with monkeypatch.context() as patch:
+        patch.setattr("lookright.training.opened.write_atomically", lambda *of: left.pop()(*of))
+        with pytest.raises(IndexError):
+            train(tmp_path / "run", ERM, **given)
+    assert len(contents(tmp_path / "run")) == written
+    run = train(tmp_path / "run", ERM, **given, **option)
+    assert run.finished
+    assert run.seen.scenes
+    assert {"options.yaml", "config.json", "versions.json"} <= checksums(run.folder).keys()
 
 
 def test_a_file_is_no_run_folder(tmp_path):

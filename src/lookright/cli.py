@@ -19,10 +19,13 @@ from lookright.console import (
     write_nowhere,
 )
 from lookright.errors import StoppedError, UnreadError, UserError, did_you_mean
+from lookright.files import as_path
 from lookright.help import describe_member, describe_verb
 from lookright.imports import working_folder
 from lookright.interrupts import raised, stopped
 from lookright.options import Options
+from lookright.spec import Place
+from lookright.spec.plain import plain
 from lookright.spec.text import as_yaml
 
 _LONGEST = 1500
@@ -121,12 +124,12 @@ def run(given: Sequence[str]) -> None:
 def _begun_with(verb: str, words: Sequence[tuple[str, str | None]]) -> str:
     """The file of the options that a run began with, where --resume goes on with it; or nothing."""
     given = dict(words)
-    folder, resume = given.get("run"), given.get("resume") or "false"
-    if verb != "train" or not folder or resume.lower() != "true":
+    folder, resume = given.get("run"), given.get("resume", "false")
+    if verb != "train" or not folder or not plain(resume, bool, Place("resume")):
         return ""
     from lookright.training.run import OPTIONS
 
-    kept = Path(folder, OPTIONS)
+    kept = as_path(folder) / OPTIONS
     if kept.is_file():
         return str(kept)
     if not given.keys() & {"data", "method", "config", "print_config"}:

@@ -30,10 +30,12 @@ def hushed(silent: bool = True) -> Iterator[None]:
 
 
 class Terminal(Console):
-    """A console on which no text acts: control characters are shown as their escapes."""
+    """A console on which no text acts: control characters are shown as their escapes, and what rich
+    would take for markup or an emoji, as [bold] and :fire:, as it is."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"quiet": _HUSHED.get()} | options)
+        plain = {"quiet": _HUSHED.get(), "markup": False, "emoji": False}
+        super().__init__(**plain | options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -26,7 +26,8 @@ CHECKSUMS = "checksums.json"
 """The hashes of the files that were written together, by their names relative to its folder."""
 
 WRITING, WRITTEN = ".writing", ".written"
-_REMOVED = "removed.json"
+_REMOVED, _LAST = "removed.json", "done.json"
+"""What goes before new files come, and the mark of a job, which comes when all others are there."""
 _LOOKS = 100
 """How often a reader looks again, 50 ms apart, while a writer moves files into place."""
 
@@ -92,12 +93,13 @@ def write_atomically(
 
 
 @contextmanager
-def together(folder: Path, removed: Iterable[str] = ()) -> Iterator[Path]:
+def together(folder: Path, removed: Iterable[str] = (), brought: bool = False) -> Iterator[Path]:
     """A folder to write files into, which then replace those of the same names in `folder` as one.
 
     After an exception, or if the process is killed, either all of them are the old ones or all are
     the new ones. The caller holds the lock of `folder` (`locks.locked`). removed: names of files
-    and folders that go when the new files come.
+    and folders that go when the new files come. brought: they come from another machine, with the
+    checksums of those that were written together there.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
@@ -108,7 +110,7 @@ def together(folder: Path, removed: Iterable[str] = ()) -> Iterator[Path]:
         try:
             staged.mkdir(parents=True)
             yield staged
-            _seal(folder, staged, tuple(removed))
+            _seal(folder, staged, tuple(removed), brought)
             os.rename(staged, folder / WRITTEN)
             _flush(folder)
         except BaseException:
@@ -132,11 +134,12 @@ def finish(folder: Path) -> None:
         return
     listed = written / _REMOVED
     if listed.is_file():
-        for name in _names(listed):
-            _remove(inside(folder, name))
+        for name in json.loads(listed.read_text(encoding="utf-8")):
+            _remove(inside(folder, str(name)))
         listed.unlink()
         _flush(written)
-    for path in sorted(path for path in written.rglob("*") if not path.is_dir()):
+    moved = (path for path in written.rglob("*") if not path.is_dir())
+    for path in sorted(moved, key=lambda path: (path.name == _LAST, path)):
         target = inside(folder, path.relative_to(written))
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, target)
@@ -301,7 +304,7 @@ def _no_space(error: BaseException | None) -> bool:
     return False
 
 
-def _seal(folder: Path, staged: Path, removed: tuple[str, ...]) -> None:
+def _seal(folder: Path, staged: Path, removed: tuple[str, ...], brought: bool) -> None:
     """Write the checksums of the new files and of those that stay, and what is to be removed."""
     gone = tuple(f"{name}/" for name in removed)
     try:
@@ -313,19 +316,16 @@ def _seal(folder: Path, staged: Path, removed: tuple[str, ...]) -> None:
         for name, value in before.items()
         if name not in removed and not name.startswith(gone)
     }
-    new = {
-        path.relative_to(staged).as_posix(): content_hash(path)
-        for path in sorted(staged.rglob("*"))
-        if path.is_file()
-    }
+    files = sorted(path for path in staged.rglob("*") if path.is_file())
+    if brought:
+        new = dict(checksums(staged))
+        for path in files:
+            _flush(path)
+    else:
+        new = {path.relative_to(staged).as_posix(): content_hash(path) for path in files}
     write_atomically(staged / CHECKSUMS, json.dumps({"lookright": kept | new}, indent=1).encode())
     if removed:
         write_atomically(staged / _REMOVED, json.dumps(removed).encode())
-
-
-def _names(listed: Path) -> list[str]:
-    names = json.loads(listed.read_text(encoding="utf-8"))
-    return [str(name) for name in names]
 
 
 def _remove(path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lookright.console import say, show
-from lookright.errors import UserError
+from lookright.errors import UserError, did_you_mean
 from lookright.registry import member, members, word_of
 from lookright.spec import parameters, spec_of
 
@@ -33,6 +33,8 @@ def describe_member(option: str, name: str | None, known: Mapping[str, Parameter
     plain = [each for each in taken if isclass(each) and is_dataclass(each)]
     if kind is None and plain:
         return _describe(plain[0].__doc__ or "", _under(option, plain[0]))
+    if kind is None and annotation_of(option, known) is None:
+        raise unknown(option, known)
     if kind is None:
         raise UserError(f"--{option} takes a value and has no options of its own.")
     if name is None:
@@ -44,6 +46,16 @@ def describe_member(option: str, name: str | None, known: Mapping[str, Parameter
     say(f"--{option} {getattr(found, '__name__', name)}\n")
     path = f"{option}.{name.lower()}" if is_listed(option, known) else option
     _describe(found.__doc__ or "", _under(path, found) if isclass(found) else {})
+
+
+def unknown(option: str, known: Mapping[str, Parameter]) -> UserError:
+    """That there is no such option, or none until what has it is named."""
+    first = option.partition(".")[0]
+    if first in known:
+        above = option.rpartition(".")[0]
+        return UserError(f"There is no option --{option} by default: see --{above}.help.")
+    near = did_you_mean(f"--{first}", [f"--{name}" for name in known])
+    return UserError(f"There is no option --{first}.{near}")
 
 
 def is_listed(option: str, known: Mapping[str, Parameter]) -> bool:

@@ -13,12 +13,12 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, get_origin
 
-from lookright.errors import UserError, did_you_mean
+from lookright.errors import UserError
 from lookright.files import as_path
-from lookright.help import is_listed, kind_of
+from lookright.help import is_listed, kind_of, unknown
 from lookright.registry import path_of
 from lookright.spec import Place, converted, parameters, said, spec_of
-from lookright.spec.plain import plain
+from lookright.spec.plain import class_path, plain
 from lookright.spec.text import plain_values
 
 _DEEPEST = 20
@@ -189,8 +189,7 @@ class Options:
 
     def _require_known(self, option: Any) -> None:
         if option not in (*self.known, "print_config"):
-            near = did_you_mean(f"--{option}", [f"--{name}" for name in self.known])
-            raise UserError(f"There is no option --{option}.{near}")
+            raise unknown(option, self.known)
 
     def _value(self, option: str, value: str | None) -> Any:
         if value is not None or option == "print_config":
@@ -219,18 +218,18 @@ def _insert(tree: Tree, path: Sequence[str], value: Any) -> None:
     """Insert a value at a path of names; a node that is only a name becomes its member name."""
     *above, last = path
     node = tree
-    for name in above:
+    for depth, name in enumerate(above, 1):
+        place = Place(".".join(path[:depth]))
         name = next((key for key in node if _names(key, name)), name)
         below = node[name] = {} if node.get(name) is None else _as_member(node[name])
         if isinstance(below, list):
-            below = node[name] = _by_name(below)
+            below = node[name] = _by_name(below, place)
         if not isinstance(below, dict):
             below = node[name] = {"": below}
-        inside = below.setdefault("init_args", {}) if "class_path" in below else below
-        node = inside
+        node = _options(below, place) if "class_path" in below else below
     before = _as_member(node.get(last))
     if isinstance(before, dict) and not isinstance(value, dict):
-        _rename(before, value)
+        _rename(before, value, Place(".".join(path)))
         node[last] = before
     else:
         node[last] = value
@@ -250,26 +249,38 @@ def _names(key: str, name: str) -> bool:
     return short[:1].isupper() and short.lower() == name.replace("_", "").lower()
 
 
-def _by_name(members: Sequence[Any]) -> Tree:
+def _options(member: Tree, place: Place) -> Tree:
+    """The options of a member in a file, which are changed there.
+
+    Raises:
+        UserError: what stands there is no member.
+    """
+    class_path(member, place)
+    options: Tree = member.get("init_args") or {}
+    member["init_args"] = options
+    return options
+
+
+def _by_name(members: Sequence[Any], place: Place) -> Tree:
     """A list of members as their names with their options.
 
     Raises:
-        UserError: two of one name.
+        UserError: two of one name, or what is no member.
     """
     found: Tree = {}
-    for each in members:
-        name = each["class_path"] if isinstance(each, dict) else each
+    for each in map(_as_member, members):
+        name = each if isinstance(each, str) else class_path(each, place)
         if name in found:
             raise UserError(f"A file lists {name} twice: give the options of each there.")
-        found[name] = dict(each.get("init_args") or {}) if isinstance(each, dict) else {}
+        found[name] = {} if isinstance(each, str) else _options(each, place)
     return found
 
 
-def _rename(node: Tree, name: Any) -> None:
+def _rename(node: Tree, name: Any, place: Place) -> None:
     """Change the member of a node; options from a file belong to the member named there."""
     if "class_path" in node:
         same = str(node["class_path"]).rpartition(".")[2].lower() == str(name).lower()
-        options = node.pop("init_args", {}) if same else {}
+        options = _options(node, place) if same else {}
         node.clear()
         node |= options
     node[""] = name

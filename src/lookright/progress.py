@@ -15,7 +15,6 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
-    track,
 )
 
 from lookright.console import Terminal
@@ -40,11 +39,14 @@ class Telling(Progress):
         left = "" if task.time_remaining is None else f", about {task.time_remaining:.0f} s left"
         done = f"{task.completed:,.0f} of {task.total or 0:,.0f}"
         line = f"{task.description}: {done}{left}; {task.fields.get('note', '')}"
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self.console.print(line, soft_wrap=True, highlight=False)
 
 
-def progress_bar(kind: type[Progress] = Progress) -> Progress:
-    """A bar on stderr with steps done, time elapsed and time left; tasks have a field `note`."""
+def progress_bar(kind: type[Progress] = Progress, **options: Any) -> Progress:
+    """A bar on stderr with steps done, time elapsed and time left; tasks have a field `note`.
+
+    options: more of rich's.
+    """
     return kind(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -54,6 +56,7 @@ def progress_bar(kind: type[Progress] = Progress) -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
         console=Terminal(stderr=True),
+        **options,
     )
 
 
@@ -77,15 +80,8 @@ def in_threads(function: Callable[[S], T], items: Sequence[S], what: str | None 
     """The function of every item, in a thread for each core, with a bar on stderr called `what`."""
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        return list(
-            track(
-                pool.map(function, items),
-                description=what or "",
-                total=len(items),
-                console=Terminal(stderr=True),
-                transient=True,
-                disable=what is None,
-            )
-        )
+        with progress_bar(transient=True, disable=what is None) as bar:
+            task = bar.add_task(what or "", note="")
+            return list(bar.track(pool.map(function, items), len(items), task_id=task))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -14,6 +14,7 @@ from lookright.methods import Method
 from lookright.models import Classifier
 from lookright.seeds import derived_seed
 from lookright.spec import Place, convert, said, spec_of
+from lookright.spec.plain import class_path
 
 Setting = Mapping[str, Any]
 """A value for each hyper-parameter, by names such as `method.attack.eps` and `training.lr`."""
@@ -110,11 +111,17 @@ def with_options(
         node = spec["init_args"]
         *above, last = option.split(".")
         for each in above:
-            inner = node.get(each) or {}
-            inner = {"class_path": inner} if isinstance(inner, str) else dict(inner)
-            node[each] = inner
+            inner = {} if node.get(each) is None else node[each]
+            inner = {"class_path": inner} if isinstance(inner, str) else inner
+            if not isinstance(inner, Mapping):
+                raise UserError(
+                    f"methods.{name} has {inner} for {each}, which is a value without options: "
+                    f"correct method.{option} under search."
+                )
+            node[each] = inner = dict(inner)
             if "class_path" in inner:
-                node = inner["init_args"] = dict(inner.get("init_args", {}))
+                class_path(inner, Place(f"methods.{name}.{each}"))
+                node = inner["init_args"] = dict(inner.get("init_args") or {})
             else:
                 node = inner
         node[last] = options[option]

@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from lookright.console import mistake_behind
 from lookright.errors import StoppedError, UserError
-from lookright.files import write_atomically
+from lookright.files import inside, write_atomically
 from lookright.jobs.code import own_code
 from lookright.locks import HeldError, locked
 from lookright.spec import spec_of
@@ -81,13 +81,18 @@ class Job(ABC):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def place(self, root: Path) -> "Place":
-        """Where the job is done below `root`: in the folder of the job that it needs, if any."""
+        """Where the job is done below `root`: in the folder of the job that it needs, if any.
+
+        Raises:
+            UserError: a folder on the way there is a link.
+        """
         if self.needs is None:
             name = re.sub("[^a-z0-9]+", "-", self.title.lower()).strip("-")
             folder = root / f"{name[:_LONGEST].strip('-')}-{self.digest}"
         else:
             folder = self.needs.place(root).folder
-        return Place(folder, folder / "jobs" / f"{type(self).__name__.lower()}-{self.digest}")
+        about = Path("jobs", f"{type(self).__name__.lower()}-{self.digest}")
+        return Place(folder, inside(root, folder.name / about / "spec.json").parent)
 
 
 _LONGEST = 150

@@ -65,7 +65,8 @@ def launch(
     told: called with each job that is done, and its place.
 
     Raises:
-        UserError: two jobs that are the same; a cluster that is gone for good.
+        UserError: two jobs that are the same; a folder that is a link; a cluster that is gone for
+            good.
         KeyboardInterrupt: after Ctrl-C, when all workers have stopped; the next launch goes on.
     """
     plan = _plan(jobs, root)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import Progress
+from rich.text import Text
 
 from lookright.errors import StoppedError, UserError
 from lookright.jobs.codes import DONE, FAILED, HELD
@@ -64,7 +65,7 @@ class InProcess(Launcher):
         if job.devices > 1:
             return Worker(job, place, os.environ | computing_on(self.threads))
         if not progress.console.is_terminal:  # the lines of its epochs do not name it
-            progress.console.print(job.title, markup=False, soft_wrap=True, highlight=False)
+            progress.console.print(Text(job.title), soft_wrap=True)
         before = set(progress.task_ids)
         try:
             with computing_with(self.threads):

@@ -20,6 +20,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from lookright.jobs.codes import FIRST
 
@@ -100,25 +101,35 @@ def source_of(package: Path) -> str:
 
 
 def pack(folder: Path) -> bytes:
-    """The files of a folder as a tar, without locks and what is being written."""
+    """The files of a folder as a tar, without links, locks and what is being written."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.name not in (".lock", "launch") and not _partial(path):
+            if path.is_file() and not _stays(path):
                 tar.add(path, path.relative_to(folder))
     return packed.getvalue()
 
 
 def unpack(files: bytes, folder: Path) -> None:
-    """Unpack a job's files; the marks that jobs are done come last."""
+    """Unpack a job's files."""
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(files)) as tar:
-        for member in sorted(tar, key=lambda member: member.name.endswith("done.json")):
-            tar.extract(member, folder, filter="data")
+        tar.extractall(folder, filter="data")
 
 
-def _partial(path: Path) -> bool:
-    return path.suffix == ".partial" or ".writing" in path.parts
+def opened_log(about: Path) -> BinaryIO:
+    """The file for what a job prints, in its place, to be added to; a link there is replaced."""
+    about.mkdir(parents=True, exist_ok=True)
+    log = about / "log.txt"
+    if log.is_symlink():
+        log.unlink()
+    return log.open("ab")
+
+
+def _stays(path: Path) -> bool:
+    """Whether a file is none of the job's: a link, a lock, or what is being written."""
+    unfinished = path.suffix == ".partial" or ".writing" in path.parts
+    return path.is_symlink() or path.name in (".lock", "launch") or unfinished
 
 
 def _unfit(order: Order) -> str:
@@ -157,8 +168,7 @@ def _sees(order: Order) -> bool:
 
 def _run(order: Order, folder: Path, about: Path) -> int:
     """Do the job in a process of its own, which stops when this one ends."""
-    about.mkdir(parents=True, exist_ok=True)
-    with (about / "log.txt").open("ab") as log:
+    with opened_log(about) as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "lookright.jobs.worker", str(folder), str(about)],
             stdin=subprocess.PIPE,

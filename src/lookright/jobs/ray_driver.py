@@ -25,12 +25,12 @@ from ray import cloudpickle
 
 import lookright
 from lookright.errors import UserError
-from lookright.files import writing
+from lookright.files import together
 from lookright.jobs import on_node
 from lookright.jobs.codes import DONE, FAILED, HELD, KILLED
 from lookright.jobs.job import Place
 from lookright.jobs.on_node import Answer, Order
-from lookright.locks import HeldError, locked
+from lookright.locks import HeldError, locked, settled
 
 _RETRIES = 2
 _SECONDS = 0.2
@@ -178,14 +178,16 @@ class Driver:
                 self._elsewhere(task, answer)
             elif answer.far:
                 task.held.enter_context(locked(task.place.about))
+                settled(task.place.folder)
                 if task.place.state == "done":
                     self._tell_end(task, DONE)
                 else:
                     self._send(task, on_node.pack(task.place.folder), answer.node)
             else:
                 if answer.files is not None:
-                    with writing(task.place.folder):
-                        on_node.unpack(answer.files, task.place.folder)
+                    folder = task.place.folder
+                    with locked(folder), together(folder, brought=True) as new:
+                        on_node.unpack(answer.files, new)
                 self._tell_end(task, FAILED if answer.code is None else answer.code)
         except HeldError:
             self._tell_end(task, HELD)

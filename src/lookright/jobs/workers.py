@@ -17,6 +17,7 @@ from lookright.files import writing
 from lookright.jobs.codes import FAILED, FIRST
 from lookright.jobs.job import Job, Place
 from lookright.jobs.launcher import Ended, Launcher, Ongoing
+from lookright.jobs.on_node import opened_log
 
 
 class Workers(Launcher):
@@ -99,18 +100,16 @@ class Worker(Ongoing):
         closed: bool = True,
     ) -> None:
         self.devices, self.closed = devices, closed
-        with writing(place.log):
-            place.about.mkdir(parents=True, exist_ok=True)
-            with place.log.open("ab") as output:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "lookright.jobs.worker", place.folder, place.about],
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=output,
-                    # The working folder is not to come before the libraries (`lookright.imports`).
-                    env={**environment, "PYTHONSAFEPATH": "1", FIRST: ""},
-                    start_new_session=True,  # Ctrl-C reaches the launcher, which asks the worker
-                )
+        with writing(place.log), opened_log(place.about) as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "lookright.jobs.worker", place.folder, place.about],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                # The working folder is not to come before the libraries (`lookright.imports`).
+                env={**environment, "PYTHONSAFEPATH": "1", FIRST: ""},
+                start_new_session=True,  # Ctrl-C reaches the launcher, which asks the worker
+            )
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(job.spec).encode() + b"\n")

@@ -38,7 +38,7 @@ def method_table(results: Sequence[Result]) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
-        caption=_caption(found),
+        caption=Text(_caption(found)),
         caption_justify="left",
     )
     table.add_column("Domain, method", max_width=20, overflow="fold")
@@ -96,7 +96,7 @@ def difference_table(results: Sequence[Result]) -> Table | None:
                 label = fill(told, 34, initial_indent="  ", subsequent_indent="    ")
                 figures = pair.size(seed), pair.interval(seed), p_value(seed.p)
                 table.add_row(Text(label), *figures, style="" if pair.shown else "dim")
-    table.caption = "\n".join(lines)
+    table.caption = Text("\n".join(lines))
     return table if found else None
 
 

@@ -19,7 +19,7 @@ from lookright.errors import UserError, did_you_mean
 from lookright.registry import member, members, word_of
 from lookright.spec.describe import arguments_of, ignored, parameters
 from lookright.spec.place import ClassPath, ModelName, Place, Said, said
-from lookright.spec.plain import WORDS, choice, code, plain, words_for
+from lookright.spec.plain import WORDS, choice, class_path, code, plain, words_for
 from lookright.spec.text import plain_values
 
 _NULL = (None, "null", "None", "none")
@@ -157,7 +157,7 @@ def _untyped(value: Any, place: Place) -> Any:
     if not isinstance(value, Mapping):
         return str(value) if isinstance(value, Said) else value
     if "class_path" in value:
-        made = place.found(path := _path(value, place))
+        made = place.found(path := class_path(value, place))
         if not place.may_call(path, made):
             raise UserError(
                 f"A file names {path}, which is not a lookright class and is not called: if you "
@@ -180,6 +180,8 @@ def _any_of(value: Any, kinds: tuple[Any, ...], place: Place) -> Any:
     for kind in simple:
         with suppress(UserError):
             return convert(value, kind, place)
+    if isinstance(value, str) and "." not in value and {*map(get_origin, parts)} == {Callable}:
+        parts = [kind for kind in simple if get_origin(kind) is Literal] or parts
     if parts:
         *first, last = parts
         for kind in first:
@@ -243,7 +245,7 @@ def _is_of_function(value: Any, place: Place) -> bool:
     """Whether it is the spec of a partial of a function that is no class."""
     if not (isinstance(value, Mapping) and "class_path" in value and value.get("partial")):
         return False
-    path = _path(value, place)
+    path = class_path(value, place)
     return "." in path and isfunction(place.found(path, "function"))
 
 
@@ -282,7 +284,7 @@ def _chosen(value: Any, kind: type, place: Place, default: Any) -> tuple[Any, Ma
             f"init_args: {{...}}}}; got '{value}'."
         )
     if "class_path" in value:
-        found = member(_path(value, place), kind, place.taker, place.found)
+        found = member(class_path(value, place), kind, place.taker, place.found)
         return found, value.get("init_args") or {}
     if isclass(default) and issubclass(default, kind):
         return default, value
@@ -305,16 +307,6 @@ def _names_class(value: Any, kind: type) -> bool:
 
 def _a(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-
-
-def _path(value: Mapping[str, Any], place: Place) -> str:
-    path, extra = value["class_path"], set(value) - {"class_path", "init_args", "partial"}
-    if not isinstance(path, str) or extra or not isinstance(value.get("init_args", {}), Mapping):
-        raise UserError(
-            f"Expected {{class_path: NAME, init_args: {{...}}}} for {place.name or 'a spec'}, got "
-            f"'{dict(value)}'."
-        )
-    return path
 
 
 def _made(made: Any, value: Mapping[str, Any], place: Place) -> Any:

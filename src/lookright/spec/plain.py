@@ -73,6 +73,23 @@ def code(value: Any, kind: Any, place: Place) -> str:
     return text
 
 
+def class_path(value: Any, place: Place) -> str:
+    """The name of a class that is given with its options, of which there may be none.
+
+    Raises:
+        UserError: something else is given.
+    """
+    given = dict(value) if isinstance(value, Mapping) else {}
+    path, options = given.pop("class_path", None), given.pop("init_args", None)
+    given.pop("partial", None)
+    if not isinstance(path, str) or not isinstance(options, Mapping | None) or given:
+        raise UserError(
+            f"Expected {{class_path: NAME, init_args: {{...}}}} for {place.name or 'a spec'}, got "
+            f"'{value}'."
+        )
+    return path
+
+
 def choice(value: Any, choices: tuple[Any, ...], place: Place) -> Any:
     """The one of the choices that is meant.
 

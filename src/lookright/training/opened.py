@@ -78,7 +78,7 @@ def open_run(
             another config, or files that belong to no run.
     """
     run = Run(folder)
-    present = [name for name in _OURS if os.path.lexists(folder / name)]
+    present = _present(folder)
     if present and "config.json" not in present:
         raise UserError(
             f"{folder} holds {present[0]}, but no run (config.json); name another folder."
@@ -100,8 +100,9 @@ def open_run(
                 f"{folder} has {len(run.history)} finished epochs, but no {run.resumable.name} to "
                 "go on from: put it back, or begin anew by overwrite=True (--overwrite)."
             )
-        return Opened(run)
-    if not present:
+        if run.history or run.resumable.exists():
+            return Opened(run)
+    if resume or not present:
         return Opened(run, config, seen, options)
     if not overwrite:
         check_free(folder)
@@ -118,12 +119,17 @@ def check_free(folder: Path) -> None:
     """Raise UserError where a run, or what is no run of this version, would be replaced."""
     run = Run(folder)
     trained = (run.resumable, run.best, run.last, folder / "metrics.csv")
-    begun = any(os.path.lexists(folder / name) for name in _OURS)
-    if any(path.exists() for path in trained) or (begun and not _begun(run)):
+    if any(path.exists() for path in trained) or (_present(folder) and not _begun(run)):
         raise UserError(
             f"{folder} already holds a run: go on with it by resume=True (--resume), replace it by "
             "overwrite=True (--overwrite), or name another folder."
         )
+
+
+def _present(folder: Path) -> list[str]:
+    """What the folder holds of a run; the options alone are of one that never began."""
+    found = [name for name in _OURS if os.path.lexists(folder / name)]
+    return [] if found == [OPTIONS] else found
 
 
 def _begun(run: Run) -> bool:

@@ -68,7 +68,7 @@ def speaker(bar: Progress | None) -> Callable[[str], None]:
     bar."""
     if bar is None or bar.console.is_terminal:
         return _silent
-    return partial(bar.console.print, soft_wrap=True, highlight=False)
+    return partial(bar.console.print, markup=False, emoji=False, soft_wrap=True, highlight=False)
 
 
 def _silent(line: str) -> None:
