@@ -218,7 +218,7 @@ def test_a_run_of_two_processes_is_that_of_one(on_two, tmp_path, name):
         measured = [key for key in row if key.startswith(("train/", "val/"))]
         assert len(measured) >= 4
         for key in measured:
-            assert other[key] == pytest.approx(row[key], rel=1e-4, abs=1e-6), key
+            assert other[key] == pytest.approx(row[key], rel=5e-4, abs=1e-6), key
     assert close(one.last, two.last)
     if name == "ALIGN":
         assert close(one.masker_file("last"), two.masker_file("last"))
