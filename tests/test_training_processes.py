@@ -254,7 +254,7 @@ def test_an_image_is_attacked_alike_in_whatever_batch_it_is_validated(tmp_path):
 def close(one: Path, other: Path) -> bool:
     first, second = read_weights(one), read_weights(other)
     return first.keys() == second.keys() and all(
-        torch.allclose(first[key], second[key], atol=1e-5) for key in first
+        torch.allclose(first[key], second[key], atol=5e-5) for key in first
     )
 
 
